@@ -1,0 +1,158 @@
+"""The mask decoder, composed from the model's submodules so that one pass gives all mask outputs.
+
+The library's own forward computes four masks and throws away three or one of them, repeats the image for every prompt, and chooses differently
+in training and evaluation mode. Here prediction, training and export share one composition, what is the same for all prompts of an image is
+computed once, and choosing is a separate step. Steps and names follow SAM2 (https://arxiv.org/abs/2408.00714, section 4) and
+`Sam2MaskDecoder.forward` of transformers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import Sam2Model
+
+from sam2_adapter.model.encode import EncodedImages, EncodedPrompts
+
+# Output tokens stand before the prompt's: object score, IoU scores, then the masks.
+_OBJECT_SCORE_TOKEN = 0
+_IOU_TOKEN = 1
+_FIRST_MASK_TOKEN = 2
+
+
+class DecodedMasks(NamedTuple):
+    """All outputs of the mask decoder for P prompts; K = 4 masks: the single-mask output and three candidates.
+
+    Attributes:
+        low_res_logits: P x K x h x w.
+        iou_scores: P x K, in 0..1.
+        object_score_logits: P x 1; above 0 the object is there.
+    """
+
+    low_res_logits: torch.Tensor
+    iou_scores: torch.Tensor
+    object_score_logits: torch.Tensor
+
+
+def decode_masks(model: Sam2Model, images: EncodedImages, prompts: EncodedPrompts, image_positions: torch.Tensor | None = None) -> DecodedMasks:
+    """Run the mask decoder on P prompts.
+
+    Args:
+        model: the model; weights in fp32, surround with autocast for other precisions.
+        images: one image for all prompts (B = 1) or one for each (B = P).
+        prompts: P encoded prompts.
+        image_positions: `image_position_tokens(model)` where the caller has it at hand.
+
+    Returns:
+        All four masks and scores; see `select_masks`.
+    """
+    decoder = model.mask_decoder
+    num_prompts = max(len(prompts.sparse_embeddings), len(prompts.dense_embeddings))
+    positions = image_position_tokens(model) if image_positions is None else image_positions
+    # 1: output tokens beside the prompt's tokens; the image, with the mask input added, as a list of tokens
+    tokens = _with_output_tokens(decoder, prompts.sparse_embeddings, num_prompts)
+    image_tokens = (images.image_embedding + prompts.dense_embeddings).flatten(2).transpose(1, 2)
+    # 2: two-way attention between the tokens and the image
+    tokens, image_tokens = _two_way_transformer(decoder.transformer, tokens, image_tokens, positions)
+    # 3: upscale the image and take its inner product with what each mask token asks for
+    upscaled = _upscale(decoder, image_tokens, images)
+    low_res_logits = _mask_logits(decoder, tokens, upscaled)
+    # 4: scores
+    iou_scores = decoder.iou_prediction_head(tokens[:, _IOU_TOKEN])
+    object_score_logits = decoder.pred_obj_score_head(tokens[:, _OBJECT_SCORE_TOKEN])
+    return DecodedMasks(low_res_logits, iou_scores, object_score_logits)
+
+
+def image_position_tokens(model: Sam2Model) -> torch.Tensor:
+    """Positional encoding of the image's tokens, 1 x (h w) x C, fp32."""
+    return model.get_image_wide_positional_embeddings().flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+def select_masks(model: Sam2Model, decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Choose among the decoder's masks as SAM2 does.
+
+    Args:
+        model: gives the thresholds of the stability rule.
+        decoded: all outputs of P prompts.
+        multimask_output: `True` for the three candidates; `False` for the single-mask output, or for the best-scored candidate where the
+            single mask is not stable.
+
+    Returns:
+        low-res logits P x M x h x w and IoU scores P x M, M = 3 or 1.
+    """
+    candidates, candidate_scores = decoded.low_res_logits[:, 1:], decoded.iou_scores[:, 1:]
+    if multimask_output:
+        return candidates, candidate_scores
+    single, single_score = decoded.low_res_logits[:, :1], decoded.iou_scores[:, :1]
+    if not model.mask_decoder.dynamic_multimask_via_stability:
+        return single, single_score
+    best, best_score = take_masks(candidates, candidate_scores, candidate_scores.argmax(dim=1))
+    stable = stability_scores(single, model.mask_decoder.dynamic_multimask_stability_delta) >= model.mask_decoder.dynamic_multimask_stability_thresh
+    return torch.where(stable[..., None, None], single, best), torch.where(stable, single_score, best_score)
+
+
+def take_masks(low_res_logits: torch.Tensor, iou_scores: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Take mask `index` (int64 P) of each prompt from P x M x h x w logits and P x M scores; the result has M = 1."""
+    rows = torch.arange(len(index), device=index.device)
+    return low_res_logits[rows, index][:, None], iou_scores[rows, index][:, None]
+
+
+def stability_scores(logits: torch.Tensor, delta: float) -> torch.Tensor:
+    """IoU between the masks at thresholds +delta and -delta of logits ... x h x w; 1 where both are empty (SAM2, appendix)."""
+    flat = logits.flatten(-2)
+    intersections = (flat > delta).sum(-1).float()
+    unions = (flat > -delta).sum(-1).float()
+    return torch.where(unions > 0, intersections / unions, torch.ones_like(unions))
+
+
+def _with_output_tokens(decoder: nn.Module, sparse_embeddings: torch.Tensor, num_prompts: int) -> torch.Tensor:
+    output_tokens = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight])
+    expanded = output_tokens.expand(num_prompts, -1, -1)
+    return torch.cat([expanded, sparse_embeddings.expand(num_prompts, -1, -1)], dim=1)
+
+
+def _two_way_transformer(
+    transformer: nn.Module, tokens: torch.Tensor, image_tokens: torch.Tensor, positions: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    queries, keys = tokens, image_tokens
+    for index, layer in enumerate(transformer.layers):
+        # The first self-attention sees the tokens alone: they are their own positions.
+        query = queries if index == 0 else queries + tokens
+        attended = _attention(layer.self_attn, query, query, queries)
+        queries = layer.layer_norm1(attended if index == 0 else queries + attended)
+        queries = layer.layer_norm2(queries + _attention(layer.cross_attn_token_to_image, queries + tokens, keys + positions, keys))
+        queries = layer.layer_norm3(queries + layer.mlp(queries))
+        keys = layer.layer_norm4(keys + _attention(layer.cross_attn_image_to_token, keys + positions, queries + tokens, queries))
+    attended = _attention(transformer.final_attn_token_to_image, queries + tokens, keys + positions, keys)
+    return transformer.layer_norm_final_attn(queries + attended), keys
+
+
+def _attention(attention: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Multi-head attention; a batch of 1 on the image's side is projected once and shared by all prompts."""
+    batch = max(len(query), len(key))
+    heads = [
+        _split_heads(projection(tokens), attention.num_attention_heads).expand(batch, -1, -1, -1)
+        for projection, tokens in ((attention.q_proj, query), (attention.k_proj, key), (attention.v_proj, value))
+    ]
+    attended = F.scaled_dot_product_attention(*heads)
+    return attention.o_proj(attended.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+def _split_heads(tokens: torch.Tensor, num_heads: int) -> torch.Tensor:
+    return tokens.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def _upscale(decoder: nn.Module, image_tokens: torch.Tensor, images: EncodedImages) -> torch.Tensor:
+    fine, middle = images.high_res_features
+    image = image_tokens.transpose(1, 2).unflatten(2, images.image_embedding.shape[-2:])
+    upscaled = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(image) + middle))
+    return decoder.activation(decoder.upscale_conv2(upscaled) + fine)  # type: ignore[no-any-return]
+
+
+def _mask_logits(decoder: nn.Module, tokens: torch.Tensor, upscaled: torch.Tensor) -> torch.Tensor:
+    mask_tokens = tokens[:, _FIRST_MASK_TOKEN : _FIRST_MASK_TOKEN + decoder.num_mask_tokens]
+    weights = torch.stack([mlp(token) for mlp, token in zip(decoder.output_hypernetworks_mlps, mask_tokens.unbind(1), strict=True)], dim=1)
+    return (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])

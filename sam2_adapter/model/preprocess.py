@@ -1,0 +1,103 @@
+"""Images into the model's square, and coordinates and masks there and back.
+
+The numbers equal those of SAM2's own transforms: antialiased bilinear resize and ImageNet normalisation
+(https://github.com/facebookresearch/sam2, `sam2/utils/transforms.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+Resize = Literal["stretch", "pad"]
+
+# Channel means and deviations of ImageNet for RGB in 0..1, used by SAM2.
+PIXEL_MEAN = (0.485, 0.456, 0.406)
+PIXEL_STD = (0.229, 0.224, 0.225)
+
+# SAM2 turns a given mask into logits of +-10 (`out_scale`, `out_bias` of `SAM2Base._use_mask_as_output`).
+MASK_LOGIT = 10.0
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How one image lies in the model's square.
+
+    Attributes:
+        original_hw: (height, width) of the image in pixels.
+        image_size: side of the model's square in pixels.
+        resize: `stretch` fills the square; `pad` keeps the aspect ratio, top left, and pads the rest.
+    """
+
+    original_hw: tuple[int, int]
+    image_size: int
+    resize: Resize = "stretch"
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """(height, width) in pixels that the image takes up in the square."""
+        if self.resize == "stretch":
+            return self.image_size, self.image_size
+        height, width = self.original_hw
+        scale = self.image_size / max(height, width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def points_to_input(self, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Scale ... x 2 (x, y) pixels of the original image to pixels of the square, float32."""
+        (height, width), (input_height, input_width) = self.original_hw, self.input_hw
+        return (np.asarray(points, np.float64) * (input_width / width, input_height / height)).astype(np.float32)
+
+    def mask_to_logits(self, mask: npt.NDArray[np.bool_], low_res_hw: tuple[int, int]) -> torch.Tensor:
+        """Bring a bool mask H x W of the original image to mask-input logits, float32 h x w."""
+        values = torch.from_numpy(np.ascontiguousarray(mask, np.float32))[None, None]
+        placed = _place(values, self.input_hw, self.image_size)
+        small = F.interpolate(placed, size=low_res_hw, mode="bilinear", align_corners=False, antialias=True)
+        return (small * 2 - 1)[0, 0] * MASK_LOGIT
+
+    def logits_to_original(self, low_res_logits: torch.Tensor) -> torch.Tensor:
+        """Upsample low-res logits N x h x w to mask logits N x H x W of the original image, bilinearly, float32."""
+        logits = low_res_logits.float()[:, None]
+        if self.resize == "pad":
+            square = (self.image_size, self.image_size)
+            input_height, input_width = self.input_hw
+            logits = F.interpolate(logits, size=square, mode="bilinear", align_corners=False)[..., :input_height, :input_width]
+        return F.interpolate(logits, size=self.original_hw, mode="bilinear", align_corners=False)[:, 0]
+
+
+def images_to_pixel_values(images: Sequence[npt.NDArray[np.uint8]], image_size: int, resize: Resize = "stretch") -> torch.Tensor:
+    """Bring images to the encoder's input.
+
+    Args:
+        images: uint8 RGB H x W x 3 in 0..255, sizes may differ.
+        image_size: side of the model's square in pixels.
+        resize: see `Geometry`.
+
+    Returns:
+        float32 B x 3 x image_size x image_size, normalised; padding is 0, the mean colour.
+    """
+    return torch.stack([_image_to_pixel_values(image, image_size, resize) for image in images])
+
+
+def _image_to_pixel_values(image: npt.NDArray[np.uint8], image_size: int, resize: Resize) -> torch.Tensor:
+    geometry = Geometry((image.shape[0], image.shape[1]), image_size, resize)
+    values = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+    mean = torch.tensor(PIXEL_MEAN).view(3, 1, 1)
+    std = torch.tensor(PIXEL_STD).view(3, 1, 1)
+    resized = F.interpolate(values, size=geometry.input_hw, mode="bilinear", align_corners=False, antialias=True)
+    return _pad_to_square((resized - mean) / std, image_size)[0]
+
+
+def _place(values: torch.Tensor, input_hw: tuple[int, int], image_size: int) -> torch.Tensor:
+    resized = F.interpolate(values, size=input_hw, mode="bilinear", align_corners=False, antialias=True)
+    return _pad_to_square(resized, image_size)
+
+
+def _pad_to_square(values: torch.Tensor, image_size: int) -> torch.Tensor:
+    height, width = values.shape[-2:]
+    return F.pad(values, (0, image_size - width, 0, image_size - height))

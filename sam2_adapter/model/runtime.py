@@ -1,0 +1,146 @@
+"""Where and in which number format the model runs."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import torch
+from transformers import Sam2Model
+
+from sam2_adapter.errors import ConfigError
+from sam2_adapter.model.decode import DecodedMasks, decode_masks, image_position_tokens, select_masks
+from sam2_adapter.model.encode import EncodedImages, encode_image, encode_prompts
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+# bf16 is native from compute capability 8.0 (Ampere); older GPUs emulate it slowly, while `torch.cuda.is_bf16_supported` still says yes.
+_BF16_COMPUTE_CAPABILITY = (8, 0)
+_FP16_COMPUTE_CAPABILITY = (7, 0)
+
+
+class Runtime(Protocol):
+    """What a predictor needs of an engine that executes the model; calls are safe from many threads."""
+
+    name: str
+    precision: str
+    device: str
+    image_size: int
+    low_res_hw: tuple[int, int]
+
+    def encode(self, pixel_values: torch.Tensor) -> EncodedImages:
+        """Encode B x 3 x S x S pixel values."""
+
+    def decode(
+        self,
+        images: EncodedImages,
+        point_coords: torch.Tensor | None,
+        point_labels: torch.Tensor | None,
+        box_xyxy: torch.Tensor | None,
+        mask_input: torch.Tensor | None,
+    ) -> DecodedMasks:
+        """Decode P prompts of one shape, in pixels of the model's square; the outputs are fp32 on the CPU or the device."""
+
+    def select(self, decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Choose among the decoded masks; see `select_masks`."""
+
+
+class TorchRuntime:
+    """The model executed by torch: prompts in fp32, image encoder and mask decoder under autocast."""
+
+    name = "torch"
+
+    def __init__(self, model: Sam2Model, device: str = "auto", precision: Precision = "auto") -> None:
+        """Move the model to its device.
+
+        Raises:
+            ConfigError: the device or the precision is not available here.
+        """
+        self.device = resolve_device(device)
+        self.precision = resolve_precision(precision, self.device)
+        self.model = model.to(self.device).eval().requires_grad_(False)
+        self.image_size: int = model.prompt_encoder.input_image_size
+        self.low_res_hw: tuple[int, int] = tuple(model.prompt_encoder.mask_input_size)
+        with torch.inference_mode():
+            self._image_positions = image_position_tokens(self.model)
+
+    @torch.inference_mode()
+    def encode(self, pixel_values: torch.Tensor) -> EncodedImages:
+        """Encode B x 3 x S x S pixel values."""
+        with self._autocast():
+            return encode_image(self.model, pixel_values.to(self.device))
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        images: EncodedImages,
+        point_coords: torch.Tensor | None,
+        point_labels: torch.Tensor | None,
+        box_xyxy: torch.Tensor | None,
+        mask_input: torch.Tensor | None,
+    ) -> DecodedMasks:
+        """Decode P prompts of one shape, in pixels of the model's square."""
+        parts = [None if part is None else part.to(self.device) for part in (point_coords, point_labels, box_xyxy, mask_input)]
+        prompts = encode_prompts(self.model, *parts)
+        with self._autocast():
+            decoded = decode_masks(self.model, images, prompts, self._image_positions)
+        return DecodedMasks(*(output.float() for output in decoded))
+
+    @torch.inference_mode()
+    def select(self, decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Choose among the decoded masks; see `select_masks`."""
+        return select_masks(self.model, decoded, multimask_output)
+
+    def _autocast(self) -> torch.autocast:
+        device_type = self.device.partition(":")[0]
+        return torch.autocast(device_type, dtype=_DTYPES[self.precision], enabled=self.precision != "fp32")
+
+
+def resolve_device(device: str) -> str:
+    """The device that `auto` stands for, or `device` itself when it is there.
+
+    Raises:
+        ConfigError: the device is unknown or not on this machine.
+    """
+    available = available_devices()
+    if device == "auto":
+        return available[0]
+    kind, _, index = device.partition(":")
+    if kind not in available or (index and int(index) >= torch.cuda.device_count()):
+        raise ConfigError(f"device = {device!r} is not available here; there is {', '.join(available)}. Use device=auto to take the best.")
+    return device
+
+
+def available_devices() -> list[str]:
+    """The kinds of device that torch can use here, best first."""
+    kinds = [("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()), ("cpu", True)]
+    return [kind for kind, there in kinds if there]
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """The number format that `auto` stands for on a device, or `precision` itself.
+
+    Raises:
+        ConfigError: fp16 on a CPU, which has no fp16 arithmetic worth the name.
+    """
+    kind = device.partition(":")[0]
+    if precision == "fp16" and kind == "cpu":
+        raise ConfigError("precision = 'fp16' needs a GPU; on a CPU use 'bf16', 'fp32' or 'auto'.")
+    if precision != "auto":
+        return precision
+    if kind == "cuda":
+        return _cuda_precision(torch.cuda.get_device_capability(device))
+    return "bf16" if kind == "cpu" and cpu_has_bf16() else "fp32"
+
+
+def _cuda_precision(capability: tuple[int, int]) -> str:
+    if capability >= _BF16_COMPUTE_CAPABILITY:
+        return "bf16"
+    return "fp16" if capability >= _FP16_COMPUTE_CAPABILITY else "fp32"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor multiplies bf16 natively (AVX-512 BF16 or AMX)."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
