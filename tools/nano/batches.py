@@ -1,0 +1,202 @@
+"""Training batches from generated scenes: crops, flips, colour changes, prompts and targets.
+
+Batch `step` of process `rank` depends on these two alone, so that an interrupted run resumes on the same stream.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from scenes import SCENE_SIZE, TRAIN_SEED, Scene, render_scene
+from scipy.ndimage import find_objects
+from torch.utils.data import Dataset
+
+LOW_RES_STRIDE = 4
+Rng = np.random.Generator
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a batch holds and how it changes over the run.
+
+    Attributes:
+        batch_size: images a batch, in each process.
+        prompts: objects prompted per image.
+        small_size: model input in pixels during the first `small_steps` steps.
+        full_size: model input in pixels afterwards.
+        small_steps: steps at `small_size`.
+        new_scenes: scenes that enter the pool of a process with every step.
+        pool: scenes that a step draws from.
+        easy_steps: over how many steps the smallest prompted object shrinks to its final size.
+    """
+
+    batch_size: int = 8
+    prompts: int = 8
+    small_size: int = 128
+    full_size: int = SCENE_SIZE
+    small_steps: int = 5000
+    new_scenes: int = 2
+    pool: int = 1536
+    easy_steps: int = 1500
+
+    def image_size(self, step: int) -> int:
+        """Model input in pixels at a step."""
+        return self.small_size if step < self.small_steps else self.full_size
+
+    def smallest_side(self, step: int) -> float:
+        """Shorter side of the smallest prompted object, as a share of the scene's side."""
+        return 0.03 + 0.17 * max(0.0, 1 - step / self.easy_steps)
+
+
+class TrainingBatches(Dataset[dict[str, torch.Tensor]]):
+    """Item `step` is the batch of that step: see `_sample` for its parts, stacked along B."""
+
+    def __init__(self, plan: BatchPlan, total_steps: int, rank: int = 0, world_size: int = 1) -> None:
+        self.plan = plan
+        self.total_steps = total_steps
+        self.rank, self.world_size = rank, world_size
+        self._scenes: OrderedDict[int, Scene] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self.total_steps
+
+    def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+        """The batch of one step."""
+        cv2.setNumThreads(1)
+        rng = np.random.default_rng([TRAIN_SEED, 10**6 + self.rank, step])
+        samples = [self._next_sample(rng, step) for _ in range(self.plan.batch_size)]
+        return {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
+
+    def _next_sample(self, rng: Rng, step: int) -> dict[str, npt.NDArray[np.generic]]:
+        newest = 64 + step * self.plan.new_scenes
+        while True:
+            scene = self._scene(int(rng.integers(max(0, newest - self.plan.pool), newest)))
+            image, label_map = _augment(scene, rng)
+            chosen = _choose_objects(label_map, self.plan.smallest_side(step), self.plan.prompts, rng)
+            if len(chosen):
+                return _sample(image, label_map, chosen, self.plan.image_size(step), rng)
+
+    def _scene(self, number: int) -> Scene:
+        index = number * self.world_size + self.rank
+        if index not in self._scenes:
+            self._scenes[index] = render_scene(TRAIN_SEED, index)
+            if len(self._scenes) > self.plan.pool:
+                self._scenes.popitem(last=False)
+        return self._scenes[index]
+
+
+def object_boxes(label_map: npt.NDArray[np.uint8]) -> Array:
+    """Half-open box (x0, y0, x1, y1) of labels 1..N in a label map, N x 4; zeros for a label that is not there."""
+    boxes = np.zeros((int(label_map.max()), 4), np.float32)
+    for number, place in enumerate(find_objects(label_map)):
+        if place is not None:
+            rows, columns = place
+            boxes[number] = columns.start, rows.start, columns.stop, rows.stop
+    return boxes
+
+
+def low_res_coverage(mask: npt.NDArray[np.bool_], stride: int) -> npt.NDArray[np.uint8]:
+    """Share of each stride x stride cell that a mask H x W covers, 0..255."""
+    height, width = mask.shape
+    cells = mask.reshape(height // stride, stride, width // stride, stride).mean((1, 3))
+    return np.asarray(np.round(cells * 255).astype(np.uint8))
+
+
+def _augment(scene: Scene, rng: Rng) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    image, label_map = scene.image, scene.label_map
+    if rng.random() < 0.5:
+        image, label_map = _crop(image, label_map, rng)
+    turns, flip = rng.integers(4), rng.random() < 0.5
+    image, label_map = np.rot90(image, turns), np.rot90(label_map, turns)
+    if flip:
+        image, label_map = image[:, ::-1], label_map[:, ::-1]
+    if rng.random() < 0.5:
+        image = image[..., rng.permutation(3)]
+    if rng.random() < 0.15:
+        image = 255 - image
+    if rng.random() < 0.5:
+        levels = np.linspace(0, 1, 256) ** rng.uniform(0.6, 1.6) * rng.uniform(0.6, 1) * 255
+        image = levels.astype(np.uint8)[image]
+    return np.ascontiguousarray(image), np.ascontiguousarray(label_map)
+
+
+def _crop(
+    image: npt.NDArray[np.uint8], label_map: npt.NDArray[np.uint8], rng: Rng
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    side = int(SCENE_SIZE * rng.uniform(0.5, 1))
+    x, y = rng.integers(0, SCENE_SIZE - side + 1, 2)
+    window, size = np.s_[y : y + side, x : x + side], (SCENE_SIZE, SCENE_SIZE)
+    larger = cv2.resize(image[window], size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(larger), np.asarray(cv2.resize(label_map[window], size, interpolation=cv2.INTER_NEAREST))
+
+
+def _choose_objects(label_map: npt.NDArray[np.uint8], smallest: float, count: int, rng: Rng) -> npt.NDArray[np.int64]:
+    boxes = object_boxes(label_map)
+    if not len(boxes):
+        return np.zeros(0, np.int64)
+    sides = (boxes[:, 2:] - boxes[:, :2]).min(1)
+    areas = np.bincount(label_map.ravel(), minlength=len(boxes) + 1)[1:]
+    usable = np.flatnonzero((sides >= smallest * SCENE_SIZE) & (areas >= 48)) + 1
+    if not len(usable):
+        return usable
+    return np.concatenate([rng.permutation(usable) for _ in range(-(-count // len(usable)))])[:count]
+
+
+def _sample(
+    image: npt.NDArray[np.uint8], label_map: npt.NDArray[np.uint8], chosen: npt.NDArray[np.int64], size: int, rng: Rng
+) -> dict[str, npt.NDArray[np.generic]]:
+    """One image with P prompted objects; S model input, s = S / 4.
+
+    image uint8 3 x S x S; boxes float32 P x 4 and points float32 P x 2 in pixels of S; targets uint8 P x s x s coverage;
+    dense float32 6 x s x s: foreground, boundary, distances to the sides of the object's box as shares of the image's side.
+    """
+    scale = size / SCENE_SIZE
+    stride = LOW_RES_STRIDE * SCENE_SIZE // size
+    boxes = object_boxes(label_map)
+    resized = image if size == SCENE_SIZE else cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    masks = [label_map == number for number in chosen]
+    return {
+        "image": np.ascontiguousarray(resized.transpose(2, 0, 1)),
+        "boxes": np.stack([_jitter(boxes[number - 1], rng) for number in chosen]) * np.float32(scale),
+        "points": np.stack([_click(mask, rng) for mask in masks]) * np.float32(scale),
+        "targets": np.stack([low_res_coverage(mask, stride) for mask in masks]),
+        "dense": _dense_targets(label_map, boxes, stride),
+    }
+
+
+def _jitter(box: Array, rng: Rng) -> Array:
+    """Half of the boxes are exact, the others off by 4 % of their sides (standard deviation)."""
+    if rng.random() < 0.5:
+        return box
+    sides = np.tile(box[2:] - box[:2], 2)
+    moved = box + np.clip(rng.normal(0, 0.04, 4), -0.1, 0.1) * sides
+    return np.asarray(np.clip(moved, 0, SCENE_SIZE), np.float32)
+
+
+def _click(mask: npt.NDArray[np.bool_], rng: Rng) -> Array:
+    """A pixel index (x, y) of the object, half of the time one of the inner half."""
+    if rng.random() < 0.5:
+        padded = np.pad(mask.view(np.uint8), 1)
+        depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
+        mask = depth >= 0.5 * depth.max()
+    places = np.flatnonzero(mask)
+    y, x = divmod(int(places[rng.integers(len(places))]), mask.shape[1])
+    return np.array([x, y], np.float32)
+
+
+def _dense_targets(label_map: npt.NDArray[np.uint8], boxes: Array, stride: int) -> Array:
+    labels = label_map[stride // 2 :: stride, stride // 2 :: stride]
+    kernel = np.ones((3, 3), np.uint8)
+    boundary = cv2.dilate(labels, kernel) != cv2.erode(labels, kernel)
+    side = len(labels)
+    grid = (np.arange(side, dtype=np.float32) + 0.5) / side
+    own = np.concatenate([np.zeros((1, 4), np.float32), boxes])[labels] / SCENE_SIZE
+    left, top = grid[None] - own[..., 0], grid[:, None] - own[..., 1]
+    right, bottom = own[..., 2] - grid[None], own[..., 3] - grid[:, None]
+    return np.stack([labels > 0, boundary, left, top, right, bottom]).astype(np.float32)

@@ -1,0 +1,77 @@
+"""Losses of the nano model, on logits in fp32."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from sam2_adapter.model.decode import DecodedMasks
+
+# Share of the loss that candidates other than the best one get, so that none is forgotten.
+_OTHERS_SHARE = 0.1
+_OUTSIDE_WEIGHT = 0.15
+
+
+def prompt_loss(decoded: DecodedMasks, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss of all four masks of P prompts against targets P x h x w in 0..1.
+
+    The single-mask output and the best of the three candidates are supervised, and the scores of all four.
+
+    Returns:
+        The mean loss, and the true low-res IoU P x 4.
+    """
+    logits = decoded.low_res_logits.float()
+    losses = mask_losses(logits, targets)
+    candidates = losses[:, 1:]
+    masks = losses[:, 0] + candidates.min(1).values + _OTHERS_SHARE * candidates.mean(1)
+    ious = low_res_iou(logits, targets)
+    scores = (decoded.iou_scores.float() - ious).abs().mean(1) + F.mse_loss(decoded.iou_scores.float(), ious)
+    present = F.softplus(-decoded.object_score_logits.float()).squeeze(1)
+    return (masks + scores + 0.05 * present).mean(), ious
+
+
+def mask_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """BCE in the neighbourhood of the object plus dice, P x K, for logits P x K x h x w and targets P x h x w."""
+    wanted = targets[:, None].expand_as(logits)
+    weights = _neighbourhood(targets)[:, None]
+    bce = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    bce = (bce * weights).sum((2, 3)) / weights.sum((2, 3))
+    probabilities = logits.sigmoid()
+    overlap = (probabilities * wanted).sum((2, 3))
+    # squared sizes: a soft target of 0.5 at the border is then matched exactly by 0.5
+    sizes = probabilities.square().sum((2, 3)) + wanted.square().sum((2, 3))
+    return 2 * bce + 1 - (2 * overlap + 0.5) / (sizes + 0.5)
+
+
+def low_res_iou(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """IoU P x K of thresholded logits with targets that are at least half covered."""
+    predicted, wanted = logits > 0, (targets >= 0.5)[:, None]
+    return (predicted & wanted).sum((2, 3)) / (predicted | wanted).sum((2, 3)).clamp(min=1)
+
+
+def dense_loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Foreground, boundary and distances to the sides of the own box, B x 6 x s x s."""
+    outputs = outputs.float()
+    binary = F.binary_cross_entropy_with_logits(outputs[:, :2], targets[:, :2])
+    inside = targets[:, :1]
+    # near sides matter more: compare square roots of the distances
+    wanted = targets[:, 2:].clamp(min=0).sqrt()
+    distance = (F.smooth_l1_loss(outputs[:, 2:], wanted, beta=0.05, reduction="none") * inside).sum() / (
+        4 * inside.sum().clamp(min=1)
+    )
+    return binary + 3 * distance
+
+
+def _neighbourhood(targets: torch.Tensor) -> torch.Tensor:
+    """Weight 1 in twice the object's box, little elsewhere; P x h x w."""
+    rows, columns = (targets > 0).any(2), (targets > 0).any(1)
+    return _OUTSIDE_WEIGHT + (1 - _OUTSIDE_WEIGHT) * (_widened(rows)[:, :, None] * _widened(columns)[:, None])
+
+
+def _widened(occupied: torch.Tensor) -> torch.Tensor:
+    """Widen the occupied interval of P x n by half its length on each side."""
+    places = torch.arange(occupied.shape[1], device=occupied.device)
+    first = occupied.float().argmax(1)
+    last = occupied.shape[1] - 1 - occupied.flip(1).float().argmax(1)
+    margin = (last - first + 1).float() * 0.5 + 1
+    return ((places >= (first - margin)[:, None]) & (places <= (last + margin)[:, None])).float()

@@ -1,0 +1,111 @@
+"""Prompting the nano model in training: boxes, first clicks, and correction clicks with the earlier logits as mask input."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from losses import prompt_loss
+from network import PATCH_SIZE, NanoTrainer
+
+from sam2_adapter.model.decode import DecodedMasks
+from sam2_adapter.model.encode import EncodedImages
+
+# How many correction rounds a step makes, and how often; only the last one is trained, the ones before it run without gradients.
+_ROUNDS, _ROUND_SHARES = (1, 2, 3, 4), (0.55, 0.2, 0.1, 0.15)
+_CORRECT_BOX_SHARE = 0.25
+
+
+@dataclass
+class Prompts:
+    """Prompts of one kind: B x P objects.
+
+    Attributes:
+        points: B x P x N x 2 model pixels, or None.
+        labels: B x P x N, 1 or 0, or None.
+        boxes: B x P x 4 model pixels, or None.
+        mask_input: B x P x h x w logits, or None.
+    """
+
+    points: torch.Tensor | None = None
+    labels: torch.Tensor | None = None
+    boxes: torch.Tensor | None = None
+    mask_input: torch.Tensor | None = None
+
+
+def prompt_losses(
+    trainer: NanoTrainer,
+    images: EncodedImages,
+    positions: torch.Tensor,
+    batch: dict[str, torch.Tensor],
+    chance: random.Random,
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Losses and mean low-res IoUs of a box, a click and a correction round."""
+    targets = batch["targets"].float() / 255
+    flat_targets = targets.flatten(0, 1)
+    boxes = Prompts(boxes=batch["boxes"])
+    points = batch["points"][:, :, None]
+    clicks = Prompts(points=points, labels=torch.ones(points.shape[:3], dtype=torch.int64, device=points.device))
+
+    def run(prompts: Prompts) -> DecodedMasks:
+        return trainer.decode(images, positions, prompts.points, prompts.labels, prompts.boxes, prompts.mask_input)
+
+    from_box, from_click = run(boxes), run(clicks)
+    corrected, start = (boxes, from_box) if chance.random() < _CORRECT_BOX_SHARE else (clicks, from_click)
+    corrected, corrected_targets = _first_half(corrected, _shown(start, corrected), targets)
+    for _ in range(chance.choices(_ROUNDS, _ROUND_SHARES)[0] - 1):
+        with torch.no_grad():
+            corrected = with_correction(corrected, _shown(run(corrected), corrected), corrected_targets)
+    losses, figures = {}, {}
+    flat_corrected = corrected_targets.flatten(0, 1)
+    rounds = (
+        ("box", from_box, flat_targets),
+        ("click", from_click, flat_targets),
+        ("correction", run(corrected), flat_corrected),
+    )
+    for name, decoded, wanted in rounds:
+        losses[name], ious = prompt_loss(decoded, wanted)
+        figures[f"{name}_iou"] = ious[:, 0].mean()
+        figures[f"{name}_best_iou"] = ious[:, 1:].max(1).values.mean()
+    return losses, figures
+
+
+def with_correction(prompts: Prompts, logits: torch.Tensor, targets: torch.Tensor) -> Prompts:
+    """Add a click where logits (B P) x h x w are wrong, preferably amid the error, and the logits as mask input."""
+    batch_size, count, height, width = targets.shape
+    wanted = targets.flatten(0, 1) >= 0.5
+    wrong = ((logits > 0) != wanted).float()
+    amid = F.avg_pool2d(wrong[:, None], 5, stride=1, padding=2)[:, 0]
+    score = wrong * (amid + 0.3 * torch.rand_like(amid))
+    place = score.flatten(1).argmax(1)
+    label = wanted.flatten(1).gather(1, place[:, None])[:, 0].long()
+    # cells to pixels of the model's input: the middle of the cell, as a pixel index
+    cell = PATCH_SIZE / 4
+    x, y = place % width, torch.div(place, width, rounding_mode="floor")
+    new_points = (torch.stack([x, y], 1).float() + 0.5) * cell - 0.5
+    new_points, new_labels = new_points.view(batch_size, count, 1, 2), label.view(batch_size, count, 1)
+    if prompts.points is not None and prompts.labels is not None:
+        new_points = torch.cat([prompts.points, new_points], 2)
+        new_labels = torch.cat([prompts.labels, new_labels], 2)
+    return Prompts(new_points, new_labels, prompts.boxes, logits.view(batch_size, count, height, width))
+
+
+def _first_half(prompts: Prompts, logits: torch.Tensor, targets: torch.Tensor) -> tuple[Prompts, torch.Tensor]:
+    """The first correction, of half of the objects only: it costs as much as the first round and is learned faster."""
+    count = targets.shape[1]
+    half = (count + 1) // 2
+    parts = [None if part is None else part[:, :half] for part in (prompts.points, prompts.labels, prompts.boxes)]
+    kept = logits.unflatten(0, (-1, count))[:, :half].flatten(0, 1)
+    return with_correction(Prompts(*parts), kept, targets[:, :half]), targets[:, :half]
+
+
+def _shown(decoded: DecodedMasks, prompts: Prompts) -> torch.Tensor:
+    """The logits that a user would see, without gradients: the best-scored candidate after one click, else the single mask."""
+    logits = decoded.low_res_logits.detach().float()
+    one_click = prompts.boxes is None and prompts.points is not None and prompts.points.shape[2] == 1
+    if not one_click:
+        return logits[:, 0]
+    best = decoded.iou_scores.detach()[:, 1:].argmax(1) + 1
+    return logits[torch.arange(len(best), device=best.device), best]
