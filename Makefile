@@ -1,0 +1,75 @@
+# Every target makes .venv and installs what it needs by itself; nothing happens twice.
+#   PYTHON=python3.12 make test          another interpreter (3.11 or newer), used when .venv is made
+#   TORCH_INDEX_URL=URL make test        torch from that index, such as https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+TORCH_INDEX_URL ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+STAMPS := $(VENV)/.installed
+
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-fast check format bench soak docs clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | sort | expand -t 12
+
+demo: $(STAMPS)-run ## predict on bundled photographs, offline, and write demo/index.html
+	$(BIN)/sam2-adapter demo --output demo
+
+test: $(STAMPS)-test ## all tests but the soak tests
+	$(BIN)/python -m pytest
+
+test-fast: $(STAMPS)-test ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow and not gpu and not soak"
+
+soak: $(STAMPS)-test ## the tests that run for many minutes
+	$(BIN)/python -m pytest -m soak
+
+check: $(STAMPS)-dev ## format, lint, types, import direction, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/test_imports.py
+	$(BIN)/python tools/make_config_docs.py --check
+
+format: $(STAMPS)-dev ## bring the code to its form
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+docs: $(STAMPS)-run ## write the generated pages
+	$(BIN)/python tools/make_config_docs.py
+
+bench: $(STAMPS)-run ## time the image encoder and the mask decoder
+	$(BIN)/python benchmarks/bench_predict.py
+
+clean: ## remove everything that the targets make, .venv included
+	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "sam2-adapter needs Python 3.11 or newer; name one with PYTHON=python3.11 make ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Without its dependencies: those come from the ordinary index, in the next step.
+$(STAMPS)-torch: | $(BIN)/python
+ifneq ($(TORCH_INDEX_URL),)
+	$(PIP) install --no-deps --constraint constraints.txt --index-url $(TORCH_INDEX_URL) torch
+endif
+	@touch $@
+
+$(STAMPS)-run: pyproject.toml constraints.txt | $(STAMPS)-torch
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(STAMPS)-test: $(STAMPS)-run
+	$(PIP) install --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(STAMPS)-dev: $(STAMPS)-test
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@

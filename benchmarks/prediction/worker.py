@@ -1,0 +1,75 @@
+"""One engine in one process: reads jobs as JSON lines, answers with seconds and masks. Started by run.py, once for each engine.
+
+    python worker.py ours|official WEIGHTS.pt CONFIG_NAME
+
+A job is {"image": PATH, "boxes": [[x0, y0, x1, y1], ...], "masks": PATH.npy}; what is timed starts from the RGB array and ends with bool masks
+in its size.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from PIL import Image
+
+Segment = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def load_ours(weights: str, precision: str) -> Segment:
+    """This package, as `load_predictor` gives it."""
+    from sam2_adapter.loading import load_predictor
+
+    predictor = load_predictor(weights, device="cpu", precision=precision)
+
+    def segment(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        return predictor.predict(predictor.embed([image])[0], [{"box": box} for box in boxes.tolist()]).masks[:, 0]
+
+    return segment
+
+
+def load_official(weights: str, config_name: str, autocast: bool) -> Segment:
+    """The `sam2` package, as its README uses it; with bf16 autocast where asked for."""
+    from sam2.build_sam import build_sam2
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
+
+    predictor = SAM2ImagePredictor(build_sam2(f"configs/sam2/{config_name}.yaml", weights, device="cpu"))
+
+    def segment(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            predictor.set_image(image)
+            masks, _, _ = predictor.predict(box=boxes, multimask_output=False)
+        return masks.reshape(len(boxes), *image.shape[:2]) > 0
+
+    return segment
+
+
+def peak_mib() -> float:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Load the engine, say so, and work on jobs until the input ends."""
+    engine, weights, config_name = sys.argv[1:]
+    name, _, precision = engine.partition("-")
+    segment = load_ours(weights, precision) if name == "ours" else load_official(weights, config_name, precision == "bf16")
+    ready = {"torch": torch.__version__, "threads": torch.get_num_threads(), "peak_mib": peak_mib()}
+    print(json.dumps(ready), flush=True)
+    for line in sys.stdin:
+        job = json.loads(line)
+        image = np.asarray(Image.open(job["image"]).convert("RGB"))
+        start = time.perf_counter()
+        masks = segment(image, np.asarray(job["boxes"], np.float32))
+        seconds = time.perf_counter() - start
+        np.save(job["masks"], np.packbits(masks))
+        print(json.dumps({"seconds": seconds, "peak_mib": peak_mib(), "shape": masks.shape}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
