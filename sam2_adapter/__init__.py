@@ -1,0 +1,86 @@
+"""Masks from prompts with Segment Anything Model 2.
+
+    import sam2_adapter
+
+    predictor = sam2_adapter.load_predictor("sam2_hiera_s.yaml")
+    (embedding,) = predictor.embed([image])
+    prediction = predictor.predict(embedding, [{"box": [10, 20, 200, 180]}])
+
+Importing this package imports no torch: a name is looked up when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sam2_adapter.annotations import Annotation
+    from sam2_adapter.config import Config
+    from sam2_adapter.errors import (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        ExportError,
+        ImageError,
+        PromptError,
+        Sam2AdapterError,
+        TrainingError,
+        WeightsNotFoundError,
+    )
+    from sam2_adapter.loading import load_predictor
+    from sam2_adapter.masks import MaskPrediction
+    from sam2_adapter.predictor import ImageEmbedding, Predictor
+    from sam2_adapter.prompts import Prompt
+    from sam2_adapter.segmentation import Segmentation, segment
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Annotation",
+    "CheckpointError",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "ExportError",
+    "ImageEmbedding",
+    "ImageError",
+    "MaskPrediction",
+    "Predictor",
+    "Prompt",
+    "PromptError",
+    "Sam2AdapterError",
+    "Segmentation",
+    "TrainingError",
+    "WeightsNotFoundError",
+    "__version__",
+    "load_predictor",
+    "segment",
+]
+
+_ERRORS = {name: "errors" for name in __all__ if name.endswith("Error")}
+_HOMES = {
+    **_ERRORS,
+    "Annotation": "annotations",
+    "Config": "config",
+    "ImageEmbedding": "predictor",
+    "MaskPrediction": "masks",
+    "Predictor": "predictor",
+    "Prompt": "prompts",
+    "Segmentation": "segmentation",
+    "load_predictor": "loading",
+    "segment": "segmentation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that a public name lives in."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sam2_adapter' has no attribute {name!r}")
+    value = getattr(import_module(f"sam2_adapter.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,7 @@
-"""`Annotation`, one object with its mask, and `AnnotatedImage`, all objects of one image: what every output format is written from."""
+"""`Annotation`, one object with its mask, and `AnnotatedImage`, all objects of one image.
+
+Every output format is written from these two.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ class Annotation:
         attributes: free attributes of the object.
         object_id: identity of the object.
         parent_id: identity of the object's parent.
-        prompt_index: position of the prompt that the object came from, counted from 0; `None` when it came from no prompt.
+        prompt_index: position of the prompt that the object came from, counted from 0; `None` when it came from no
+            prompt.
     """
 
     label: str
@@ -74,7 +78,8 @@ class Annotation:
         """Make an annotation of a mask.
 
         Args:
-            mask: bool H x W in the size of the original image, at least one pixel set; look before you call (`mask.any()`).
+            mask: bool H x W in the size of the original image, at least one pixel set; look before you call
+                (`mask.any()`).
             label: class name.
             iou_score: finite; clamped to [0, 1], since models estimate slightly outside.
             attributes: free attributes of the object.

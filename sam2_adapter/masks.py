@@ -28,7 +28,9 @@ class MaskPrediction:
         """Check that the three arrays describe the same objects and masks."""
         expected = self.masks.shape[:2]
         if self.masks.ndim != 4 or self.masks.dtype != np.bool_:
-            raise ValueError(f"masks: expected bool O x M x H x W, but got {self.masks.dtype} of shape {self.masks.shape}")
+            raise ValueError(
+                f"masks: expected bool O x M x H x W, but got {self.masks.dtype} of shape {self.masks.shape}"
+            )
         if self.iou_scores.shape != expected:
             raise ValueError(f"iou_scores: expected shape {expected}, but got {self.iou_scores.shape}")
         if self.low_res_logits.ndim != 4 or self.low_res_logits.shape[:2] != expected:
@@ -39,7 +41,9 @@ class MaskPrediction:
         return len(self.masks)
 
 
-def box_region(original_hw: tuple[int, int], box_xyxy: tuple[float, float, float, float], angle: float = 0.0) -> BoolArray:
+def box_region(
+    original_hw: tuple[int, int], box_xyxy: tuple[float, float, float, float], angle: float = 0.0
+) -> BoolArray:
     """The pixels whose centres lie inside a box.
 
     Args:
@@ -51,20 +55,23 @@ def box_region(original_hw: tuple[int, int], box_xyxy: tuple[float, float, float
         bool H x W.
     """
     height, width = original_hw
-    x = np.arange(width) + 0.5
-    y = np.arange(height) + 0.5
+    x = np.arange(width, dtype=np.float64) + 0.5
+    y = np.arange(height, dtype=np.float64) + 0.5
     if not angle:
         x0, y0, x1, y1 = box_xyxy
         return ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))[None, :]
     return _inside_parallelogram(x[None, :], y[:, None], rotated_box_corners(box_xyxy, angle))
 
 
-def _inside_parallelogram(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], corners: npt.NDArray[np.float64]) -> BoolArray:
+def _inside_parallelogram(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], corners: npt.NDArray[np.float64]
+) -> BoolArray:
     origin, along_width, along_height = corners[0], corners[1] - corners[0], corners[3] - corners[0]
     dx, dy = x - origin[0], y - origin[1]
     u = (dx * along_width[0] + dy * along_width[1]) / (along_width @ along_width)
     v = (dx * along_height[0] + dy * along_height[1]) / (along_height @ along_height)
-    return (u >= 0) & (u < 1) & (v >= 0) & (v < 1)
+    inside: BoolArray = (u >= 0) & (u < 1) & (v >= 0) & (v < 1)
+    return inside
 
 
 def mask_to_box_xyxy(mask: BoolArray) -> tuple[int, int, int, int] | None:

@@ -1,7 +1,8 @@
 """Tracing the pixel edges around a mask, as closed rings of corners.
 
-A corner is a point of the pixel lattice where the outline turns. In every lattice row the corners pair up, first with second, third with
-fourth, into the horizontal edges of the outline; in every column into the vertical ones. Following the pairs gives the rings.
+A corner is a point of the pixel lattice where the outline turns. In every lattice row the corners pair up, first with
+second, third with fourth, into the horizontal edges of the outline; in every column into the vertical ones. Following
+the pairs gives the rings.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _ABOVE_LEFT, _ABOVE_RIGHT, _BELOW_LEFT, _BELOW_RIGHT = 1, 2, 4, 8
 _FALLING_SADDLE = _ABOVE_LEFT | _BELOW_RIGHT
 _RISING_SADDLE = _ABOVE_RIGHT | _BELOW_LEFT
 
-# Which of the 16 patterns are corners, and at which of them the outline goes on horizontally, with the object on its right hand.
+# Which of the 16 patterns are corners, and at which of them the outline goes on horizontally, with the object on its
+# right hand.
 _IS_CORNER = np.isin(np.arange(16), [1, 2, 4, 8, 7, 11, 13, 14, _FALLING_SADDLE, _RISING_SADDLE])
 _LEAVES_HORIZONTALLY = np.isin(np.arange(16), [1, 8, 11, 13, _FALLING_SADDLE])
 
@@ -31,8 +33,9 @@ def trace_rings(mask: BoolArray) -> list[Ring]:
         mask: bool H x W.
 
     Returns:
-        Float64 N x 2 rings of (x, y) corners, the object on the right hand: exteriors run clockwise on screen, holes counter-clockwise. Where
-        two pixels touch only at a corner the outline turns towards the same pixel (4-connected parts); no ring passes a point twice.
+        Float64 N x 2 rings of (x, y) corners, the object on the right hand: exteriors run clockwise on screen, holes
+        counter-clockwise. Where two pixels touch only at a corner the outline turns towards the same pixel (4-connected
+        parts); no ring passes a point twice.
     """
     x, y, code = _find_corners(mask)
     successor = _successors(x, y, code)
@@ -59,8 +62,8 @@ def _find_corners(mask: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
 def _successors(x: IntArray, y: IntArray, code: IntArray) -> IntArray:
     """The index of the next corner along the outline."""
     index = np.arange(len(x))
-    # Of the two corners of a saddle the first one has its horizontal edge to the left. Its vertical edge then goes up at a falling saddle
-    # and down at a rising one.
+    # Of the two corners of a saddle the first one has its horizontal edge to the left. Its vertical edge then goes up
+    # at a falling saddle and down at a rising one.
     is_second = np.zeros(len(x), np.int64)
     is_second[1:] = (x[1:] == x[:-1]) & (y[1:] == y[:-1])
     goes_down = np.where(code == _RISING_SADDLE, 1 - is_second, is_second)

@@ -1,8 +1,8 @@
 """`Polygon` and the exact converters between masks and polygons.
 
-Polygons follow pixel edges: pixel (row i, column j) is the square [j, j+1) x [i, i+1), so the polygon of one pixel has its four corners as
-vertices. A pixel belongs to a polygon when its centre is inside. Parts are 4-connected: pixels that touch only at a corner lie in two
-polygons, and no ring touches itself.
+Polygons follow pixel edges: pixel (row i, column j) is the square [j, j+1) x [i, i+1), so the polygon of one pixel has
+its four corners as vertices. A pixel belongs to a polygon when its centre is inside. Parts are 4-connected: pixels that
+touch only at a corner lie in two polygons, and no ring touches itself.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Ring = npt.NDArray[np.float64]
 _SMALLEST_SIMPLIFIED_AREA = 16
 _FEWEST_SIMPLIFIED_CORNERS = 12
 
-# Simplification is eased step by step until a part keeps this IoU with its exact outline. Below the least tolerance, in pixels, too few
-# vertices are saved to go on.
+# Simplification is eased step by step until a part keeps this IoU with its exact outline. Below the least tolerance, in
+# pixels, too few vertices are saved to go on.
 _LEAST_IOU = 0.99
 _EASING = 0.75
 _LEAST_TOLERANCE = 0.4
@@ -37,7 +37,8 @@ class Polygon:
     """One connected part of an object, with its holes, checked when built.
 
     Attributes:
-        exterior: float64 N x 2, (x, y) pixels of the original image along pixel edges, clockwise on screen, N >= 3, not closed.
+        exterior: float64 N x 2, (x, y) pixels of the original image along pixel edges, clockwise on screen, N >= 3, not
+            closed.
         holes: rings of the same form, counter-clockwise on screen.
     """
 
@@ -65,8 +66,9 @@ def mask_to_polygons(mask: BoolArray, tolerance: float = 1.0) -> list[Polygon]:
 
     Args:
         mask: bool H x W.
-        tolerance: how far, in pixels, a simplified outline may lie from the pixel edges. 0 keeps every corner, and `polygons_to_mask` gives
-            back the same mask. A part that simplification would change by more than about one percent of its area is simplified less.
+        tolerance: how far, in pixels, a simplified outline may lie from the pixel edges. 0 keeps every corner, and
+            `polygons_to_mask` gives back the same mask. A part that simplification would change by more than about one
+            percent of its area is simplified less.
 
     Returns:
         One polygon a 4-connected part, largest first; empty for an empty mask.
@@ -147,7 +149,7 @@ def _trace_parts(mask: BoolArray) -> list[Polygon]:
 
 
 def _pixel_right_of(start: Ring, end: Ring) -> tuple[int, int]:
-    """(row, column) of the pixel on the right hand of the first step from `start` towards `end`; the object lies on that side."""
+    """(row, column) of the pixel right of the first step from `start` towards `end`; the object lies on that side."""
     dx, dy = np.sign(end - start).astype(int).tolist()
     x, y = start.astype(int).tolist()
     return y - (dx < 0 or dy < 0), x - (dy > 0 or dx < 0)
@@ -182,7 +184,7 @@ def _simplified_ring(ring: Ring, tolerance: float) -> Ring:
 
 
 def _doubled_edge_midpoints(ring: Ring) -> npt.NDArray[np.int32]:
-    """Twice the (x, y) of the middle of every unit pixel edge of a ring; a line through them cuts the pixel staircase without bias."""
+    """Twice the (x, y) of the middle of every unit edge of a ring, where a line cuts the pixel staircase without bias."""
     corners = ring.astype(np.int32)
     steps = np.roll(corners, -1, axis=0) - corners
     lengths = np.abs(steps).sum(axis=1)

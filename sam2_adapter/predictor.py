@@ -97,10 +97,14 @@ class Predictor:
         """
         if not len(images):
             return ()
-        geometries = [Geometry(_checked_hw(index, image), self._runtime.image_size, self.info.resize) for index, image in enumerate(images)]
+        geometries = [
+            Geometry(_checked_hw(index, image), self._runtime.image_size, self.info.resize)
+            for index, image in enumerate(images)
+        ]
         encoded = self._runtime.encode(images_to_pixel_values(images, self._runtime.image_size, self.info.resize))
         return tuple(
-            ImageEmbedding(_image_of_batch(encoded, index), geometry, self.info.weights_sha256) for index, geometry in enumerate(geometries)
+            ImageEmbedding(_image_of_batch(encoded, index), geometry, self.info.weights_sha256)
+            for index, geometry in enumerate(geometries)
         )
 
     def predict(
@@ -131,7 +135,11 @@ class Predictor:
         iou_scores = np.empty((len(checked), num_masks), np.float32)
         low_res_logits = np.empty((len(checked), num_masks, *self._runtime.low_res_hw), np.float32)
         for indices, part in self._predict_parts(embedding, checked, multimask_output):
-            masks[indices], iou_scores[indices], low_res_logits[indices] = part.masks, part.iou_scores, part.low_res_logits
+            masks[indices], iou_scores[indices], low_res_logits[indices] = (
+                part.masks,
+                part.iou_scores,
+                part.low_res_logits,
+            )
         return MaskPrediction(masks, iou_scores, low_res_logits)
 
     def predict_parts(
@@ -147,7 +155,9 @@ class Predictor:
         """
         yield from self._predict_parts(embedding, self._fitted_prompts(embedding, prompts), multimask_output)
 
-    def _fitted_prompts(self, embedding: ImageEmbedding, prompts: Sequence[Prompt | Mapping[str, Any]] | None) -> list[Prompt]:
+    def _fitted_prompts(
+        self, embedding: ImageEmbedding, prompts: Sequence[Prompt | Mapping[str, Any]] | None
+    ) -> list[Prompt]:
         if embedding.weights_sha256 != self.info.weights_sha256:
             raise Sam2AdapterError(
                 f"The image was encoded with the weights {embedding.weights_sha256[:12]}, but this predictor has "
@@ -176,7 +186,11 @@ class Predictor:
         self, embedding: ImageEmbedding, prompts: list[Prompt], shape: _PromptShape, multimask_output: bool | None
     ) -> MaskPrediction:
         geometry = embedding.geometry
-        coords = torch.from_numpy(geometry.points_to_input(np.stack([p.point_coords for p in prompts]))) if shape.num_points else None
+        coords = (
+            torch.from_numpy(geometry.points_to_input(np.stack([p.point_coords for p in prompts])))
+            if shape.num_points
+            else None
+        )
         labels = torch.from_numpy(np.stack([p.point_labels for p in prompts])) if shape.num_points else None
         boxes = torch.from_numpy(_input_boxes(prompts, geometry)) if shape.has_box else None
         mask_input = torch.stack([self._mask_input(p, geometry) for p in prompts]) if shape.has_mask else None
@@ -216,7 +230,13 @@ class _PromptShape:
 
 
 def _checked_hw(index: int, image: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+    if (
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
+        or image.ndim != 3
+        or image.shape[2] != 3
+        or not image.size
+    ):
         found = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ImageError(f"Image {index}: expected a uint8 RGB array of shape H x W x 3, but got {found}.")
     return image.shape[0], image.shape[1]
@@ -226,7 +246,8 @@ def _image_of_batch(encoded: EncodedImages, index: int) -> EncodedImages:
     # Cloned: a view would keep the whole batch in memory.
     fine, middle = encoded.high_res_features
     return EncodedImages(
-        encoded.image_embedding[index : index + 1].clone(), (fine[index : index + 1].clone(), middle[index : index + 1].clone())
+        encoded.image_embedding[index : index + 1].clone(),
+        (fine[index : index + 1].clone(), middle[index : index + 1].clone()),
     )
 
 
@@ -258,7 +279,9 @@ def _best_candidates(decoded: DecodedMasks, clicks: torch.Tensor | None) -> tupl
     ranked = scores
     if clicks is not None:
         grid = clicks.to(candidates.device)[:, None, None]
-        at_click = F.grid_sample(candidates, grid, mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0, 0]
+        at_click = F.grid_sample(candidates, grid, mode="bilinear", padding_mode="border", align_corners=False)[
+            :, :, 0, 0
+        ]
         contains = at_click > 0
         # Scores are at most 1, so a candidate that misses the click ranks below all that contain it.
         ranked = torch.where(contains | ~contains.any(dim=1, keepdim=True), scores, scores - 2)

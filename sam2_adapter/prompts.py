@@ -68,13 +68,17 @@ class Prompt:
 
     def _check_combination(self) -> None:
         if self.mask is not None and self.mask_input is not None:
-            raise PromptError("A prompt takes a mask or earlier logits, not both: leave one of 'mask' and 'mask_input' out.")
+            raise PromptError(
+                "A prompt takes a mask or earlier logits, not both: leave one of 'mask' and 'mask_input' out."
+            )
         if self.box_xyxy is None and not len(self.point_coords) and self.mask is None and self.mask_input is None:
             raise PromptError("A prompt needs at least one of 'box', 'points' and 'mask'; this one has none of them.")
         if self.box_angle and self.box_xyxy is None:
             raise PromptError(f"'angle' ({self.box_angle:g}) turns a box, but this prompt has no 'box'.")
         if not self.has_mask and self.box_xyxy is None and not (self.point_labels == FOREGROUND).any():
-            raise PromptError("All points of this prompt are background (label 0); add a foreground point (label 1) or a box.")
+            raise PromptError(
+                "All points of this prompt are background (label 0); add a foreground point (label 1) or a box."
+            )
 
     @property
     def has_mask(self) -> bool:
@@ -127,7 +131,9 @@ class Prompt:
             return None
         hull = rotated_box_hull(self.box_xyxy, self.box_angle)
         if hull[0] >= width or hull[1] >= height or hull[2] <= 0 or hull[3] <= 0:
-            raise PromptError(f"Box {_numbers(self.box_xyxy)} lies outside the image, which is {width}x{height} pixels.")
+            raise PromptError(
+                f"Box {_numbers(self.box_xyxy)} lies outside the image, which is {width}x{height} pixels."
+            )
         if self.box_angle:
             return self.box_xyxy
         x0, y0, x1, y1 = self.box_xyxy
@@ -162,14 +168,15 @@ class Prompt:
             raise PromptError(f"Unknown key {unknown[0]!r} in a prompt; the keys are {', '.join(sorted(_ENTRY_KEYS))}.")
         if "labels" in entry and "points" not in entry:
             raise PromptError("'labels' says which points are foreground, but this prompt has no 'points'.")
-        points = entry.get("points")
-        labels = entry.get("labels")
+        points: Any = entry.get("points")
+        coords: Any = () if points is None else points
+        labels: Any = entry.get("labels")
         mask = entry.get("mask")
         is_logits = isinstance(mask, np.ndarray) and np.issubdtype(mask.dtype, np.floating)
         return cls(
             box_xyxy=entry.get("box"),
             box_angle=entry.get("angle", 0.0),
-            point_coords=[] if points is None else points,
+            point_coords=coords,
             point_labels=_default_labels(points) if labels is None else labels,
             mask_input=mask if is_logits else None,
             mask=None if is_logits else mask,
@@ -214,7 +221,8 @@ def rotated_box_corners(box_xyxy: tuple[float, float, float, float], angle: floa
         return corners
     centre = corners.mean(axis=0)
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    return (corners - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
+    turned: npt.NDArray[np.float64] = (corners - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
+    return turned
 
 
 def rotated_box_hull(box_xyxy: tuple[float, float, float, float], angle: float) -> tuple[float, float, float, float]:
@@ -234,7 +242,9 @@ def _checked_box(box: Any) -> tuple[float, float, float, float] | None:
         raise PromptError(f"'box' is four numbers x0, y0, x1, y1, but got {_short(box)}.")
     x0, y0, x1, y1 = values.tolist()
     if not (x1 > x0 and y1 > y0):
-        raise PromptError(f"Box {_numbers((x0, y0, x1, y1))} is empty: x1 must be greater than x0 and y1 greater than y0.")
+        raise PromptError(
+            f"Box {_numbers((x0, y0, x1, y1))} is empty: x1 must be greater than x0 and y1 greater than y0."
+        )
     return x0, y0, x1, y1
 
 
@@ -274,7 +284,7 @@ def _checked_mask(mask: Any) -> BoolArray | None:
 
 def _as_array(key: str, value: Any) -> npt.NDArray[np.float64]:
     try:
-        array = np.asarray(value, dtype=np.float64)
+        array: npt.NDArray[np.float64] = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise PromptError(f"'{key}' holds numbers only, but got {_short(value)}.") from None
     if not np.isfinite(array).all():
@@ -300,7 +310,7 @@ def _checked_attributes(value: Any) -> Mapping[str, Any] | None:
     return value
 
 
-def _default_labels(points: Any) -> list[int]:
+def _default_labels(points: Any) -> Any:
     return [FOREGROUND] * (len(points) if isinstance(points, Sequence | np.ndarray) else 0)
 
 

@@ -1,7 +1,7 @@
 """`Rle`: a mask as COCO's compressed run-length encoding, small enough to keep hundreds of large masks.
 
-Runs alternate between unset and set pixels, starting with unset, in column-major order (down the first column, then the second).
-Reading is done here rather than in pycocotools, which trusts its input and only decodes whole images.
+Runs alternate between unset and set pixels, starting with unset, in column-major order (down the first column, then the
+second). Reading is done here rather than in pycocotools, which trusts its input and only decodes whole images.
 """
 
 from __future__ import annotations
@@ -131,7 +131,11 @@ def rle_to_mask(rle: Rle) -> BoolArray:
 
 
 def rle_to_mask_in_box(rle: Rle) -> BoolArray:
-    """Decode only the part inside `rle.box_xyxy`, at the cost of that part; bool of the box's height x width, 0 x 0 when empty."""
+    """Decode only the part inside `rle.box_xyxy`, at the cost of that part.
+
+    Returns:
+        bool of the box's height x width; 0 x 0 for an empty mask.
+    """
     box = rle.box_xyxy
     if box is None:
         return np.zeros((0, 0), np.bool_)
@@ -158,8 +162,9 @@ def _without_empty_runs(bounds: IntArray) -> IntArray:
 
 
 def _counts_to_runs(counts: str) -> IntArray:
-    """Parse COCO's compressed text: little-endian groups of five bits, and from the fourth run on differences to the run before the last.
+    """Parse COCO's compressed text.
 
+    Numbers are little-endian groups of five bits; from the fourth on they are differences to the run before the last.
     The format is defined by rleToString in pycocotools' common/maskApi.c.
     """
     characters = _checked_characters(counts)

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import torch
-from transformers import Sam2Config, Sam2HieraDetConfig, Sam2MaskDecoderConfig, Sam2Model, Sam2PromptEncoderConfig, Sam2VisionConfig
+from transformers import (
+    Sam2Config,
+    Sam2HieraDetConfig,
+    Sam2MaskDecoderConfig,
+    Sam2Model,
+    Sam2PromptEncoderConfig,
+    Sam2VisionConfig,
+)
 
 from sam2_adapter.model.preprocess import Resize
 from sam2_adapter.model.runtime import Precision, TorchRuntime
@@ -50,7 +57,9 @@ def small_model(seed: int = 0, image_size: int = IMAGE_SIZE) -> Sam2Model:
                 tensor.copy_(0.5 * noise)
             else:
                 tensor.copy_(noise / tensor[0].numel() ** 0.5)
-        model.prompt_encoder.shared_embedding.positional_embedding.copy_(model.shared_image_embedding.positional_embedding)
+        model.prompt_encoder.shared_embedding.positional_embedding.copy_(
+            model.shared_image_embedding.positional_embedding
+        )
     return model
 
 

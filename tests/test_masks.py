@@ -24,7 +24,13 @@ def test_a_pixel_belongs_to_a_box_when_its_centre_does():
 
 def test_a_diamond():
     region = box_region((5, 5), (0.5, 0.5, 4.5, 4.5), 45)
-    assert region.astype(int).tolist() == [[0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 0], [0, 0, 1, 0, 0]]
+    assert region.astype(int).tolist() == [
+        [0, 0, 1, 0, 0],
+        [0, 1, 1, 1, 0],
+        [1, 1, 1, 1, 1],
+        [0, 1, 1, 1, 0],
+        [0, 0, 1, 0, 0],
+    ]
 
 
 @given(st.floats(1, 20), st.floats(1, 15), st.floats(2, 25), st.floats(2, 25))
@@ -57,9 +63,24 @@ def test_iou():
 @pytest.mark.parametrize(
     ("masks", "scores", "logits", "text"),
     [
-        (np.zeros((2, 1, 4, 4), np.uint8), np.zeros((2, 1)), np.zeros((2, 1, 2, 2)), "masks: expected bool O x M x H x W, but got uint8"),
-        (np.zeros((2, 1, 4, 4), bool), np.zeros((2, 3)), np.zeros((2, 1, 2, 2)), r"iou_scores: expected shape \(2, 1\), but got \(2, 3\)"),
-        (np.zeros((2, 1, 4, 4), bool), np.zeros((2, 1)), np.zeros((1, 1, 2, 2)), r"low_res_logits: expected shape \(2, 1\) \+ \(h, w\)"),
+        (
+            np.zeros((2, 1, 4, 4), np.uint8),
+            np.zeros((2, 1)),
+            np.zeros((2, 1, 2, 2)),
+            "masks: expected bool O x M x H x W, but got uint8",
+        ),
+        (
+            np.zeros((2, 1, 4, 4), bool),
+            np.zeros((2, 3)),
+            np.zeros((2, 1, 2, 2)),
+            r"iou_scores: expected shape \(2, 1\), but got \(2, 3\)",
+        ),
+        (
+            np.zeros((2, 1, 4, 4), bool),
+            np.zeros((2, 1)),
+            np.zeros((1, 1, 2, 2)),
+            r"low_res_logits: expected shape \(2, 1\) \+ \(h, w\)",
+        ),
     ],
 )
 def test_a_prediction_is_checked_when_built(masks, scores, logits, text):

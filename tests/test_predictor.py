@@ -50,7 +50,9 @@ def test_a_batch_equals_its_images_alone(predictor):
     for image, embedded in zip(images, predictor.embed(images), strict=True):
         alone = predictor.embed([image])[0]
         assert embedded.original_hw == image.shape[:2]
-        torch.testing.assert_close(embedded.encoded.image_embedding, alone.encoded.image_embedding, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            embedded.encoded.image_embedding, alone.encoded.image_embedding, rtol=1e-4, atol=1e-4
+        )
 
 
 def test_an_embedding_does_not_keep_its_batch(predictor):
@@ -73,7 +75,9 @@ def test_all_objects_together_equal_one_at_a_time(predictor, embedding):
 
 def test_masks_are_the_upsampled_logits_above_zero(predictor, embedding):
     prediction = predictor.predict(embedding, MIXED)
-    upsampled = F.interpolate(torch.from_numpy(prediction.low_res_logits), size=(HEIGHT, WIDTH), mode="bilinear", align_corners=False)
+    upsampled = F.interpolate(
+        torch.from_numpy(prediction.low_res_logits), size=(HEIGHT, WIDTH), mode="bilinear", align_corners=False
+    )
     assert np.array_equal(prediction.masks, (upsampled > 0).numpy())
     assert 0.02 < prediction.masks.mean() < 0.98
 
@@ -102,7 +106,7 @@ def test_a_box_gives_the_single_mask_output(predictor, embedding):
     np.testing.assert_array_equal(chosen.low_res_logits, single.low_res_logits)
 
 
-class _Fixed:
+class FixedRuntime:
     """A runtime whose decoder always answers the same, to test the choice among candidates."""
 
     name, precision, device, image_size, low_res_hw = "fixed", "fp32", "cpu", 32, (8, 8)
@@ -122,7 +126,9 @@ def test_a_click_takes_the_best_candidate_that_contains_it(embedding):
     left[:, :4] = 1.0
     logits = torch.stack([left, left, -left, left])[None]
     scores = torch.tensor([[0.99, 0.4, 0.9, 0.5]])
-    predictor = Predictor(_Fixed(DecodedMasks(logits, scores, torch.zeros(1, 1)), embedding.encoded), "fixed", "f")
+    predictor = Predictor(
+        FixedRuntime(DecodedMasks(logits, scores, torch.zeros(1, 1)), embedding.encoded), "fixed", "f"
+    )
     embedded = predictor.embed([np.zeros((16, 16, 3), np.uint8)])[0]
 
     def score_at(x):
@@ -135,14 +141,18 @@ def test_a_click_takes_the_best_candidate_that_contains_it(embedding):
 def test_a_click_that_no_candidate_contains_takes_the_best(embedding):
     logits = torch.full((1, 4, 8, 8), -1.0)
     scores = torch.tensor([[0.99, 0.4, 0.9, 0.5]])
-    predictor = Predictor(_Fixed(DecodedMasks(logits, scores, torch.zeros(1, 1)), embedding.encoded), "fixed", "f")
+    predictor = Predictor(
+        FixedRuntime(DecodedMasks(logits, scores, torch.zeros(1, 1)), embedding.encoded), "fixed", "f"
+    )
     embedded = predictor.embed([np.zeros((16, 16, 3), np.uint8)])[0]
     assert float(predictor.predict(embedded, [{"points": [[2, 8]]}]).iou_scores[0, 0]) == pytest.approx(0.9)
 
 
 def test_earlier_logits_refine(predictor, embedding):
     first = predictor.predict(embedding, [{"points": [[30, 40]]}])
-    again = predictor.predict(embedding, [{"points": [[30, 40], [60, 50]], "labels": [1, 1], "mask": first.low_res_logits[0, 0]}])
+    again = predictor.predict(
+        embedding, [{"points": [[30, 40], [60, 50]], "labels": [1, 1], "mask": first.low_res_logits[0, 0]}]
+    )
     without = predictor.predict(embedding, [{"points": [[30, 40], [60, 50]], "labels": [1, 1]}])
     assert np.abs(again.low_res_logits - without.low_res_logits).max() > 0.1
 
@@ -150,7 +160,12 @@ def test_earlier_logits_refine(predictor, embedding):
 def test_logits_and_masks_of_any_size_are_accepted_together(predictor, embedding):
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[20:60, 30:90] = True
-    prompts = [{"mask": np.zeros((32, 32), np.float32)}, {"mask": np.zeros((64, 64), np.float32)}, {"mask": mask}, {"mask": mask, "box": [1, 1, 99, 80]}]
+    prompts = [
+        {"mask": np.zeros((32, 32), np.float32)},
+        {"mask": np.zeros((64, 64), np.float32)},
+        {"mask": mask},
+        {"mask": mask, "box": [1, 1, 99, 80]},
+    ]
     prediction = predictor.predict(embedding, prompts)
     np.testing.assert_allclose(prediction.low_res_logits[0], prediction.low_res_logits[1], atol=1e-4)
     assert np.abs(prediction.low_res_logits[2] - prediction.low_res_logits[0]).max() > 0.1
@@ -166,7 +181,10 @@ def test_a_turned_box_prompts_with_its_hull(predictor, embedding):
 @pytest.mark.parametrize("resize", ["stretch", "pad"])
 def test_any_shape_of_image(hw, resize):
     predictor = small_predictor(resize=resize)
-    prediction = predictor.predict(predictor.embed([random_image(4, *hw)])[0], [{"box": [0, 0, hw[1], hw[0]]}, {"points": [[hw[1] / 2, hw[0] / 2]]}])
+    prediction = predictor.predict(
+        predictor.embed([random_image(4, *hw)])[0],
+        [{"box": [0, 0, hw[1], hw[0]]}, {"points": [[hw[1] / 2, hw[0] / 2]]}],
+    )
     assert prediction.masks.shape == (2, 1, *hw)
 
 

@@ -30,7 +30,12 @@ def test_a_prompt_keeps_what_it_was_given():
     assert prompt.box_angle == 15.0
     assert prompt.point_coords.tolist() == [[5, 6], [7.25, 8]]
     assert prompt.point_labels.tolist() == [1, 0]
-    assert (prompt.label, prompt.attributes, prompt.object_id, prompt.parent_id) == ("cat", {"colour": "black"}, "7", "3")
+    assert (prompt.label, prompt.attributes, prompt.object_id, prompt.parent_id) == (
+        "cat",
+        {"colour": "black"},
+        "7",
+        "3",
+    )
 
 
 def test_points_without_labels_are_foreground():
@@ -71,7 +76,10 @@ def test_a_float_mask_is_logits_and_a_bool_mask_is_a_mask():
         ({"box": [0, 0, 5, 5], "angle": "steep"}, "'angle' is a finite number, but got 'steep'"),
         ({"box": [0, 0, 5, 5], "label": 3}, "'label' is a text, but got 3"),
         ({"box": [0, 0, 5, 5], "attributes": ["a"]}, "'attributes' is an object"),
-        ({"box": [0, 0, 5, 5], "colour": "red"}, "Unknown key 'colour' in a prompt; the keys are angle, attributes, box"),
+        (
+            {"box": [0, 0, 5, 5], "colour": "red"},
+            "Unknown key 'colour' in a prompt; the keys are angle, attributes, box",
+        ),
         ({"mask": np.zeros((5, 5), bool)}, "mask of the prompt is empty"),
         ({"mask": np.ones((5, 5), np.uint8)}, "'mask' is a bool array"),
         ({"mask": np.full((5, 5), np.nan)}, "Earlier logits must be finite"),
@@ -103,7 +111,9 @@ def test_a_point_on_the_border_is_inside(point):
 
 
 def test_a_box_over_the_border_is_cut_and_keeps_everything_else():
-    prompt = Prompt(box_xyxy=(-5, 10, 300, 40), label="dog", point_coords=[(1, 1)], point_labels=[0]).fitted_to((50, 100))
+    prompt = Prompt(box_xyxy=(-5, 10, 300, 40), label="dog", point_coords=[(1, 1)], point_labels=[0]).fitted_to(
+        (50, 100)
+    )
     assert prompt.box_xyxy == (0, 10, 100, 40)
     assert prompt.label == "dog"
     assert prompt.point_labels.tolist() == [0]

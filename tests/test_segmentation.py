@@ -46,7 +46,9 @@ def test_box_masks_lie_inside_their_boxes(predictor, embedding):
     boxes = [(10.0, 10.0, 80.0, 70.0), (50.5, 20.25, 131.0, 61.75)]
     found = segment(predictor, embedding, [{"box": box} for box in boxes])
     bare = predictor.predict(embedding, [{"box": box} for box in boxes])
-    assert any((bare.masks[i, 0] & ~box_region((HEIGHT, WIDTH), box)).any() for i, box in enumerate(boxes)), "the test needs a mask that leaves its box"
+    assert any((bare.masks[i, 0] & ~box_region((HEIGHT, WIDTH), box)).any() for i, box in enumerate(boxes)), (
+        "the test needs a mask that leaves its box"
+    )
     for annotation in found.annotations:
         region = box_region((HEIGHT, WIDTH), boxes[annotation.prompt_index])
         assert np.array_equal(annotation.mask, bare.masks[annotation.prompt_index, 0] & region)

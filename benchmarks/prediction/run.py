@@ -122,10 +122,16 @@ def report(engines: list[Engine], args: argparse.Namespace) -> None:
     """Print the table and write the JSON."""
     baseline = next((engine for engine in engines if engine.name == BASELINE), engines[0])
     rows = [row(engine, baseline, count) for count in args.boxes for engine in engines]
-    print(f"{args.config}, image {args.image.name}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, medians of {args.repeats}")
-    print(f"{'boxes':>5}  {'engine':<14} {'seconds':>8} {'x ' + baseline.name:>16} {'MiB over model':>15} {'mask IoU with it':>17}")
+    print(
+        f"{args.config}, image {args.image.name}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores, medians of {args.repeats}"
+    )
+    print(
+        f"{'boxes':>5}  {'engine':<14} {'seconds':>8} {'x ' + baseline.name:>16} {'MiB over model':>15} {'mask IoU with it':>17}"
+    )
     for r in rows:
-        print(f"{r['boxes']:>5}  {r['engine']:<14} {r['seconds']:>8.3f} {r['times_faster']:>16.2f} {r['mib_over_model']:>15.0f} {r['median_mask_iou']:>17.4f}")
+        print(
+            f"{r['boxes']:>5}  {r['engine']:<14} {r['seconds']:>8.3f} {r['times_faster']:>16.2f} {r['mib_over_model']:>15.0f} {r['median_mask_iou']:>17.4f}"
+        )
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
 

@@ -1,6 +1,6 @@
 """Write seeded weights of an official configuration in Meta's layout; runs where the `sam2` package is installed.
 
-    python seeded_weights.py CONFIG_NAME TARGET.pt
+python seeded_weights.py CONFIG_NAME TARGET.pt
 """
 
 from __future__ import annotations

@@ -58,7 +58,9 @@ def main() -> None:
     """Load the engine, say so, and work on jobs until the input ends."""
     engine, weights, config_name = sys.argv[1:]
     name, _, precision = engine.partition("-")
-    segment = load_ours(weights, precision) if name == "ours" else load_official(weights, config_name, precision == "bf16")
+    segment = (
+        load_ours(weights, precision) if name == "ours" else load_official(weights, config_name, precision == "bf16")
+    )
     ready = {"torch": torch.__version__, "threads": torch.get_num_threads(), "peak_mib": peak_mib()}
     print(json.dumps(ready), flush=True)
     for line in sys.stdin:

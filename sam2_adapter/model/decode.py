@@ -8,14 +8,21 @@ computed once, and choosing is a separate step. Steps and names follow SAM2 (htt
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 from transformers import Sam2Model
 
 from sam2_adapter.model.encode import EncodedImages, EncodedPrompts
+
+if TYPE_CHECKING:
+    from transformers.models.sam2.modeling_sam2 import (
+        Sam2Attention,
+        Sam2MaskDecoder,
+        Sam2TwoWayAttentionBlock,
+        Sam2TwoWayTransformer,
+    )
 
 # Output tokens stand before the prompt's: object score, IoU scores, then the masks.
 _OBJECT_SCORE_TOKEN = 0
@@ -37,7 +44,9 @@ class DecodedMasks(NamedTuple):
     object_score_logits: torch.Tensor
 
 
-def decode_masks(model: Sam2Model, images: EncodedImages, prompts: EncodedPrompts, image_positions: torch.Tensor | None = None) -> DecodedMasks:
+def decode_masks(
+    model: Sam2Model, images: EncodedImages, prompts: EncodedPrompts, image_positions: torch.Tensor | None = None
+) -> DecodedMasks:
     """Run the mask decoder on P prompts.
 
     Args:
@@ -68,7 +77,7 @@ def decode_masks(model: Sam2Model, images: EncodedImages, prompts: EncodedPrompt
 
 def image_position_tokens(model: Sam2Model) -> torch.Tensor:
     """Positional encoding of the image's tokens, 1 x (h w) x C, fp32."""
-    return model.get_image_wide_positional_embeddings().flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+    return model.get_image_wide_positional_embeddings().flatten(2).transpose(1, 2)
 
 
 def select_masks(model: Sam2Model, decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -90,11 +99,16 @@ def select_masks(model: Sam2Model, decoded: DecodedMasks, multimask_output: bool
     if not model.mask_decoder.dynamic_multimask_via_stability:
         return single, single_score
     best, best_score = take_masks(candidates, candidate_scores, candidate_scores.argmax(dim=1))
-    stable = stability_scores(single, model.mask_decoder.dynamic_multimask_stability_delta) >= model.mask_decoder.dynamic_multimask_stability_thresh
+    stable = (
+        stability_scores(single, model.mask_decoder.dynamic_multimask_stability_delta)
+        >= model.mask_decoder.dynamic_multimask_stability_thresh
+    )
     return torch.where(stable[..., None, None], single, best), torch.where(stable, single_score, best_score)
 
 
-def take_masks(low_res_logits: torch.Tensor, iou_scores: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def take_masks(
+    low_res_logits: torch.Tensor, iou_scores: torch.Tensor, index: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Take mask `index` (int64 P) of each prompt from P x M x h x w logits and P x M scores; the result has M = 1."""
     rows = torch.arange(len(index), device=index.device)
     return low_res_logits[rows, index][:, None], iou_scores[rows, index][:, None]
@@ -108,51 +122,62 @@ def stability_scores(logits: torch.Tensor, delta: float) -> torch.Tensor:
     return torch.where(unions > 0, intersections / unions, torch.ones_like(unions))
 
 
-def _with_output_tokens(decoder: nn.Module, sparse_embeddings: torch.Tensor, num_prompts: int) -> torch.Tensor:
+def _with_output_tokens(decoder: Sam2MaskDecoder, sparse_embeddings: torch.Tensor, num_prompts: int) -> torch.Tensor:
     output_tokens = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight])
     expanded = output_tokens.expand(num_prompts, -1, -1)
     return torch.cat([expanded, sparse_embeddings.expand(num_prompts, -1, -1)], dim=1)
 
 
 def _two_way_transformer(
-    transformer: nn.Module, tokens: torch.Tensor, image_tokens: torch.Tensor, positions: torch.Tensor
+    transformer: Sam2TwoWayTransformer, tokens: torch.Tensor, image_tokens: torch.Tensor, positions: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     queries, keys = tokens, image_tokens
-    for index, layer in enumerate(transformer.layers):
+    blocks = cast("list[Sam2TwoWayAttentionBlock]", list(transformer.layers))
+    for index, block in enumerate(blocks):
         # The first self-attention sees the tokens alone: they are their own positions.
         query = queries if index == 0 else queries + tokens
-        attended = _attention(layer.self_attn, query, query, queries)
-        queries = layer.layer_norm1(attended if index == 0 else queries + attended)
-        queries = layer.layer_norm2(queries + _attention(layer.cross_attn_token_to_image, queries + tokens, keys + positions, keys))
-        queries = layer.layer_norm3(queries + layer.mlp(queries))
-        keys = layer.layer_norm4(keys + _attention(layer.cross_attn_image_to_token, keys + positions, queries + tokens, queries))
+        attended = _attention(block.self_attn, query, query, queries)
+        queries = block.layer_norm1(attended if index == 0 else queries + attended)
+        queries = block.layer_norm2(
+            queries + _attention(block.cross_attn_token_to_image, queries + tokens, keys + positions, keys)
+        )
+        queries = block.layer_norm3(queries + block.mlp(queries))
+        keys = block.layer_norm4(
+            keys + _attention(block.cross_attn_image_to_token, keys + positions, queries + tokens, queries)
+        )
     attended = _attention(transformer.final_attn_token_to_image, queries + tokens, keys + positions, keys)
     return transformer.layer_norm_final_attn(queries + attended), keys
 
 
-def _attention(attention: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+def _attention(attention: Sam2Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """Multi-head attention; a batch of 1 on the image's side is projected once and shared by all prompts."""
-    batch = max(len(query), len(key))
-    heads = [
-        _split_heads(projection(tokens), attention.num_attention_heads).expand(batch, -1, -1, -1)
-        for projection, tokens in ((attention.q_proj, query), (attention.k_proj, key), (attention.v_proj, value))
-    ]
-    attended = F.scaled_dot_product_attention(*heads)
-    return attention.o_proj(attended.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+    batch, num_heads = max(len(query), len(key)), attention.num_attention_heads
+    attended = F.scaled_dot_product_attention(
+        _heads(attention.q_proj(query), num_heads, batch),
+        _heads(attention.k_proj(key), num_heads, batch),
+        _heads(attention.v_proj(value), num_heads, batch),
+    )
+    output: torch.Tensor = attention.o_proj(attended.transpose(1, 2).flatten(2))
+    return output
 
 
-def _split_heads(tokens: torch.Tensor, num_heads: int) -> torch.Tensor:
-    return tokens.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+def _heads(tokens: torch.Tensor, num_heads: int, batch: int) -> torch.Tensor:
+    """Split B x N x C into `batch` x heads x N x C / heads, repeating a batch of 1 without a copy."""
+    return tokens.reshape(len(tokens), tokens.shape[1], num_heads, -1).transpose(1, 2).expand(batch, -1, -1, -1)
 
 
-def _upscale(decoder: nn.Module, image_tokens: torch.Tensor, images: EncodedImages) -> torch.Tensor:
+def _upscale(decoder: Sam2MaskDecoder, image_tokens: torch.Tensor, images: EncodedImages) -> torch.Tensor:
     fine, middle = images.high_res_features
-    image = image_tokens.transpose(1, 2).unflatten(2, images.image_embedding.shape[-2:])
+    height, width = images.image_embedding.shape[-2:]
+    image = image_tokens.transpose(1, 2).reshape(len(image_tokens), -1, height, width)
     upscaled = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(image) + middle))
-    return decoder.activation(decoder.upscale_conv2(upscaled) + fine)  # type: ignore[no-any-return]
+    output: torch.Tensor = decoder.activation(decoder.upscale_conv2(upscaled) + fine)
+    return output
 
 
-def _mask_logits(decoder: nn.Module, tokens: torch.Tensor, upscaled: torch.Tensor) -> torch.Tensor:
-    mask_tokens = tokens[:, _FIRST_MASK_TOKEN : _FIRST_MASK_TOKEN + decoder.num_mask_tokens]
-    weights = torch.stack([mlp(token) for mlp, token in zip(decoder.output_hypernetworks_mlps, mask_tokens.unbind(1), strict=True)], dim=1)
-    return (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+def _mask_logits(decoder: Sam2MaskDecoder, tokens: torch.Tensor, upscaled: torch.Tensor) -> torch.Tensor:
+    mlps = decoder.output_hypernetworks_mlps
+    mask_tokens = tokens[:, _FIRST_MASK_TOKEN : _FIRST_MASK_TOKEN + len(mlps)]
+    weights = torch.stack([mlp(token) for mlp, token in zip(mlps, mask_tokens.unbind(1), strict=True)], dim=1)
+    logits = weights @ upscaled.flatten(2)
+    return logits.reshape(*logits.shape[:2], *upscaled.shape[-2:])

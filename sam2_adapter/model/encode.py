@@ -72,7 +72,10 @@ def encode_prompts(
 
 
 def _sparse_embeddings(
-    model: Sam2Model, point_coords: torch.Tensor | None, point_labels: torch.Tensor | None, box_xyxy: torch.Tensor | None
+    model: Sam2Model,
+    point_coords: torch.Tensor | None,
+    point_labels: torch.Tensor | None,
+    box_xyxy: torch.Tensor | None,
 ) -> torch.Tensor | None:
     if point_coords is None and box_xyxy is None:
         return None

@@ -66,11 +66,15 @@ class Geometry:
         if self.resize == "pad":
             square = (self.image_size, self.image_size)
             input_height, input_width = self.input_hw
-            logits = F.interpolate(logits, size=square, mode="bilinear", align_corners=False)[..., :input_height, :input_width]
+            logits = F.interpolate(logits, size=square, mode="bilinear", align_corners=False)[
+                ..., :input_height, :input_width
+            ]
         return F.interpolate(logits, size=self.original_hw, mode="bilinear", align_corners=False)[:, 0]
 
 
-def images_to_pixel_values(images: Sequence[npt.NDArray[np.uint8]], image_size: int, resize: Resize = "stretch") -> torch.Tensor:
+def images_to_pixel_values(
+    images: Sequence[npt.NDArray[np.uint8]], image_size: int, resize: Resize = "stretch"
+) -> torch.Tensor:
     """Bring images to the encoder's input.
 
     Args:
@@ -86,7 +90,7 @@ def images_to_pixel_values(images: Sequence[npt.NDArray[np.uint8]], image_size: 
 
 def _image_to_pixel_values(image: npt.NDArray[np.uint8], image_size: int, resize: Resize) -> torch.Tensor:
     geometry = Geometry((image.shape[0], image.shape[1]), image_size, resize)
-    values = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+    values = torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None].float() / 255
     mean = torch.tensor(PIXEL_MEAN).view(3, 1, 1)
     std = torch.tensor(PIXEL_STD).view(3, 1, 1)
     resized = F.interpolate(values, size=geometry.input_hw, mode="bilinear", align_corners=False, antialias=True)

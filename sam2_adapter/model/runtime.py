@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from transformers import Sam2Model
@@ -59,9 +59,11 @@ class TorchRuntime:
         """
         self.device = resolve_device(device)
         self.precision = resolve_precision(precision, self.device)
-        self.model = model.to(self.device).eval().requires_grad_(False)
-        self.image_size: int = model.prompt_encoder.input_image_size
-        self.low_res_hw: tuple[int, int] = tuple(model.prompt_encoder.mask_input_size)
+        torch.nn.Module.to(model, self.device)
+        self.model = model.train(False).requires_grad_(False)
+        encoder: Any = model.prompt_encoder
+        self.image_size: int = encoder.input_image_size
+        self.low_res_hw: tuple[int, int] = encoder.mask_input_size
         with torch.inference_mode():
             self._image_positions = image_position_tokens(self.model)
 
@@ -81,7 +83,10 @@ class TorchRuntime:
         mask_input: torch.Tensor | None,
     ) -> DecodedMasks:
         """Decode P prompts of one shape, in pixels of the model's square."""
-        parts = [None if part is None else part.to(self.device) for part in (point_coords, point_labels, box_xyxy, mask_input)]
+        parts = [
+            None if part is None else part.to(self.device)
+            for part in (point_coords, point_labels, box_xyxy, mask_input)
+        ]
         prompts = encode_prompts(self.model, *parts)
         with self._autocast():
             decoded = decode_masks(self.model, images, prompts, self._image_positions)
@@ -108,7 +113,9 @@ def resolve_device(device: str) -> str:
         return available[0]
     kind, _, index = device.partition(":")
     if kind not in available or (index and int(index) >= torch.cuda.device_count()):
-        raise ConfigError(f"device = {device!r} is not available here; there is {', '.join(available)}. Use device=auto to take the best.")
+        raise ConfigError(
+            f"device = {device!r} is not available here; there is {', '.join(available)}. Use device=auto to take the best."
+        )
     return device
 
 

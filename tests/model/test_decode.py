@@ -84,7 +84,9 @@ def test_one_image_for_each_prompt_equals_one_at_a_time(model, encoded):
     prompts = encode_prompts(model, None, None, BOXES[:2], None)
     together = decode_masks(model, encoded, prompts)
     for row in range(2):
-        image = EncodedImages(encoded.image_embedding[row : row + 1], tuple(level[row : row + 1] for level in encoded.high_res_features))
+        image = EncodedImages(
+            encoded.image_embedding[row : row + 1], tuple(level[row : row + 1] for level in encoded.high_res_features)
+        )
         alone = decode_masks(model, image, encode_prompts(model, None, None, BOXES[row : row + 1], None))
         torch.testing.assert_close(together.low_res_logits[row], alone.low_res_logits[0], rtol=1e-5, atol=1e-5)
     assert (together.low_res_logits[0] - together.low_res_logits[1]).abs().max() > 0.1
@@ -119,11 +121,15 @@ def test_every_output_that_prediction_reads_gets_gradient():
 
 def test_the_single_mask_is_taken_only_when_stable(model):
     stable, unstable = torch.full((8, 8), 5.0), torch.full((8, 8), 0.01)
-    logits = torch.stack([torch.stack([first, *(torch.full((8, 8), float(k)) for k in (-1, -2, -3))]) for first in (stable, unstable)])
+    logits = torch.stack(
+        [torch.stack([first, *(torch.full((8, 8), float(k)) for k in (-1, -2, -3))]) for first in (stable, unstable)]
+    )
     scores = torch.tensor([[0.3, 0.5, 0.9, 0.7]] * 2)
     chosen, chosen_scores = select_masks(model, DecodedMasks(logits, scores, torch.zeros(2, 1)), multimask_output=False)
     assert torch.equal(chosen[0, 0], stable)
-    assert torch.equal(chosen[1, 0], torch.full((8, 8), -2.0)), "an unstable mask gives way to the best-scored candidate"
+    assert torch.equal(chosen[1, 0], torch.full((8, 8), -2.0)), (
+        "an unstable mask gives way to the best-scored candidate"
+    )
     assert chosen_scores[:, 0].tolist() == pytest.approx([0.3, 0.9])
 
 

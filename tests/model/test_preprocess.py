@@ -36,7 +36,9 @@ def test_padding_keeps_the_aspect_ratio_and_is_zero():
     assert (values[:, :, 32:] == 0).all()
 
 
-@pytest.mark.parametrize(("hw", "expected"), [((50, 100), (32, 64)), ((100, 50), (64, 32)), ((64, 64), (64, 64)), ((1, 4000), (1, 64))])
+@pytest.mark.parametrize(
+    ("hw", "expected"), [((50, 100), (32, 64)), ((100, 50), (64, 32)), ((64, 64), (64, 64)), ((1, 4000), (1, 64))]
+)
 def test_padded_size(hw, expected):
     assert Geometry(hw, 64, "pad").input_hw == expected
     assert Geometry(hw, 64, "stretch").input_hw == (64, 64)
@@ -49,7 +51,9 @@ def test_points_scale_by_axis():
 
 
 def test_points_are_not_rounded():
-    assert Geometry((1000, 1000), 1024).points_to_input(np.array([[0.3, 0.7]]))[0].tolist() == pytest.approx([0.3072, 0.7168], abs=1e-6)
+    assert Geometry((1000, 1000), 1024).points_to_input(np.array([[0.3, 0.7]]))[0].tolist() == pytest.approx(
+        [0.3072, 0.7168], abs=1e-6
+    )
 
 
 @settings(max_examples=25, deadline=None)

@@ -9,7 +9,9 @@ from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.runtime import TorchRuntime, resolve_device, resolve_precision
 from tests.small_model import IMAGE_SIZE, small_model
 
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="these expectations are those of a machine without a GPU")
+pytestmark = pytest.mark.skipif(
+    torch.cuda.is_available(), reason="these expectations are those of a machine without a GPU"
+)
 
 
 def test_auto_device_is_the_cpu_without_a_gpu():
@@ -32,7 +34,9 @@ def test_auto_precision_follows_the_processor(monkeypatch, has_bf16, expected):
     assert resolve_precision("auto", "cpu") == expected
 
 
-@pytest.mark.parametrize(("capability", "expected"), [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16"), ((6, 1), "fp32")])
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16"), ((6, 1), "fp32")]
+)
 def test_a_t4_runs_fp16_and_not_emulated_bf16(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert resolve_precision("auto", "cuda") == expected
@@ -55,5 +59,3 @@ def test_bf16_is_close_to_fp32_and_not_equal():
         outputs[precision] = decoded.low_res_logits
     difference = (outputs["fp32"] - outputs["bf16"]).abs().mean() / outputs["fp32"].abs().mean()
     assert 0 < difference < 0.03
-
-

@@ -40,10 +40,10 @@ class BatchPlan:
     prompts: int = 8
     small_size: int = 128
     full_size: int = SCENE_SIZE
-    small_steps: int = 5000
+    small_steps: int = 1250
     new_scenes: int = 2
     pool: int = 1536
-    easy_steps: int = 1500
+    easy_steps: int = 1250
 
     def image_size(self, step: int) -> int:
         """Model input in pixels at a step."""
@@ -64,6 +64,7 @@ class TrainingBatches(Dataset[dict[str, torch.Tensor]]):
         self._scenes: OrderedDict[int, Scene] = OrderedDict()
 
     def __len__(self) -> int:
+        """Steps of the run."""
         return self.total_steps
 
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
