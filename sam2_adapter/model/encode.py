@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from transformers import Sam2Model
+from transformers import Sam2Model as Sam2Model
 
 
 class EncodedImages(NamedTuple):

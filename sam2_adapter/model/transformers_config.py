@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sam2_adapter.errors import ConfigError
-from sam2_adapter.model.architectures import (
+from sam2_adapter.architectures import (
     DECODER_LEVELS,
     EMBEDDING_STRIDE,
     SAM2,
@@ -18,6 +17,7 @@ from sam2_adapter.model.architectures import (
     architecture_names,
     get_architecture,
 )
+from sam2_adapter.errors import ConfigError
 
 if TYPE_CHECKING:
     from transformers import Sam2Config, Sam2VideoConfig

@@ -17,6 +17,7 @@ from scipy.ndimage import find_objects
 from torch.utils.data import Dataset
 
 LOW_RES_STRIDE = 4
+MOSAIC_SHARE = 0.35
 Rng = np.random.Generator
 Array = npt.NDArray[np.float32]
 
@@ -33,6 +34,7 @@ class BatchPlan:
         small_steps: steps at `small_size`.
         new_scenes: scenes that enter the pool of a process with every step.
         pool: scenes that a step draws from.
+        mosaic_from: first step at which MOSAIC_SHARE of the pictures are four scenes at reduced size, for small objects.
         easy_steps: over how many steps the smallest prompted object shrinks to its final size.
     """
 
@@ -44,6 +46,7 @@ class BatchPlan:
     new_scenes: int = 2
     pool: int = 1536
     easy_steps: int = 1250
+    mosaic_from: int = 1600
 
     def image_size(self, step: int) -> int:
         """Model input in pixels at a step."""
@@ -77,7 +80,11 @@ class TrainingBatches(Dataset[dict[str, torch.Tensor]]):
     def _next_sample(self, rng: Rng, step: int) -> dict[str, npt.NDArray[np.generic]]:
         newest = 64 + step * self.plan.new_scenes
         while True:
-            scene = self._scene(int(rng.integers(max(0, newest - self.plan.pool), newest)))
+            oldest = max(0, newest - self.plan.pool)
+            if step >= self.plan.mosaic_from and rng.random() < MOSAIC_SHARE:
+                scene = _mosaic([self._scene(int(number)) for number in rng.integers(oldest, newest, 4)], rng)
+            else:
+                scene = self._scene(int(rng.integers(oldest, newest)))
             image, label_map = _augment(scene, rng)
             chosen = _choose_objects(label_map, self.plan.smallest_side(step), self.plan.prompts, rng)
             if len(chosen):
@@ -107,6 +114,23 @@ def low_res_coverage(mask: npt.NDArray[np.bool_], stride: int) -> npt.NDArray[np
     height, width = mask.shape
     cells = mask.reshape(height // stride, stride, width // stride, stride).mean((1, 3))
     return np.asarray(np.round(cells * 255).astype(np.uint8))
+
+
+def _mosaic(scenes: list[Scene], rng: Rng) -> Scene:
+    """A window of four scenes side by side, 1.2 to 2 scenes wide, at the size of one."""
+    images, label_maps, used = [], [], 0
+    for scene in scenes:
+        images.append(scene.image)
+        label_maps.append(np.where(scene.label_map > 0, scene.label_map + np.uint8(used), 0).astype(np.uint8))
+        used += int(scene.label_map.max())
+    side = int(SCENE_SIZE * rng.uniform(1.2, 2))
+    x, y = rng.integers(0, 2 * SCENE_SIZE - side + 1, 2)
+    window, size = np.s_[y : y + side, x : x + side], (SCENE_SIZE, SCENE_SIZE)
+    image, label_map = (
+        np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])])[window] for parts in (images, label_maps)
+    )
+    smaller = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return Scene(np.asarray(smaller), np.asarray(cv2.resize(label_map, size, interpolation=cv2.INTER_NEAREST)))
 
 
 def _augment(scene: Scene, rng: Rng) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

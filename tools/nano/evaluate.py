@@ -24,6 +24,7 @@ from scenes import TEST_SEED, VALIDATION_SEED, render_scene
 from scipy.stats import spearmanr
 from validation import OBJECTS_PER_SCENE
 
+from sam2_adapter.architectures import get_architecture
 from sam2_adapter.loading import load_predictor
 from sam2_adapter.predictor import ImageEmbedding, Predictor
 from sam2_adapter.prompts import Prompt
@@ -216,7 +217,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     predictor = load_predictor(arguments.model)
-    image_size = 256
+    image_size = get_architecture("sam2_nano").image_size
     seed = TEST_SEED if arguments.stream == "test" else VALIDATION_SEED
     measured = measure(predictor, generated_pictures(seed, arguments.scenes), image_size, CLICKS)
     together = [Measured(one.prompt, "all", one.iou, one.score) for one in measured]

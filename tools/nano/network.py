@@ -11,8 +11,8 @@ from torch import nn
 from transformers import Sam2Model
 from transformers.models.sam2.modeling_sam2 import Sam2Attention, Sam2MultiScaleAttention, do_pool
 
+from sam2_adapter.architectures import get_architecture
 from sam2_adapter.model import decode
-from sam2_adapter.model.architectures import get_architecture
 from sam2_adapter.model.decode import DecodedMasks, decode_masks
 from sam2_adapter.model.encode import EncodedImages, encode_prompts
 from sam2_adapter.model.transformers_config import sam2_config

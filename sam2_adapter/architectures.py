@@ -218,7 +218,7 @@ def get_architecture(name: str) -> Architecture:
 
 @cache
 def _official_architectures() -> dict[str, Architecture]:
-    data = json.loads(resources.files("sam2_adapter.model").joinpath("architectures.json").read_text("utf-8"))
+    data = json.loads(resources.files("sam2_adapter").joinpath("architectures.json").read_text("utf-8"))
     architectures = {}
     for name, model in data["models"].items():
         numbers = {

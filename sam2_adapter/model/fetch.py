@@ -1,0 +1,215 @@
+"""Fetching one file over HTTP: resumed where it was interrupted, verified, and never there by half."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from sam2_adapter.errors import Sam2AdapterError
+
+_ATTEMPTS = 4
+# A machine without a network shall not wait long for its error.
+_CONNECT_ATTEMPTS = 2
+_FIRST_PAUSE_S = 0.5
+_TIMEOUT_S = httpx2.Timeout(30.0, connect=10.0)
+
+# The server may do better later: timeout, too many requests, and its own faults.
+_WORTH_RETRYING = (408, 429, 500, 502, 503, 504)
+
+
+class FetchError(Sam2AdapterError):
+    """A file could not be fetched; the text says why."""
+
+
+class _TryAgainError(Exception):
+    """A fault that may pass."""
+
+
+def fetch_file(
+    url: str,
+    path: Path,
+    num_bytes: int | None = None,
+    sha256: str | None = None,
+    check: Callable[[Path], None] = lambda _: None,
+) -> None:
+    """Fetch a file; it appears at `path` complete and verified, or not at all.
+
+    What was received stays in `<path>.part` with the server's mark of the version beside it, and the next call goes on from there.
+
+    Args:
+        url: the file; redirects are followed, proxies of the environment used.
+        path: where it shall be.
+        num_bytes: its size where known, else what the server announces.
+        sha256: its SHA-256 where known, else what the Hugging Face hub announces, if anything.
+        check: raises if the complete file, still under another name with the same ending, is not what was wanted.
+
+    Raises:
+        FetchError: no connection, an HTTP error, or the content is not what was published.
+    """
+    partial = _Partial(path)
+    for attempt in range(_ATTEMPTS):
+        try:
+            announced = _receive(url, partial, num_bytes)
+            _verify(partial, announced.num_bytes, sha256 or announced.sha256)
+            break
+        except (_TryAgainError, httpx2.TransportError) as error:
+            if attempt + 1 >= (_CONNECT_ATTEMPTS if isinstance(error, httpx2.ConnectError) else _ATTEMPTS):
+                raise FetchError(_reason(error)) from error
+            time.sleep(_FIRST_PAUSE_S * 2**attempt)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise FetchError(_reason(error)) from error
+    try:
+        check(partial.data)
+    except Sam2AdapterError:
+        partial.discard()
+        raise
+    partial.data.replace(path)
+    partial.discard()
+
+
+class _Announced:
+    """What the server says about the file."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self.version = response.headers.get("etag") or response.headers.get("last-modified") or ""
+        self.num_bytes = _total_bytes(response)
+        self.sha256 = next((found for hop in (*response.history, response) if (found := _linked_sha256(hop))), None)
+
+
+class _Partial:
+    """The part of a file that has arrived, and the version that it is a part of."""
+
+    def __init__(self, path: Path) -> None:
+        # The ending stays: it tells the formats apart.
+        self.data = path.with_name(f".{path.stem}.part{path.suffix}")
+        self._note = path.with_name(f".{path.stem}.part.json")
+
+    @property
+    def num_bytes(self) -> int:
+        return self.data.stat().st_size if self.data.exists() else 0
+
+    @property
+    def version(self) -> str:
+        try:
+            return str(json.loads(self._note.read_text("utf-8"))["version"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def remember(self, version: str) -> None:
+        self._note.write_text(json.dumps({"version": version}), "utf-8")
+
+    def discard(self) -> None:
+        self.data.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+
+def _receive(url: str, partial: _Partial, num_bytes: int | None) -> _Announced:
+    start = partial.num_bytes if partial.version else 0
+    if num_bytes is not None and start >= num_bytes:
+        start = 0
+    headers = {"Accept-Encoding": "identity"}
+    if start:
+        headers |= {"Range": f"bytes={start}-", "If-Range": partial.version}
+    with (
+        httpx2.Client(follow_redirects=True, timeout=_TIMEOUT_S) as client,
+        client.stream("GET", url, headers=headers) as response,
+    ):
+        if response.status_code == 416:
+            partial.discard()
+            raise _TryAgainError("the server did not accept where to go on")
+        _raise_for_status(response)
+        announced = _Announced(response)
+        resumed = response.status_code == 206 and _starts_at(response) == start
+        if num_bytes is not None and announced.num_bytes not in (None, num_bytes):
+            raise FetchError(f"the server's file has {announced.num_bytes} bytes, the published one {num_bytes}")
+        announced.num_bytes = num_bytes or announced.num_bytes
+        _store(response, partial, start if resumed else 0, announced)
+    return announced
+
+
+def _store(response: httpx2.Response, partial: _Partial, start: int, announced: _Announced) -> None:
+    partial.remember(announced.version)
+    with (
+        partial.data.open("r+b" if start else "wb") as file,
+        _progress(partial.data, start, announced.num_bytes) as advance,
+    ):
+        file.seek(start)
+        file.truncate()
+        for chunk in response.iter_bytes():
+            file.write(chunk)
+            advance(len(chunk))
+
+
+def _verify(partial: _Partial, num_bytes: int | None, sha256: str | None) -> None:
+    if num_bytes is not None and partial.num_bytes < num_bytes:
+        raise _TryAgainError(f"the connection ended after {partial.num_bytes} of {num_bytes} bytes")
+    if num_bytes is not None and partial.num_bytes > num_bytes:
+        partial.discard()
+        raise FetchError(f"the server sent more than the announced {num_bytes} bytes")
+    if sha256 is not None and (found := file_sha256(partial.data)) != sha256:
+        partial.discard()
+        raise FetchError(f"its SHA-256 is {found}, expected {sha256}")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _raise_for_status(response: httpx2.Response) -> None:
+    if response.status_code in _WORTH_RETRYING:
+        raise _TryAgainError(f"HTTP {response.status_code}")
+    if response.status_code not in (200, 206):
+        raise FetchError(f"HTTP {response.status_code} {response.reason_phrase}")
+
+
+def _total_bytes(response: httpx2.Response) -> int | None:
+    if response.status_code == 206:
+        total = response.headers.get("content-range", "").rpartition("/")[2]
+        return int(total) if total.isdigit() else None
+    length = response.headers.get("content-length", "")
+    return int(length) if length.isdigit() else None
+
+
+def _starts_at(response: httpx2.Response) -> int | None:
+    first = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+    return int(first) if first.isdigit() else None
+
+
+def _linked_sha256(response: httpx2.Response) -> str | None:
+    """The hub answers for a large file with its SHA-256 in a header of the first hop."""
+    tag = response.headers.get("x-linked-etag", "").strip('"')
+    return tag if len(tag) == 64 and all(digit in "0123456789abcdef" for digit in tag) else None
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+@contextmanager
+def _progress(path: Path, start: int, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr where that is a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(path.name.removeprefix(".").replace(".part", ""), completed=start, total=total)
+        yield lambda count: progress.advance(task, count)

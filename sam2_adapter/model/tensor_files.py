@@ -1,0 +1,212 @@
+"""Reading and writing files of tensors: PyTorch's format, safetensors, and directories of the latter.
+
+Nothing here knows what the tensors mean; see `checkpoint.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import secrets
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from sam2_adapter.errors import CheckpointError, WeightsNotFoundError
+
+SAFETENSORS_NAME = "model.safetensors"
+SAFETENSORS_INDEX_NAME = "model.safetensors.index.json"
+CONFIG_NAME = "config.json"
+
+# Key of our metadata in the header of a safetensors file, which holds strings only.
+_HEADER_KEY = "sam2_adapter"
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """What a weights file or directory holds.
+
+    Attributes:
+        path: the file or directory.
+        tensors: tensors by the names that they have in the file.
+        metadata: plain values stored beside the tensors.
+        config: content of `config.json` where the file has one.
+    """
+
+    path: Path
+    tensors: dict[str, torch.Tensor]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] | None = None
+
+
+def read_tensor_file(path: Path) -> TensorFile:
+    """Read a `.safetensors` file, a directory with `model.safetensors` (or its shards), or else a file of `torch.save`.
+
+    Raises:
+        WeightsNotFoundError: there is no such file.
+        CheckpointError: the file is damaged, or opening it could run code.
+    """
+    if not path.exists():
+        raise WeightsNotFoundError(f"There is no weights file {path}.")
+    if path.is_dir():
+        return _read_directory(path)
+    if path.suffix == ".safetensors":
+        tensors, metadata = _read_safetensors(path)
+        return TensorFile(path, tensors, metadata, _read_config(path.parent) if path.name == SAFETENSORS_NAME else None)
+    return _read_torch(path)
+
+
+def write_torch_file(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain values with `torch.save`, completely or not at all."""
+    with _atomic_file(path) as handle:
+        torch.save(dict(content), handle)
+
+
+def write_directory(
+    path: Path, tensors: Mapping[str, torch.Tensor], config_json: str, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write `model.safetensors` and `config.json` into a new directory, completely or not at all.
+
+    Raises:
+        CheckpointError: the directory exists and is not empty.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise CheckpointError(f"{path} exists already; name a new or empty directory.")
+    header = {"format": "pt"} | ({_HEADER_KEY: json.dumps(dict(metadata))} if metadata else {})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = _unfinished(path)
+    unfinished.mkdir()
+    try:
+        save_file(dict(tensors), unfinished / SAFETENSORS_NAME, metadata=header)
+        (unfinished / CONFIG_NAME).write_text(config_json, "utf-8")
+        if path.exists():
+            path.rmdir()
+        unfinished.replace(path)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _atomic_file(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = _unfinished(path)
+    try:
+        with unfinished.open("xb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _unfinished(path: Path) -> Path:
+    # In the same directory: a rename is atomic only within one file system.
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+def _read_directory(path: Path) -> TensorFile:
+    index = path / SAFETENSORS_INDEX_NAME
+    if (path / SAFETENSORS_NAME).exists():
+        tensors, metadata = _read_safetensors(path / SAFETENSORS_NAME)
+    elif index.exists():
+        tensors, metadata = _read_shards(index)
+    else:
+        raise WeightsNotFoundError(
+            f"The directory {path} has no {SAFETENSORS_NAME} and no {SAFETENSORS_INDEX_NAME}. "
+            "Name a directory that transformers saved, or the weights file itself."
+        )
+    return TensorFile(path, tensors, metadata, _read_config(path))
+
+
+def _read_shards(index: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    content = _read_json(index)
+    weight_map = content.get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+        raise CheckpointError(f"{index} has no weight_map that names the file of each tensor.")
+    tensors: dict[str, torch.Tensor] = {}
+    for shard in sorted(set(weight_map.values())):
+        if Path(shard).name != shard:
+            raise CheckpointError(f"{index} names the shard {shard!r}; shards must lie beside it.")
+        if not (index.parent / shard).exists():
+            raise WeightsNotFoundError(f"{index} names the shard {shard}, which is missing.")
+        tensors.update(_read_safetensors(index.parent / shard)[0])
+    return tensors, {}
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or not a safetensors file ({error}). Fetch or write it again."
+        ) from error
+    return tensors, json.loads(header[_HEADER_KEY]) if _HEADER_KEY in header else {}
+
+
+def _read_config(directory: Path) -> dict[str, Any] | None:
+    path = directory / CONFIG_NAME
+    return _read_json(path) if path.exists() else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not readable as JSON ({error}).") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a JSON object.")
+    return content
+
+
+def _read_torch(path: Path) -> TensorFile:
+    content = _load_pickle(
+        path, lambda: torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    )
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"{path} holds a {type(content).__name__}; expected a state dict or {{'model': state dict}}."
+        )
+    model = content.get("model")
+    tensors = model if isinstance(model, dict) else content
+    strangers = [
+        str(name) for name, value in tensors.items() if not isinstance(name, str) or not isinstance(value, torch.Tensor)
+    ]
+    if strangers or not tensors:
+        found = f"the entries {', '.join(strangers[:3])}" if strangers else "nothing"
+        raise CheckpointError(f"{path} holds {found}; expected a state dict of tensors, bare or under the key 'model'.")
+    beside = {key: value for key, value in content.items() if key != "model"} if tensors is model else {}
+    return TensorFile(path, tensors, beside)
+
+
+def _load_pickle(path: Path, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except pickle.UnpicklingError as error:
+        if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise CheckpointError(
+                f"{path} holds Python objects besides tensors and plain values ({refused[1]}). Opening them could run "
+                "code of the file's author, so it was not opened. Ask for a file with the state dict only."
+            ) from None
+        raise CheckpointError(_damaged(path, error)) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise CheckpointError(_damaged(path, error)) from error
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"{path} is damaged, cut short or not a PyTorch file ({reason}). Fetch or write it again."

@@ -1,0 +1,1 @@
+"""Reference outputs of the official `sam2` package; see `make_golden.py`."""
