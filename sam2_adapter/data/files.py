@@ -1,0 +1,87 @@
+"""Reading JSON without silent surprises, and writing files that are either complete or not there."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from sam2_adapter.errors import DataError, ExportError, Sam2AdapterError
+
+
+def read_json(path: str | Path, error: type[Sam2AdapterError] = DataError) -> Any:
+    """Parse a JSON file; a key that stands twice in one object is refused.
+
+    Args:
+        path: the file, UTF-8.
+        error: class of the errors raised.
+
+    Raises:
+        Sam2AdapterError: of class `error`; the file cannot be read or is not valid JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
+    except (OSError, UnicodeDecodeError) as reason:
+        raise error(f"{path}: cannot read the file: {reason_of(reason)}; expected a JSON file in UTF-8.") from reason
+    except (ValueError, RecursionError) as reason:
+        raise error(f"{path}: not a valid JSON file: {reason}") from reason
+
+
+def write_json(path: str | Path, document: Any) -> None:
+    """Write a JSON file, complete or not at all; missing folders are made.
+
+    Raises:
+        ExportError: the document holds something that JSON cannot hold, or the file cannot be written.
+    """
+    try:
+        content = _encoded(document)
+    except (TypeError, ValueError, RecursionError) as reason:
+        raise ExportError(
+            f"{path}: the annotations cannot be written as JSON: {reason}. Check the attributes of the prompts."
+        ) from reason
+    write_file(path, lambda file: file.write(content))
+
+
+def write_file(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place; missing folders are made.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("xb") as file:
+                write(file)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except (OSError, ValueError) as reason:
+        raise ExportError(
+            f"{path}: cannot write the file: {reason_of(reason)}. Choose a folder that can be written to and has space."
+        ) from reason
+
+
+def reason_of(error: Exception) -> str:
+    """The reason of an error without the path that operating system errors repeat."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def _encoded(document: Any) -> bytes:
+    try:
+        return json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can express
+        return json.dumps(document, allow_nan=False).encode("ascii")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"the key {key[:80]!r} stands twice in one object")
+        result[key] = value
+    return result

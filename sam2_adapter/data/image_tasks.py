@@ -1,0 +1,45 @@
+"""`ImageTask`, one image to predict on, and how the images of a run are named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sam2_adapter.prompts import Prompt
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """One image to predict on.
+
+    Attributes:
+        path: the file.
+        name: what the results call it, a path with forward slashes; unique among the tasks of a run.
+        prompts: one an object; none is the zero-shot mode.
+    """
+
+    path: Path
+    name: str
+    prompts: Sequence[Prompt] = ()
+
+
+def plan_tasks(paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt]]) -> list[ImageTask]:
+    """Name every image by its path below the folder that all of them share.
+
+    Args:
+        paths: image files.
+        prompts_of: the prompts of the images that have some.
+
+    Returns:
+        One task a file, also where a file was given twice under different paths.
+    """
+    files: dict[str, Path] = {}
+    for path in paths:
+        files.setdefault(os.path.abspath(path), path)
+    shared = os.path.commonpath([os.path.dirname(name) for name in files]) if files else os.curdir
+    return [
+        ImageTask(path, Path(name).relative_to(shared).as_posix(), prompts_of.get(path, ()))
+        for name, path in files.items()
+    ]

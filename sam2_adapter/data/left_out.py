@@ -1,0 +1,104 @@
+"""`LeftOut`: what a data set holds but training and evaluation do not use, counted by reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+# Names kept for each reason; enough to find the cause, few enough to print.
+_MOST_EXAMPLES = 5
+
+
+class Reason(StrEnum):
+    """Why an image or an object is not used; the value is what users read."""
+
+    BROKEN_IMAGE = "image is broken or too large"
+    NO_ANNOTATION = "image has no annotation"
+    NO_OBJECT_LEFT = "image has no object left"
+    NO_IMAGE = "annotation file without its image"
+    DUPLICATE_NAME = "name stands for several files"
+    NOT_IN_SPLIT = "image is in no split"
+    BROKEN_FILE = "annotation file is broken"
+    OTHER_SIZE = "mask and image differ in size"
+    EMPTY = "mask is empty"
+    TOO_SMALL = "mask is too small"
+    OUTSIDE = "lies outside the image"
+    UNSUPPORTED_TYPE = "neither mask nor polygon"
+    MALFORMED = "annotation is malformed"
+    CROWD = "crowd of objects"
+    MODEL_ANNOTATION = "made by a model"
+
+
+class Kind(StrEnum):
+    """What was left out."""
+
+    IMAGE = "image"
+    OBJECT = "object"
+
+
+@dataclass
+class _Count:
+    number: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+class LeftOut:
+    """Counts of what was left out, with a few names for each reason; filled while a data set is read and used."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[Kind, Reason], _Count] = {}
+
+    def add_image(self, reason: Reason, name: str) -> None:
+        """Count an image, or an annotation file without its image."""
+        self._add(Kind.IMAGE, reason, name)
+
+    def add_object(self, reason: Reason, name: str) -> None:
+        """Count an object; `name` says which one of which image."""
+        self._add(Kind.OBJECT, reason, name)
+
+    def count(self, reason: Reason) -> int:
+        """How many images and objects were left out for `reason`."""
+        return sum(count.number for (_, other), count in self._counts.items() if other == reason)
+
+    def total(self, kind: Kind) -> int:
+        """How many images or objects were left out."""
+        return sum(count.number for (other, _), count in self._counts.items() if other == kind)
+
+    def __bool__(self) -> bool:
+        """Whether anything was left out."""
+        return bool(self._counts)
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        """Rows of plain data, most frequent first: `kind`, `reason`, `count`, `examples`."""
+        ordered = sorted(self._counts.items(), key=lambda item: (item[0][0], -item[1].number, item[0][1]))
+        for (kind, reason), count in ordered:
+            yield {"kind": str(kind), "reason": str(reason), "count": count.number, "examples": list(count.examples)}
+
+    def __str__(self) -> str:
+        """A table for people; one sentence when nothing was left out."""
+        if not self:
+            return "Nothing was left out."
+        rows = [(str(row["count"]), str(row["kind"]), str(row["reason"]), _listed(row)) for row in self]
+        header = ("count", "what", "reason", "such as")
+        widths = [max(len(row[column]) for row in (header, *rows)) for column in range(3)]
+        lines = [_line(row, widths) for row in (header, *rows)]
+        return "\n".join(lines)
+
+    def _add(self, kind: Kind, reason: Reason, name: str) -> None:
+        count = self._counts.setdefault((kind, reason), _Count())
+        count.number += 1
+        if len(count.examples) < _MOST_EXAMPLES:
+            count.examples.append(name)
+
+
+def _listed(row: dict[str, object]) -> str:
+    examples = row["examples"]
+    assert isinstance(examples, list)  # rows are made above
+    more = ", ..." if int(str(row["count"])) > len(examples) else ""
+    return ", ".join(examples) + more
+
+
+def _line(row: tuple[str, str, str, str], widths: list[int]) -> str:
+    count, kind, reason, examples = row
+    return f"{count:>{widths[0]}}  {kind:<{widths[1]}}  {reason:<{widths[2]}}  {examples}".rstrip()
