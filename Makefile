@@ -44,7 +44,7 @@ docs: $(STAMPS)-run ## write the generated pages
 	$(BIN)/python tools/make_config_docs.py
 
 bench: $(STAMPS)-run ## time the image encoder and the mask decoder
-	$(BIN)/python benchmarks/bench_predict.py
+	$(BIN)/python benchmarks/prediction/run.py
 
 clean: ## remove everything that the targets make, .venv included
 	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

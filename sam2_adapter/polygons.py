@@ -184,7 +184,7 @@ def _simplified_ring(ring: Ring, tolerance: float) -> Ring:
 
 
 def _doubled_edge_midpoints(ring: Ring) -> npt.NDArray[np.int32]:
-    """Twice the (x, y) of the middle of every unit edge of a ring, where a line cuts the pixel staircase without bias."""
+    """Twice the (x, y) of the middle of every unit edge; a line through them cuts the pixel staircase without bias."""
     corners = ring.astype(np.int32)
     steps = np.roll(corners, -1, axis=0) - corners
     lengths = np.abs(steps).sum(axis=1)

@@ -10,13 +10,13 @@ import pytest
 import torch
 from transformers import Sam2Model, Sam2VideoModel
 
-from sam2_adapter.errors import ConfigError
 from sam2_adapter.architectures import (
     architecture_from_dict,
     architecture_names,
     get_architecture,
     official_names,
 )
+from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.transformers_config import architecture_from_config, sam2_config, sam2_video_config
 
 OFFICIAL = [

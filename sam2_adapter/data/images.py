@@ -1,18 +1,13 @@
 """Reading images: any common file becomes one upright uint8 RGB array, or one `ImageError` that names it.
 
 - EXIF orientation is applied, so that an image is read the way people see it.
-- Transparent pixels are laid over white, as viewers show them; the colours that a file hides behind them mean nothing.
-- Grey images of more than 8 bits (16-bit, 32-bit, float) are stretched linearly, the 0.1 % darkest pixels becoming 0
-  and the 0.1 % brightest 255: cameras and microscopes use 10 to 14 of 16 bits, and scaling by the type's range would
-  leave such images black. Colour images of 16 bits a channel come from image editors, which use the full range: their
-  upper 8 bits are kept.
+- Transparency, deep grey and other pixel modes are brought to RGB by the rules of `pixel_modes`.
 - Of animations and multi-page files the first picture is read.
 """
 
 from __future__ import annotations
 
 import io
-import math
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -35,6 +30,7 @@ from PIL import (
 )
 
 from sam2_adapter.data.files import reason_of
+from sam2_adapter.data.pixel_modes import to_rgb
 from sam2_adapter.errors import ImageError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -51,11 +47,6 @@ _DECODERS = {
     "BMP": BmpImagePlugin,
     "GIF": GifImagePlugin,
 }
-
-_DEEP_GREY_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}
-
-# Share of the pixels that deep grey images lose to 0 and to 255 each, in percent.
-_CLIPPED_PERCENT = 0.1
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -86,7 +77,7 @@ def read_image(
         ImageError: missing, not an image, broken or too large; the text names the image and says what to do.
     """
     with decoded(source, max_pixels=max_pixels, name=name) as image:
-        return np.array(_upright(_to_rgb(image), _orientation(image)))
+        return np.array(_upright(to_rgb(image), _orientation(image)))
 
 
 def image_size(source: str | Path | bytes, *, name: str | None = None) -> tuple[int, int]:
@@ -247,38 +238,6 @@ def _check_size(size_wh: tuple[int, int], max_pixels: int, name: str) -> None:
             f"{name}: the image has {width}x{height} = {width * height:,} pixels, but the limit is {max_pixels:,}. "
             "Give a smaller image, or raise the limit with max_pixels."
         )
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _DEEP_GREY_MODES:
-        return Image.fromarray(_stretched(np.asarray(image))).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        return _over_white(image)
-    return image.convert("RGB")
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    straight = image.convert("LA") if image.mode == "La" else image
-    rgba = straight.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("RGB")
-
-
-def _stretched(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Deep grey values H x W, uint8 by the rule at the head of this module; a constant image becomes black."""
-    grey = values.astype(np.float64 if values.dtype == np.int32 else np.float32)
-    is_finite = np.isfinite(grey)
-    if not is_finite.any():
-        raise ValueError("no pixel has a finite value")
-    finite = grey[is_finite]
-    low, high = np.percentile(finite, (_CLIPPED_PERCENT, 100 - _CLIPPED_PERCENT)).tolist()
-    if low == high:
-        low, high = float(finite.min()), float(finite.max())
-    if low == high or not math.isfinite(high - low):
-        return np.zeros(grey.shape, np.uint8)
-    scaled = np.clip((np.where(is_finite, grey, low) - low) * (255 / (high - low)), 0, 255)
-    stretched: npt.NDArray[np.uint8] = np.round(scaled).astype(np.uint8)
-    return stretched
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

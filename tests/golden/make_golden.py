@@ -157,8 +157,8 @@ def make_files() -> None:
 
 def compare_full_size(name: str) -> None:
     """Print the largest differences between the official full-size model and ours on the same seeded weights."""
-    from sam2_adapter.loading import make_predictor
     from sam2_adapter.architectures import get_architecture
+    from sam2_adapter.loading import make_predictor
     from sam2_adapter.model.loading import load_model
     from tests.golden.compare import differences, our_outputs, worst
 

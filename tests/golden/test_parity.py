@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_adapter.loading import make_predictor
 from sam2_adapter.architectures import architecture_from_dict
+from sam2_adapter.loading import make_predictor
 from sam2_adapter.model.loading import load_model
 from sam2_adapter.model.tensor_files import write_torch_file
 from sam2_adapter.model.validation import expected_shapes

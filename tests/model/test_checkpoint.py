@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Sam2Model, Sam2VideoModel
 
-from sam2_adapter.errors import CheckpointError, ConfigError, WeightsNotFoundError
 from sam2_adapter.architectures import Architecture, get_architecture
+from sam2_adapter.errors import CheckpointError, ConfigError, WeightsNotFoundError
 from sam2_adapter.model.checkpoint import (
     FORMAT_VERSION,
     build_model,

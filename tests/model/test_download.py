@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from sam2_adapter.architectures import Architecture, PublishedWeights, get_architecture
 from sam2_adapter.errors import ConfigError, WeightsNotFoundError
 from sam2_adapter.model import download, fetch
-from sam2_adapter.architectures import Architecture, PublishedWeights, get_architecture
 from sam2_adapter.model.checkpoint import load_checkpoint
 from sam2_adapter.model.download import (
     default_cache_dir,

@@ -1,0 +1,55 @@
+"""The diagnosis as text for people."""
+
+from __future__ import annotations
+
+from sam2_adapter.doctor import Diagnosis, Package, Weights
+
+DEFAULT_MODEL = "sam2_hiera_s"
+
+
+def render(diagnosis: Diagnosis) -> str:
+    """All sections of a diagnosis, the advice last."""
+    sections = {
+        f"sam2-adapter {diagnosis.version}": [f"Python {diagnosis.python} on {diagnosis.system}"],
+        "packages": _columns([(package.name, _state(package)) for package in diagnosis.packages]),
+        "devices, best first": _columns(
+            [(device.name, f"{device.description}; precision {device.precision}") for device in diagnosis.devices]
+        ),
+        "runtimes": _columns([("torch", f"{diagnosis.threads} threads on the CPU")]),
+        f"weights in {diagnosis.cache_dir}": _columns(
+            [(weights.name, _place(weights)) for weights in diagnosis.weights]
+        ),
+        "what to do": _advice(diagnosis),
+    }
+    return "\n\n".join(
+        "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items() if lines
+    )
+
+
+def _state(package: Package) -> str:
+    return package.version or "MISSING: install sam2-adapter again"
+
+
+def _place(weights: Weights) -> str:
+    if weights.path is not None:
+        return str(weights.path)
+    return "not on this machine" if weights.urls else "MISSING: install sam2-adapter again"
+
+
+def _advice(diagnosis: Diagnosis) -> list[str]:
+    wanted = next(weights for weights in diagnosis.weights if weights.name == DEFAULT_MODEL)
+    if wanted.path is not None:
+        return []
+    how = (
+        "the network is switched off; fetch them by hand:" if diagnosis.offline else "fetched on first use, or by hand:"
+    )
+    return [
+        f"The weights of the default model {wanted.name} are missing; {how}",
+        f"  {wanted.urls[0]}",
+        f"  to {wanted.target}",
+    ]
+
+
+def _columns(rows: list[tuple[str, str]]) -> list[str]:
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"{name:<{width}}  {value}" for name, value in rows]

@@ -1,0 +1,165 @@
+"""`sam2-adapter predict`: masks for image files and folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam2_adapter.cli.predict_report import Report, make_report
+from sam2_adapter.cli.terminal import (
+    FAILED,
+    DebugOption,
+    JsonOption,
+    UsageError,
+    VerboseOption,
+    one_clear_message,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from sam2_adapter.config import Config
+    from sam2_adapter.data.image_tasks import ImageTask
+    from sam2_adapter.predictor import Predictor
+    from sam2_adapter.prompts import Prompt
+
+
+class OutputFormat(StrEnum):
+    """What results can be written as."""
+
+    COCO = "coco"
+    DATALOOP = "dataloop"
+    MASKS = "masks"
+    POLYGONS = "polygons"
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """What is written where."""
+
+    directory: Path
+    formats: tuple[OutputFormat, ...]
+    overlay: bool
+    max_pixels: int
+
+
+@one_clear_message
+def predict(
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE_OR_DIR...", help="Image files, and folders of them.", show_default=False),
+    ],
+    point: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y", help="A point inside an object; each makes one object.")
+    ] = None,
+    box: Annotated[
+        list[str] | None, typer.Option(metavar="X0,Y0,X1,Y1", help="A box around an object; each makes one object.")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Prompts file: any prompts for any of the images.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE|DIR", help="Model name, weights file or directory; default sam2_hiera_s.yaml."),
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("predictions"),
+    formats: Annotated[
+        list[OutputFormat] | None, typer.Option("--format", help="Format to write; may be repeated. Default: coco.")
+    ] = None,
+    overlay: Annotated[bool, typer.Option(help="Draw prompts and masks over a copy of every image.")] = True,
+    label: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Label of objects whose prompt has none; default object.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Engine that runs the model; auto or torch.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in a YAML or JSON file.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Largest accepted image, in pixels.")
+    ] = 100_000_000,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Find the masks of objects and write them to a folder.
+
+    Without a prompt the most prominent object of every image is found. Points and boxes are pixels of the upright
+    image, counted from its top left corner, and are used on every image given; a prompts file has its own for each.
+    An image that fails is named, costs nothing but itself and makes the exit status 1.
+    """
+    from sam2_adapter.cli.settings import config_from_options
+
+    options = {"default_label": label, "device": device, "runtime": runtime, "precision": precision}
+    settings = config_from_options(config, assignments or [], options)
+    tasks = _plan(images, _typed_prompts(point, box, prompts), prompts)
+
+    from sam2_adapter.loading import load_predictor
+
+    predictor = load_predictor(model or settings.model_cfg, settings.device, settings.runtime, settings.precision)
+    writing = _Writing(output, tuple(formats or [OutputFormat.COCO]), overlay, max_pixels)
+    if _run(predictor, tasks, settings, writing, make_report(len(tasks), as_json=as_json)):
+        raise typer.Exit(FAILED)
+
+
+def _typed_prompts(
+    points: Sequence[str] | None, boxes: Sequence[str] | None, prompts_file: Path | None
+) -> tuple[Prompt, ...]:
+    from sam2_adapter.cli.prompt_options import prompts_from_options
+
+    if prompts_file is not None and (points or boxes):
+        raise UsageError(
+            "--prompts has the prompts of every image; leave out --point and --box, or write them into the file."
+        )
+    return prompts_from_options(points or (), boxes or ())
+
+
+def _plan(images: Sequence[Path], typed: Sequence[Prompt], prompts_file: Path | None) -> list[ImageTask]:
+    from sam2_adapter.data.image_tasks import plan_tasks
+    from sam2_adapter.data.images import find_images
+    from sam2_adapter.data.prompts_file import match_prompts, read_prompts_file, unmatched_names
+    from sam2_adapter.errors import PromptError
+
+    paths = find_images(images)
+    if prompts_file is None:
+        return plan_tasks(paths, dict.fromkeys(paths, typed))
+    listed = read_prompts_file(prompts_file)
+    unmatched = unmatched_names(listed, paths)
+    if listed and len(unmatched) == len(listed):
+        raise PromptError(
+            f"{prompts_file}: none of the images that it lists is among those given; the first is {unmatched[0]!r}."
+        )
+    if unmatched:
+        warn(
+            f"{prompts_file}: {len(unmatched)} images that it lists are not among those given, such as {unmatched[0]!r}."
+        )
+    return plan_tasks(paths, match_prompts(listed, paths))
+
+
+def _run(predictor: Predictor, tasks: Sequence[ImageTask], settings: Config, writing: _Writing, report: Report) -> int:
+    """Predict on all images; returns how many failed."""
+    from sam2_adapter.bulk import BulkOptions, predict_files
+    from sam2_adapter.outputs import OutputFolder, provenance
+
+    options = BulkOptions(settings.clip_to_box, settings.default_label, writing.max_pixels)
+    folder = OutputFolder(
+        writing.directory,
+        [choice.value for choice in writing.formats],
+        predictor.info,
+        overlay=writing.overlay,
+        output_type=settings.output_type,
+        file_names=[task.name for task in tasks],
+    )
+    with report, folder:
+        report.start(provenance(predictor.info), writing.directory)
+        for result in predict_files(predictor, tasks, folder, options):
+            report.add(result)
+    return report.num_failed

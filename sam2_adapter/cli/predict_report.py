@@ -1,0 +1,171 @@
+"""What `predict` prints while it works: lines and a progress bar for people, or one JSON document for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sam2_adapter.cli.terminal import FAILED, print_error
+from sam2_adapter.errors import Sam2AdapterError
+
+if TYPE_CHECKING:
+    from sam2_adapter.bulk import ImageResult
+
+
+class Report:
+    """Counts what was done and prints it; a context manager that prints the end when it is left."""
+
+    def __init__(self) -> None:
+        """Nothing is done yet."""
+        self.num_images = 0
+        self.num_objects = 0
+        self.num_failed = 0
+        self.directory = Path()
+
+    def start(self, made_by: dict[str, Any], directory: Path) -> None:
+        """Note which model makes the results and where they go."""
+        self.directory = directory
+
+    def add(self, result: ImageResult) -> None:
+        """Count and print what became of one image."""
+        self.num_images += 1
+        self.num_failed += result.segmentation is None
+        self.num_objects += len(result.segmentation.annotations) if result.segmentation else 0
+        if result.error is not None:
+            print_error(result.error)
+
+    def __enter__(self) -> Self:
+        """The report itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Print the end."""
+
+
+class TextReport(Report):
+    """A line an image on stdout, a progress bar and a summary on stderr."""
+
+    def __init__(self, num_tasks: int) -> None:
+        """Show a progress bar for `num_tasks` images where stderr is a terminal."""
+        super().__init__()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        console = Console(stderr=True)
+        self._progress = Progress(
+            *columns,
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            redirect_stdout=sys.stdout.isatty(),
+        )
+        self._bar = self._progress.add_task("predicting", total=num_tasks)
+        self._open = ExitStack()
+
+    def start(self, made_by: dict[str, Any], directory: Path) -> None:
+        """Start the progress bar."""
+        super().start(made_by, directory)
+        self._open.enter_context(self._progress)
+
+    def add(self, result: ImageResult) -> None:
+        """Print the image's name, its objects and their scores."""
+        super().add(result)
+        if result.segmentation is not None:
+            typer.echo(f"{result.task.name}: {_objects(result)}")
+        self._progress.advance(self._bar)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take the progress bar away and print the summary, unless the run was broken off by an error."""
+        self._open.close()
+        if error is None:
+            typer.echo(self._summary(), err=True)
+
+    def _summary(self) -> str:
+        done = self.num_images - self.num_failed
+        failed = f", {_count(self.num_failed, 'image')} failed" if self.num_failed else ""
+        return f"{_count(self.num_objects, 'object')} in {_count(done, 'image')}{failed}; results in {self.directory}"
+
+
+class JsonReport(Report):
+    """One JSON document on stdout, written as the images come, so that it need not be kept."""
+
+    def start(self, made_by: dict[str, Any], directory: Path) -> None:
+        """Begin the document."""
+        super().start(made_by, directory)
+        self._write(f'{{"model": {_dumped(made_by)},\n"output": {_dumped(str(directory))},\n"images": [')
+
+    def add(self, result: ImageResult) -> None:
+        """Add one image to the document."""
+        self._write(("," if self.num_images else "") + "\n" + _dumped(_entry(result)))
+        super().add(result)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the document, also when the run was broken off: the error is then part of it."""
+        summary = {"images": self.num_images, "objects": self.num_objects, "failed": self.num_failed}
+        broken_off = f',\n"error": {_dumped(str(error) or type(error).__name__)}' if error is not None else ""
+        self._write(f'],\n"summary": {_dumped(summary)}{broken_off}}}\n')
+        if isinstance(error, Sam2AdapterError):
+            print_error(error)
+            raise typer.Exit(FAILED) from error
+
+    def _write(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def make_report(num_tasks: int, *, as_json: bool) -> Report:
+    """The report for people or for machines."""
+    return JsonReport() if as_json else TextReport(num_tasks)
+
+
+def _entry(result: ImageResult) -> dict[str, Any]:
+    common = {"path": str(result.task.path), "name": result.task.name, "seconds": round(result.seconds, 3)}
+    if result.segmentation is None:
+        return {**common, "status": "failed", "error": result.error}
+    objects = [
+        {
+            "label": entry.label,
+            "iou_score": round(entry.iou_score, 4),
+            "box_xyxy": list(entry.box_xyxy),
+            "area": entry.area,
+            "prompt_index": entry.prompt_index,
+        }
+        for entry in result.segmentation.annotations
+    ]
+    empty = list(result.segmentation.empty_prompts)
+    return {
+        **common,
+        "status": "ok",
+        "objects": objects,
+        "empty_prompts": empty,
+        "files": [str(f) for f in result.files],
+    }
+
+
+def _objects(result: ImageResult) -> str:
+    segmentation = result.segmentation
+    assert segmentation is not None  # only images that did not fail come here
+    found = ", ".join(f"{entry.label} {entry.iou_score:.2f}" for entry in segmentation.annotations)
+    empty = segmentation.empty_prompts
+    missing = f"; no mask for prompt {', '.join(map(str, empty))}" if empty else ""
+    return f"{_count(len(segmentation.annotations), 'object')}{f' ({found})' if found else ''}{missing}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

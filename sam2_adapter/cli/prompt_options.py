@@ -1,0 +1,41 @@
+"""Prompts that are typed on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sam2_adapter.cli.terminal import UsageError
+from sam2_adapter.errors import PromptError
+from sam2_adapter.prompts import Prompt
+
+
+def prompts_from_options(points: Sequence[str], boxes: Sequence[str]) -> tuple[Prompt, ...]:
+    """One object for every `--point X,Y` and every `--box X0,Y0,X1,Y1`, points first.
+
+    Raises:
+        UsageError: a value does not have this form.
+    """
+    made = []
+    for text in points:
+        x, y = _numbers(text, "--point", "X,Y", 2)
+        made.append(_prompt(f"--point {text}", point_coords=[[x, y]], point_labels=[1]))
+    for text in boxes:
+        made.append(_prompt(f"--box {text}", box_xyxy=tuple(_numbers(text, "--box", "X0,Y0,X1,Y1", 4))))
+    return tuple(made)
+
+
+def _numbers(text: str, option: str, form: str, count: int) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise UsageError(f"{option} {text}: expected {form}, {count} numbers in pixels with commas and no spaces.")
+    return numbers
+
+
+def _prompt(given: str, **parts: object) -> Prompt:
+    try:
+        return Prompt(**parts)  # type: ignore[arg-type]  # the constructor checks and converts
+    except PromptError as error:
+        raise UsageError(f"{given}: {error}") from error

@@ -1,0 +1,119 @@
+"""Run the bundled model on the bundled photographs and write `index.html`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sam2_adapter.annotations import Annotation
+from sam2_adapter.data.files import write_file, write_json
+from sam2_adapter.demo.page import Panel, Section, page_html
+from sam2_adapter.demo.scenes import Refinement, Scene, load_scenes, photo_bytes, read_photo
+from sam2_adapter.loading import load_predictor
+from sam2_adapter.outputs import provenance
+from sam2_adapter.predictor import Predictor
+from sam2_adapter.prompts import Prompt
+from sam2_adapter.segmentation import segment
+
+DEMO_MODEL = "sam2_nano"
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo did.
+
+    Attributes:
+        page: the page to look at.
+        num_photographs: how many photographs were predicted on.
+        num_objects: how many masks were found.
+        seconds: time for everything, loading the model included.
+        made_by: which model made the masks.
+    """
+
+    page: Path
+    num_photographs: int
+    num_objects: int
+    seconds: float
+    made_by: dict[str, Any]
+
+
+def run_demo(directory: str | Path) -> DemoResult:
+    """Predict in all modes on the bundled photographs and write a page that shows the result.
+
+    Args:
+        directory: takes `index.html`, which needs no other file, and `photos/` with the photographs and their `prompts.json`, for trying
+            the commands on the page.
+
+    Raises:
+        ExportError: the folder cannot be written to.
+    """
+    started = time.perf_counter()
+    directory = Path(directory)
+    # fp32 is fast enough here and gives the same page on every machine.
+    predictor = load_predictor(DEMO_MODEL, device="cpu", precision="fp32")
+    scenes, refinement = load_scenes()
+    photos = directory / "photos"
+    sections = [_scene_section(predictor, scene, photos.as_posix()) for scene in scenes]
+    sections.append(_refinement_section(predictor, refinement))
+    _write_photos(photos, scenes)
+    made_by = provenance(predictor.info)
+    seconds = time.perf_counter() - started
+    html = page_html(sections, made_by, seconds)
+    page = directory / "index.html"
+    write_file(page, lambda file: file.write(html.encode("utf-8")))
+    num_objects = sum(len(panel.annotations) for section in sections for panel in section.panels)
+    return DemoResult(page, len({scene.photo for scene in scenes}), num_objects, seconds, made_by)
+
+
+def _scene_section(predictor: Predictor, scene: Scene, folder: str) -> Section:
+    image = read_photo(scene.photo)
+    (embedding,) = predictor.embed([image])
+    found = segment(predictor, embedding, scene.prompts)
+    panel = Panel(scene.photo, photo_bytes(scene.photo), _hw(image), found.annotations, tuple(scene.prompts))
+    return Section(scene.mode, scene.title, scene.text, scene.credit, scene.command(folder), (panel,))
+
+
+def _refinement_section(predictor: Predictor, refinement: Refinement) -> Section:
+    image = read_photo(refinement.photo)
+    (embedding,) = predictor.embed([image])
+    panels = []
+    earlier = None
+    for count in range(1, len(refinement.clicks) + 1):
+        clicks = refinement.clicks[:count]
+        prompt = _clicks_prompt(clicks, earlier)
+        prediction = predictor.predict(embedding, [prompt])
+        earlier = prediction.low_res_logits[0, 0]
+        shown = _clicks_prompt(clicks, None)
+        annotations = _annotations(prediction.masks[0, 0], float(prediction.iou_scores[0, 0]))
+        caption = "first click" if count == 1 else f"click {count}, with the mask of step {count - 1}"
+        panels.append(Panel(caption, photo_bytes(refinement.photo), _hw(image), annotations, (shown,)))
+    return Section("Corrections", refinement.title, refinement.text, refinement.credit, "", tuple(panels))
+
+
+def _clicks_prompt(clicks: tuple[tuple[float, float, int], ...], earlier: npt.NDArray[np.float32] | None) -> Prompt:
+    coords = np.array([click[:2] for click in clicks], np.float32)
+    return Prompt(point_coords=coords, point_labels=np.array([click[2] for click in clicks]), mask_input=earlier)
+
+
+def _annotations(mask: npt.NDArray[np.bool_], iou_score: float) -> tuple[Annotation, ...]:
+    return (Annotation.from_mask(mask, "object", iou_score, prompt_index=0),) if mask.any() else ()
+
+
+def _write_photos(folder: Path, scenes: list[Scene]) -> None:
+    for name in {scene.photo for scene in scenes}:
+        write_file(folder / name, partial(_write_photo, name))
+    write_json(folder / "prompts.json", {"images": {scene.photo: list(scene.entries) for scene in scenes}})
+
+
+def _write_photo(name: str, file: IO[bytes]) -> None:
+    file.write(photo_bytes(name))
+
+
+def _hw(image: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    return image.shape[0], image.shape[1]

@@ -1,0 +1,55 @@
+"""What all tests share: small photographs that are made here, and a clean logger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def _package_logger_as_it_was() -> Iterator[None]:
+    """The command line sets the package's logger up; other tests read it with `caplog`."""
+    package = logging.getLogger("sam2_adapter")
+    before = package.handlers, package.level, package.propagate
+    yield
+    package.handlers, package.level, package.propagate = before
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Weights are looked for in an empty folder and never fetched, whatever this machine has; tests of the download say otherwise."""
+    monkeypatch.setenv("SAM2_ADAPTER_OFFLINE", "1")
+    monkeypatch.setenv("SAM2_ADAPTER_CACHE", str(tmp_path_factory.getbasetemp() / "no-weights"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with `disk.png`, `night/square.jpg` and `notes.txt`."""
+    folder = tmp_path / "photos"
+    (folder / "night").mkdir(parents=True)
+    disk_photo().save(folder / "disk.png")
+    square_photo().save(folder / "night" / "square.jpg")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def disk_photo() -> Image.Image:
+    """A bright disk of radius 40 around (80, 60) on dark ground, 160 x 120."""
+    y, x = np.mgrid[:120, :160] + 0.5
+    return _photo(np.hypot(x - 80, y - 60) < 40)
+
+
+def square_photo() -> Image.Image:
+    """A bright square from 30 to 90 on dark ground, 128 x 128."""
+    y, x = np.mgrid[:128, :128]
+    return _photo((x >= 30) & (x < 90) & (y >= 30) & (y < 90))
+
+
+def _photo(inside: np.ndarray) -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 24, (*inside.shape, 3))
+    return Image.fromarray((np.where(inside[..., None], (210, 160, 60), (30, 50, 80)) + noise).astype(np.uint8))

@@ -1,0 +1,167 @@
+"""Settings: defaults as promised, and every rejection by its text."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sam2_adapter.config import Config, parse_assignment, read_settings
+from sam2_adapter.errors import ConfigError
+
+PROMISED = {
+    "model_cfg": "sam2_hiera_s.yaml",
+    "save_model_name": "best_sam2_model.torch",
+    "num_epochs": 100,
+    "learning_rate": 1e-5,
+    "weight_decay": 4e-5,
+    "batch_size": 4,
+    "save_interval": 10,
+    "patience": 10,
+    "multi_points_prediction": False,
+    "output_type": "mask",
+    "clip_to_box": True,
+    "resize": "stretch",
+    "default_label": "object",
+    "include_model_annotations": False,
+    "embeddings_size": 256,
+}
+
+
+def test_defaults_are_as_promised() -> None:
+    defaults = Config().model_dump()
+    assert {key: defaults[key] for key in PROMISED} == PROMISED
+
+
+@pytest.mark.parametrize("name", [key for key in Config.model_fields])
+def test_every_key_has_a_sentence(name: str) -> None:
+    description = Config.model_fields[name].description
+    assert description
+    assert description[0].isupper()
+    assert description.endswith(".")
+
+
+REJECTED: list[tuple[str, Any, str]] = [
+    ("model_cfg", "sam2_hiera_xl", "unknown model configuration 'sam2_hiera_xl'"),
+    ("model_cfg", 3, "model_cfg = 3 is not allowed"),
+    ("save_model_name", "a/b.torch", "must be a plain file name without directories"),
+    ("save_model_name", "..", "must be a plain file name without directories"),
+    ("save_model_name", "", "must be a plain file name without directories"),
+    ("num_epochs", 0, "num_epochs = 0 is not allowed: input should be greater than or equal to 1."),
+    ("num_epochs", 1.5, "num_epochs = 1.5 is not allowed"),
+    ("num_epochs", "ten", "num_epochs = 'ten' is not allowed"),
+    ("num_epochs", True, "num_epochs = True is not allowed"),
+    ("learning_rate", 0, "learning_rate = 0 is not allowed: input should be greater than 0."),
+    ("learning_rate", 2.0, "learning_rate = 2.0 is not allowed: input should be less than or equal to 1."),
+    ("learning_rate", float("nan"), "learning_rate = nan is not allowed: input should be a finite number."),
+    ("weight_decay", -1e-5, "weight_decay = -1e-05 is not allowed"),
+    ("batch_size", 0, "batch_size = 0 is not allowed"),
+    ("save_interval", 0, "save_interval = 0 is not allowed"),
+    ("patience", -1, "patience = -1 is not allowed"),
+    ("multi_points_prediction", "yes", "multi_points_prediction = 'yes' is not allowed: input should be a valid boolean."),
+    ("output_type", "box", "output_type = 'box' is not allowed: input should be 'mask' or 'polygon'."),
+    ("clip_to_box", 1, "clip_to_box = 1 is not allowed"),
+    ("resize", "crop", "resize = 'crop' is not allowed: input should be 'stretch' or 'pad'."),
+    ("default_label", "", "default_label = '' is not allowed"),
+    ("include_model_annotations", None, "include_model_annotations = None is not allowed"),
+    ("embeddings_size", 0, "embeddings_size = 0 is not allowed"),
+    ("precision", "fp8", "precision = 'fp8' is not allowed"),
+    ("device", "gpu", "device = 'gpu' is not allowed"),
+    ("runtime", "magic", "runtime = 'magic' is not allowed"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "text"), REJECTED)
+def test_rejections(key: str, value: Any, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_mapping({key: value}, source="settings.yaml")
+    assert str(caught.value).startswith("settings.yaml: ")
+    assert text in str(caught.value)
+
+
+def test_every_older_key_has_a_rejection() -> None:
+    assert {key for key, _, _ in REJECTED} >= set(PROMISED)
+
+
+def test_an_unknown_key_is_refused_with_a_hint() -> None:
+    with pytest.raises(ConfigError, match=r"^configuration: unknown key 'learning_rat'; did you mean 'learning_rate'\?$"):
+        Config.from_mapping({"learning_rat": 1})
+    with pytest.raises(ConfigError, match="unknown key 'zzz'; the keys are model_cfg, "):
+        Config.from_mapping({"zzz": 1})
+
+
+def test_unknown_keys_can_be_ignored_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "sam2_adapter"):
+        config = Config.from_mapping({"zzz": 1, "yyy": 2, "patience": 3}, ignore_unknown=True)
+    assert config.patience == 3
+    assert [record.getMessage() for record in caplog.records] == ["configuration: ignored the unknown keys yyy, zzz"]
+
+
+def test_the_existing_adapters_word_for_a_mask() -> None:
+    assert Config.from_mapping({"output_type": "segment"}).output_type == "mask"
+
+
+@pytest.mark.parametrize("name", ["sam2_hiera_l", "sam2_hiera_l.yaml", "sam2.1_hiera_b+.yaml", "sam2_nano"])
+def test_model_names_with_and_without_yaml(name: str) -> None:
+    assert Config.from_mapping({"model_cfg": name}).model_cfg == name
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Config().patience = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("suffix", "text"), [("yaml", "patience: 3\nlearning_rate: 0.001\n"), ("json", '{"patience": 3}')])
+def test_files(tmp_path: Path, suffix: str, text: str) -> None:
+    path = tmp_path / f"c.{suffix}"
+    path.write_text(text)
+    assert Config.from_file(path).patience == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("none.yaml", None, "none.yaml: cannot read the configuration file"),
+        ("c.yaml", b"- a\n", "c.yaml: expected 'key: value' settings, but got list."),
+        ("c.yaml", b"", "c.yaml: expected 'key: value' settings, but got NoneType."),
+        ("c.yaml", b"a: [", "c.yaml: not a valid configuration file"),
+        ("c.json", b"{", "c.json: not a valid configuration file"),
+        ("c.yaml", b"\xff\xfe\xfa", "c.yaml: cannot read the configuration file"),
+    ],
+)
+def test_unreadable_files(tmp_path: Path, name: str, content: bytes | None, text: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        read_settings(tmp_path / name)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("patience=3", ("patience", 3)),
+        ("learning_rate=1e-4", ("learning_rate", 1e-4)),
+        ("clip_to_box=false", ("clip_to_box", False)),
+        ("default_label=a=b", ("default_label", "a=b")),
+        (" patience =3", ("patience", 3)),
+    ],
+)
+def test_assignments(assignment: str, expected: tuple[str, Any]) -> None:
+    assert parse_assignment(assignment) == expected
+
+
+@pytest.mark.parametrize(("assignment", "text"), [("patience", "expected KEY=VALUE"), ("=3", "expected KEY=VALUE"), ("a=[", "cannot read the value")])
+def test_wrong_assignments(assignment: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        parse_assignment(assignment)
+
+
+def test_the_reference_is_current() -> None:
+    script = Path(__file__).parents[1] / "tools" / "make_config_docs.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

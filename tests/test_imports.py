@@ -1,0 +1,90 @@
+"""Data flows one way: modules import downwards only, and each third party has one room."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
+
+# From the ground up. Rooms of one line may not import each other; a folder is one room.
+LAYERS = (
+    ("errors",),
+    ("architectures",),
+    ("config",),
+    ("prompts",),
+    ("masks",),
+    ("rle", "outlines"),
+    ("polygons",),
+    ("annotations",),
+    ("model",),
+    ("predictor", "data"),
+    ("segmentation", "loading", "visualization"),
+    ("training",),
+    ("outputs",),
+    ("bulk",),
+    ("demo", "doctor"),
+    ("cli", "dataloop"),
+    ("__main__",),
+)
+RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
+
+# Third party -> the only rooms that import it.
+RESERVED = {
+    "transformers": {"model"},
+    "dtlpy": {"dataloop"},
+    "openvino": {"model"},
+    "pycocotools": {"rle"},
+    "typer": {"cli"},
+    "jinja2": {"demo"},
+}
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+IDS = [str(path.relative_to(PACKAGE)) for path in SOURCES]
+
+
+def _room(module_path: Path) -> str:
+    parts = module_path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0]
+
+
+def _imported_modules(path: Path) -> list[str]:
+    """Every absolute module name that a file imports, at any depth, `from package import submodule` included."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import; the platform loads files by path"
+            assert node.module is not None
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=IDS)
+def test_imports_point_downwards(path: Path) -> None:
+    room = _room(path)
+    if room == "__init__":
+        return
+    assert room in RANK, f"{room}: give the new room its place in LAYERS"
+    for module in _imported_modules(path):
+        package, _, rest = module.partition(".")
+        other = rest.partition(".")[0]
+        if package != "sam2_adapter" or other == room or other.startswith("__version"):
+            continue
+        assert other in RANK, f"{path.name} imports {module}: import names from the module that defines them"
+        assert RANK[other] < RANK[room], f"{room} imports {other}, which lies above or beside it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=IDS)
+def test_third_parties_stay_in_their_rooms(path: Path) -> None:
+    for module in _imported_modules(path):
+        rooms = RESERVED.get(module.partition(".")[0])
+        assert rooms is None or _room(path) in rooms, f"{path.name} imports {module}, which belongs to {rooms}"
+
+
+def test_every_room_exists_once() -> None:
+    rooms = [room for layer in LAYERS for room in layer]
+    assert len(rooms) == len(set(rooms))

@@ -1,0 +1,77 @@
+"""The commands and the program of the README are executed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sam2_adapter
+from tests.command_line import run
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [
+    line.partition("#")[0].strip().removeprefix(".venv/bin/")
+    for block in _blocks("sh")
+    for line in block.splitlines()
+    if line.removeprefix(".venv/bin/").startswith("sam2-adapter")
+]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the files that the README talks about."""
+    monkeypatch.chdir(tmp_path)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (400, 500, 3), np.uint8))
+    (tmp_path / "my_photos").mkdir()
+    for name in ("photo.jpg", "street.jpg", "my_photos/a.jpg"):
+        picture.save(tmp_path / name)
+    (tmp_path / "prompts.json").write_text(json.dumps({"images": {"a.jpg": [{"points": [[50, 60]]}]}}))
+    return tmp_path
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) == 5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(command: str, here: Path) -> None:
+    done = run(*shlex.split(command)[1:], "--model", "sam2_nano")
+    assert done.status == 0, done.stderr
+    assert (here / "predictions" / "annotations.json").is_file()
+
+
+def test_the_program(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (program,) = _blocks("python")
+    assert '"sam2_hiera_s.yaml"' in program
+    exec(program.replace("sam2_hiera_s.yaml", "sam2_nano"), {})
+    assert capsys.readouterr().out.startswith("(2, 1, 400, 500)")
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")) + ["../README.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        assert target.startswith("https://") or (ROOT / "docs" / page).parent.joinpath(target).exists(), target
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in set(re.findall(r"`make ([a-z-]+)`", README)) | {"demo"}:
+        assert f"\n{target}:" in makefile
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert f'version = "{sam2_adapter.__version__}"' in (ROOT / "pyproject.toml").read_text("utf-8")

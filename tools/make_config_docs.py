@@ -1,0 +1,81 @@
+"""Write docs/configuration.md from the schema of `Config`; `--check` only says whether the file is current."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import annotated_types
+from pydantic.fields import FieldInfo
+
+from sam2_adapter.config import Config
+
+TARGET = Path(__file__).parents[1] / "docs" / "configuration.md"
+
+HEAD = """<!-- Written by `make docs` from sam2_adapter/config.py; change it there. -->
+
+# Configuration
+
+The same keys are used in a YAML or JSON file (`--config FILE`), on the command line (`--set KEY=VALUE`) and on the platform.
+A later source wins: file, then `--set`, then options of their own such as `--device`. Unknown keys and values that are not
+allowed are refused, with the key, the value and what is allowed.
+
+| key | default | allowed | meaning |
+| --- | --- | --- | --- |
+"""
+
+
+def config_page() -> str:
+    """The page as text."""
+    return HEAD + "".join(_row(name, field) for name, field in Config.model_fields.items())
+
+
+def main() -> int:
+    """Write or check the page; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when the file is not current")
+    page = config_page()
+    if not parser.parse_args().check:
+        TARGET.write_text(page, encoding="utf-8")
+        return 0
+    if TARGET.is_file() and TARGET.read_text(encoding="utf-8") == page:
+        return 0
+    sys.stderr.write(f"{TARGET} is not current; run `make docs`.\n")
+    return 1
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    return f"| `{name}` | `{_as_yaml(field.default)}` | {_allowed(field)} | {field.description} |\n"
+
+
+def _as_yaml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _allowed(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))
+    kind = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text"}[field.annotation or str]
+    limits = [limit for constraint in field.metadata if (limit := _limit(constraint))]
+    return ", ".join([kind, *limits])
+
+
+def _limit(constraint: object) -> str:
+    match constraint:
+        case annotated_types.Ge(bound):
+            return f"at least {bound}"
+        case annotated_types.Gt(bound):
+            return f"above {bound}"
+        case annotated_types.Le(bound):
+            return f"at most {bound}"
+        case annotated_types.Lt(bound):
+            return f"below {bound}"
+        case annotated_types.MinLen():
+            return "not empty"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
