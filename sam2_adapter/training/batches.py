@@ -1,0 +1,187 @@
+"""From objects to batches: which objects make a step, what is asked about each, and which of them are decoded together.
+
+Everything random about an object in an epoch is drawn from a generator seeded by (seed, epoch, object): a resumed run
+needs no hidden state, and any number of processes draws the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sam2_adapter.annotations import Annotation
+from sam2_adapter.data.prompt_sampling import sample_prompt
+from sam2_adapter.data.sample import Sample
+from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.preprocess import Geometry, Resize
+from sam2_adapter.prompts import BoolArray, Prompt
+from sam2_adapter.training.losses import MaskTargets
+from sam2_adapter.training.options import TrainingOptions
+from sam2_adapter.training.targets import inside_on_grid, mask_on_grid
+from sam2_adapter.training.trainable import PromptBatch
+from sam2_adapter.training.variants import VARIANTS
+
+# Objects are shuffled within this many images, so that a store that cannot keep all embeddings at hand reads each once
+# an epoch.
+_IMAGES_AT_HAND = 64
+
+# Streams of random numbers: the order of an epoch, and its objects.
+_ORDER_STREAM, _OBJECT_STREAM = 0, 1
+
+
+@dataclass(frozen=True)
+class TrainingObject:
+    """One object to train on.
+
+    Attributes:
+        index: its position in the data, which seeds its prompts.
+        sample: position of its image.
+        annotation: its ground truth.
+    """
+
+    index: int
+    sample: int
+    annotation: Annotation
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked about one object in one epoch.
+
+    Attributes:
+        sample: position of the image.
+        variant: which version of the image.
+        mask: bool H x W, ground truth in that version.
+        prompt: the first prompt, in pixels of that version.
+        num_corrections: correction clicks that follow.
+        seed: seeds the correction clicks.
+    """
+
+    sample: int
+    variant: str
+    mask: BoolArray
+    prompt: Prompt
+    num_corrections: int
+    seed: int
+
+    @property
+    def shape(self) -> tuple[int, bool, int]:
+        """Questions of one shape are decoded together: padding to a common length would change the result."""
+        return len(self.prompt.point_coords), self.prompt.box_xyxy is not None, self.num_corrections
+
+
+def training_objects(samples: Sequence[Sample]) -> list[TrainingObject]:
+    """All objects of a data set, in its order."""
+    pairs = [(index, annotation) for index, sample in enumerate(samples) for annotation in sample.objects]
+    return [TrainingObject(position, *pair) for position, pair in enumerate(pairs)]
+
+
+def steps_of_epoch(
+    objects: Sequence[TrainingObject], seed: int, epoch: int, batch_size: int
+) -> list[list[TrainingObject]]:
+    """The objects of each optimizer step, in the random order of an epoch; the last step may be smaller."""
+    generator = np.random.default_rng((seed, _ORDER_STREAM, epoch))
+    by_sample = defaultdict(list)
+    for item in objects:
+        by_sample[item.sample].append(item)
+    samples = [list(by_sample)[position] for position in generator.permutation(len(by_sample))]
+    ordered = []
+    for start in range(0, len(samples), _IMAGES_AT_HAND):
+        window = [item for sample in samples[start : start + _IMAGES_AT_HAND] for item in by_sample[sample]]
+        ordered += [window[position] for position in generator.permutation(len(window))]
+    return [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
+
+
+def draw_question(
+    item: TrainingObject, epoch: int, options: TrainingOptions, image_size: int, resize: Resize
+) -> Question:
+    """Draw what is asked about an object in an epoch."""
+    generator = np.random.default_rng((options.seed, _OBJECT_STREAM, epoch, item.index))
+    variant = options.variants[int(generator.integers(len(options.variants)))]
+    mask = VARIANTS[variant].mask(item.annotation.mask)
+    kind = options.prompts.draw(generator)
+    prompt = sample_prompt(
+        mask, kind, generator, input_scale=_input_scale(mask, image_size, resize), max_points=options.max_points
+    )
+    is_corrected = generator.random() < options.correction_share
+    return Question(
+        item.sample,
+        variant,
+        mask,
+        prompt,
+        options.correction_rounds if is_corrected else 0,
+        int(generator.integers(2**63)),
+    )
+
+
+def buckets(questions: Sequence[Question], size: int) -> list[list[Question]]:
+    """Group questions by shape, at most `size` in a group, in the order of their first appearance."""
+    by_shape = defaultdict(list)
+    for question in questions:
+        by_shape[question.shape].append(question)
+    return [group[start : start + size] for group in by_shape.values() for start in range(0, len(group), size)]
+
+
+def make_batch(
+    questions: Sequence[Question],
+    embeddings: Sequence[EncodedImages],
+    image_size: int,
+    resize: Resize,
+    grid_hw: tuple[int, int],
+) -> PromptBatch:
+    """Bring questions of one shape to the decoder's form.
+
+    Args:
+        questions: what is asked.
+        embeddings: the encoded image of each.
+        image_size: side of the model's square in pixels.
+        resize: how images lie in it.
+        grid_hw: (h, w) of the targets.
+    """
+    num_points, has_box, num_corrections = questions[0].shape
+    geometries = [
+        Geometry((question.mask.shape[0], question.mask.shape[1]), image_size, resize) for question in questions
+    ]
+    placed = list(zip(questions, geometries, strict=True))
+    coords = [geometry.points_to_input(question.prompt.point_coords) for question, geometry in placed]
+    boxes = [geometry.points_to_input(_corners(question.prompt)).reshape(4) for question, geometry in placed if has_box]
+    masks = torch.stack([mask_on_grid(question.mask, geometry, grid_hw) for question, geometry in placed])
+    inside = torch.stack([inside_on_grid(geometry, grid_hw) for geometry in geometries])
+    return PromptBatch(
+        images=stack_images(embeddings),
+        targets=MaskTargets(masks, inside),
+        point_coords=torch.from_numpy(np.stack(coords)) if num_points else None,
+        point_labels=torch.from_numpy(np.stack([question.prompt.point_labels for question in questions]))
+        if num_points
+        else None,
+        box_xyxy=torch.from_numpy(np.stack(boxes)) if has_box else None,
+        mask_input=None,
+        num_corrections=num_corrections,
+        seeds=tuple(question.seed for question in questions),
+        is_ambiguous=num_points == 1 and not has_box,
+    )
+
+
+def stack_images(embeddings: Sequence[EncodedImages]) -> EncodedImages:
+    """One batch of single encoded images; a batch of one where they are all the same."""
+    if all(embedding is embeddings[0] for embedding in embeddings):
+        return embeddings[0]
+    fine, middle = zip(*(embedding.high_res_features for embedding in embeddings), strict=True)
+    return EncodedImages(
+        torch.cat([embedding.image_embedding for embedding in embeddings]), (torch.cat(fine), torch.cat(middle))
+    )
+
+
+def _corners(prompt: Prompt) -> npt.NDArray[np.float64]:
+    assert prompt.box_xyxy is not None  # only prompts with a box come here
+    return np.array(prompt.box_xyxy, np.float64).reshape(2, 2)
+
+
+def _input_scale(mask: BoolArray, image_size: int, resize: Resize) -> tuple[float, float]:
+    geometry = Geometry((mask.shape[0], mask.shape[1]), image_size, resize)
+    return geometry.input_hw[1] / mask.shape[1], geometry.input_hw[0] / mask.shape[0]

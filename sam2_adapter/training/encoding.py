@@ -1,0 +1,107 @@
+"""The encoded images of a data set: read once, encoded once, from the store ever after."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from sam2_adapter.data.sample import Sample
+from sam2_adapter.errors import ImageError
+from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.preprocess import Resize, images_to_pixel_values
+from sam2_adapter.model.runtime import Runtime
+from sam2_adapter.training.store import EmbeddingStore, Image, StoreStatistics, image_key
+from sam2_adapter.training.variants import VARIANTS
+
+logger = logging.getLogger(__name__)
+
+# Position of the sample and name of the variant.
+Place: TypeAlias = tuple[int, str]
+
+
+class SampleEmbeddings:
+    """Encoded images by sample and variant; see `prepare`."""
+
+    def __init__(self, samples: Sequence[Sample], runtime: Runtime, resize: Resize, store: EmbeddingStore) -> None:
+        """Encode with `runtime`, exactly as prediction does, and keep in `store`."""
+        self._samples = samples
+        self._runtime = runtime
+        self._resize: Resize = resize
+        self._store = store
+        self._broken: dict[int, str] = {}
+        self.keys: dict[Place, str] = {}
+
+    def prepare(self, places: Sequence[Place], batch_size: int) -> Iterator[int]:
+        """Read images and encode those that the store does not have; a broken image is skipped, see `broken`.
+
+        Args:
+            places: what will be needed.
+            batch_size: images in one encoder call, and read at a time.
+
+        Yields:
+            The number of places dealt with so far.
+        """
+        waiting: dict[str, Image] = {}
+        for done, key in enumerate(
+            self._store.fill(
+                self._read_all(places, waiting), lambda keys: self._encode([waiting[k] for k in keys]), batch_size
+            )
+        ):
+            waiting.pop(key, None)
+            yield done + 1
+
+    def get(self, sample: int, variant: str) -> EncodedImages:
+        """The encoded image of a prepared place, fp32 on the CPU."""
+        return self._store.get(self.keys[sample, variant], lambda: self._encode([self._read(sample, variant)]))
+
+    @property
+    def broken(self) -> dict[int, str]:
+        """Position and reason of the samples whose image could not be read."""
+        return dict(self._broken)
+
+    @property
+    def statistics(self) -> StoreStatistics:
+        """How often embeddings were found and made in this process."""
+        return self._store.statistics
+
+    def add(self, keys: dict[Place, str], broken: dict[int, str]) -> None:
+        """Take over what another process has prepared."""
+        self.keys.update(keys)
+        self._broken.update(broken)
+
+    def _read_all(self, places: Sequence[Place], waiting: dict[str, Image]) -> Iterator[str]:
+        for sample, variant in places:
+            try:
+                image = self._read(sample, variant)
+            except ImageError as error:
+                logger.warning("Left out: %s", error)
+                self._broken[sample] = str(error)
+                continue
+            key = image_key(image)
+            self.keys[sample, variant] = key
+            waiting[key] = image
+            yield key
+
+    def _read(self, sample: int, variant: str) -> Image:
+        return VARIANTS[variant].image(self._samples[sample].read_image())
+
+    def _encode(self, images: Sequence[Image]) -> EncodedImages:
+        return self._runtime.encode(images_to_pixel_values(images, self._runtime.image_size, self._resize))
+
+
+def data_fingerprint(samples: Sequence[Sample], num_training: int, keys: dict[Place, str]) -> str:
+    """Identity of the data of a run: the pixels of its images and the masks and labels of its objects, in order.
+
+    Args:
+        samples: images for training, then those for validation.
+        num_training: how many of them are for training.
+        keys: of the readable images.
+    """
+    digest = hashlib.sha256(f"{num_training}\n".encode())
+    for (position, variant), key in sorted(keys.items()):
+        digest.update(f"image {position} {variant} {key}\n".encode())
+        for item in samples[position].objects:
+            digest.update(f"{item.label!r} {item.rle.original_hw} {item.rle.counts}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,198 @@
+"""What a run writes down: one record for every epoch, and its result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import resource
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from sam2_adapter.data.files import write_file
+from sam2_adapter.training.step import StepResult
+from sam2_adapter.training.validation import Quality
+
+logger = logging.getLogger(__name__)
+
+StopReason = Literal["all epochs done", "no improvement", "interrupted"]
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch in numbers; epoch 0 is the untouched model, which has no losses.
+
+    Attributes:
+        epoch: counted from 1; 0 before training.
+        loss: mean over the objects of the epoch, weighted sum of the next four.
+        loss_pixels: focal loss and cross-entropy.
+        loss_dice: one minus the Dice coefficient, single mask and best candidate added.
+        loss_iou_score: error of the predicted IoU scores.
+        loss_object_score: cross-entropy of the object score.
+        miou_box: mean IoU of the validation objects from exact boxes.
+        miou_click: from one click.
+        miou_clicks: after five clicks.
+        boundary_f: agreement of the outlines, from boxes.
+        score_error: calibration, mean absolute error of the predicted IoU score.
+        score: what models are chosen by, the mean of the three mean IoUs.
+        is_best: the best model so far.
+        learning_rate: of the last step.
+        gradient_norm: mean over the steps, before clipping.
+        skipped_steps: steps whose gradients were not finite.
+        micro_batch: objects in one decoder pass.
+        training_seconds: time of the optimizer steps.
+        evaluation_seconds: time of the measurements.
+        memory_mib: largest memory of this process so far, MiB.
+        device_memory_mib: largest GPU memory so far, MiB; 0 without a GPU.
+    """
+
+    epoch: int
+    loss: float | None
+    loss_pixels: float | None
+    loss_dice: float | None
+    loss_iou_score: float | None
+    loss_object_score: float | None
+    miou_box: float
+    miou_click: float
+    miou_clicks: float
+    boundary_f: float
+    score_error: float
+    score: float
+    is_best: bool
+    learning_rate: float | None
+    gradient_norm: float | None
+    skipped_steps: int
+    micro_batch: int
+    training_seconds: float
+    evaluation_seconds: float
+    memory_mib: float
+    device_memory_mib: float
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes:
+        model_path: the saved model: the best one, or the original where training gained nothing.
+        weights_sha256: identity of its weights.
+        best_epoch: 0 where training gained nothing.
+        gained: score of the best model minus that of the untouched one.
+        epochs: epochs done.
+        stopped: why there are no more.
+        history: one record for every epoch, epoch 0 first.
+        seconds: time of the whole run, with what came before an interruption.
+        left_out: what was not used, in rows of `kind`, `reason`, `count` and `examples`.
+    """
+
+    model_path: Path
+    weights_sha256: str
+    best_epoch: int
+    gained: float
+    epochs: int
+    stopped: StopReason
+    history: tuple[EpochRecord, ...]
+    seconds: float
+    left_out: tuple[dict[str, object], ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """One sentence for people."""
+        before = self.history[0]
+        if self.best_epoch == 0:
+            return (
+                f"Training gained nothing: no epoch is better than the untouched model (mean IoU {before.score:.4f} over boxes, one click "
+                f"and five clicks). The saved model is the original: {self.model_path}"
+            )
+        best = self.history[self.best_epoch]
+        return (
+            f"Epoch {self.best_epoch} is the best: mean IoU {before.score:.4f} -> {best.score:.4f} (boxes {before.miou_box:.4f} -> "
+            f"{best.miou_box:.4f}, one click {before.miou_click:.4f} -> {best.miou_click:.4f}, five clicks {before.miou_clicks:.4f} -> "
+            f"{best.miou_clicks:.4f}): {self.model_path}"
+        )
+
+
+def make_record(
+    epoch: int,
+    steps: Sequence[StepResult],
+    quality: Quality,
+    is_best: bool,
+    learning_rate: float | None,
+    micro_batch: int,
+    training_seconds: float,
+    evaluation_seconds: float,
+) -> EpochRecord:
+    """Sum up an epoch; steps that were skipped count in `skipped_steps` only."""
+    counted = [step for step in steps if not step.is_skipped]
+    num_objects = sum(step.num_objects for step in counted)
+    losses = (
+        {key: sum(step.losses[key] for step in counted) / num_objects for key in counted[0].losses} if counted else {}
+    )
+    return EpochRecord(
+        epoch=epoch,
+        loss=losses.get("total"),
+        loss_pixels=losses.get("pixels"),
+        loss_dice=losses.get("dice"),
+        loss_iou_score=losses.get("iou_score"),
+        loss_object_score=losses.get("object_score"),
+        miou_box=quality.miou_box,
+        miou_click=quality.miou_click,
+        miou_clicks=quality.miou_clicks,
+        boundary_f=quality.boundary_f,
+        score_error=quality.score_error,
+        score=quality.score,
+        is_best=is_best,
+        learning_rate=learning_rate,
+        gradient_norm=sum(step.gradient_norm for step in counted) / len(counted) if counted else None,
+        skipped_steps=len(steps) - len(counted),
+        micro_batch=micro_batch,
+        training_seconds=training_seconds,
+        evaluation_seconds=evaluation_seconds,
+        memory_mib=_memory_mib(),
+        device_memory_mib=torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0,
+    )
+
+
+def log_record(record: EpochRecord, num_epochs: int) -> None:
+    """Write one line about an epoch to the log."""
+    loss = "" if record.loss is None else f" loss {record.loss:.4f},"
+    logger.info(
+        "epoch %d/%d:%s mean IoU box %.4f, one click %.4f, five clicks %.4f, boundary F %.4f, score error %.4f%s",
+        record.epoch,
+        num_epochs,
+        loss,
+        record.miou_box,
+        record.miou_click,
+        record.miou_clicks,
+        record.boundary_f,
+        record.score_error,
+        " (best)" if record.is_best else "",
+    )
+
+
+def write_metrics(directory: Path, history: Sequence[EpochRecord], about: dict[str, Any]) -> None:
+    """Write `metrics.json` and `metrics.csv`.
+
+    Raises:
+        ExportError: they cannot be written.
+    """
+    rows = [asdict(record) for record in history]
+    document = json.dumps({**about, "epochs": rows}, indent=1, allow_nan=False)
+    write_file(directory / "metrics.json", lambda file: file.write(document.encode()))
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_file(directory / "metrics.csv", lambda file: file.write(table.getvalue().encode()))
+
+
+def _memory_mib() -> float:
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -1,0 +1,86 @@
+"""What a run writes beside the model: checkpoints, numbers and the report. None of them is worth losing the run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from sam2_adapter.errors import TrainingError
+from sam2_adapter.training.checkpoint import TrainingState, checkpoint_paths, load_state, save_state
+from sam2_adapter.training.examples import make_examples
+from sam2_adapter.training.records import EpochRecord, TrainingResult, write_metrics
+from sam2_adapter.training.report import about_run, write_report
+from sam2_adapter.training.setup import Parts
+from sam2_adapter.training.validation import ObjectQuality
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_FOLDER = "checkpoints"
+REPORT_NAME = "report.html"
+
+
+class RunFiles:
+    """The files of a run; only the main process writes, and a failure is told and survived."""
+
+    def __init__(self, directory: Path, parts: Parts) -> None:
+        """Write below `directory`."""
+        self._directory = directory
+        self._parts = parts
+        self.checkpoints = directory / CHECKPOINT_FOLDER
+
+    def state_to_resume(self) -> TrainingState | None:
+        """The newest checkpoint of this run; see `load_state`."""
+        return load_state(self.checkpoints, self._parts.identity)
+
+    def refuse_to_overwrite(self) -> None:
+        """Refuse a folder that holds a run.
+
+        Raises:
+            TrainingError: it holds checkpoints.
+        """
+        found = checkpoint_paths(self.checkpoints)
+        if found:
+            raise TrainingError(
+                f"{self._directory} holds a run already ({found[-1].name}). Resume it (--resume), or name another "
+                "output folder."
+            )
+
+    def save_checkpoint(self, state: TrainingState) -> None:
+        """Write a checkpoint."""
+        if not self._parts.is_main:
+            return
+        try:
+            save_state(self.checkpoints, state, self._parts.identity)
+        except (OSError, RuntimeError) as error:
+            logger.warning(
+                "No checkpoint of epoch %d (%s): training goes on, and resumes from the one before.", state.epoch, error
+            )
+
+    def write_metrics(self, history: Sequence[EpochRecord]) -> None:
+        """Write `metrics.json` and `metrics.csv`."""
+        if not self._parts.is_main:
+            return
+        try:
+            write_metrics(self._directory, history, {"configuration": self._parts.identity.settings})
+        except Exception as error:  # whatever it is, training goes on
+            logger.warning("No metrics: %s", error)
+
+    def write_report(
+        self,
+        result: TrainingResult,
+        objects: Sequence[ObjectQuality],
+        untouched: Mapping[str, torch.Tensor],
+        trained: Mapping[str, torch.Tensor],
+    ) -> None:
+        """Write `report.html`; arguments as in `make_examples`, whose weights the model may have afterwards."""
+        if not self._parts.is_main:
+            return
+        try:
+            examples = make_examples(self._parts, objects, untouched, trained)
+            settings = self._parts.identity.settings
+            write_report(self._directory / REPORT_NAME, result, settings, examples, about_run(self._parts))
+        except Exception as error:  # whatever it is, the model is saved
+            logger.warning("No report: %s", error)

@@ -1,0 +1,282 @@
+"""Building a run: everything that is made before the first step."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from sam2_adapter import __version__
+from sam2_adapter.config import Config
+from sam2_adapter.data.sample import Sample
+from sam2_adapter.errors import TrainingError
+from sam2_adapter.model.loading import LoadedModel
+from sam2_adapter.model.preprocess import Geometry
+from sam2_adapter.model.runtime import TorchRuntime, resolve_device
+from sam2_adapter.predictor import ImageEmbedding, Predictor
+from sam2_adapter.training.batches import TrainingObject, training_objects
+from sam2_adapter.training.checkpoint import RunIdentity
+from sam2_adapter.training.embedding_files import EmbeddingFiles
+from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint
+from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer
+from sam2_adapter.training.options import TrainingOptions
+from sam2_adapter.training.step import Stepper
+from sam2_adapter.training.store import EmbeddingStore, EncoderIdentity
+from sam2_adapter.training.trainable import TrainableDecoder, freeze_all_but_trained, trained_parameters
+from sam2_adapter.training.variants import ORIGINAL
+
+logger = logging.getLogger(__name__)
+
+_MIB = 2**20
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+# Keys of the configuration that change neither the weights nor when a run stops.
+_UNIMPORTANT_KEYS = (
+    "save_model_name",
+    "multi_points_prediction",
+    "output_type",
+    "default_label",
+    "include_model_annotations",
+    "embeddings_size",
+    "save_interval",
+    "device",
+)
+
+# Told how far something is: what it is, how much is done and how much there is.
+Progress = Callable[[str, int, int], None]
+
+T = TypeVar("T")
+
+
+@dataclass
+class Parts:
+    """The parts of a run.
+
+    Attributes:
+        config: the platform's keys.
+        options: further settings.
+        accelerator: device and processes.
+        predictor: the model that is trained, as prediction uses it.
+        image_size: side of the model's square in pixels.
+        grid_hw: (h, w) of the targets.
+        samples: training images, then validation images.
+        num_training: how many of them are for training.
+        embeddings: their encoded images.
+        objects: what is trained on.
+        validation: positions of the readable validation images.
+        parameters: what is trained.
+        average: moving average of it, if there is one.
+        optimizer: trains it.
+        scaler: keeps gradients of fp16 arithmetic in range.
+        stepper: takes its steps.
+        schedule: the learning rate.
+        identity: what has to be equal for a run to be resumed.
+        progress: told in the main process how far things are.
+    """
+
+    config: Config
+    options: TrainingOptions
+    accelerator: Accelerator
+    predictor: Predictor
+    image_size: int
+    grid_hw: tuple[int, int]
+    samples: Sequence[Sample]
+    num_training: int
+    embeddings: SampleEmbeddings
+    objects: list[TrainingObject]
+    validation: list[int]
+    parameters: NamedParameters
+    average: MovingAverage | None
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    stepper: Stepper
+    schedule: Schedule
+    identity: RunIdentity
+    progress: Progress
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files and talks."""
+        return self.accelerator.is_main_process  # type: ignore[no-any-return]
+
+    def image_embedding(self, position: int) -> ImageEmbedding:
+        """The encoded image of a validation sample, as a predictor takes it."""
+        geometry = Geometry(self.samples[position].original_hw, self.image_size, self.config.resize)
+        return ImageEmbedding(self.embeddings.get(position, ORIGINAL), geometry, self.predictor.info.weights_sha256)
+
+
+def build(
+    loaded: LoadedModel,
+    training: Sequence[Sample],
+    validation: Sequence[Sample],
+    output_dir: Path,
+    config: Config,
+    options: TrainingOptions,
+    on_progress: Progress | None,
+) -> Parts:
+    """Make everything that a run needs and encode its images.
+
+    Raises:
+        ConfigError: a device or precision is not there.
+        TrainingError: there is nothing to train on or to measure with.
+    """
+    _require_data(training, validation)
+    accelerator = _accelerator(config)
+    _seed(options)
+    progress = on_progress if on_progress is not None and accelerator.is_main_process else _silent
+    # Processes on a CPU are given "cpu:0".
+    device = "cpu" if accelerator.device.type == "cpu" else str(accelerator.device)
+    runtime = TorchRuntime(loaded.model, device, config.precision)
+    predictor = Predictor(runtime, loaded.name, loaded.weights_sha256, config.resize)
+    samples = [*training, *validation]
+    embeddings = SampleEmbeddings(
+        samples, runtime, config.resize, _store(loaded, config, options, runtime, output_dir, accelerator)
+    )
+    _encode(embeddings, _places(training, validation, options), options, accelerator, progress)
+    broken = embeddings.broken
+    objects = [item for item in training_objects(training) if item.sample not in broken]
+    readable = [position for position in range(len(training), len(samples)) if position not in broken]
+    _require_readable(objects, readable, broken)
+    freeze_all_but_trained(loaded.model)
+    parameters = trained_parameters(loaded.model)
+    optimizer = build_optimizer(parameters, config.learning_rate, config.weight_decay)
+    scaler = torch.amp.GradScaler(accelerator.device.type, enabled=runtime.precision == "fp16")
+    decoder = TrainableDecoder(loaded, options.losses, _DTYPES[runtime.precision])
+    height, width = runtime.low_res_hw
+    return Parts(
+        config=config,
+        options=options,
+        accelerator=accelerator,
+        predictor=predictor,
+        image_size=runtime.image_size,
+        grid_hw=(height * options.loss_upsampling, width * options.loss_upsampling),
+        samples=samples,
+        num_training=len(training),
+        embeddings=embeddings,
+        objects=objects,
+        validation=readable,
+        parameters=parameters,
+        average=MovingAverage(parameters, options.average_decay) if options.average_decay else None,
+        optimizer=optimizer,
+        scaler=scaler,
+        stepper=Stepper(
+            accelerator, decoder, parameters, optimizer, scaler, options.max_gradient_norm, options.micro_batch
+        ),
+        schedule=_schedule(len(objects), config, options),
+        identity=_identity(loaded, config, options, samples, len(training), embeddings, runtime),
+        progress=progress,
+    )
+
+
+def gathered(accelerator: Accelerator, items: list[T]) -> list[T]:
+    """The items of all processes, in the order of the processes."""
+    return gather_object(items) if accelerator.num_processes > 1 else items
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def _require_data(training: Sequence[Sample], validation: Sequence[Sample]) -> None:
+    if not training:
+        raise TrainingError("There is nothing to train on: the training data hold no image with an object.")
+    if not validation:
+        raise TrainingError(
+            "There is nothing to measure with: give validation images, or let a part of the training images be split off."
+        )
+
+
+def _require_readable(objects: list[TrainingObject], validation: list[int], broken: dict[int, str]) -> None:
+    reasons = "; ".join(list(broken.values())[:3])
+    if not objects:
+        raise TrainingError(f"There is nothing to train on: no training image can be read ({reasons}).")
+    if not validation:
+        raise TrainingError(f"There is nothing to measure with: no validation image can be read ({reasons}).")
+
+
+def _accelerator(config: Config) -> Accelerator:
+    # Precision is ours: only the mask decoder runs in another one, which `mixed_precision` cannot say.
+    on_cpu = resolve_device(config.device).partition(":")[0] == "cpu"
+    return Accelerator(mixed_precision="no", cpu=on_cpu)
+
+
+def _seed(options: TrainingOptions) -> None:
+    torch.manual_seed(options.seed)
+    if options.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=False)
+
+
+def _store(
+    loaded: LoadedModel,
+    config: Config,
+    options: TrainingOptions,
+    runtime: TorchRuntime,
+    output_dir: Path,
+    accelerator: Accelerator,
+) -> EmbeddingStore:
+    identity = EncoderIdentity(
+        loaded.weights_sha256,
+        runtime.image_size,
+        config.resize,
+        f"{runtime.name} {runtime.device.partition(':')[0]}",
+        runtime.precision,
+    )
+    root = options.embeddings_dir or output_dir / "embeddings"
+    files = (
+        EmbeddingFiles(root, identity.folder, options.disk_mib * _MIB, options.min_free_mib * _MIB)
+        if options.disk_mib
+        else None
+    )
+    local_processes = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
+    return EmbeddingStore(options.memory_mib * _MIB // max(1, local_processes), files)
+
+
+def _places(training: Sequence[Sample], validation: Sequence[Sample], options: TrainingOptions) -> list[Place]:
+    places = [(position, variant) for position in range(len(training)) for variant in options.variants]
+    return places + [(len(training) + position, ORIGINAL) for position in range(len(validation))]
+
+
+def _encode(
+    embeddings: SampleEmbeddings,
+    places: list[Place],
+    options: TrainingOptions,
+    accelerator: Accelerator,
+    progress: Progress,
+) -> None:
+    mine = places[accelerator.process_index :: accelerator.num_processes]
+    for done in embeddings.prepare(mine, options.encode_batch):
+        progress("encoding images", done, len(mine))
+    for keys, broken in gathered(accelerator, [(embeddings.keys, embeddings.broken)]):
+        embeddings.add(keys, broken)
+    accelerator.wait_for_everyone()
+
+
+def _schedule(num_objects: int, config: Config, options: TrainingOptions) -> Schedule:
+    total = -(-num_objects // config.batch_size) * config.num_epochs
+    return Schedule(config.learning_rate, total, round(total * options.warmup_share), options.final_learning_rate)
+
+
+def _identity(
+    loaded: LoadedModel,
+    config: Config,
+    options: TrainingOptions,
+    samples: Sequence[Sample],
+    num_training: int,
+    embeddings: SampleEmbeddings,
+    runtime: TorchRuntime,
+) -> RunIdentity:
+    settings: dict[str, Any] = {**config.model_dump(exclude=set(_UNIMPORTANT_KEYS)), **options.deciding()}
+    settings |= {
+        "precision": runtime.precision,
+        "device": runtime.device.partition(":")[0],
+        "version": __version__,
+    }
+    return RunIdentity(settings, data_fingerprint(samples, num_training, embeddings.keys), loaded.weights_sha256)

@@ -1,0 +1,299 @@
+"""Fine-tuning: build, measure the untouched model, train an epoch, measure, keep the best, stop when nothing improves.
+
+    result = train(load_model("sam2_hiera_s.yaml"), training, validation, "run", Config(num_epochs=20))
+    print(result.summary)
+
+A run may be killed at any moment: started again with `resume=True` it ends with the same weights. Several processes
+(`torchrun --nproc_per_node N`, on one machine or more) share the objects of every step and come to the same result up
+to rounding.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sam2_adapter.config import Config
+from sam2_adapter.data.left_out import LeftOut, Reason
+from sam2_adapter.data.sample import Sample
+from sam2_adapter.errors import Sam2AdapterError, TrainingError
+from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.loading import LoadedModel
+from sam2_adapter.training.batches import Question, draw_question, make_batch, steps_of_epoch
+from sam2_adapter.training.checkpoint import (
+    BestModel,
+    TrainingState,
+    copied_to_cpu,
+)
+from sam2_adapter.training.options import TrainingOptions
+from sam2_adapter.training.proof import Prover
+from sam2_adapter.training.records import (
+    EpochRecord,
+    StopReason,
+    TrainingResult,
+    log_record,
+    make_record,
+)
+from sam2_adapter.training.resuming import averaged, capture, put, restore
+from sam2_adapter.training.run_files import RunFiles
+from sam2_adapter.training.saving import ModelSaver
+from sam2_adapter.training.setup import Progress, build, gathered
+from sam2_adapter.training.step import StepResult
+from sam2_adapter.training.trainable import PromptBatch
+from sam2_adapter.training.validation import ObjectQuality, Quality, mean_quality, measure
+
+logger = logging.getLogger(__name__)
+
+OnEpochEnd = Callable[[EpochRecord], None]
+
+
+def train(
+    loaded: LoadedModel,
+    training: Sequence[Sample],
+    validation: Sequence[Sample],
+    output_dir: str | Path,
+    config: Config | None = None,
+    options: TrainingOptions | None = None,
+    *,
+    left_out: LeftOut | None = None,
+    resume: bool = False,
+    on_epoch_end: OnEpochEnd | None = None,
+    on_progress: Progress | None = None,
+) -> TrainingResult:
+    """Fine-tune the prompt encoder and mask decoder of a model.
+
+    Args:
+        loaded: the model; it is changed in place and holds the best weights at the end.
+        training: images to train on.
+        validation: images to measure with, and to choose the best model by.
+        output_dir: folder of the run: the model, its checkpoints, metrics.
+        config: the platform's keys.
+        options: further settings.
+        left_out: what reading the data has left out, for the report; images that turn out to be broken are added.
+        resume: go on from the newest checkpoint in `output_dir`, or start where there is none.
+        on_epoch_end: called after every epoch, epoch 0 first, in the main process.
+        on_progress: called with what is being done, how much of it is done and how much there is, in the main process.
+
+    Returns:
+        What the run came to. Ctrl-C ends it early, with the best model saved.
+
+    Raises:
+        TrainingError: nothing to train on, a run is in `output_dir` already, training diverged or memory does not
+            suffice; the best model so far stays saved.
+    """
+    run = _Run(
+        loaded,
+        training,
+        validation,
+        Path(output_dir),
+        config or Config.from_mapping({}),
+        options or TrainingOptions(),
+        left_out if left_out is not None else LeftOut(),
+        on_epoch_end,
+        on_progress,
+    )
+    run.begin(resume)
+    stopped = run.loop()
+    return run.finish(stopped)
+
+
+class _Run:
+    """A run in progress; its methods are the steps of `train`."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        training: Sequence[Sample],
+        validation: Sequence[Sample],
+        output_dir: Path,
+        config: Config,
+        options: TrainingOptions,
+        left_out: LeftOut,
+        on_epoch_end: OnEpochEnd | None,
+        on_progress: Progress | None,
+    ) -> None:
+        self._started = time.monotonic()
+        self._config = config
+        self._options = options
+        self._on_epoch_end = on_epoch_end
+        self._loaded = loaded
+        self._parts = build(loaded, training, validation, output_dir, config, options, on_progress)
+        self._files = RunFiles(output_dir, self._parts)
+        self._saver = ModelSaver(
+            output_dir / config.save_model_name, loaded, Prover(loaded), self._metadata(), self._files.checkpoints
+        )
+        self._history: list[EpochRecord] = []
+        self._step = 0
+        self._earlier_seconds = 0.0
+        self._last_state: TrainingState | None = None
+        self._best = BestModel(0, 0.0, {})
+        self._best_objects: tuple[ObjectQuality, ...] = ()
+        self._untouched = copied_to_cpu(self._parts.parameters)
+        self._left_out = left_out
+        for position in self._parts.embeddings.broken:
+            left_out.add_image(Reason.BROKEN_IMAGE, self._parts.samples[position].name)
+
+    def begin(self, resume: bool) -> None:
+        """Go on where the run stopped, or measure the untouched model."""
+        self._saver.require_savable()
+        state = self._files.state_to_resume() if resume else None
+        if state is not None:
+            self._restore(state)
+            return
+        if not resume:
+            self._files.refuse_to_overwrite()
+        started = time.monotonic()
+        quality = mean_quality(self._measure())
+        untouched = BestModel(0, quality.score, self._untouched)
+        self._end_epoch(self._record(0, [], quality, True, (0.0, time.monotonic() - started)), untouched, quality)
+        self._keep_state()
+
+    def loop(self) -> StopReason:
+        """Train epoch after epoch until there is a reason to stop."""
+        try:
+            while self._epoch < self._config.num_epochs:
+                if self._epoch - self._best.epoch >= self._config.patience:
+                    return "no improvement"
+                self._train_and_measure(self._epoch + 1)
+                self._keep_state()
+        except KeyboardInterrupt:
+            logger.warning(
+                "Interrupted in epoch %d: saving the best model (epoch %d).", self._epoch + 1, self._best.epoch
+            )
+            return "interrupted"
+        except TrainingError as error:
+            put(self._parts.parameters, self._best.trained)
+            raise TrainingError(f"{error} {self._rescue()}") from error
+        return "all epochs done"
+
+    def finish(self, stopped: StopReason) -> TrainingResult:
+        """Leave the best model in memory and on disk, checked, and everything needed to go on."""
+        put(self._parts.parameters, self._best.trained)
+        if not self._best_objects and stopped != "interrupted":
+            # The best epoch lies before an interruption.
+            self._best_objects = mean_quality(self._measure()).objects
+        if self._last_state is not None:
+            self._files.save_checkpoint(self._last_state)
+        sha256 = self._saver.finish(self._best) if self._parts.is_main else ""
+        result = TrainingResult(
+            model_path=self._saver.path,
+            weights_sha256=sha256,
+            best_epoch=self._best.epoch,
+            gained=self._best.score - self._history[0].score,
+            epochs=self._epoch,
+            stopped=stopped,
+            history=tuple(self._history),
+            seconds=self._seconds,
+            left_out=tuple(self._left_out),
+        )
+        self._files.write_report(result, self._best_objects, self._untouched, self._best.trained)
+        put(self._parts.parameters, self._best.trained)
+        logger.info("%s", result.summary)
+        return result
+
+    def _train_and_measure(self, epoch: int) -> None:
+        started = time.monotonic()
+        steps = self._train_epoch(epoch)
+        trained = time.monotonic()
+        with averaged(self._parts):
+            quality = mean_quality(self._measure())
+            measured = BestModel(epoch, quality.score, copied_to_cpu(self._parts.parameters))
+            best = measured if measured.score > self._best.score else None
+            seconds = (trained - started, time.monotonic() - trained)
+            self._end_epoch(self._record(epoch, steps, quality, best is not None, seconds), best, quality)
+
+    def _train_epoch(self, epoch: int) -> list[StepResult]:
+        parts, results = self._parts, []
+        steps = steps_of_epoch(parts.objects, self._options.seed, epoch, self._config.batch_size)
+        for done, items in enumerate(steps):
+            mine = items[parts.accelerator.process_index :: parts.accelerator.num_processes]
+            questions = [
+                draw_question(item, epoch, self._options, parts.image_size, self._config.resize) for item in mine
+            ]
+            results.append(
+                parts.stepper.step(questions, len(items), self._make_batch, parts.schedule.learning_rate(self._step))
+            )
+            self._step += 1
+            if parts.average is not None:
+                parts.average.update(parts.parameters)
+            self._parts.progress(f"epoch {epoch} of {self._config.num_epochs}", done + 1, len(steps))
+        return results
+
+    def _make_batch(self, questions: Sequence[Question]) -> PromptBatch:
+        found: dict[tuple[int, str], EncodedImages] = {}
+        for question in questions:
+            place = question.sample, question.variant
+            if place not in found:
+                found[place] = self._parts.embeddings.get(*place)
+        embeddings = [found[question.sample, question.variant] for question in questions]
+        return make_batch(questions, embeddings, self._parts.image_size, self._config.resize, self._parts.grid_hw)
+
+    def _measure(self) -> list[ObjectQuality]:
+        parts = self._parts
+        mine = parts.validation[parts.accelerator.process_index :: parts.accelerator.num_processes]
+        measured: list[ObjectQuality] = []
+        for done, position in enumerate(mine):
+            embedding = parts.image_embedding(position)
+            measured += measure(parts.predictor, parts.samples[position], position, embedding, self._config.clip_to_box)
+            self._parts.progress("measuring", done + 1, len(mine))
+        return gathered(parts.accelerator, measured)
+
+    def _end_epoch(self, record: EpochRecord, best: BestModel | None, quality: Quality) -> None:
+        self._history.append(record)
+        if best is not None:
+            self._best, self._best_objects = best, quality.objects
+        if best is not None and self._parts.is_main:
+            self._saver.save(best)
+        self._files.write_metrics(self._history)
+        if self._parts.is_main:
+            log_record(record, self._config.num_epochs)
+        if self._on_epoch_end is not None and self._parts.is_main:
+            self._on_epoch_end(record)
+
+    def _keep_state(self) -> None:
+        """Remember the state after a whole epoch, and write it down when it is time."""
+        self._last_state = capture(self._parts, self._history, self._best, self._step, self._seconds)
+        if self._epoch and self._epoch % self._config.save_interval == 0:
+            self._files.save_checkpoint(self._last_state)
+
+    def _restore(self, state: TrainingState) -> None:
+        restore(self._parts, state)
+        self._history = [EpochRecord(**record) for record in state.history]
+        self._best, self._step, self._earlier_seconds, self._last_state = state.best, state.step, state.seconds, state
+        logger.info("Resuming after epoch %d of %d.", state.epoch, self._config.num_epochs)
+
+    def _rescue(self) -> str:
+        if not self._parts.is_main:
+            return ""
+        try:
+            self._saver.finish(self._best)
+        except Sam2AdapterError as error:
+            return str(error)
+        return f"The best model so far, of epoch {self._best.epoch}, is saved in {self._saver.path}."
+
+    def _record(
+        self, epoch: int, steps: list[StepResult], quality: Quality, is_best: bool, seconds: tuple[float, float]
+    ) -> EpochRecord:
+        rate = self._parts.schedule.learning_rate(self._step - 1) if steps else None
+        return make_record(epoch, steps, quality, is_best, rate, self._parts.stepper.micro_batch, *seconds)
+
+    def _metadata(self) -> dict[str, Any]:
+        identity = self._parts.identity
+        return {
+            "resize": self._config.resize,
+            "configuration": self._config.model_dump(),
+            "training": identity.settings,
+            "base": {"name": self._loaded.name, "weights_sha256": self._loaded.weights_sha256},
+            "data_sha256": identity.data_sha256,
+        }
+
+    @property
+    def _epoch(self) -> int:
+        return self._history[-1].epoch
+
+    @property
+    def _seconds(self) -> float:
+        return self._earlier_seconds + time.monotonic() - self._started

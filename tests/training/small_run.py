@@ -1,0 +1,65 @@
+"""A data set, a model and a configuration small enough to fine-tune in a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sam2_adapter.annotations import Annotation
+from sam2_adapter.config import Config
+from sam2_adapter.data.sample import Sample
+from sam2_adapter.model.checkpoint import weights_sha256
+from sam2_adapter.model.loading import LoadedModel
+from sam2_adapter.model.transformers_config import architecture_from_config
+from sam2_adapter.training.options import TrainingOptions
+from tests.small_model import small_config, small_model
+
+
+def small_loaded_model(seed: int = 0, image_size: int = 64) -> LoadedModel:
+    """The small model as `load_model` would give it."""
+    model = small_model(seed, image_size)
+    architecture = architecture_from_config({**small_config(image_size).to_dict(), "model_type": "sam2"})
+    identity = weights_sha256(model.state_dict())
+    return LoadedModel(model, architecture, architecture.name, Path("small"), identity, "stretch", {}, {})
+
+
+def make_samples(folder: Path, num_images: int, seed: int = 0, original_hw: tuple[int, int] = (48, 64)) -> list[Sample]:
+    """Bright discs on a dark ground with noise, two an image, written as PNG files where they are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    return [_sample(folder, f"{seed}_{index}.png", rng, original_hw) for index in range(num_images)]
+
+
+def _sample(folder: Path, name: str, rng: np.random.Generator, original_hw: tuple[int, int]) -> Sample:
+    height, width = original_hw
+    y, x = np.mgrid[:height, :width] + 0.5
+    image = rng.integers(20, 60, (height, width, 3)).astype(np.uint8)
+    objects = []
+    for side in (0.27, 0.73):
+        centre_x, centre_y = side * width + rng.uniform(-3, 3), height / 2 + rng.uniform(-8, 8)
+        disc = np.hypot(x - centre_x, y - centre_y) < rng.uniform(6, 11)
+        image[disc] = rng.integers(150, 250, 3)
+        objects.append(Annotation.from_mask(disc, "disc"))
+    if not (folder / name).exists():
+        Image.fromarray(image).save(folder / name)
+    return Sample(name, folder / name, original_hw, tuple(objects))
+
+
+def small_config_of_run(**changes: object) -> Config:
+    """A few epochs with a learning rate that shows."""
+    settings = {
+        "model_cfg": "sam2_nano",
+        "num_epochs": 3,
+        "learning_rate": 1e-3,
+        "batch_size": 4,
+        "device": "cpu",
+        "precision": "fp32",
+    }
+    return Config.from_mapping({**settings, **changes})
+
+
+def small_options(**changes: object) -> TrainingOptions:
+    """One correction click, embeddings in memory only."""
+    return TrainingOptions(**{"correction_rounds": 1, "disk_mib": 0, "memory_mib": 64, **changes})  # type: ignore[arg-type]

@@ -1,0 +1,90 @@
+"""Interval checkpoints: exact, pruned, refused when they belong elsewhere, passed over when damaged."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from sam2_adapter.errors import CheckpointError, TrainingError
+from sam2_adapter.training.checkpoint import (
+    BestModel,
+    RunIdentity,
+    TrainingState,
+    checkpoint_paths,
+    load_state,
+    save_state,
+)
+
+IDENTITY = RunIdentity({"learning_rate": 1e-5, "seed": 0}, "data", "base")
+
+
+def state(epoch: int) -> TrainingState:
+    weights = {"a": torch.arange(3.0) + epoch}
+    return TrainingState(
+        epoch=epoch,
+        step=10 * epoch,
+        trained=weights,
+        optimizer={"state": {0: {"step": torch.tensor(4.0)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999)}]},
+        best=BestModel(1, 0.5, weights),
+        history=[{"epoch": 0, "loss": None}],
+        random={"cpu": torch.get_rng_state(), "cuda": []},
+    )
+
+
+def test_a_state_comes_back_as_it_was(tmp_path):
+    save_state(tmp_path, state(3), IDENTITY)
+    loaded = load_state(tmp_path, IDENTITY)
+    assert (loaded.epoch, loaded.step, loaded.history, loaded.best.epoch) == (3, 30, [{"epoch": 0, "loss": None}], 1)
+    assert torch.equal(loaded.trained["a"], state(3).trained["a"])
+    assert torch.equal(loaded.best.trained["a"], state(3).best.trained["a"])
+    assert loaded.optimizer["param_groups"] == state(3).optimizer["param_groups"]
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path):
+    for epoch in (1, 2, 10, 9):
+        save_state(tmp_path, state(epoch), IDENTITY)
+    (tmp_path / ".epoch_000011.torch.ab.part").touch()
+    save_state(tmp_path, state(11), IDENTITY)
+    assert sorted(os.listdir(tmp_path)) == ["epoch_000010.torch", "epoch_000011.torch"]
+
+
+def test_no_checkpoint_is_no_state(tmp_path):
+    assert load_state(tmp_path / "missing", IDENTITY) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [
+        (RunIdentity({"learning_rate": 1e-4, "seed": 0}, "data", "base"), "learning_rate = 0.0001 instead of 1e-05"),
+        (RunIdentity(IDENTITY.settings, "more", "base"), "other training or validation data"),
+        (RunIdentity(IDENTITY.settings, "data", "large"), "other base weights"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, other, text):
+    save_state(tmp_path, state(1), IDENTITY)
+    with pytest.raises(TrainingError, match=text):
+        load_state(tmp_path, other)
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, caplog):
+    for epoch in (1, 2):
+        save_state(tmp_path, state(epoch), IDENTITY)
+    newest = checkpoint_paths(tmp_path)[-1]
+    newest.write_bytes(newest.read_bytes()[:500])
+    assert load_state(tmp_path, IDENTITY).epoch == 1
+    assert "epoch_000002.torch is damaged" in caplog.text
+
+
+def test_damaged_checkpoints_only_are_an_error(tmp_path):
+    save_state(tmp_path, state(1), IDENTITY).write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="None of the 1 checkpoints"):
+        load_state(tmp_path, IDENTITY)
+
+
+def test_a_checkpoint_that_would_run_code_is_not_opened(tmp_path):
+    path = tmp_path / "epoch_000001.torch"
+    torch.save({"format_version": 1, "identity": os.system, "state": {}}, path)
+    with pytest.raises(CheckpointError, match="readable"):
+        load_state(tmp_path, IDENTITY)
