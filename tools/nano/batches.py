@@ -28,7 +28,8 @@ class BatchPlan:
 
     Attributes:
         batch_size: images a batch, in each process.
-        prompts: objects prompted per image.
+        small_prompts: objects prompted per image at `small_size`.
+        full_prompts: objects prompted per image at `full_size`.
         small_size: model input in pixels during the first `small_steps` steps.
         full_size: model input in pixels afterwards.
         small_steps: steps at `small_size`.
@@ -39,7 +40,8 @@ class BatchPlan:
     """
 
     batch_size: int = 8
-    prompts: int = 8
+    small_prompts: int = 8
+    full_prompts: int = 5
     small_size: int = 128
     full_size: int = SCENE_SIZE
     small_steps: int = 1250
@@ -51,6 +53,10 @@ class BatchPlan:
     def image_size(self, step: int) -> int:
         """Model input in pixels at a step."""
         return self.small_size if step < self.small_steps else self.full_size
+
+    def prompts(self, step: int) -> int:
+        """Objects prompted per image at a step."""
+        return self.small_prompts if step < self.small_steps else self.full_prompts
 
     def smallest_side(self, step: int) -> float:
         """Shorter side of the smallest prompted object, as a share of the scene's side."""
@@ -86,7 +92,7 @@ class TrainingBatches(Dataset[dict[str, torch.Tensor]]):
             else:
                 scene = self._scene(int(rng.integers(oldest, newest)))
             image, label_map = _augment(scene, rng)
-            chosen = _choose_objects(label_map, self.plan.smallest_side(step), self.plan.prompts, rng)
+            chosen = _choose_objects(label_map, self.plan.smallest_side(step), self.plan.prompts(step), rng)
             if len(chosen):
                 return _sample(image, label_map, chosen, self.plan.image_size(step), rng)
 

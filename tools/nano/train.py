@@ -53,10 +53,10 @@ class Recipe:
         seed: of the starting weights.
     """
 
-    steps: int = 12000
+    steps: int = 2100
     learning_rate: float = 1e-3
     warmup_steps: int = 200
-    decay_steps: int = 3000
+    decay_steps: int = 1000
     weight_decay: float = 0.02
     clip_norm: float = 1.0
     average: float = 0.998
@@ -159,7 +159,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     arguments.output.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(steps=arguments.steps, decay_steps=arguments.decay_steps, learning_rate=arguments.learning_rate)
-    plan = BatchPlan(batch_size=arguments.batch_size, prompts=arguments.prompts, small_steps=arguments.small_steps)
+    plan = BatchPlan(batch_size=arguments.batch_size, small_steps=arguments.small_steps)
     if "WORLD_SIZE" in os.environ:
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     run = Run(recipe, plan, arguments.output)
@@ -239,12 +239,11 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
     parser.add_argument("--batch-size", type=int, default=BatchPlan.batch_size, help="images a step in each process")
-    parser.add_argument("--prompts", type=int, default=BatchPlan.prompts, help="objects per image")
     parser.add_argument("--workers", type=int, default=1, help="processes that render scenes")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch in each process")
-    parser.add_argument("--log-every", type=int, default=50, help="steps")
-    parser.add_argument("--validate-every", type=int, default=500, help="steps")
-    parser.add_argument("--validation-scenes", type=int, default=40)
+    parser.add_argument("--log-every", type=int, default=25, help="steps")
+    parser.add_argument("--validate-every", type=int, default=100, help="steps")
+    parser.add_argument("--validation-scenes", type=int, default=16)
     return parser.parse_args()
 
 
