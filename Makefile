@@ -9,6 +9,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.installed
 
+# The official package, in an environment of its own (about 6 GB with the ordinary torch).
+PEERS := .venv-peers
+BENCH_IMAGE ?= sam2_adapter/assets/demo/astronaut.jpg
+
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -43,11 +47,11 @@ format: $(STAMPS)-dev ## bring the code to its form
 docs: $(STAMPS)-run ## write the generated pages
 	$(BIN)/python tools/make_config_docs.py
 
-bench: $(STAMPS)-run ## time the image encoder and the mask decoder
-	$(BIN)/python benchmarks/prediction/run.py
+bench: $(STAMPS)-run $(PEERS)/.installed ## time prediction beside the official package
+	$(BIN)/python benchmarks/prediction/run.py --peers-python $(PEERS)/bin/python --image $(BENCH_IMAGE)
 
 clean: ## remove everything that the targets make, .venv included
-	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(PEERS) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -72,4 +76,13 @@ $(STAMPS)-test: $(STAMPS)-run
 
 $(STAMPS)-dev: $(STAMPS)-test
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(PEERS)/.installed: | $(BIN)/python
+	$(PYTHON) -m venv $(PEERS)
+ifneq ($(TORCH_INDEX_URL),)
+	$(PEERS)/bin/python -m pip --quiet install --index-url $(TORCH_INDEX_URL) torch torchvision
+endif
+	$(PEERS)/bin/python -m pip --quiet install torch torchvision hydra-core iopath tqdm pillow setuptools wheel
+	SAM2_BUILD_CUDA=0 $(PEERS)/bin/python -m pip --quiet install --no-deps --no-build-isolation sam2==1.1.0
 	@touch $@

@@ -33,7 +33,9 @@ def test_every_command_has_help(command: str) -> None:
 
 
 def test_only_finished_commands_are_there() -> None:
-    assert sorted(command.callback.__name__ for command in app.registered_commands if command.callback) == sorted(COMMANDS)
+    assert sorted(command.callback.__name__ for command in app.registered_commands if command.callback) == sorted(
+        COMMANDS
+    )
 
 
 def test_without_arguments_the_help_is_shown() -> None:
@@ -51,7 +53,9 @@ def test_help_answers_in_a_second() -> None:
 
 @pytest.mark.parametrize("module", ["sam2_adapter", "sam2_adapter.cli", "sam2_adapter.config"])
 def test_heavy_libraries_are_imported_late(module: str) -> None:
-    code = f"import sys, {module}; sys.exit(str(sorted({{'torch', 'transformers', 'cv2', 'scipy'}} & set(sys.modules))))"
+    code = (
+        f"import sys, {module}; sys.exit(str(sorted({{'torch', 'transformers', 'cv2', 'scipy'}} & set(sys.modules))))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == "[]"
 
@@ -87,7 +91,16 @@ def test_convert_there_and_back(tmp_path: Path) -> None:
 
 def test_a_converted_model_predicts_the_same(tmp_path: Path, photos: Path) -> None:
     run("convert", NANO, tmp_path / "nano.pt")
-    arguments = ("predict", photos / "disk.png", "--precision", "fp32", "--box", "40,20,120,100", "--no-overlay", "--json")
+    arguments = (
+        "predict",
+        photos / "disk.png",
+        "--precision",
+        "fp32",
+        "--box",
+        "40,20,120,100",
+        "--no-overlay",
+        "--json",
+    )
     documents = []
     for model in ("sam2_nano", tmp_path / "nano.pt"):
         documents.append(json.loads(run(*arguments, "--model", model, "--output", tmp_path / "out").stdout))

@@ -195,7 +195,11 @@ def test_the_same_image_given_twice_is_done_once(photos: Path, tmp_path: Path, m
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "I;16"])
 def test_images_of_every_mode(tmp_path: Path, mode: str) -> None:
     grey = np.tile(np.linspace(0, 255, 64), (48, 1))
-    picture = Image.fromarray((grey * 257).astype(np.uint16)) if mode == "I;16" else Image.fromarray(grey.astype(np.uint8)).convert(mode)
+    picture = (
+        Image.fromarray((grey * 257).astype(np.uint16))
+        if mode == "I;16"
+        else Image.fromarray(grey.astype(np.uint8)).convert(mode)
+    )
     picture.save(tmp_path / "a.tif")
     done = run("predict", tmp_path / "a.tif", *NANO, "--box", "10,10,50,40", "--output", tmp_path / "out")
     assert done.status == 0, done.stderr

@@ -37,7 +37,7 @@ def test_defaults_are_as_promised() -> None:
     assert {key: defaults[key] for key in PROMISED} == PROMISED
 
 
-@pytest.mark.parametrize("name", [key for key in Config.model_fields])
+@pytest.mark.parametrize("name", list(Config.model_fields))
 def test_every_key_has_a_sentence(name: str) -> None:
     description = Config.model_fields[name].description
     assert description
@@ -62,7 +62,11 @@ REJECTED: list[tuple[str, Any, str]] = [
     ("batch_size", 0, "batch_size = 0 is not allowed"),
     ("save_interval", 0, "save_interval = 0 is not allowed"),
     ("patience", -1, "patience = -1 is not allowed"),
-    ("multi_points_prediction", "yes", "multi_points_prediction = 'yes' is not allowed: input should be a valid boolean."),
+    (
+        "multi_points_prediction",
+        "yes",
+        "multi_points_prediction = 'yes' is not allowed: input should be a valid boolean.",
+    ),
     ("output_type", "box", "output_type = 'box' is not allowed: input should be 'mask' or 'polygon'."),
     ("clip_to_box", 1, "clip_to_box = 1 is not allowed"),
     ("resize", "crop", "resize = 'crop' is not allowed: input should be 'stretch' or 'pad'."),
@@ -88,7 +92,9 @@ def test_every_older_key_has_a_rejection() -> None:
 
 
 def test_an_unknown_key_is_refused_with_a_hint() -> None:
-    with pytest.raises(ConfigError, match=r"^configuration: unknown key 'learning_rat'; did you mean 'learning_rate'\?$"):
+    with pytest.raises(
+        ConfigError, match=r"^configuration: unknown key 'learning_rat'; did you mean 'learning_rate'\?$"
+    ):
         Config.from_mapping({"learning_rat": 1})
     with pytest.raises(ConfigError, match="unknown key 'zzz'; the keys are model_cfg, "):
         Config.from_mapping({"zzz": 1})
@@ -115,7 +121,9 @@ def test_a_config_cannot_be_changed() -> None:
         Config().patience = 3  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("suffix", "text"), [("yaml", "patience: 3\nlearning_rate: 0.001\n"), ("json", '{"patience": 3}')])
+@pytest.mark.parametrize(
+    ("suffix", "text"), [("yaml", "patience: 3\nlearning_rate: 0.001\n"), ("json", '{"patience": 3}')]
+)
 def test_files(tmp_path: Path, suffix: str, text: str) -> None:
     path = tmp_path / f"c.{suffix}"
     path.write_text(text)
@@ -155,7 +163,10 @@ def test_assignments(assignment: str, expected: tuple[str, Any]) -> None:
     assert parse_assignment(assignment) == expected
 
 
-@pytest.mark.parametrize(("assignment", "text"), [("patience", "expected KEY=VALUE"), ("=3", "expected KEY=VALUE"), ("a=[", "cannot read the value")])
+@pytest.mark.parametrize(
+    ("assignment", "text"),
+    [("patience", "expected KEY=VALUE"), ("=3", "expected KEY=VALUE"), ("a=[", "cannot read the value")],
+)
 def test_wrong_assignments(assignment: str, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         parse_assignment(assignment)

@@ -15,7 +15,6 @@ from sam2_adapter.demo.page import Panel, Section, page_html
 from sam2_adapter.demo.scenes import load_scenes, photo_bytes, read_photo
 from tests.command_line import Run, run
 
-
 MADE_BY = {"tool": "t", "name": "n", "weights_sha256": "0" * 64, "runtime": "r", "precision": "p", "device": "d"}
 
 
@@ -61,7 +60,15 @@ def test_the_page_needs_no_other_file(demo: tuple[Path, Run]) -> None:
 
 def test_the_page_shows_all_modes(demo: tuple[Path, Run]) -> None:
     html = (demo[0] / "index.html").read_text("utf-8")
-    for text in ("No prompt", "Points", "Boxes", "Everything at once", "Corrections", "sam2_nano", "never seen a photograph"):
+    for text in (
+        "No prompt",
+        "Points",
+        "Boxes",
+        "Everything at once",
+        "Corrections",
+        "sam2_nano",
+        "never seen a photograph",
+    ):
         assert text in html
     page = _Page()
     page.feed(html)
@@ -75,7 +82,7 @@ def test_the_commands_on_the_page_work(demo: tuple[Path, Run], tmp_path: Path) -
     for scene in scenes:
         words = scene.command((demo[0] / "photos").as_posix()).split()
         done = run(*words[1:], "--output", tmp_path, "--no-overlay", "--json")
-        assert done.status == 0, done.stderr
+        assert (done.status, done.stderr) == (0, "")
         (image,) = json.loads(done.stdout)["images"]
         assert len(image["objects"]) + len(image["empty_prompts"]) == max(1, len(scene.entries))
 

@@ -31,7 +31,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(PACKAGE, source / "sam2_adapter", ignore=ignore)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
-    _check_call(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
+    _check_call(
+        sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source
+    )
     (built,) = folder.glob("*.whl")
     return built
 
@@ -42,7 +44,9 @@ def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clean")
     venv.create(folder, with_pip=False)
     scripts = folder / ("Scripts" if os.name == "nt" else "bin")
-    target = Path(_check_call(scripts / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    target = Path(
+        _check_call(scripts / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    )
     others = [path for path in site.getsitepackages() if Path(path).is_dir()]
     # Plain paths: the `.pth` files in them, such as that of an editable install, are not read.
     (target / "others.pth").write_text("\n".join(others))
@@ -60,7 +64,10 @@ def test_the_wheel_holds_everything(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert expected <= held
-    assert {name.partition("/")[0] for name in held} == {"sam2_adapter", f"sam2_adapter-{sam2_adapter.__version__}.dist-info"}
+    assert {name.partition("/")[0] for name in held} == {
+        "sam2_adapter",
+        f"sam2_adapter-{sam2_adapter.__version__}.dist-info",
+    }
     assert any(name.endswith("licenses/LICENSE") for name in held)
 
 
@@ -83,6 +90,8 @@ def test_demo(binaries: Path, tmp_path: Path) -> None:
 
 
 def _check_call(*command: object, cwd: Path | None = None) -> str:
-    done = subprocess.run([str(word) for word in command], cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -47,8 +47,8 @@ def run_demo(directory: str | Path) -> DemoResult:
     """Predict in all modes on the bundled photographs and write a page that shows the result.
 
     Args:
-        directory: takes `index.html`, which needs no other file, and `photos/` with the photographs and their `prompts.json`, for trying
-            the commands on the page.
+        directory: takes `index.html`, which needs no other file, and `photos/` with the photographs and their prompts files, for
+            trying the commands on the page.
 
     Raises:
         ExportError: the folder cannot be written to.
@@ -106,9 +106,9 @@ def _annotations(mask: npt.NDArray[np.bool_], iou_score: float) -> tuple[Annotat
 
 
 def _write_photos(folder: Path, scenes: list[Scene]) -> None:
-    for name in {scene.photo for scene in scenes}:
-        write_file(folder / name, partial(_write_photo, name))
-    write_json(folder / "prompts.json", {"images": {scene.photo: list(scene.entries) for scene in scenes}})
+    for scene in scenes:
+        write_file(folder / scene.photo, partial(_write_photo, scene.photo))
+        write_json(folder / scene.prompts_name, {"images": {scene.photo: list(scene.entries)}})
 
 
 def _write_photo(name: str, file: IO[bytes]) -> None:

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,14 +42,19 @@ class Scene:
         """The prompts, checked."""
         return as_prompts(self.entries)
 
+    @property
+    def prompts_name(self) -> str:
+        """File name for the prompts as a prompts file."""
+        return f"{Path(self.photo).stem}.prompts.json"
+
     def command(self, folder: str) -> str:
-        """The command that does the same, for photographs and a `prompts.json` in `folder`."""
+        """The command that does the same, for photographs and their prompts files in `folder`."""
         words = ["sam2-adapter", "predict", f"{folder}/{self.photo}", "--model", "sam2_nano"]
         simple = [_as_option(entry) for entry in self.entries]
         if all(simple):
             words += [word for option in simple for word in option]
         else:
-            words += ["--prompts", f"{folder}/prompts.json"]
+            words += ["--prompts", f"{folder}/{self.prompts_name}"]
         return shlex.join(words)
 
 

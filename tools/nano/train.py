@@ -98,7 +98,7 @@ class Run:
 
     def load(self) -> None:
         """Go on from the state in the output folder."""
-        state = torch.load(self.output / STATE_NAME, map_location=self.device)
+        state = torch.load(self.output / STATE_NAME, map_location=self.device, weights_only=True)
         self.trainer.load_state_dict(state["trainer"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.averaged, self.step, self.seconds = state["averaged"], state["step"], state["seconds"]
