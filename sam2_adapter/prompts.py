@@ -285,7 +285,7 @@ def _checked_mask(mask: Any) -> BoolArray | None:
 def _as_array(key: str, value: Any) -> npt.NDArray[np.float64]:
     try:
         array: npt.NDArray[np.float64] = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise PromptError(f"'{key}' holds numbers only, but got {_short(value)}.") from None
     if not np.isfinite(array).all():
         raise PromptError(f"'{key}' must be finite numbers, but got {_short(value)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,7 +24,11 @@ class Run:
 
 def run(*arguments: object) -> Run:
     """Run a command in this process; an exception that the command line lets through is raised here."""
+    package = logging.getLogger("sam2_adapter")
+    logger_before = package.handlers, package.level, package.propagate
     result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="sam2-adapter")
+    # The command line sets the package's logger up; other tests read it with `caplog`.
+    package.handlers, package.level, package.propagate = logger_before
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Run(result.exit_code, result.stdout, result.stderr)

@@ -1,23 +1,12 @@
-"""What all tests share: small photographs that are made here, and a clean logger."""
+"""What all tests share: small photographs that are made here, and no network."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-
-@pytest.fixture(autouse=True)
-def _package_logger_as_it_was() -> Iterator[None]:
-    """The command line sets the package's logger up; other tests read it with `caplog`."""
-    package = logging.getLogger("sam2_adapter")
-    before = package.handlers, package.level, package.propagate
-    yield
-    package.handlers, package.level, package.propagate = before
 
 
 @pytest.fixture(autouse=True)

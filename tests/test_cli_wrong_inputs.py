@@ -119,7 +119,7 @@ WRONG = [
     Wrong("box inside out", _predict("--box", "50,50,10,10"), "Box (50, 50, 10, 10) is empty", 2),
     Wrong("points and a prompts file", (*_with_prompts(), "--point", "1,2"), "leave out --point and --box", 2),
     Wrong("unknown format", _predict("--format", "yolo"), "'yolo' is not one of", 2),
-    Wrong("max-pixels of zero", _predict("--max-pixels", "0"), "greater than or equal to 1", 2),
+    Wrong("max-pixels of zero", _predict("--max-pixels", "0"), "Invalid value for '--max-pixels'", 2),
     Wrong("unknown device", _predict("--device", "tpu"), "device = 'tpu' is not allowed"),
     Wrong("absent device", _predict("--device", "cuda:7"), "device = 'cuda:7' is not available here"),
     Wrong("unknown runtime", _predict("--runtime", "onnx"), "runtime = 'onnx' is not allowed"),
@@ -156,7 +156,7 @@ WRONG = [
     Wrong(
         "cut off image",
         ("predict", "{dir}/cut.png", *MODEL),
-        "cut.png: the image is broken or cut off",
+        "cut.png: the image is broken",
         1,
         lambda folder: (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:900]),
     ),
@@ -266,7 +266,7 @@ def test_a_failure_half_way_leaves_one_json_document(folder: Path, monkeypatch: 
     def fail(*_: object) -> None:
         raise sam2_adapter.ExportError("the disk is full")
 
-    monkeypatch.setattr("sam2_adapter.outputs.OutputFolder.close", fail)
+    monkeypatch.setattr("sam2_adapter.data.formats.coco_stream.write_file", fail)
     arguments = (argument.replace("{dir}", str(folder)) for argument in _predict("--json"))
     done = run(*arguments)
     assert done.status == 1

@@ -62,6 +62,7 @@ def test_a_float_mask_is_logits_and_a_bool_mask_is_a_mask():
         ({"box": [9, 5, 5, 9]}, "x1 must be greater than x0"),
         ({"box": [0, 0, math.nan, 5]}, "'box' must be finite numbers"),
         ({"box": [0, 0, math.inf, 5]}, "'box' must be finite numbers"),
+        ({"box": [0, 0, 10**400, 5]}, "'box' holds numbers only"),
         ({"box": {"x": 1}}, "'box' holds numbers only"),
         ({"points": [1, 2]}, "'points' is a list of [x, y] pairs"),
         ({"points": [[1, 2, 3]]}, "'points' is a list of [x, y] pairs"),
