@@ -174,4 +174,4 @@ def _first_error_sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
-    return f"{key} = {first['input']!r} is not allowed: {message[0].lower() + message[1:]}."
+    return f"{key} = {first['input']!r} is not allowed: {message[0].lower() + message[1:].removesuffix('.')}."

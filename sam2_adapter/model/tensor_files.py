@@ -208,5 +208,6 @@ def _load_pickle(path: Path, load: Callable[[], Any]) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # Only the first sentence: torch goes on with the advice to open the file unsafely.
+    reason = str(error).splitlines()[0].partition(". ")[0] if str(error) else type(error).__name__
     return f"{path} is damaged, cut short or not a PyTorch file ({reason}). Fetch or write it again."
