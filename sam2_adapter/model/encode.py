@@ -60,7 +60,7 @@ def encode_prompts(
     Half a pixel is added to coordinates inside the prompt encoder, as SAM does.
     """
     encoder = model.prompt_encoder
-    with torch.autocast(_device_type(encoder.point_embed.weight), enabled=False):
+    with torch.autocast(encoder.point_embed.weight.device.type, enabled=False):
         sparse = _sparse_embeddings(model, point_coords, point_labels, box_xyxy)
         if mask_input is None:
             dense = encoder.no_mask_embed.weight.view(1, -1, 1, 1)
@@ -92,7 +92,3 @@ def _resampled(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     if logits.shape[-2:] == tuple(size):
         return logits
     return F.interpolate(logits[:, None], size=size, mode="bilinear", align_corners=False, antialias=True)[:, 0]
-
-
-def _device_type(tensor: torch.Tensor) -> str:
-    return tensor.device.type
