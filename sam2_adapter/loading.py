@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.loading import LoadedModel, load_model
 from sam2_adapter.model.runtime import Precision, TorchRuntime
 from sam2_adapter.predictor import Predictor
+
+RUNTIMES = ("auto", "torch")
 
 
 def load_predictor(
@@ -37,4 +40,6 @@ def make_predictor(
     loaded: LoadedModel, device: str = "auto", runtime: str = "auto", precision: Precision = "auto"
 ) -> Predictor:
     """Make a predictor of a model that is loaded already; arguments as in `load_predictor`."""
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"runtime = {runtime!r} is not known; there is {', '.join(RUNTIMES)}.")
     return Predictor(TorchRuntime(loaded.model, device, precision), loaded.name, loaded.weights_sha256, loaded.resize)

@@ -59,3 +59,8 @@ def test_from_image_to_masks() -> None:
     assert prediction.masks.shape == (2, 1, 60, 80)
     found = sam2_adapter.segment(predictor, embedding, [sam2_adapter.Prompt(box_xyxy=(28, 18, 62, 42), label="tile")])
     assert [entry.label for entry in found.annotations] == ["tile"]
+
+
+def test_an_unknown_runtime_is_refused() -> None:
+    with pytest.raises(sam2_adapter.ConfigError, match="runtime = 'onnx' is not known; there is auto, torch"):
+        sam2_adapter.load_predictor("sam2_nano", runtime="onnx")
