@@ -1,6 +1,7 @@
 """`Config`: every setting, once, with its type, range, default and one sentence.
 
 The keys are the platform's own flat keys; the same names stand in YAML and JSON files and behind the command line's `--set`.
+Defaults are the mission's; `preset: recommended` replaces those that nothing else sets by values that measured better.
 """
 
 from __future__ import annotations
@@ -9,16 +10,24 @@ import difflib
 import json
 import logging
 from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sam2_adapter.architectures import get_architecture
 from sam2_adapter.errors import ConfigError
 
 logger = logging.getLogger(__name__)
+
+VariantName = Literal["original", "flip_x", "flip_y", "turn", "transpose", "bright", "dark", "contrast", "pale", "grey"]
+
+
+# Losses that do not look at the mask itself, and the grid that losses are computed on.
+_OTHER_LOSS_KEYS = ("loss_iou_score", "loss_object_score", "loss_upsampling")
 
 
 class Config(BaseModel):
@@ -66,7 +75,93 @@ class Config(BaseModel):
         pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
         description="Where the model runs: 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.",
     )
-    runtime: Literal["auto", "torch"] = Field("auto", description="Engine that executes the model.")
+    runtime: Literal["auto", "torch", "openvino"] = Field("auto", description="Engine that executes the model.")
+
+    preset: Literal["mission", "recommended"] = Field(
+        "mission", description="Named values of the settings that are not given: see the column of each."
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Decides the order of objects, the prompts and the split.")
+    deterministic: bool = Field(False, description="Refuse GPU operations whose result varies from run to run; slower.")
+    validation_share: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="Part of the training images to validate with where the data set has no such split.",
+    )
+    min_area_px: int = Field(
+        16, ge=1, description="Objects with fewer pixels of the original image are left out of data sets."
+    )
+    variants: tuple[VariantName, ...] = Field(
+        ("original",), min_length=1, description="Versions of each image to train on, each encoded once."
+    )
+    prompt_box: float = Field(0.5, ge=0, description="Weight, among first prompts, of a box with jitter.")
+    prompt_tight_box: float = Field(0.0, ge=0, description="Weight of the exact box.")
+    prompt_click: float = Field(0.5, ge=0, description="Weight of one point anywhere in the object.")
+    prompt_centre_click: float = Field(0.0, ge=0, description="Weight of one point in the middle of the object.")
+    prompt_clicks: float = Field(0.0, ge=0, description="Weight of several points inside and outside.")
+    prompt_box_and_clicks: float = Field(0.0, ge=0, description="Weight of a box with jitter and several points.")
+    max_points: int = Field(3, ge=1, description="Most points inside, and outside, of a prompt of several points.")
+    correction_share: float = Field(0.5, ge=0, le=1, description="Part of the objects that get correction clicks.")
+    correction_rounds: int = Field(
+        3, ge=0, description="Correction clicks that such an object gets, one after the other."
+    )
+    loss_focal: float = Field(20.0, ge=0, description="Weight of the focal loss over the pixels.")
+    loss_bce: float = Field(0.0, ge=0, description="Weight of the binary cross-entropy over the pixels.")
+    loss_dice: float = Field(1.0, ge=0, description="Weight of the Dice loss.")
+    loss_iou_score: float = Field(1.0, ge=0, description="Weight of the error of predicted IoU scores.")
+    loss_object_score: float = Field(
+        1.0, ge=0, description="Weight of the cross-entropy of the score that says whether the object is there."
+    )
+    iou_score_error: Literal["l1", "mse"] = Field(
+        "l1", description="Error of predicted IoU scores: absolute, or squared."
+    )
+    loss_upsampling: int = Field(
+        2, ge=1, le=4, description="The loss compares masks on a grid this many times finer than the low-res logits."
+    )
+    warmup_share: float = Field(
+        0.05, ge=0, le=1, description="Part of the optimizer steps in which the learning rate rises."
+    )
+    final_learning_rate: float = Field(
+        0.1, ge=0, le=1, description="Learning rate at the end, as a part of the peak; 1 keeps it constant."
+    )
+    max_gradient_norm: float = Field(1.0, ge=0, description="Gradients are scaled down to this norm; 0 leaves them.")
+    average_decay: float = Field(
+        0.0, ge=0, lt=1, description="Decay of a moving average of the weights to save instead of them; 0: none."
+    )
+    micro_batch: int = Field(
+        8, ge=1, description="Most objects in one decoder pass while training; halved when memory runs out."
+    )
+    encode_batch: int = Field(4, ge=1, description="Images in one encoder call while training.")
+    memory_mib: int = Field(
+        2048, ge=0, description="Encoded images kept in memory, MiB, for all processes of a machine together."
+    )
+    disk_mib: int = Field(20_480, ge=0, description="Encoded images kept on disk, MiB; 0 keeps none.")
+    min_free_mib: int = Field(2048, ge=0, description="Space of the disk that is left to others, MiB.")
+    tensorboard: bool = Field(
+        False, description="Also write the figures of every epoch for TensorBoard (needs `sam2-adapter[tensorboard]`)."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, settings: Any) -> Any:
+        preset = settings.get("preset", "mission") if isinstance(settings, Mapping) else None
+        values = presets().get(preset, {}) if isinstance(preset, str) else {}
+        return {**values, **settings} if values else settings
+
+    @model_validator(mode="after")
+    def _something_to_train_with(self) -> Self:
+        for prefix, what in (("prompt_", "kind of prompt"), ("loss_", "loss of the mask")):
+            keys = [key for key in type(self).model_fields if key.startswith(prefix) and key not in _OTHER_LOSS_KEYS]
+            if not any(getattr(self, key) for key in keys):
+                raise ValueError(f"{', '.join(keys)} are all 0; at least one {what} needs a weight above 0")
+        return self
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _list_or_text(cls, value: Any) -> Any:
+        # The platform and `--set` give a text.
+        names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        return tuple(names) if isinstance(names, list) else names
 
     @field_validator("model_cfg")
     @classmethod
@@ -139,29 +234,12 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     return settings
 
 
-def parse_assignment(assignment: str) -> tuple[str, Any]:
-    """Split one KEY=VALUE of the command line; the value is read as YAML, so that numbers and booleans have their types.
-
-    Raises:
-        ConfigError: there is no '=' or no key.
-    """
-    key, separator, value = assignment.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError(f"--set {assignment}: expected KEY=VALUE, such as learning_rate=1e-4.")
-    try:
-        return key.strip(), _number_or_same(yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {assignment}: cannot read the value: {error}") from error
-
-
-def _number_or_same(value: Any) -> Any:
-    # YAML 1.1 reads 1e-4 (no dot) as a text.
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+@cache
+def presets() -> Mapping[str, Mapping[str, Any]]:
+    """Values of each preset by key; `mission` is the defaults and has none."""
+    text = files("sam2_adapter").joinpath("assets", "presets.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, Any]] = json.loads(text)
+    return found
 
 
 def _unknown_key_sentence(key: str, known: list[str]) -> str:
@@ -173,5 +251,7 @@ def _unknown_key_sentence(key: str, known: list[str]) -> str:
 def _first_error_sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{key} = {first['input']!r} is not allowed: {message[0].lower() + message[1:].removesuffix('.')}."
+    message = first["msg"].removeprefix("Value error, ").removesuffix(".")
+    if not key:  # a rule about several keys, which its text names
+        return f"{message}."
+    return f"{key} = {first['input']!r} is not allowed: {message[0].lower() + message[1:]}."

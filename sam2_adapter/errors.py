@@ -8,7 +8,8 @@
     ├── ExportError            a result cannot be written in the wanted format
     ├── CheckpointError        a weights file is unreadable, unsafe or does not fit the model
     │   └── WeightsNotFoundError   the weights are neither on disk nor could they be fetched
-    └── TrainingError          a fine-tuning run cannot start or go on
+    ├── TrainingError          a fine-tuning run cannot start or go on
+    └── PlatformError          the labelling platform refused, lost or failed something
 
 Every message says what was given, what was expected and what to do next, and names the file, key or item.
 """
@@ -50,3 +51,7 @@ class WeightsNotFoundError(CheckpointError):
 
 class TrainingError(Sam2AdapterError, RuntimeError):
     """A fine-tuning run cannot start or cannot go on."""
+
+
+class PlatformError(Sam2AdapterError, RuntimeError):
+    """The labelling platform refused a request, did not answer it, or holds something else than expected."""

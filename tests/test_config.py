@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sam2_adapter.config import Config, parse_assignment, read_settings
+from sam2_adapter.cli.settings import parse_assignment
+from sam2_adapter.config import Config, presets, read_settings
 from sam2_adapter.errors import ConfigError
 
 PROMISED = {
@@ -76,6 +77,20 @@ REJECTED: list[tuple[str, Any, str]] = [
     ("precision", "fp8", "precision = 'fp8' is not allowed"),
     ("device", "gpu", "device = 'gpu' is not allowed"),
     ("runtime", "magic", "runtime = 'magic' is not allowed"),
+    ("preset", "best", "preset = 'best' is not allowed: input should be 'mission' or 'recommended'."),
+    ("preset", ["mission"], "preset = ['mission'] is not allowed"),
+    ("seed", -1, "seed = -1 is not allowed"),
+    ("validation_share", 1.0, "validation_share = 1.0 is not allowed: input should be less than 1."),
+    ("variants", "sideways", "variants.0 = 'sideways' is not allowed: input should be 'original', 'flip_x', "),
+    ("variants", [], "variants = () is not allowed"),
+    ("variants", 3, "variants = 3 is not allowed"),
+    ("prompt_clicks", -0.1, "prompt_clicks = -0.1 is not allowed"),
+    ("correction_share", 1.1, "correction_share = 1.1 is not allowed"),
+    ("loss_dice", -1.0, "loss_dice = -1.0 is not allowed"),
+    ("iou_score_error", "l2", "iou_score_error = 'l2' is not allowed: input should be 'l1' or 'mse'."),
+    ("average_decay", 1.0, "average_decay = 1.0 is not allowed"),
+    ("micro_batch", 0, "micro_batch = 0 is not allowed"),
+    ("memory_mib", -1, "memory_mib = -1 is not allowed"),
 ]
 
 
@@ -85,6 +100,36 @@ def test_rejections(key: str, value: Any, text: str) -> None:
         Config.from_mapping({key: value}, source="settings.yaml")
     assert str(caught.value).startswith("settings.yaml: ")
     assert text in str(caught.value)
+
+
+def test_something_must_be_drawn_and_something_minimised() -> None:
+    with pytest.raises(ConfigError, match=r"^c: prompt_box, .* are all 0; at least one kind of prompt needs a weight"):
+        Config.from_mapping({"prompt_box": 0, "prompt_click": 0}, source="c")
+    with pytest.raises(
+        ConfigError, match=r"^c: loss_focal, loss_bce, loss_dice are all 0; at least one loss of the mask"
+    ):
+        Config.from_mapping({"loss_focal": 0, "loss_dice": 0}, source="c")
+
+
+@pytest.mark.parametrize("value", [["flip_x", "grey"], ("flip_x", "grey"), "flip_x,grey", " flip_x , grey "])
+def test_variants_are_a_list_or_a_text_with_commas(value: object) -> None:
+    assert Config.from_mapping({"variants": value}).variants == ("flip_x", "grey")
+
+
+def test_a_preset_fills_in_what_is_not_given() -> None:
+    values = presets()["recommended"]
+    config = Config.from_mapping({"preset": "recommended"})
+    assert {key: getattr(config, key) for key in values} == values
+    assert config.weight_decay == 4e-5
+    assert Config.from_mapping({"preset": "recommended", "learning_rate": 0.5}).learning_rate == 0.5
+    assert Config(preset="recommended") == config
+    assert Config.from_mapping({"preset": "mission"}) == Config()
+
+
+def test_the_presets_file_holds_settings_only() -> None:
+    assert set(presets()) == {"recommended"}
+    assert set(presets()["recommended"]) <= set(Config.model_fields) - {"preset"}
+    Config.from_mapping(presets()["recommended"], source="presets.json")
 
 
 def test_every_older_key_has_a_rejection() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import annotated_types
 from pydantic.fields import FieldInfo
 
-from sam2_adapter.config import Config
+from sam2_adapter.config import Config, presets
 
 TARGET = Path(__file__).parents[1] / "docs" / "configuration.md"
 
@@ -22,8 +22,11 @@ The same keys are used in a YAML or JSON file (`--config FILE`), on the command 
 A later source wins: file, then `--set`, then options of their own such as `--device`. Unknown keys and values that are not
 allowed are refused, with the key, the value and what is allowed.
 
-| key | default | allowed | meaning |
-| --- | --- | --- | --- |
+`preset: recommended` gives the settings that nothing else sets the values of its column; where that is empty they keep
+their defaults, which are those of `preset: mission`.
+
+| key | default | `recommended` | allowed | meaning |
+| --- | --- | --- | --- | --- |
 """
 
 
@@ -47,19 +50,29 @@ def main() -> int:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    return f"| `{name}` | `{_as_yaml(field.default)}` | {_allowed(field)} | {field.description} |\n"
+    recommended = presets()["recommended"]
+    other = f"`{_as_yaml(recommended[name])}`" if name in recommended else ""
+    return f"| `{name}` | `{_as_yaml(field.default)}` | {other} | {_allowed(field)} | {field.description} |\n"
 
 
 def _as_yaml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(value)}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _allowed(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
-        return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))
+        return _choices(field.annotation)
+    if get_origin(field.annotation) is tuple:
+        return f"list (or a text with commas) of {_choices(get_args(field.annotation)[0])}"
     kind = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text"}[field.annotation or str]
     limits = [limit for constraint in field.metadata if (limit := _limit(constraint))]
     return ", ".join([kind, *limits])
+
+
+def _choices(kind: Any) -> str:
+    return ", ".join(f"`{choice}`" for choice in get_args(kind))
 
 
 def _limit(constraint: object) -> str:

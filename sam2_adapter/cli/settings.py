@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sam2_adapter.config import Config, parse_assignment, read_settings
+import yaml
+
+from sam2_adapter.config import Config, read_settings
+from sam2_adapter.errors import ConfigError
 
 
 def config_from_options(file: Path | None, assignments: Sequence[str], options: Mapping[str, Any]) -> Config:
@@ -30,3 +33,28 @@ def config_from_options(file: Path | None, assignments: Sequence[str], options: 
         Config.from_mapping(settings, source=f"--set {assignment}")
     settings.update({key: value for key, value in options.items() if value is not None})
     return Config.from_mapping(settings, source="command line")
+
+
+def parse_assignment(assignment: str) -> tuple[str, Any]:
+    """Split one KEY=VALUE of the command line; the value is read as YAML, so that numbers and booleans have their types.
+
+    Raises:
+        ConfigError: there is no '=' or no key.
+    """
+    key, separator, value = assignment.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set {assignment}: expected KEY=VALUE, such as learning_rate=1e-4.")
+    try:
+        return key.strip(), _number_or_same(yaml.safe_load(value))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {assignment}: cannot read the value: {error}") from error
+
+
+def _number_or_same(value: Any) -> Any:
+    # YAML 1.1 reads 1e-4 (no dot) as a text.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

@@ -15,13 +15,14 @@ import numpy.typing as npt
 import torch
 
 from sam2_adapter.annotations import Annotation
+from sam2_adapter.config import Config
 from sam2_adapter.data.prompt_sampling import sample_prompt
 from sam2_adapter.data.sample import Sample
 from sam2_adapter.model.encode import EncodedImages
 from sam2_adapter.model.preprocess import Geometry, Resize
 from sam2_adapter.prompts import BoolArray, Prompt
 from sam2_adapter.training.losses import MaskTargets
-from sam2_adapter.training.options import TrainingOptions
+from sam2_adapter.training.recipe import prompt_mix
 from sam2_adapter.training.targets import inside_on_grid, mask_on_grid
 from sam2_adapter.training.trainable import PromptBatch
 from sam2_adapter.training.variants import VARIANTS
@@ -97,24 +98,22 @@ def steps_of_epoch(
     return [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
 
 
-def draw_question(
-    item: TrainingObject, epoch: int, options: TrainingOptions, image_size: int, resize: Resize
-) -> Question:
+def draw_question(item: TrainingObject, epoch: int, config: Config, image_size: int) -> Question:
     """Draw what is asked about an object in an epoch."""
-    generator = np.random.default_rng((options.seed, _OBJECT_STREAM, epoch, item.index))
-    variant = options.variants[int(generator.integers(len(options.variants)))]
+    generator = np.random.default_rng((config.seed, _OBJECT_STREAM, epoch, item.index))
+    variant = config.variants[int(generator.integers(len(config.variants)))]
     mask = VARIANTS[variant].mask(item.annotation.mask)
-    kind = options.prompts.draw(generator)
+    kind = prompt_mix(config).draw(generator)
     prompt = sample_prompt(
-        mask, kind, generator, input_scale=_input_scale(mask, image_size, resize), max_points=options.max_points
+        mask, kind, generator, input_scale=_input_scale(mask, image_size, config.resize), max_points=config.max_points
     )
-    is_corrected = generator.random() < options.correction_share
+    is_corrected = generator.random() < config.correction_share
     return Question(
         item.sample,
         variant,
         mask,
         prompt,
-        options.correction_rounds if is_corrected else 0,
+        config.correction_rounds if is_corrected else 0,
         int(generator.integers(2**63)),
     )
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -26,7 +26,7 @@ from sam2_adapter.training.checkpoint import RunIdentity
 from sam2_adapter.training.embedding_files import EmbeddingFiles
 from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint
 from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer
-from sam2_adapter.training.options import TrainingOptions
+from sam2_adapter.training.recipe import loss_weights
 from sam2_adapter.training.step import Stepper
 from sam2_adapter.training.store import EmbeddingStore, EncoderIdentity
 from sam2_adapter.training.trainable import TrainableDecoder, freeze_all_but_trained, trained_parameters
@@ -39,14 +39,20 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 # Keys of the configuration that change neither the weights nor when a run stops.
 _UNIMPORTANT_KEYS = (
+    "preset",
     "save_model_name",
     "multi_points_prediction",
     "output_type",
     "default_label",
-    "include_model_annotations",
     "embeddings_size",
     "save_interval",
     "device",
+    "micro_batch",
+    "encode_batch",
+    "memory_mib",
+    "disk_mib",
+    "min_free_mib",
+    "tensorboard",
 )
 
 # Told how far something is: what it is, how much is done and how much there is.
@@ -60,8 +66,7 @@ class Parts:
     """The parts of a run.
 
     Attributes:
-        config: the platform's keys.
-        options: further settings.
+        config: all settings.
         accelerator: device and processes.
         predictor: the model that is trained, as prediction uses it.
         image_size: side of the model's square in pixels.
@@ -82,7 +87,6 @@ class Parts:
     """
 
     config: Config
-    options: TrainingOptions
     accelerator: Accelerator
     predictor: Predictor
     image_size: int
@@ -118,7 +122,7 @@ def build(
     validation: Sequence[Sample],
     output_dir: Path,
     config: Config,
-    options: TrainingOptions,
+    embeddings_dir: Path | None,
     on_progress: Progress | None,
 ) -> Parts:
     """Make everything that a run needs and encode its images.
@@ -129,7 +133,7 @@ def build(
     """
     _require_data(training, validation)
     accelerator = _accelerator(config)
-    _seed(options)
+    _seed(config)
     progress = on_progress if on_progress is not None and accelerator.is_main_process else _silent
     # Processes on a CPU are given "cpu:0".
     device = "cpu" if accelerator.device.type == "cpu" else str(accelerator.device)
@@ -137,9 +141,12 @@ def build(
     predictor = Predictor(runtime, loaded.name, loaded.weights_sha256, config.resize)
     samples = [*training, *validation]
     embeddings = SampleEmbeddings(
-        samples, runtime, config.resize, _store(loaded, config, options, runtime, output_dir, accelerator)
+        samples,
+        runtime,
+        config.resize,
+        _store(loaded, config, runtime, embeddings_dir or output_dir / "embeddings", accelerator),
     )
-    _encode(embeddings, _places(training, validation, options), options, accelerator, progress)
+    _encode(embeddings, _places(training, validation, config), config.encode_batch, accelerator, progress)
     broken = embeddings.broken
     objects = [item for item in training_objects(training) if item.sample not in broken]
     readable = [position for position in range(len(training), len(samples)) if position not in broken]
@@ -148,29 +155,28 @@ def build(
     parameters = trained_parameters(loaded.model)
     optimizer = build_optimizer(parameters, config.learning_rate, config.weight_decay)
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=runtime.precision == "fp16")
-    decoder = TrainableDecoder(loaded, options.losses, _DTYPES[runtime.precision])
+    decoder = TrainableDecoder(loaded, loss_weights(config), _DTYPES[runtime.precision])
     height, width = runtime.low_res_hw
     return Parts(
         config=config,
-        options=options,
         accelerator=accelerator,
         predictor=predictor,
         image_size=runtime.image_size,
-        grid_hw=(height * options.loss_upsampling, width * options.loss_upsampling),
+        grid_hw=(height * config.loss_upsampling, width * config.loss_upsampling),
         samples=samples,
         num_training=len(training),
         embeddings=embeddings,
         objects=objects,
         validation=readable,
         parameters=parameters,
-        average=MovingAverage(parameters, options.average_decay) if options.average_decay else None,
+        average=MovingAverage(parameters, config.average_decay) if config.average_decay else None,
         optimizer=optimizer,
         scaler=scaler,
         stepper=Stepper(
-            accelerator, decoder, parameters, optimizer, scaler, options.max_gradient_norm, options.micro_batch
+            accelerator, decoder, parameters, optimizer, scaler, config.max_gradient_norm, config.micro_batch
         ),
-        schedule=_schedule(len(objects), config, options),
-        identity=_identity(loaded, config, options, samples, len(training), embeddings, runtime),
+        schedule=_schedule(len(objects), config),
+        identity=_identity(loaded, config, samples, len(training), embeddings, runtime),
         progress=progress,
     )
 
@@ -207,9 +213,9 @@ def _accelerator(config: Config) -> Accelerator:
     return Accelerator(mixed_precision="no", cpu=on_cpu)
 
 
-def _seed(options: TrainingOptions) -> None:
-    torch.manual_seed(options.seed)
-    if options.deterministic:
+def _seed(config: Config) -> None:
+    torch.manual_seed(config.seed)
+    if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=False)
 
@@ -217,9 +223,8 @@ def _seed(options: TrainingOptions) -> None:
 def _store(
     loaded: LoadedModel,
     config: Config,
-    options: TrainingOptions,
     runtime: TorchRuntime,
-    output_dir: Path,
+    root: Path,
     accelerator: Accelerator,
 ) -> EmbeddingStore:
     identity = EncoderIdentity(
@@ -229,51 +234,49 @@ def _store(
         f"{runtime.name} {runtime.device.partition(':')[0]}",
         runtime.precision,
     )
-    root = options.embeddings_dir or output_dir / "embeddings"
     files = (
-        EmbeddingFiles(root, identity.folder, options.disk_mib * _MIB, options.min_free_mib * _MIB)
-        if options.disk_mib
+        EmbeddingFiles(root, identity.folder, config.disk_mib * _MIB, config.min_free_mib * _MIB)
+        if config.disk_mib
         else None
     )
     local_processes = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
-    return EmbeddingStore(options.memory_mib * _MIB // max(1, local_processes), files)
+    return EmbeddingStore(config.memory_mib * _MIB // max(1, local_processes), files)
 
 
-def _places(training: Sequence[Sample], validation: Sequence[Sample], options: TrainingOptions) -> list[Place]:
-    places = [(position, variant) for position in range(len(training)) for variant in options.variants]
+def _places(training: Sequence[Sample], validation: Sequence[Sample], config: Config) -> list[Place]:
+    places = [(position, variant) for position in range(len(training)) for variant in config.variants]
     return places + [(len(training) + position, ORIGINAL) for position in range(len(validation))]
 
 
 def _encode(
     embeddings: SampleEmbeddings,
     places: list[Place],
-    options: TrainingOptions,
+    batch_size: int,
     accelerator: Accelerator,
     progress: Progress,
 ) -> None:
     mine = places[accelerator.process_index :: accelerator.num_processes]
-    for done in embeddings.prepare(mine, options.encode_batch):
+    for done in embeddings.prepare(mine, batch_size):
         progress("encoding images", done, len(mine))
     for keys, broken in gathered(accelerator, [(embeddings.keys, embeddings.broken)]):
         embeddings.add(keys, broken)
     accelerator.wait_for_everyone()
 
 
-def _schedule(num_objects: int, config: Config, options: TrainingOptions) -> Schedule:
+def _schedule(num_objects: int, config: Config) -> Schedule:
     total = -(-num_objects // config.batch_size) * config.num_epochs
-    return Schedule(config.learning_rate, total, round(total * options.warmup_share), options.final_learning_rate)
+    return Schedule(config.learning_rate, total, round(total * config.warmup_share), config.final_learning_rate)
 
 
 def _identity(
     loaded: LoadedModel,
     config: Config,
-    options: TrainingOptions,
     samples: Sequence[Sample],
     num_training: int,
     embeddings: SampleEmbeddings,
     runtime: TorchRuntime,
 ) -> RunIdentity:
-    settings: dict[str, Any] = {**config.model_dump(exclude=set(_UNIMPORTANT_KEYS)), **options.deciding()}
+    settings = config.model_dump(mode="json", exclude=set(_UNIMPORTANT_KEYS))
     settings |= {
         "precision": runtime.precision,
         "device": runtime.device.partition(":")[0],

@@ -28,7 +28,6 @@ from sam2_adapter.training.checkpoint import (
     TrainingState,
     copied_to_cpu,
 )
-from sam2_adapter.training.options import TrainingOptions
 from sam2_adapter.training.proof import Prover
 from sam2_adapter.training.records import (
     EpochRecord,
@@ -56,8 +55,8 @@ def train(
     validation: Sequence[Sample],
     output_dir: str | Path,
     config: Config | None = None,
-    options: TrainingOptions | None = None,
     *,
+    embeddings_dir: str | Path | None = None,
     left_out: LeftOut | None = None,
     resume: bool = False,
     on_epoch_end: OnEpochEnd | None = None,
@@ -70,8 +69,8 @@ def train(
         training: images to train on.
         validation: images to measure with, and to choose the best model by.
         output_dir: folder of the run: the model, its checkpoints, metrics.
-        config: the platform's keys.
-        options: further settings.
+        config: all settings.
+        embeddings_dir: where encoded images are kept on disk, for runs to share; by default a folder of the run.
         left_out: what reading the data has left out, for the report; images that turn out to be broken are added.
         resume: go on from the newest checkpoint in `output_dir`, or start where there is none.
         on_epoch_end: called after every epoch, epoch 0 first, in the main process.
@@ -89,8 +88,8 @@ def train(
         training,
         validation,
         Path(output_dir),
-        config or Config.from_mapping({}),
-        options or TrainingOptions(),
+        config or Config(),
+        Path(embeddings_dir) if embeddings_dir is not None else None,
         left_out if left_out is not None else LeftOut(),
         on_epoch_end,
         on_progress,
@@ -110,17 +109,16 @@ class _Run:
         validation: Sequence[Sample],
         output_dir: Path,
         config: Config,
-        options: TrainingOptions,
+        embeddings_dir: Path | None,
         left_out: LeftOut,
         on_epoch_end: OnEpochEnd | None,
         on_progress: Progress | None,
     ) -> None:
         self._started = time.monotonic()
         self._config = config
-        self._options = options
         self._on_epoch_end = on_epoch_end
         self._loaded = loaded
-        self._parts = build(loaded, training, validation, output_dir, config, options, on_progress)
+        self._parts = build(loaded, training, validation, output_dir, config, embeddings_dir, on_progress)
         self._files = RunFiles(output_dir, self._parts)
         self._saver = ModelSaver(
             output_dir / config.save_model_name, loaded, Prover(loaded), self._metadata(), self._files.checkpoints
@@ -207,12 +205,10 @@ class _Run:
 
     def _train_epoch(self, epoch: int) -> list[StepResult]:
         parts, results = self._parts, []
-        steps = steps_of_epoch(parts.objects, self._options.seed, epoch, self._config.batch_size)
+        steps = steps_of_epoch(parts.objects, self._config.seed, epoch, self._config.batch_size)
         for done, items in enumerate(steps):
             mine = items[parts.accelerator.process_index :: parts.accelerator.num_processes]
-            questions = [
-                draw_question(item, epoch, self._options, parts.image_size, self._config.resize) for item in mine
-            ]
+            questions = [draw_question(item, epoch, self._config, parts.image_size) for item in mine]
             results.append(
                 parts.stepper.step(questions, len(items), self._make_batch, parts.schedule.learning_rate(self._step))
             )
@@ -284,7 +280,7 @@ class _Run:
         identity = self._parts.identity
         return {
             "resize": self._config.resize,
-            "configuration": self._config.model_dump(),
+            "configuration": self._config.model_dump(mode="json"),
             "training": identity.settings,
             "base": {"name": self._loaded.name, "weights_sha256": self._loaded.weights_sha256},
             "data_sha256": identity.data_sha256,

@@ -15,7 +15,7 @@ from accelerate import PartialState
 
 from sam2_adapter.training.records import TrainingResult
 from sam2_adapter.training.trainer import train
-from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model, small_options
+from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 
 NUM_EPOCHS = 6
 
@@ -31,7 +31,6 @@ def run(images: Path, output: Path, batch_size: int = 2, on_progress=None) -> Tr
         validation,
         output,
         config,
-        small_options(),
         resume=True,
         on_progress=on_progress,
     )

@@ -13,7 +13,6 @@ from sam2_adapter.data.sample import Sample
 from sam2_adapter.model.checkpoint import weights_sha256
 from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.model.transformers_config import architecture_from_config
-from sam2_adapter.training.options import TrainingOptions
 from tests.small_model import small_config, small_model
 
 
@@ -48,7 +47,7 @@ def _sample(folder: Path, name: str, rng: np.random.Generator, original_hw: tupl
 
 
 def small_config_of_run(**changes: object) -> Config:
-    """A few epochs with a learning rate that shows."""
+    """A few epochs with a learning rate that shows, one correction click, embeddings in memory only."""
     settings = {
         "model_cfg": "sam2_nano",
         "num_epochs": 3,
@@ -56,10 +55,8 @@ def small_config_of_run(**changes: object) -> Config:
         "batch_size": 4,
         "device": "cpu",
         "precision": "fp32",
+        "correction_rounds": 1,
+        "disk_mib": 0,
+        "memory_mib": 64,
     }
     return Config.from_mapping({**settings, **changes})
-
-
-def small_options(**changes: object) -> TrainingOptions:
-    """One correction click, embeddings in memory only."""
-    return TrainingOptions(**{"correction_rounds": 1, "disk_mib": 0, "memory_mib": 64, **changes})  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from PIL import Image
 from sam2_adapter.data.left_out import LeftOut, Reason
 from sam2_adapter.training.charts import line_chart
 from sam2_adapter.training.trainer import train
-from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model, small_options
+from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +21,7 @@ def page(tmp_path_factory) -> str:
     left_out = LeftOut()
     left_out.add_object(Reason.TOO_SMALL, "<b>tiny</b>.png: 3")
     data = make_samples(folder / "images", 2), make_samples(folder / "images", 2, seed=1)
-    result = train(
-        small_loaded_model(), *data, folder, small_config_of_run(num_epochs=2), small_options(), left_out=left_out
-    )
+    result = train(small_loaded_model(), *data, folder, small_config_of_run(num_epochs=2), left_out=left_out)
     page = (folder / "report.html").read_text()
     assert result.summary in page
     return page

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_adapter.data.prompt_sampling import PromptMix
 from sam2_adapter.data.sample import Sample
 from sam2_adapter.model.encode import EncodedImages, encode_image
 from sam2_adapter.model.preprocess import Geometry, images_to_pixel_values
@@ -24,7 +23,7 @@ from sam2_adapter.training.trainable import (
     trained_parameters,
 )
 from tests.small_model import small_model
-from tests.training.small_run import make_samples, small_loaded_model, small_options
+from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 
 SIZE = 64
 GRID = (16, 16)
@@ -51,14 +50,18 @@ def encoded(model, sample) -> EncodedImages:
     return encode_image(model, images_to_pixel_values([sample.read_image()], SIZE))
 
 
+def only(kind: str) -> dict[str, float]:
+    return {"prompt_box": 0, "prompt_click": 0, f"prompt_{kind}": 1}
+
+
 def batch(model, sample, kind: str, corrections: int = 0) -> PromptBatch:
-    options = small_options(
-        prompts=PromptMix(**{"box": 0, "click": 0, kind: 1}),
+    config = small_config_of_run(
+        **only(kind),
         correction_share=float(corrections > 0),
         correction_rounds=corrections,
         max_points=1,
     )
-    questions = [draw_question(item, 1, options, SIZE, "stretch") for item in training_objects([sample])]
+    questions = [draw_question(item, 1, config, SIZE) for item in training_objects([sample])]
     return make_batch(questions[:1], [encoded(model, sample)], SIZE, "stretch", GRID)
 
 
@@ -105,8 +108,8 @@ def test_corrections_train_the_mask_input_and_the_background_point(model, sample
 @pytest.mark.parametrize("kind", ["box", "click", "clicks"])
 def test_training_and_prediction_give_the_same_masks(model, sample, kind):
     """One decoder pass of training equals the predictor's, bit for bit: same prompts, same embedding, same logits."""
-    options = small_options(prompts=PromptMix(**{"box": 0, "click": 0, kind: 1}), correction_share=0.0)
-    question = draw_question(training_objects([sample])[0], 1, options, SIZE, "stretch")
+    config = small_config_of_run(**only(kind), correction_share=0.0)
+    question = draw_question(training_objects([sample])[0], 1, config, SIZE)
     image = encoded(model, sample)
     seen = []
     decoder = decoder_of(model, LossWeights())
@@ -122,8 +125,8 @@ def test_training_and_prediction_give_the_same_masks(model, sample, kind):
 
 def test_rounds_are_averaged_and_a_batch_is_its_objects(model, sample):
     objects = training_objects([sample])
-    options = small_options(prompts=PromptMix(box=1, click=0), correction_share=1.0, correction_rounds=2)
-    questions = [draw_question(item, 1, options, SIZE, "stretch") for item in objects]
+    config = small_config_of_run(**only("box"), correction_share=1.0, correction_rounds=2)
+    questions = [draw_question(item, 1, config, SIZE) for item in objects]
     image = encoded(model, sample)
     decoder = decoder_of(model, LossWeights())
     together = decoder(make_batch(questions, [image] * 2, SIZE, "stretch", GRID))
@@ -132,8 +135,8 @@ def test_rounds_are_averaged_and_a_batch_is_its_objects(model, sample):
 
 
 def test_the_loss_grid_may_be_finer_than_the_logits(model, sample):
-    options = small_options(correction_share=1.0, correction_rounds=1)
-    question = draw_question(training_objects([sample])[0], 1, options, SIZE, "stretch")
+    config = small_config_of_run(correction_share=1.0, correction_rounds=1)
+    question = draw_question(training_objects([sample])[0], 1, config, SIZE)
     terms = decoder_of(model, LossWeights())(
         make_batch([question], [encoded(model, sample)], SIZE, "stretch", (64, 64))
     )

@@ -20,12 +20,11 @@ from sam2_adapter.model.checkpoint import weights_sha256
 from sam2_adapter.model.loading import load_model
 from sam2_adapter.training import run_files, saving, setup
 from sam2_adapter.training.checkpoint import checkpoint_paths
-from sam2_adapter.training.losses import LossWeights
 from sam2_adapter.training.proof import check_proof
 from sam2_adapter.training.trainable import TrainableDecoder, trained_names
 from sam2_adapter.training.trainer import train
 from sam2_adapter.training.validation import mean_quality, measure
-from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model, small_options
+from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +38,13 @@ def done(data, tmp_path_factory):
     """A finished run of three epochs, the model that it trained and what happened."""
     loaded, records = small_loaded_model(), []
     directory = tmp_path_factory.mktemp("run")
-    result = train(
-        loaded, *data, directory, small_config_of_run(save_interval=1), small_options(), on_epoch_end=records.append
-    )
+    result = train(loaded, *data, directory, small_config_of_run(save_interval=1), on_epoch_end=records.append)
     return result, loaded, records, directory
 
 
 def run(data, directory, **settings):
-    options = small_options(**settings.pop("options", {}))
-    extra = {key: settings.pop(key) for key in ("resume", "on_epoch_end") if key in settings}
-    return train(small_loaded_model(), *data, directory, small_config_of_run(**settings), options, **extra)
+    extra = {key: settings.pop(key) for key in ("resume", "on_epoch_end", "embeddings_dir") if key in settings}
+    return train(small_loaded_model(), *data, directory, small_config_of_run(**settings), **extra)
 
 
 def interrupt_after(epoch):
@@ -142,13 +138,13 @@ def test_metrics_are_written_and_checkpoints_pruned(done):
 
 @pytest.mark.parametrize("options", [{}, {"average_decay": 0.9, "variants": ("original", "flip_x")}])
 def test_an_interrupted_run_resumes_to_the_same_weights(data, tmp_path, options, caplog):
-    whole = run(data, tmp_path / "whole", options=options)
-    cut = run(data, tmp_path / "cut", options=options, on_epoch_end=interrupt_after(1))
+    whole = run(data, tmp_path / "whole", **options)
+    cut = run(data, tmp_path / "cut", **options, on_epoch_end=interrupt_after(1))
     assert cut.stopped == "interrupted"
     assert cut.epochs == 1
     assert "saving the best model" in caplog.text
     assert load_model(cut.model_path).weights_sha256 == cut.weights_sha256
-    resumed = run(data, tmp_path / "cut", options=options, resume=True)
+    resumed = run(data, tmp_path / "cut", **options, resume=True)
     assert resumed.weights_sha256 == whole.weights_sha256
     assert [(r.loss, r.score) for r in resumed.history] == [(r.loss, r.score) for r in whole.history]
     assert _final_weights(tmp_path / "cut") == _final_weights(tmp_path / "whole")
@@ -196,7 +192,7 @@ def test_batch_size_counts_objects_whatever_fits_into_memory(data, tmp_path, mon
     )
     results = []
     for name, micro_batch in (("large", 8), ("small", 1)):
-        results.append(run(data, tmp_path / name, num_epochs=1, batch_size=4, options={"micro_batch": micro_batch}))
+        results.append(run(data, tmp_path / name, num_epochs=1, batch_size=4, micro_batch=micro_batch))
         assert steps == [4, 2]
         steps.clear()
     assert results[0].history[1].loss == pytest.approx(results[1].history[1].loss, rel=1e-4)
@@ -310,19 +306,17 @@ def test_images_are_read_and_encoded_once_a_run_and_never_again_in_the_next(data
     monkeypatch.setattr(Sample, "read_image", lambda self, *a: read.append(self.name) or read_image(self, *a))
     monkeypatch.setattr(run_files, "make_examples", lambda *a: [])  # the report reads the images that it shows
     options = {"disk_mib": 64, "min_free_mib": 0, "embeddings_dir": tmp_path / "store"}
-    first = run(data, tmp_path / "a", num_epochs=2, options=options)
+    first = run(data, tmp_path / "a", num_epochs=2, **options)
     assert encoded == [4, 1]
     assert len(read) == 5
-    second = run(data, tmp_path / "b", num_epochs=2, options=options)
+    second = run(data, tmp_path / "b", num_epochs=2, **options)
     assert encoded == [4, 1]
     assert len(read) == 10
     assert first.weights_sha256 == second.weights_sha256
 
 
 def test_without_any_store_the_result_is_the_same(data, tmp_path):
-    stored, made_anew = (
-        run(data, tmp_path / str(limit), num_epochs=1, options={"memory_mib": limit}) for limit in (64, 0)
-    )
+    stored, made_anew = (run(data, tmp_path / str(limit), num_epochs=1, memory_mib=limit) for limit in (64, 0))
     assert stored.weights_sha256 == made_anew.weights_sha256
 
 
@@ -367,14 +361,15 @@ def test_over_fitting_one_object_shows_in_the_predict_path(tmp_path, resize):
     Image.fromarray(image).save(tmp_path / "a.png")
     sample = Sample("a.png", tmp_path / "a.png", (48, 64), (Annotation.from_mask(mask, "thing"),))
     options = {
-        "losses": LossWeights(focal=0, bce=1),
+        "loss_focal": 0.0,
+        "loss_bce": 1.0,
         "correction_share": 0.2,
         "max_gradient_norm": 0.1,
         "loss_upsampling": 4,
     }
     result = run(
         ([sample] * 20, [sample]), tmp_path / "run", num_epochs=3, learning_rate=1e-2, batch_size=1, resize=resize, clip_to_box=False,
-        options=options,
+        **options,
     )  # fmt: skip
     loaded = load_model(result.model_path)
     assert loaded.resize == resize
