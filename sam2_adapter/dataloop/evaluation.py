@@ -1,0 +1,161 @@
+"""Evaluating a model entity: prompts from the ground truth, the platform's scores on one type, and our own mean IoU.
+
+The platform compares annotations of one type only. What was annotated in the other type, a polygon where the model
+makes masks or the other way round, is converted in what is compared; the dataset stays as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sam2_adapter.annotations import Annotation
+from sam2_adapter.data.formats.dataloop_export import is_model_annotation
+from sam2_adapter.data.formats.dataloop_json import OutputType, dataloop_item_to_image, image_to_dataloop_item
+from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.items import list_items, query_of
+from sam2_adapter.dataloop.prediction import THREADS, in_order_ahead
+from sam2_adapter.dataloop.reading import PreparedItem, Prompted
+from sam2_adapter.dataloop.storing import list_annotations
+from sam2_adapter.errors import DataError
+from sam2_adapter.masks import mask_iou
+from sam2_adapter.prompts import Prompt
+from sam2_adapter.segmentation import Segmentation
+
+logger = logging.getLogger(__name__)
+
+_TYPES = ("binary", "segment")
+_TURNED_ORIENTATIONS = (5, 6, 7, 8)
+
+
+def ask_truth(documents: Sequence[Document], original_hw: tuple[int, int]) -> Prompted:
+    """The box of every object that a person drew, as a prompt; an item without such objects is asked nothing."""
+    truth = _truth(documents)
+    objects = _objects(truth, original_hw)
+    return Prompted(tuple(_box_prompt(annotation) for annotation in objects), objects)
+
+
+@dataclass
+class LabelScores:
+    """IoU of every object with the mask that was predicted from its box, by label."""
+
+    by_label: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, prepared: PreparedItem, found: Segmentation) -> None:
+        """Measure an item; an object whose prompt gave an empty mask counts 0."""
+        predicted = {annotation.prompt_index: annotation for annotation in found.annotations}
+        for index, annotation in enumerate(prepared.asked.truth):
+            answer = predicted.get(index)
+            self.by_label[annotation.label].append(0.0 if answer is None else mask_iou(answer.mask, annotation.mask))
+
+
+def score_model(model: Any, dataset: Any, filters: Any) -> Any:
+    """The platform's own comparison: uploads a table of matches and precision-recall curves to the dataset.
+
+    Args:
+        model: `dl.Model` whose predictions are stored.
+        dataset: `dl.Dataset` with ground truth.
+        filters: which items; see `query_of`.
+
+    Returns:
+        The model.
+
+    Raises:
+        DataError: no item has anything to compare.
+    """
+    import dtlpymetrics
+
+    with tempfile.TemporaryDirectory() as folder:
+        count = _write_comparable(model, dataset, filters, Path(folder))
+        if not count:
+            raise DataError(
+                f"Dataset {dataset.name!r} has nothing to compare: no chosen item holds a mask or polygon, drawn or predicted."
+            )
+        # A twin whose annotations are already downloaded: the function asks for nothing else that differs.
+        twin = copy.copy(dataset)
+        twin.download_annotations = lambda **_: folder
+        return dtlpymetrics.scoring.create_model_score(
+            model=model, dataset=twin, filters=filters, compare_types=[model.output_type]
+        )
+
+
+def _write_comparable(model: Any, dataset: Any, filters: Any, folder: Path) -> int:
+    """Write the item documents with all annotations in the model's type; returns the number of items with any."""
+
+    def write(item: Any) -> bool:
+        documents = list_annotations(item.id, item.dataset_id)
+        comparable = _comparable(item, documents, model)
+        document = {**item.to_json(), "annotations": comparable}
+        (folder / f"{item.id}.json").write_text(json.dumps(document), encoding="utf-8")
+        return bool(comparable)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return sum(in_order_ahead(list_items(dataset, query_of(filters)), write, pool))
+
+
+def _comparable(item: Any, documents: Sequence[Document], model: Any) -> list[Document]:
+    predicted = [d for d in documents if d.get("type") in _TYPES and _model_name(d) == model.name]
+    truth = _in_type(item, _truth(documents), model.output_type)
+    for number, document in enumerate(truth):
+        metadata = document["metadata"]
+        system = {key: value for key, value in (metadata.get("system") or {}).items() if key != "model"}
+        document["metadata"] = {"system": system, "user": {}}
+        document["id"] = document.get("id") or f"{item.id}-{number}"
+    return truth + _in_type(item, predicted, model.output_type)
+
+
+def _in_type(item: Any, documents: Sequence[Document], wanted: str) -> list[Document]:
+    """Copies of annotations in one type; those in the other one are converted together, so that parts find each other."""
+    same = [copy.deepcopy(document) for document in documents if document["type"] == wanted]
+    other = [document for document in documents if document["type"] != wanted]
+    if not other:
+        return same
+    document = {"name": item.name, "filename": item.filename, "annotations": other}
+    image = dataloop_item_to_image(document, _upright_hw(item), source=item.filename).images[0]
+    output_type: OutputType = "mask" if wanted == "binary" else "polygon"
+    name = _model_name(other[0]) or ""
+    converted = image_to_dataloop_item(image, name, output_type=output_type).document["annotations"]
+    return same + [{**entry, "itemId": item.id, "datasetId": item.dataset_id} for entry in converted]
+
+
+def _upright_hw(item: Any) -> tuple[int, int]:
+    system = item.metadata.get("system") or {}
+    try:
+        height, width = int(system["height"]), int(system["width"])
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{item.filename} (id {item.id}): the platform does not know the size of this image.") from None
+    is_turned = (system.get("exif") or {}).get("Orientation") in _TURNED_ORIENTATIONS
+    return (width, height) if is_turned else (height, width)
+
+
+def _truth(documents: Sequence[Document]) -> list[Document]:
+    return [d for d in documents if d.get("type") in _TYPES and not is_model_annotation(d)]
+
+
+def _objects(documents: Sequence[Document], original_hw: tuple[int, int]) -> tuple[Annotation, ...]:
+    document = {"name": "item", "annotations": list(documents)}
+    return dataloop_item_to_image(document, original_hw, source="ground truth").images[0].annotations
+
+
+def _box_prompt(annotation: Annotation) -> Prompt:
+    return Prompt(
+        box_xyxy=annotation.box_xyxy,
+        label=annotation.label,
+        attributes=annotation.attributes,
+        object_id=annotation.object_id,
+        parent_id=annotation.parent_id,
+    )
+
+
+def _model_name(document: Document) -> str | None:
+    user = (document.get("metadata") or {}).get("user") or {}
+    name = (user.get("model") or {}).get("name")
+    return None if name is None else str(name)

@@ -1,0 +1,103 @@
+"""An item to what the model needs: the upright image, its prompts, and which earlier predictions it has.
+
+Runs in many threads at once. The SDK gives up a batch when this raises, so that errors are returned as values.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sam2_adapter.annotations import Annotation
+from sam2_adapter.data.images import read_image
+from sam2_adapter.dataloop.calls import Document, UnansweredError, retried
+from sam2_adapter.dataloop.storing import Owner, list_annotations
+from sam2_adapter.errors import Sam2AdapterError
+from sam2_adapter.prompts import Prompt
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Prompted:
+    """What is asked about an item.
+
+    Attributes:
+        prompts: one an object; `None` is the zero-shot mode, none at all asks for nothing.
+        truth: the object that each prompt was made from, where they come from ground truth.
+    """
+
+    prompts: tuple[Prompt, ...] | None
+    truth: tuple[Annotation, ...] = ()
+
+
+# Told an item's annotations and the (height, width) of its image.
+AskPrompts = Callable[[Sequence[Document], tuple[int, int]], Prompted]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedItem:
+    """An item that is ready for the model.
+
+    Attributes:
+        item: `dl.Item`.
+        image: uint8 RGB H x W x 3, upright.
+        asked: its prompts.
+        earlier_ids: ids of this model's predictions that it has already.
+    """
+
+    item: Any
+    image: npt.NDArray[np.uint8]
+    asked: Prompted
+    earlier_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BrokenItem:
+    """An item that something went wrong with; the others go on.
+
+    Attributes:
+        item: `dl.Item`.
+        error: what went wrong.
+    """
+
+    item: Any
+    error: Exception
+
+    def __str__(self) -> str:
+        """Name, id and reason."""
+        return f"{self.item.filename} (id {self.item.id}): {str(self.error)[:500]}"
+
+
+def prepare_item(item: Any, owner: Owner, ask: AskPrompts) -> PreparedItem | BrokenItem:
+    """Fetch the image and the annotations of an item: two requests."""
+    try:
+        image = read_image(download_bytes(item), name=item.filename)
+        documents = list_annotations(item.id, item.dataset_id)
+        asked = ask(documents, (image.shape[0], image.shape[1]))
+        return PreparedItem(item, image, asked, tuple(d["id"] for d in documents if owner.made(d)))
+    except Exception as error:  # whatever it is, it costs this item only
+        if not isinstance(error, Sam2AdapterError):
+            logger.exception("Item %s could not be prepared.", item.id)
+        return BrokenItem(item, error)
+
+
+def download_bytes(item: Any) -> bytes:
+    """The content of an item.
+
+    Raises:
+        UnansweredError: it could not be downloaded after several tries.
+    """
+
+    def download() -> bytes:
+        buffer = item.download(save_locally=False)
+        if buffer is None:  # how the SDK tells failure
+            raise UnansweredError("the file could not be downloaded; check that it is still in its storage.")
+        return bytes(buffer.getvalue())
+
+    return retried(download)

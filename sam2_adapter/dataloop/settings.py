@@ -1,0 +1,112 @@
+"""The configuration of a model entity to `Config`, read once.
+
+The SDK hands out the configuration as a live mapping that sends the whole model entity on many accesses, so it is
+copied to a plain dict and never looked at again. The platform lists every key of the manifest, whether somebody chose
+its value or not: with `preset: recommended`, keys whose value still equals the mission's default count as not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sam2_adapter.config import Config
+from sam2_adapter.errors import ConfigError
+
+WEIGHTS_KEY = "weights_sha256"
+"""Key of the configuration that holds the identity of the trained weights, so that others are refused."""
+
+PLATFORM_DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "upload_annotations": True,
+        "clean_annotations": True,
+        "overwrite_annotations": True,
+        "upload_features": None,
+        "root_path": None,
+        "data_path": None,
+        "output_path": None,
+        "include_background": False,
+        "predict_embed_subset_limit": 1000,
+        "predict_embed_timeout": 86_400,
+    }
+)
+"""Keys that the SDK's base class reads, with its defaults; it writes and sends those that are missing."""
+
+_FOREIGN_KEYS = frozenset({*PLATFORM_DEFAULTS, "id_to_label_map", "label_to_id_map", "labels", WEIGHTS_KEY})
+
+_OUTPUT_TYPES = {"mask": "binary", "polygon": "segment"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that the adapter reads from a model entity's configuration.
+
+    Attributes:
+        config: our own keys.
+        subset_limit: most items that one execution predicts; more are split over several executions.
+        overwrite_annotations: predict anew before an evaluation.
+        weights_sha256: identity of the weights that the artifacts should hold; `None` where nothing was trained.
+    """
+
+    config: Config
+    subset_limit: int
+    overwrite_annotations: bool
+    weights_sha256: str | None
+
+
+def read_settings(configuration: Mapping[str, Any] | None, source: str = "configuration") -> Settings:
+    """Parse the configuration of a model entity; unknown keys are ignored with one warning.
+
+    Args:
+        configuration: plain dict; empty values (`None`) count as not given.
+        source: where it came from, for messages.
+
+    Raises:
+        ConfigError: a value has the wrong type or range.
+    """
+    plain = {key: value for key, value in dict(configuration or {}).items() if value is not None}
+    known = {**PLATFORM_DEFAULTS, **plain}
+    own = {key: value for key, value in plain.items() if key not in _FOREIGN_KEYS}
+    return Settings(
+        config=Config.from_mapping(_chosen(own), source=source, ignore_unknown=True),
+        subset_limit=int(known["predict_embed_subset_limit"]),
+        overwrite_annotations=known["overwrite_annotations"] is True,
+        weights_sha256=known.get(WEIGHTS_KEY),
+    )
+
+
+def fill_platform_keys(configuration: dict[str, Any], config: Config) -> None:
+    """Add what the SDK's base class would otherwise add itself, with one request a key."""
+    sizes = {"batch_size": config.batch_size, "embeddings_size": config.embeddings_size}
+    for key, value in {**PLATFORM_DEFAULTS, **sizes}.items():
+        configuration.setdefault(key, value)
+
+
+def require_output_type(config: Config, output_type: Any, model_name: str) -> None:
+    """Refuse a model entity that says something else about its annotations than its configuration.
+
+    Raises:
+        ConfigError: says which of the two to change.
+    """
+    made = _OUTPUT_TYPES[config.output_type]
+    if output_type == made:
+        return
+    fitting = [ours for ours, platform in _OUTPUT_TYPES.items() if platform == output_type]
+    change = f"set output_type to {fitting[0]!r} in the configuration, or " if fitting else ""
+    raise ConfigError(
+        f"Model {model_name!r}: its outputType is {output_type!r}, but output_type = {config.output_type!r} in its configuration makes "
+        f"{made!r} annotations; {change}change the outputType of the model to {made!r}."
+    )
+
+
+def _chosen(settings: dict[str, Any]) -> dict[str, Any]:
+    if settings.get("preset", "mission") == "mission":
+        return settings
+    mission = Config().model_dump()
+    return {key: value for key, value in settings.items() if key not in mission or not _same(value, mission[key])}
+
+
+def _same(value: Any, default: Any) -> bool:
+    return bool((tuple(value) if isinstance(value, list) else value) == default)

@@ -1,0 +1,181 @@
+"""Storing the predictions of an item: all of them once, and the earlier ones removed only then.
+
+The platform does not say whether a write whose answer was lost has acted. Every prediction therefore carries its number
+within its item; when an answer is missing, incomplete or came after a repetition, what is stored is listed, the missing
+is sent again and the surplus removed. Without trouble an item costs one upload for every hundred predictions, and one
+removal where it had earlier ones.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dtlpy as dl
+
+from sam2_adapter.dataloop.calls import WAITS_S, Document, UnansweredError, pause, query_all, send, send_once
+from sam2_adapter.errors import PlatformError
+
+logger = logging.getLogger(__name__)
+
+NUMBER_KEY = "number"
+"""Under `metadata.user.made_by`: the position of a prediction among those of its item."""
+
+_UPLOAD_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The model entity whose predictions are meant.
+
+    Attributes:
+        model_id: id of the model entity.
+        model_name: its name, by which older predictions without an id are recognised.
+    """
+
+    model_id: str
+    model_name: str
+
+    def made(self, document: Document) -> bool:
+        """Whether an annotation is a prediction of this model."""
+        metadata = document.get("metadata") or {}
+        for space in ("user", "system"):
+            model = (metadata.get(space) or {}).get("model") or {}
+            if model.get("model_id", None) == self.model_id:
+                return True
+            if model.get("model_id") is None and model.get("name") == self.model_name:
+                return True
+        return False
+
+
+def list_annotations(item_id: str, dataset_id: str) -> list[Document]:
+    """All annotations of an item but notes, as the platform stores them."""
+    filters = dl.Filters(resource=dl.FiltersResource.ANNOTATION)
+    filters.add(field="itemId", values=item_id)
+    return list(query_all(dataset_id, filters.prepare()))
+
+
+def store_predictions(
+    item_id: str, dataset_id: str, owner: Owner, documents: Sequence[Document], earlier_ids: Collection[str]
+) -> list[Document]:
+    """Store the predictions of an item in place of the earlier ones.
+
+    Args:
+        item_id: the item.
+        dataset_id: its dataset.
+        owner: the model that made them.
+        documents: the new predictions, each with its number; possibly none.
+        earlier_ids: ids of the predictions of an earlier run, which go when the new ones are stored.
+
+    Returns:
+        The new predictions as they are stored, in order.
+
+    Raises:
+        PlatformError: they could not be stored; then none of them is, and the earlier ones are still there. Or the
+            earlier ones could not be removed.
+    """
+    upload = _Upload(item_id, dataset_id, owner, list(documents), frozenset(earlier_ids))
+    stored = upload.complete()
+    try:
+        _delete(item_id, dataset_id, earlier_ids)
+    except UnansweredError as error:
+        raise PlatformError(
+            f"the new predictions are stored, but the {len(earlier_ids)} earlier ones could not be removed ({error}) Predict again to "
+            "remove them."
+        ) from error
+    return stored
+
+
+@dataclass(frozen=True)
+class _Upload:
+    item_id: str
+    dataset_id: str
+    owner: Owner
+    documents: list[Document]
+    earlier_ids: frozenset[str]
+
+    def complete(self) -> list[Document]:
+        found: list[Document] = []
+        is_certain = True
+        try:
+            for batch in _batches(self.documents):
+                stored = self._send(batch)
+                is_certain = is_certain and stored is not None
+                found += stored or []
+            return found if is_certain else self._mended()
+        except PlatformError:
+            self._withdraw()
+            raise
+
+    def _send(self, batch: Sequence[Document]) -> list[Document] | None:
+        """Upload up to a hundred predictions; `None` where it is not certain what is stored."""
+        try:
+            answer = send_once("post", f"/items/{self.item_id}/annotations", batch)
+        except UnansweredError as error:
+            if not error.is_temporary:
+                raise
+            logger.info("Item %s: looking what an upload has stored (%s)", self.item_id, error)
+            return None
+        stored = answer.document if isinstance(answer.document, list) else [answer.document]
+        is_complete = [_number(document) for document in stored] == [_number(document) for document in batch]
+        return stored if is_complete and not answer.was_repeated else None
+
+    def _mended(self) -> list[Document]:
+        """List what is stored, send what is missing and remove what is there twice, until it is right."""
+        missing: list[Document] = []
+        for wait in (*WAITS_S, None):
+            kept, surplus = self._stored()
+            missing = [document for document in self.documents if _number(document) not in kept]
+            if surplus:
+                _delete(self.item_id, self.dataset_id, surplus)
+            if not missing:
+                return [kept[_number(document)] for document in self.documents]
+            if wait is not None:
+                pause(wait)
+                for batch in _batches(missing):
+                    self._send(batch)
+        raise PlatformError(
+            f"{len(missing)} of {len(self.documents)} predictions could not be stored, so none was; the earlier ones are still there."
+        )
+
+    def _stored(self) -> tuple[dict[int, Document], list[str]]:
+        """The new predictions that are stored, by number, and the ids of those that are there again."""
+        kept: dict[int, Document] = {}
+        surplus = []
+        for document in self._new():
+            if kept.setdefault(_number(document), document) is not document:
+                surplus.append(document["id"])
+        return kept, surplus
+
+    def _new(self) -> list[Document]:
+        listed = list_annotations(self.item_id, self.dataset_id)
+        return [d for d in listed if self.owner.made(d) and d["id"] not in self.earlier_ids]
+
+    def _withdraw(self) -> None:
+        """Leave the item as it was, as far as the platform lets us."""
+        try:
+            _delete(self.item_id, self.dataset_id, [document["id"] for document in self._new()])
+        except UnansweredError as error:
+            logger.warning(
+                "Item %s may hold a part of the new predictions besides the earlier ones: %s", self.item_id, error
+            )
+
+
+def _delete(item_id: str, dataset_id: str, annotation_ids: Collection[str]) -> None:
+    if not annotation_ids:
+        return
+    filters = dl.Filters(use_defaults=False, resource=dl.FiltersResource.ANNOTATION)
+    filters.add(field="itemId", values=item_id)
+    filters.add(field="id", values=sorted(annotation_ids), operator=dl.FiltersOperations.IN)
+    send("post", f"/datasets/{dataset_id}/query", filters.prepare(operation="delete"))
+
+
+def _number(document: Document) -> int:
+    made_by: dict[str, Any] = ((document.get("metadata") or {}).get("user") or {}).get("made_by") or {}
+    return int(made_by.get(NUMBER_KEY, -1))
+
+
+def _batches(documents: Sequence[Document]) -> Iterable[Sequence[Document]]:
+    return (documents[start : start + _UPLOAD_BATCH] for start in range(0, len(documents), _UPLOAD_BATCH))

@@ -1,0 +1,161 @@
+"""Fine-tuning on the platform: its folders, its callbacks, and what a run leaves behind.
+
+A run works in a folder of its own. The model, the report and the metrics become artifacts; encoded images and
+checkpoints do not, but for the newest checkpoint while the run lasts: the training of an interrupted or failed execution
+goes on from it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sam2_adapter.config import Config
+from sam2_adapter.data.dataset import Dataset, load_dataset
+from sam2_adapter.data.left_out import Reason
+from sam2_adapter.dataloop.artifacts import upload_artifacts
+from sam2_adapter.dataloop.metrics import CurvePublisher
+from sam2_adapter.errors import CheckpointError, TrainingError
+from sam2_adapter.model.loading import LoadedModel
+from sam2_adapter.training.checkpoint import checkpoint_paths
+from sam2_adapter.training.records import EpochRecord, TrainingResult
+from sam2_adapter.training.run_files import CHECKPOINT_FOLDER, REPORT_NAME
+from sam2_adapter.training.trainer import train
+
+logger = logging.getLogger(__name__)
+
+RESUME_NAME = "unfinished_training.torch"
+"""Artifact of a training that is not finished."""
+
+METRIC_NAMES = ("metrics.json", "metrics.csv")
+
+# Whatever number it has, it is the only checkpoint and says itself which epoch it is of.
+_RESUMED_CHECKPOINT = "epoch_000000.torch"
+
+# Told the position of a trained epoch, from 0, and the number of epochs.
+OnEpochEnd = Callable[[int, int], None]
+
+
+@dataclass
+class PlatformTraining:
+    """One training of a model entity.
+
+    Attributes:
+        model: `dl.Model`.
+        config: all settings.
+        folder: of the run, for checkpoints and encoded images; removed by whoever made it.
+        on_epoch_end: the platform's callback.
+        on_progress: told what is being done, how much of it is done and how much there is.
+    """
+
+    model: Any
+    config: Config
+    folder: Path
+    on_epoch_end: OnEpochEnd | None = None
+    on_progress: Callable[[str, int, int], None] | None = None
+    _uploaded: Path | None = None
+
+    def run(
+        self, load: Callable[[], LoadedModel], data_path: Path, output_path: Path, unfinished: Path | None
+    ) -> TrainingResult:
+        """Train and put the model, the report and the metrics into `output_path`.
+
+        Args:
+            load: gives the model to start from.
+            data_path: folder of the subsets.
+            output_path: made if missing.
+            unfinished: checkpoint of an earlier training to go on from, where it fits.
+
+        Raises:
+            TrainingError: the training failed or was interrupted; its newest checkpoint is an artifact then.
+            DataError: there is nothing to train on.
+        """
+        dataset = self._read(data_path)
+        try:
+            result = self._train(load, dataset, unfinished)
+        except BaseException:
+            self._keep_checkpoint()
+            raise
+        if result.stopped == "interrupted":
+            self._keep_checkpoint()
+            raise TrainingError(
+                f"The training was interrupted after epoch {result.epochs}; start it again to go on from there."
+            )
+        output_path.mkdir(parents=True, exist_ok=True)
+        for name in (self.config.save_model_name, REPORT_NAME, *METRIC_NAMES):
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, output_path / name)
+        return result
+
+    def _read(self, data_path: Path) -> Dataset:
+        config = self.config
+        dataset = load_dataset(
+            data_path,
+            "dataloop",
+            min_area_px=config.min_area_px,
+            validation_fraction=config.validation_share,
+            seed=config.seed,
+            include_model_annotations=config.include_model_annotations,
+        )
+        left_out = dataset.left_out.count(Reason.MODEL_ANNOTATION)
+        if left_out:
+            logger.warning(
+                "%d annotations that a model made are left out of the training; set include_model_annotations to keep them.",
+                left_out,
+            )
+        logger.info("Left out of the training data:\n%s", dataset.left_out)
+        return dataset
+
+    def _train(self, load: Callable[[], LoadedModel], dataset: Dataset, unfinished: Path | None) -> TrainingResult:
+        if unfinished is None:
+            return self._fresh(load(), dataset, resume=False)
+        checkpoints = self.folder / CHECKPOINT_FOLDER
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(unfinished, checkpoints / _RESUMED_CHECKPOINT)
+        try:
+            return self._fresh(load(), dataset, resume=True)
+        except (TrainingError, CheckpointError) as error:
+            if checkpoint_paths(checkpoints)[-1:] != [checkpoints / _RESUMED_CHECKPOINT]:
+                raise  # it went on, and failed later
+            logger.warning("The unfinished training does not fit (%s) Starting anew.", error)
+        shutil.rmtree(checkpoints)
+        return self._fresh(load(), dataset, resume=False)
+
+    def _fresh(self, loaded: LoadedModel, dataset: Dataset, *, resume: bool) -> TrainingResult:
+        curves = CurvePublisher(self.model)
+
+        def end_epoch(record: EpochRecord) -> None:
+            curves.publish(record)
+            self._keep_checkpoint()
+            if record.epoch and self.on_epoch_end is not None:
+                self.on_epoch_end(record.epoch - 1, self.config.num_epochs)
+
+        return train(
+            loaded,
+            dataset.samples("train"),
+            dataset.samples("validation"),
+            self.folder,
+            self.config,
+            embeddings_dir=self.folder.with_name("embeddings"),
+            left_out=dataset.left_out,
+            resume=resume,
+            on_epoch_end=end_epoch,
+            on_progress=self.on_progress,
+        )
+
+    def _keep_checkpoint(self) -> None:
+        """Upload the newest checkpoint, if it is new; a failure costs no training."""
+        newest = next(reversed(checkpoint_paths(self.folder / CHECKPOINT_FOLDER)), None)
+        if newest is None or newest == self._uploaded or newest.name == _RESUMED_CHECKPOINT:
+            return
+        copy = self.folder / RESUME_NAME
+        try:
+            shutil.copyfile(newest, copy)
+            upload_artifacts(self.model, [copy])
+            self._uploaded = newest
+        except Exception as error:
+            logger.warning("The checkpoint %s could not be kept as an artifact: %s", newest.name, error)

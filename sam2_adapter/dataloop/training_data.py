@@ -1,0 +1,116 @@
+"""The subsets of a model entity to a folder that the engine reads, `<subset>/items/` and `<subset>/json/`.
+
+Each item has one document, named by its id and joined by its path, whatever the item is called: the SDK's own export
+names documents by stem, so that `a.png` and `a.jpg` share one, and leaves them out for a subset of one item.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sam2_adapter.data.files import write_file
+from sam2_adapter.dataloop.calls import Document, query_all
+from sam2_adapter.dataloop.items import list_items, query_of
+from sam2_adapter.dataloop.prediction import THREADS, in_order_ahead
+from sam2_adapter.dataloop.reading import BrokenItem, download_bytes
+from sam2_adapter.dataloop.storing import list_annotations
+from sam2_adapter.errors import DataError, Sam2AdapterError
+
+logger = logging.getLogger(__name__)
+
+# Told what is done and how many items that are.
+OnDownloaded = Callable[[str, int], None]
+
+
+def download_subsets(model: Any, dataset: Any, folder: Path, on_downloaded: OnDownloaded | None = None) -> None:
+    """Download images and annotations of all subsets of a model.
+
+    All annotations are taken, or those that the model's annotation filter names; what is not trained on is left out, and
+    counted, when the folder is read.
+
+    Args:
+        model: `dl.Model` with subsets.
+        dataset: `dl.Dataset` that they are parts of.
+        folder: made anew.
+        on_downloaded: called after every item with the name of its subset and the number of items so far.
+
+    Raises:
+        DataError: there are no subsets, or nothing in one of them could be downloaded.
+    """
+    system = model.metadata.get("system") or {}
+    subsets = system.get("subsets")
+    if not subsets:
+        raise DataError(
+            f"Model {model.name!r} has no subsets to train on. Choose its training and validation items: clone it with train_filter and "
+            "validation_filter, or call model.add_subset()."
+        )
+    filters = system.get("annotationsSubsets") or {}
+    for name, query in subsets.items():
+        _download_subset(name, query_of(query), filters.get(name), dataset, folder / _plain(name), on_downloaded)
+
+
+def _download_subset(
+    name: str,
+    query: Mapping[str, Any],
+    annotation_filter: Mapping[str, Any] | None,
+    dataset: Any,
+    folder: Path,
+    on_downloaded: OnDownloaded | None,
+) -> None:
+    def download(item: Any) -> BrokenItem | None:
+        try:
+            _write_item(item, _annotations(item, annotation_filter), folder)
+        except Exception as error:  # one item must not cost the training
+            return BrokenItem(item, error)
+        return None
+
+    broken, total = [], 0
+    with ThreadPoolExecutor(THREADS) as pool:
+        for outcome in in_order_ahead(list_items(dataset, query), download, pool):
+            total += 1
+            if outcome is not None:
+                logger.warning("Subset %r: left out %s", name, outcome)
+                broken.append(outcome)
+            if on_downloaded is not None:
+                on_downloaded(name, total)
+    if len(broken) == total:
+        reason = f"none of its {total} items could be downloaded, such as {broken[0]}" if broken else "it has no items"
+        raise DataError(f"Subset {name!r} cannot be used: {reason}. Check its filter: {json.dumps(dict(query))[:500]}")
+
+
+def _write_item(item: Any, annotations: list[Document], folder: Path) -> None:
+    """The document first: an image that is missing is counted then, rather than a forgotten item."""
+    name = _relative(item.filename)
+    document = {"id": item.id, "filename": item.filename, "name": item.name, "annotations": annotations}
+    content = json.dumps(document).encode()
+    write_file(folder / "json" / f"{item.id}.json", lambda file: file.write(content))
+    image = download_bytes(item)
+    write_file(folder / "items" / name, lambda file: file.write(image))
+
+
+def _annotations(item: Any, annotation_filter: Mapping[str, Any] | None) -> list[Document]:
+    if not annotation_filter:
+        return list_annotations(item.id, item.dataset_id)
+    query = copy.deepcopy(dict(annotation_filter))
+    query = query if "filter" in query else {"filter": query}
+    query["filter"]["$and"] = [*query["filter"].get("$and", []), {"itemId": item.id}]
+    return list(query_all(item.dataset_id, {**query, "resource": "annotations"}))
+
+
+def _relative(filename: str) -> PurePosixPath:
+    name = PurePosixPath(filename.lstrip("/"))
+    if not name.parts or ".." in name.parts or "\0" in filename or "\\" in filename:
+        raise Sam2AdapterError(f"{filename!r} is no path that could be written below a folder; rename the item.")
+    return name
+
+
+def _plain(name: str) -> str:
+    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
+        raise DataError(f"The subset name {name!r} cannot be a folder; give it a plain name such as 'train'.")
+    return name
