@@ -236,7 +236,7 @@ def test_one_clear_message(wrong: Wrong, folder: Path) -> None:
     if wrong.prepare is not None:
         wrong.prepare(folder)
     done = run(*(argument.replace("{dir}", str(folder)) for argument in wrong.arguments))
-    _check(done, wrong.status, wrong.text.replace("{dir}", str(folder)))
+    check_message(done, wrong.status, wrong.text.replace("{dir}", str(folder)))
 
 
 def test_there_are_enough_of_them() -> None:
@@ -252,7 +252,7 @@ def test_there_are_enough_of_them() -> None:
     ],
 )
 def test_in_a_process_of_its_own(arguments: tuple[str, ...], status: int, text: str, tmp_path: Path) -> None:
-    _check(run_process(*arguments, cwd=tmp_path), status, text)
+    check_message(run_process(*arguments, cwd=tmp_path), status, text)
 
 
 def test_with_json_the_error_is_a_document(folder: Path) -> None:
@@ -279,7 +279,8 @@ def test_debug_lets_the_traceback_through(folder: Path) -> None:
         run("predict", folder / "none.png", "--debug")
 
 
-def _check(done: Run, status: int, text: str) -> None:
+def check_message(done: Run, status: int, text: str) -> None:
+    """Exactly one error, with `text`, on stderr; nothing on stdout."""
     assert text in done.stderr
     assert done.status == status
     assert "Traceback" not in done.stderr

@@ -117,7 +117,7 @@ def test_variants_are_a_list_or_a_text_with_commas(value: object) -> None:
 
 
 def test_a_preset_fills_in_what_is_not_given() -> None:
-    values = presets()["recommended"]
+    values = {**presets()["recommended"], "variants": tuple(presets()["recommended"]["variants"])}
     config = Config.from_mapping({"preset": "recommended"})
     assert {key: getattr(config, key) for key in values} == values
     assert config.weight_decay == 4e-5

@@ -13,7 +13,9 @@ import typer
 from sam2_adapter.cli.convert import convert
 from sam2_adapter.cli.demo import demo
 from sam2_adapter.cli.doctor import doctor
+from sam2_adapter.cli.evaluate import evaluate
 from sam2_adapter.cli.predict import predict
+from sam2_adapter.cli.train import train
 
 app = typer.Typer(
     name="sam2-adapter",
@@ -44,6 +46,8 @@ def _root(
 
 
 app.command()(predict)
+app.command()(train)
+app.command()(evaluate)
 app.command()(convert)
 app.command()(doctor)
 app.command()(demo)

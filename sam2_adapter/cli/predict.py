@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sam2_adapter.cli.options import AssignmentsOption, ConfigOption, DeviceOption, ModelOption, PrecisionOption
 from sam2_adapter.cli.predict_report import Report, make_report
 from sam2_adapter.cli.terminal import (
     FAILED,
@@ -62,10 +63,7 @@ def predict(
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Prompts file: any prompts for any of the images.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE|DIR", help="Model name, weights file or directory; default sam2_hiera_s.yaml."),
-    ] = None,
+    model: ModelOption = None,
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("predictions"),
     formats: Annotated[
         list[OutputFormat] | None, typer.Option("--format", help="Format to write; may be repeated. Default: coco.")
@@ -74,15 +72,13 @@ def predict(
     label: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Label of objects whose prompt has none; default object.")
     ] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    device: DeviceOption = None,
     runtime: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Engine that runs the model; auto or torch.")
+        str | None, typer.Option(metavar="NAME", help="Engine that runs the model: auto or torch.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in a YAML or JSON file.")] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
-    ] = None,
+    precision: PrecisionOption = None,
+    config: ConfigOption = None,
+    assignments: AssignmentsOption = None,
     max_pixels: Annotated[
         int, typer.Option(metavar="N", min=1, help="Largest accepted image, in pixels.")
     ] = 100_000_000,
@@ -105,9 +101,19 @@ def predict(
     from sam2_adapter.loading import load_predictor
 
     predictor = load_predictor(model or settings.model_cfg, settings.device, settings.runtime, settings.precision)
+    _warn_of_other_resize(settings, predictor)
     writing = _Writing(output, tuple(formats or [OutputFormat.COCO]), overlay, max_pixels)
     if _run(predictor, tasks, settings, writing, make_report(len(tasks), as_json=as_json)):
         raise typer.Exit(FAILED)
+
+
+def _warn_of_other_resize(settings: Config, predictor: Predictor) -> None:
+    """Say so where `resize` was set: a model keeps the way in which its images were resized in training."""
+    if "resize" in settings.model_fields_set and settings.resize != predictor.info.resize:
+        warn(
+            f"resize = {settings.resize} has no effect here: this model was made for {predictor.info.resize}, and "
+            "predicts with that. Only training chooses it."
+        )
 
 
 def _typed_prompts(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import sys
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
 
@@ -53,7 +52,7 @@ def one_clear_message(command: Callable[_P, _R]) -> Callable[_P, _R]:
 def set_up_logging(*, verbose: bool = False, debug: bool = False) -> None:
     """Send the package's log to stderr: warnings, with `verbose` what is done, with `debug` everything."""
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _EchoHandler()
     handler.setFormatter(_LevelFormatter())
     package = logging.getLogger("sam2_adapter")
     package.handlers = [handler]
@@ -74,6 +73,13 @@ def warn(message: object) -> None:
 def print_json(document: Any) -> None:
     """Print one machine-readable document on stdout."""
     typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+class _EchoHandler(logging.Handler):
+    """Prints to whatever stderr is at the moment, so that a line and a progress bar do not write over each other."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), err=True)
 
 
 class _LevelFormatter(logging.Formatter):

@@ -11,9 +11,7 @@ import logging
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +25,22 @@ from sam2_adapter.config import Config
 from sam2_adapter.dataloop.artifacts import download_artifacts, remove_artifact_files, upload_artifacts
 from sam2_adapter.dataloop.calls import Document, count_all, retried
 from sam2_adapter.dataloop.embedding import pooled_vector
-from sam2_adapter.dataloop.evaluation import LabelScores, ask_truth, score_model
+from sam2_adapter.dataloop.evaluation import predict_truth, score_model
 from sam2_adapter.dataloop.items import list_items, query_of
-from sam2_adapter.dataloop.metrics import publish_label_scores
-from sam2_adapter.dataloop.prediction import ItemPredictor, OnSegmented, Predicted, Report, run_prediction
+from sam2_adapter.dataloop.prediction import ItemPredictor, Report, predict_all, require_whole, run_prediction
+from sam2_adapter.dataloop.progress import TrainingProgress, tell
 from sam2_adapter.dataloop.prompts_from_annotations import prompts_from_annotations
-from sam2_adapter.dataloop.reading import AskPrompts, BrokenItem, PreparedItem, Prompted, prepare_item
+from sam2_adapter.dataloop.reading import BrokenItem, PreparedItem, Prompted, prepare_item
 from sam2_adapter.dataloop.results import LabelColors, make_collection
-from sam2_adapter.dataloop.settings import WEIGHTS_KEY, Settings, fill_platform_keys, read_settings, require_output_type
+from sam2_adapter.dataloop.settings import (
+    WEIGHTS_KEY,
+    Settings,
+    prepare_configuration,
+    read_settings,
+    require_output_type,
+)
 from sam2_adapter.dataloop.storing import Owner
-from sam2_adapter.dataloop.training import RESUME_NAME, PlatformTraining
+from sam2_adapter.dataloop.training import RESUME_NAME, PlatformTraining, fresh_folder
 from sam2_adapter.dataloop.training_data import download_subsets
 from sam2_adapter.dataloop.weights import load_weights, save_weights
 from sam2_adapter.errors import PlatformError
@@ -45,9 +49,6 @@ from sam2_adapter.model.loading import LoadedModel, load_model
 from sam2_adapter.predictor import Predictor
 
 logger = logging.getLogger(__name__)
-
-# Shares of a training, in percent: what comes before its epochs, and what comes after them.
-_PERCENT_BEFORE, _PERCENT_AFTER = 5, 5
 
 
 class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
@@ -61,7 +62,7 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         self._folder = Path()
         self._colors = LabelColors()
         if model_entity is not None:
-            self._prepare_configuration(model_entity)
+            prepare_configuration(model_entity)
         super().__init__(model_entity=model_entity)
 
     @property
@@ -76,7 +77,7 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
     ) -> None:
         """Read the settings of a model entity, fetch its own weights and load them."""
         model = model_entity if model_entity is not None else self.model_entity
-        settings = self._prepare_configuration(model)
+        settings = prepare_configuration(model)
         self.model_entity: Any = model
         folder = Path(local_path or Path(service_defaults.DATALOOP_PATH, "models", model.id))
         download_artifacts(model, (settings.config.save_model_name, RESUME_NAME), folder)
@@ -85,19 +86,20 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
     def load(self, local_path: str, **kwargs: Any) -> None:
         """Load the weights in `local_path`, or the published ones where it holds none."""
         model = self.model_entity
-        settings = read_settings(model.configuration, f"configuration of model {model.name!r}")
+        settings = prepare_configuration(model)
         require_output_type(settings.config, model.output_type, model.name)
         self.settings, self._folder = settings, Path(local_path)
         self._use(load_weights(self._folder, settings))
 
     def save(self, local_path: str, **kwargs: Any) -> None:
         """Write the weights to `local_path`, where training has not put them already, and note their identity."""
-        loaded = self._require_loaded()
+        self._require_predictor()
+        assert self._loaded is not None  # set together with the predictor
         path = Path(local_path, self.config.save_model_name)
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_weights(loaded, path)
-        self.model_entity.configuration[WEIGHTS_KEY] = loaded.weights_sha256
+            save_weights(self._loaded, path)
+        self.model_entity.configuration[WEIGHTS_KEY] = self._loaded.weights_sha256
 
     def save_to_model(
         self, local_path: str | None = None, cleanup: bool = False, replace: bool = True, **kwargs: Any
@@ -126,13 +128,8 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         Raises:
             PlatformError: an item is broken; the text names all of them.
         """
-        outcomes = self._steps(self._ask).predict(batch)
-        predicted = [outcome for outcome in outcomes if isinstance(outcome, Predicted)]
-        report = Report(len(batch))
-        for outcome in outcomes:
-            report.add(outcome)
-        report.raise_broken()
-        return [make_collection(entry.item, entry.documents) for entry in predicted]
+        outcomes = self._steps().predict(batch)
+        return [make_collection(entry.item, entry.documents) for entry in require_whole(outcomes)]
 
     def predict_items(
         self, items: list[Any], batch_size: int | None = None, **kwargs: Any
@@ -146,9 +143,9 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
             PlatformError: items could not be predicted; the text names them, the others are done.
         """
         items = items if isinstance(items, list) else [items]
-        report = Report(len(items), kwargs.get("progress"))
         annotations: list[Any] = []
-        for item, documents in self._run(items, self._ask, report, batch_size):
+        report = Report(len(items), kwargs.get("progress"))
+        for item, documents in run_prediction(items, self._steps(), batch_size or self.config.batch_size, report):
             annotations.extend(make_collection(item, documents).annotations)
         report.raise_broken()
         return items, annotations
@@ -169,9 +166,7 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
             )
             return
         report = Report(total, progress)
-        for _ in self._run(list_items(dataset, query), self._ask, report, batch_size):
-            pass
-        report.raise_broken()
+        predict_all(list_items(dataset, query), self._steps(), batch_size or self.config.batch_size, report)
 
     # Training
 
@@ -186,17 +181,17 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         model.status = "training"
         retried(lambda: model.update(reload_services=False))
         self.load_from_model(model_entity=model)
-        with _fresh_folder(model.id) as root:
-            _tell(progress, 0, "downloading the data")
+        stages = TrainingProgress(progress)
+        with fresh_folder(Path(service_defaults.DATALOOP_PATH, "training"), model.id) as root:
+            stages.start()
             _, data_path, output_path = self.prepare_data(dataset=model.dataset, root_path=str(root))
-            _tell(progress, _PERCENT_BEFORE, "starting training")
-            self.train(data_path, output_path, on_epoch_end_callback=partial(_tell_epoch, progress))
-            _tell(progress, 100 - _PERCENT_AFTER, "saving model")
+            self.train(data_path, output_path, on_epoch_end_callback=stages.end_epoch, on_progress=stages.work)
+            stages.save()
             self.save_to_model(local_path=output_path)
         model.status = "trained"
         retried(lambda: model.update(reload_services=False))
         remove_artifact_files(model, [RESUME_NAME])
-        _tell(progress, 100, "trained")
+        stages.finish()
         return model
 
     def prepare_data(
@@ -226,13 +221,18 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         """Nothing to do: the engine reads the platform's own layout."""
 
     def train(
-        self, data_path: str, output_path: str, on_epoch_end_callback: Callable[..., None] | None = None, **kwargs: Any
+        self,
+        data_path: str,
+        output_path: str,
+        on_epoch_end_callback: Callable[..., None] | None = None,
+        on_progress: Callable[[str, int, int], None] | None = None,
+        **kwargs: Any,
     ) -> None:
         """Fine-tune on `data_path`; the model, the report and the metrics go to `output_path`."""
         unfinished = self._folder / RESUME_NAME
         scratch = Path(output_path).with_name("run")
         shutil.rmtree(scratch, ignore_errors=True)
-        training = PlatformTraining(self.model_entity, self.config, scratch, _by_keyword(on_epoch_end_callback))
+        training = PlatformTraining(self.model_entity, self.config, scratch, on_epoch_end_callback, on_progress)
         training.run(
             lambda: load_weights(self._folder, self.settings),
             Path(data_path),
@@ -254,10 +254,10 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         self.load_from_model(model_entity=model, dataset=dataset)
         filters = filters or dl.Filters()
         if self.settings.overwrite_annotations:
-            self._predict_truth(model, dataset, query_of(filters), progress)
-        _tell(progress, 98, "calculating metrics")
+            predict_truth(self._steps(), model, dataset, query_of(filters), progress)
+        tell(progress, 98, "calculating metrics")
         model = self.evaluate(model=model, dataset=dataset, filters=filters)
-        _tell(progress, 100, "evaluated")
+        tell(progress, 100, "evaluated")
         return model, dataset
 
     def evaluate(self, model: Any, dataset: Any, filters: Any) -> Any:
@@ -270,51 +270,20 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         Raises:
             PlatformError: an item is broken; the text names all of them.
         """
-        report = Report(len(batch))
-        for entry in batch:
-            report.add(entry)
-        report.raise_broken()
-        images = [entry.image for entry in batch if isinstance(entry, PreparedItem)]
-        embeddings = self._require_predictor().embed(images)
+        embeddings = self._require_predictor().embed([entry.image for entry in require_whole(batch)])
         return [pooled_vector(embedding, self.config.embeddings_size) for embedding in embeddings]
-
-    def _prepare_configuration(self, model: Any) -> Settings:
-        """Read a model's settings, and give it the keys that the SDK would add with a request each."""
-        if model.configuration is None:
-            model.configuration = {}
-        settings = read_settings(model.configuration, f"configuration of model {model.name!r}")
-        fill_platform_keys(model.configuration, settings.config)
-        return settings
 
     def _use(self, loaded: LoadedModel) -> None:
         config = self.config
         self._loaded = loaded
         self.predictor = make_predictor(loaded, config.device, config.runtime, config.precision)
 
-    def _run(
-        self,
-        items: Any,
-        ask: AskPrompts,
-        report: Report,
-        batch_size: int | None = None,
-        on_segmented: OnSegmented | None = None,
-    ) -> Iterator[tuple[Any, list[Document]]]:
-        return run_prediction(items, self._steps(ask, on_segmented), batch_size or self.config.batch_size, report)
-
-    def _steps(self, ask: AskPrompts, on_segmented: OnSegmented | None = None) -> ItemPredictor:
-        return ItemPredictor(self._require_predictor(), self.config, self._owner, self._colors, ask, on_segmented)
+    def _steps(self) -> ItemPredictor:
+        return ItemPredictor(self._require_predictor(), self.config, self._owner, self._colors, self._ask)
 
     def _ask(self, documents: Sequence[Document], original_hw: tuple[int, int]) -> Prompted:
         prompts = prompts_from_annotations(documents, multi_points=self.config.multi_points_prediction)
         return Prompted(tuple(prompts) or None)
-
-    def _predict_truth(self, model: Any, dataset: Any, query: dict[str, Any], progress: Any) -> None:
-        scores = LabelScores()
-        report = Report(count_all(dataset.id, query), progress)
-        for _ in self._run(list_items(dataset, query), ask_truth, report, on_segmented=scores.add):
-            pass
-        report.raise_broken()
-        publish_label_scores(model, dataset.id, scores.by_label)
 
     @property
     def _owner(self) -> Owner:
@@ -324,36 +293,3 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         if self.predictor is None:
             raise PlatformError("No model is loaded; give the adapter a model entity, or call load_from_model() first.")
         return self.predictor
-
-    def _require_loaded(self) -> LoadedModel:
-        self._require_predictor()
-        assert self._loaded is not None  # set together with the predictor
-        return self._loaded
-
-
-@contextmanager
-def _fresh_folder(model_id: str) -> Iterator[Path]:
-    """A folder for one training, empty at the start and gone at the end."""
-    folder = Path(service_defaults.DATALOOP_PATH, "training", model_id)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _by_keyword(callback: Callable[..., None] | None) -> Callable[[int, int], None] | None:
-    if callback is None:
-        return None
-    return lambda position, total: callback(i_epoch=position, n_epoch=total)
-
-
-def _tell_epoch(progress: Any, i_epoch: int, n_epoch: int) -> None:
-    percent = _PERCENT_BEFORE + (100 - _PERCENT_BEFORE - _PERCENT_AFTER) * (i_epoch + 1) // n_epoch
-    _tell(progress, percent, f"epoch {i_epoch + 1} of {n_epoch}")
-
-
-def _tell(progress: Any, percent: int, message: str) -> None:
-    if progress is not None:
-        progress.update(progress=percent, message=message)

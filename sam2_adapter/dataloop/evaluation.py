@@ -11,18 +11,19 @@ import json
 import logging
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sam2_adapter.annotations import Annotation
 from sam2_adapter.data.formats.dataloop_export import is_model_annotation
 from sam2_adapter.data.formats.dataloop_json import OutputType, dataloop_item_to_image, image_to_dataloop_item
-from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.calls import Document, count_all
 from sam2_adapter.dataloop.items import list_items, query_of
-from sam2_adapter.dataloop.prediction import THREADS, in_order_ahead
+from sam2_adapter.dataloop.metrics import publish_label_scores
+from sam2_adapter.dataloop.prediction import THREADS, ItemPredictor, Report, in_order_ahead, predict_all
 from sam2_adapter.dataloop.reading import PreparedItem, Prompted
 from sam2_adapter.dataloop.storing import list_annotations
 from sam2_adapter.errors import DataError
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 _TYPES = ("binary", "segment")
 _TURNED_ORIENTATIONS = (5, 6, 7, 8)
+
+# Of an evaluation; the rest is scoring.
+_PERCENT_PREDICTED = 95
 
 
 def ask_truth(documents: Sequence[Document], original_hw: tuple[int, int]) -> Prompted:
@@ -55,6 +59,21 @@ class LabelScores:
         for index, annotation in enumerate(prepared.asked.truth):
             answer = predicted.get(index)
             self.by_label[annotation.label].append(0.0 if answer is None else mask_iou(answer.mask, annotation.mask))
+
+
+def predict_truth(
+    steps: ItemPredictor, model: Any, dataset: Any, query: Mapping[str, Any], progress: Any = None
+) -> None:
+    """Predict every drawn object of the chosen items from its box, store it, and publish the mean IoU of each label.
+
+    Raises:
+        PlatformError: items could not be predicted; the text names them.
+    """
+    scores = LabelScores()
+    asking = replace(steps, ask=ask_truth, on_segmented=scores.add)
+    report = Report(count_all(dataset.id, query), progress, last_percent=_PERCENT_PREDICTED)
+    predict_all(list_items(dataset, query), asking, steps.config.batch_size, report)
+    publish_label_scores(model, dataset.id, scores.by_label)
 
 
 def score_model(model: Any, dataset: Any, filters: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.progress import tell
 from sam2_adapter.dataloop.reading import AskPrompts, BrokenItem, PreparedItem, prepare_item
 from sam2_adapter.dataloop.results import LabelColors, make_documents
 from sam2_adapter.dataloop.storing import Owner, store_predictions
@@ -153,12 +154,14 @@ class Report:
     Attributes:
         total: number of items, as far as it is known.
         progress: the platform's progress object, if there is one.
+        last_percent: what it is told at the end.
         done: items that are through, broken ones included.
         broken: items that failed.
     """
 
     total: int
     progress: Any = None
+    last_percent: int = 100
     done: int = 0
     broken: list[BrokenItem] = field(default_factory=list)
     _told_percent: int = -1
@@ -169,10 +172,10 @@ class Report:
         if isinstance(outcome, BrokenItem):
             logger.error("%s", outcome)
             self.broken.append(outcome)
-        percent = min(100, 100 * self.done // max(1, self.total))
-        if self.progress is not None and percent != self._told_percent:
+        percent = self.last_percent * min(self.done, self.total) // max(1, self.total)
+        if percent != self._told_percent:
             self._told_percent = percent
-            self.progress.update(progress=percent, message=f"predicted {self.done} of {self.total} items")
+            tell(self.progress, percent, f"predicted {self.done} of {self.total} items")
 
     def raise_broken(self) -> None:
         """Raise one error that names every broken item, if there is any.
@@ -223,6 +226,30 @@ def run_prediction(
     finally:
         for pool in (fetchers, storers):
             pool.shutdown(cancel_futures=True)
+
+
+def predict_all(items: Iterable[Any], steps: ItemPredictor, batch_size: int, report: Report) -> None:
+    """Predict items and keep nothing; arguments as in `run_prediction`.
+
+    Raises:
+        PlatformError: items could not be predicted; the text names them, the others are done.
+    """
+    for _ in run_prediction(items, steps, batch_size, report):
+        pass
+    report.raise_broken()
+
+
+def require_whole(outcomes: Sequence[R | BrokenItem]) -> list[R]:
+    """The outcomes, none of which is broken.
+
+    Raises:
+        PlatformError: names every broken item.
+    """
+    report = Report(len(outcomes))
+    for outcome in outcomes:
+        report.add(outcome)
+    report.raise_broken()
+    return [outcome for outcome in outcomes if not isinstance(outcome, BrokenItem)]
 
 
 def in_order_ahead(entries: Iterable[T], work: Callable[[T], R], pool: ThreadPoolExecutor) -> Iterator[R]:

@@ -68,7 +68,7 @@ def _prompt(group: list[Document], multi_points: bool) -> Prompt:
             object_id=_text(_system(group[0]).get("objectId")),
             parent_id=next((parent for d in group if (parent := _text(_system(d).get("parentId")))), None),
         )
-    except (PromptError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         ids = ", ".join(str(document.get("id")) for document in group)
         reason = error if isinstance(error, PromptError) else f"malformed coordinates ({error!r})"
         raise PromptError(f"The prompt of annotation {ids} cannot be used: {reason}") from error

@@ -77,11 +77,21 @@ def read_settings(configuration: Mapping[str, Any] | None, source: str = "config
     )
 
 
-def fill_platform_keys(configuration: dict[str, Any], config: Config) -> None:
-    """Add what the SDK's base class would otherwise add itself, with one request a key."""
-    sizes = {"batch_size": config.batch_size, "embeddings_size": config.embeddings_size}
+def prepare_configuration(model: Any) -> Settings:
+    """Read the settings of a model entity (`dl.Model`), and complete its configuration in memory.
+
+    Added are the keys that the SDK's base class would otherwise add itself, with one request a key.
+
+    Raises:
+        ConfigError: a value has the wrong type or range.
+    """
+    if model.configuration is None:
+        model.configuration = {}
+    settings = read_settings(model.configuration, f"configuration of model {model.name!r}")
+    sizes = {"batch_size": settings.config.batch_size, "embeddings_size": settings.config.embeddings_size}
     for key, value in {**PLATFORM_DEFAULTS, **sizes}.items():
-        configuration.setdefault(key, value)
+        model.configuration.setdefault(key, value)
+    return settings
 
 
 def require_output_type(config: Config, output_type: Any, model_name: str) -> None:

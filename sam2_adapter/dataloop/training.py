@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sam2_adapter.config import Config
-from sam2_adapter.data.dataset import Dataset, load_dataset
+from sam2_adapter.data.dataset import Dataset
 from sam2_adapter.data.left_out import Reason
 from sam2_adapter.dataloop.artifacts import upload_artifacts
 from sam2_adapter.dataloop.metrics import CurvePublisher
 from sam2_adapter.errors import CheckpointError, TrainingError
 from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.training.checkpoint import checkpoint_paths
+from sam2_adapter.training.datasets import load_configured_dataset
 from sam2_adapter.training.records import EpochRecord, TrainingResult
 from sam2_adapter.training.run_files import CHECKPOINT_FOLDER, REPORT_NAME
+from sam2_adapter.training.setup import Progress
 from sam2_adapter.training.trainer import train
 
 logger = logging.getLogger(__name__)
@@ -36,8 +39,8 @@ METRIC_NAMES = ("metrics.json", "metrics.csv")
 # Whatever number it has, it is the only checkpoint and says itself which epoch it is of.
 _RESUMED_CHECKPOINT = "epoch_000000.torch"
 
-# Told the position of a trained epoch, from 0, and the number of epochs.
-OnEpochEnd = Callable[[int, int], None]
+# Told the position of a trained epoch, from 0, and the number of epochs, as i_epoch and n_epoch.
+OnEpochEnd = Callable[..., None]
 
 
 @dataclass
@@ -56,7 +59,7 @@ class PlatformTraining:
     config: Config
     folder: Path
     on_epoch_end: OnEpochEnd | None = None
-    on_progress: Callable[[str, int, int], None] | None = None
+    on_progress: Progress | None = None
     _uploaded: Path | None = None
 
     def run(
@@ -92,15 +95,7 @@ class PlatformTraining:
         return result
 
     def _read(self, data_path: Path) -> Dataset:
-        config = self.config
-        dataset = load_dataset(
-            data_path,
-            "dataloop",
-            min_area_px=config.min_area_px,
-            validation_fraction=config.validation_share,
-            seed=config.seed,
-            include_model_annotations=config.include_model_annotations,
-        )
+        dataset = load_configured_dataset(data_path, self.config, "dataloop")
         left_out = dataset.left_out.count(Reason.MODEL_ANNOTATION)
         if left_out:
             logger.warning(
@@ -132,7 +127,7 @@ class PlatformTraining:
             curves.publish(record)
             self._keep_checkpoint()
             if record.epoch and self.on_epoch_end is not None:
-                self.on_epoch_end(record.epoch - 1, self.config.num_epochs)
+                self.on_epoch_end(i_epoch=record.epoch - 1, n_epoch=self.config.num_epochs)
 
         return train(
             loaded,
@@ -159,3 +154,15 @@ class PlatformTraining:
             self._uploaded = newest
         except Exception as error:
             logger.warning("The checkpoint %s could not be kept as an artifact: %s", newest.name, error)
+
+
+@contextmanager
+def fresh_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A folder for one training, empty at the start and gone at the end."""
+    folder = parent / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -6,56 +6,51 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sam2_adapter.data.dataset import DataFormat, load_dataset
+from sam2_adapter.config import Config
+from sam2_adapter.data.dataset import DataFormat
 from sam2_adapter.loading import load_predictor
-from sam2_adapter.model.runtime import Precision
 from sam2_adapter.training.comparison import compare
+from sam2_adapter.training.datasets import load_configured_dataset
 from sam2_adapter.training.evaluation import Progress, evaluate_prompts
 from sam2_adapter.training.scores import Evaluation, EvaluationSettings, PromptMode
 
 
 def run_evaluation(
     data: str | Path,
-    model: str | Path = "sam2_hiera_s.yaml",
+    model: str | Path | None = None,
+    config: Config | None = None,
     *,
     split: str = "test",
     prompts: Sequence[PromptMode] = ("box", "point", "clicks"),
     compare_with: str | Path | None = None,
     settings: EvaluationSettings | None = None,
     data_format: DataFormat | None = None,
-    min_area_px: int = 16,
-    seed: int = 0,
-    device: str = "auto",
-    runtime: str = "auto",
-    precision: Precision = "auto",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Everything that `evaluate` on the command line does.
 
     Args:
         data: data set, as in `load_dataset`.
-        model: what to measure, as in `load_predictor`.
+        model: what to measure, as in `load_predictor`; by default `config.model_cfg`.
+        config: how the data set is read and where the model runs.
         split: `train`, `validation`, `test` or `all`.
         prompts: kinds of prompts.
         compare_with: another model to hold against it on the same prompts; differences are `model` minus this one.
-        settings: how prompts are made.
+        settings: how prompts are made; by default with `config.clip_to_box`.
         data_format: as in `load_dataset`.
-        min_area_px: as in `load_dataset`.
-        seed: of the validation split where the data set has none.
-        device: as in `load_predictor`.
-        runtime: as in `load_predictor`.
-        precision: as in `load_predictor`.
         progress: called with the number of images done and their total, over both models.
 
     Returns:
         Plain data: `data`, `evaluations` by prompt and, with `compare_with`, `compared_with` and `comparisons` by prompt.
     """
-    dataset = load_dataset(data, data_format, min_area_px=min_area_px, seed=seed)
+    config = config or Config()
+    settings = settings or EvaluationSettings(clip_to_box=config.clip_to_box)
+    dataset = load_configured_dataset(data, config, data_format)
     samples = dataset.samples(split)
-    names = [model] if compare_with is None else [model, compare_with]
+    names = [model or config.model_cfg, *([compare_with] if compare_with is not None else [])]
     measured = []
     for turn, name in enumerate(names):
-        predictor = load_predictor(name, device, runtime, precision)
+        predictor = load_predictor(name, config.device, config.runtime, config.precision)
         step = _shifted(progress, turn * len(samples), len(names) * len(samples))
         measured.append(evaluate_prompts(predictor, samples, prompts, settings, progress=step))
     report: dict[str, Any] = {

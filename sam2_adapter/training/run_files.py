@@ -13,6 +13,7 @@ from sam2_adapter.training.checkpoint import TrainingState, checkpoint_paths, lo
 from sam2_adapter.training.examples import make_examples
 from sam2_adapter.training.records import EpochRecord, TrainingResult, write_metrics
 from sam2_adapter.training.report import about_run, write_report
+from sam2_adapter.training.scalar_log import ScalarLog
 from sam2_adapter.training.setup import Parts
 from sam2_adapter.training.validation import ObjectQuality
 
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT_FOLDER = "checkpoints"
 REPORT_NAME = "report.html"
+TENSORBOARD_FOLDER = "tensorboard"
 
 
 class RunFiles:
@@ -30,6 +32,8 @@ class RunFiles:
         self._directory = directory
         self._parts = parts
         self.checkpoints = directory / CHECKPOINT_FOLDER
+        is_logged = parts.config.tensorboard and parts.is_main
+        self._scalars = ScalarLog(directory / TENSORBOARD_FOLDER) if is_logged else None
 
     def state_to_resume(self) -> TrainingState | None:
         """The newest checkpoint of this run; see `load_state`."""
@@ -60,11 +64,13 @@ class RunFiles:
             )
 
     def write_metrics(self, history: Sequence[EpochRecord]) -> None:
-        """Write `metrics.json` and `metrics.csv`."""
+        """Write `metrics.json` and `metrics.csv`, and the newest record for TensorBoard."""
         if not self._parts.is_main:
             return
         try:
             write_metrics(self._directory, history, {"configuration": self._parts.identity.settings})
+            if self._scalars is not None:
+                self._scalars.write(history[-1])
         except Exception as error:  # whatever it is, training goes on
             logger.warning("No metrics: %s", error)
 

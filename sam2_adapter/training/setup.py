@@ -27,6 +27,7 @@ from sam2_adapter.training.embedding_files import EmbeddingFiles
 from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint
 from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer
 from sam2_adapter.training.recipe import loss_weights
+from sam2_adapter.training.scalar_log import require_tensorboard
 from sam2_adapter.training.step import Stepper
 from sam2_adapter.training.store import EmbeddingStore, EncoderIdentity
 from sam2_adapter.training.trainable import TrainableDecoder, freeze_all_but_trained, trained_parameters
@@ -128,10 +129,12 @@ def build(
     """Make everything that a run needs and encode its images.
 
     Raises:
-        ConfigError: a device or precision is not there.
+        ConfigError: a device, precision or package is not there.
         TrainingError: there is nothing to train on or to measure with.
     """
     _require_data(training, validation)
+    if config.tensorboard:
+        require_tensorboard()
     accelerator = _accelerator(config)
     _seed(config)
     progress = on_progress if on_progress is not None and accelerator.is_main_process else _silent

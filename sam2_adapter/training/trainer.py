@@ -82,6 +82,7 @@ def train(
     Raises:
         TrainingError: nothing to train on, a run is in `output_dir` already, training diverged or memory does not
             suffice; the best model so far stays saved.
+        ConfigError: a device, precision or package that the configuration asks for is not there.
     """
     run = _Run(
         loaded,

@@ -41,11 +41,21 @@ def configuration(output_type: str = "mask", **settings: Any) -> dict[str, Any]:
 
 def make_adapter(platform: Platform, dataset: Any, output_type: str = "mask", **settings: Any) -> Any:
     """An adapter with the bundled model, and its model entity as `adapter.model_entity`."""
+    made = dict(OUTPUT_TYPES)[output_type]
+    return adapter_of(platform.model(dataset, output_type=made, configuration=configuration(output_type, **settings)))
+
+
+def adapter_of(model: Any = None) -> Any:
+    """An adapter of a model entity."""
     from sam2_adapter.dataloop.adapter import ModelAdapter
 
-    made = dict(OUTPUT_TYPES)[output_type]
-    model = platform.model(dataset, output_type=made, configuration=configuration(output_type, **settings))
     return ModelAdapter(model_entity=model)
+
+
+def artifacts_of(platform: Platform, model: Any) -> dict[str, bytes]:
+    """The artifacts that the server lists for a model, by file name."""
+    ids = [artifact["itemId"] for artifact in platform.stored_model(model)["artifacts"]]
+    return {platform.store.get("items", identifier)["name"]: platform.store.files[identifier] for identifier in ids}
 
 
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:

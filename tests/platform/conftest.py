@@ -5,6 +5,9 @@ Every test starts with empty state, in an empty working directory, and with fold
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +18,10 @@ from tests.platform.client import Platform, load_client, log_in, shorten_waits
 from tests.platform.gateway import Gateway
 
 HERE = Path(__file__).parent
+# The client reads the place of its settings once, when it is imported, and the test modules below import it: before them, here.
+_SETTINGS = Path(tempfile.mkdtemp(prefix="dataloop-settings-"))
+atexit.register(shutil.rmtree, _SETTINGS, ignore_errors=True)
+CLIENT = load_client(_SETTINGS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,12 +41,10 @@ def _running_gateway() -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="session")
-def _logged_in_client(_running_gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """The client, imported with settings of its own."""
-    pytest.importorskip("dtlpy", reason="the platform's client comes with the extra 'dataloop'")
-    dl = load_client(tmp_path_factory.mktemp("dataloop"))
-    log_in(dl, _running_gateway)
-    return dl
+def _logged_in_client(_running_gateway: Gateway) -> ModuleType:
+    """The client with the emulator as its environment."""
+    log_in(CLIENT, _running_gateway)
+    return CLIENT
 
 
 @pytest.fixture

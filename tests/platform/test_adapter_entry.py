@@ -27,6 +27,8 @@ print(adapter.config.model_cfg, sam2_adapter.__file__)
 def test_the_entry_file_works_by_path_without_an_installation(tmp_path):
     command = [sys.executable, "-I", "-S", "-c", PROGRAM, str(ENTRY), sysconfig.get_path("purelib")]
     environment = {"DATALOOP_PATH": str(tmp_path), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["sam2_hiera_s.yaml", str(ENTRY.parents[1] / "__init__.py")]

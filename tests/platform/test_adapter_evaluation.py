@@ -19,7 +19,9 @@ def _no_waits(dl, monkeypatch):
 
 def _truth(dl, made, label):
     mask = disk_mask()
-    return dl.Segmentation(mask.astype(np.uint8), label) if made == "binary" else dl.Polygon.from_segmentation(mask, label)
+    return (
+        dl.Segmentation(mask.astype(np.uint8), label) if made == "binary" else dl.Polygon.from_segmentation(mask, label)
+    )
 
 
 @pytest.mark.parametrize("drawn", ["binary", "segment"])
@@ -47,6 +49,7 @@ def test_evaluation_scores_drawn_objects_whatever_their_type(platform, dl, gatew
     published = {sample["legend"]: sample["data"]["y"] for sample in platform.store.all("metrics")}
     assert set(published) == {"cat", "dog", "all labels"}
     assert all(0.9 < value <= 1 for value in published.values())
+    assert progress.percents == sorted(progress.percents)
     assert progress.told[-1] == (100, "evaluated")
     assert not gateway.requests.unknown
 
@@ -77,7 +80,7 @@ def test_embedding_stores_a_vector_of_the_configured_length(platform, dl, gatewa
     assert [len(vector) for vector in vectors] == [100] * 3
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-5)
     assert np.dot(vectors[0], vectors[1]) > 0.999 > np.dot(vectors[0], vectors[2])
-    stored = {row["entityId"]: row["value"] for row in platform.store.all("vectors")}
+    stored = {row["entityId"]: row["value"] for row in platform.store.all("features")}
     assert stored == {item.id: vector for item, vector in zip(items, vectors, strict=True)}
 
 

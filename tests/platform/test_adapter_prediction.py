@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_the_mask_has_the_colour_of_its_label(platform, dl):
 
     _, (annotation,) = make_adapter(platform, dataset).predict_items([item])
 
-    png = Image.open(io.BytesIO(__import__("base64").b64decode(annotation.coordinates.partition(",")[2])))
+    png = Image.open(io.BytesIO(base64.b64decode(annotation.coordinates.partition(",")[2])))
     y, x = np.argwhere(np.asarray(png)[..., 3])[0]
     assert tuple(np.asarray(png)[y, x, :3]) == dataset.labels_flat_dict["dog"].rgb
 
@@ -147,13 +148,12 @@ def test_ground_truth_masks_are_no_prompts(platform, dl, output_type, made):
 
 
 def _files():
-    image = disk_photo_turned = Image.fromarray(disk_image())
+    image = Image.fromarray(disk_image())
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by 90 degrees clockwise
     turned = image.transpose(Image.Transpose.ROTATE_90)
     turned_bytes = io.BytesIO()
     turned.save(turned_bytes, "JPEG", exif=exif, quality=95)
-    del disk_photo_turned
     files = {"exif.jpg": turned_bytes.getvalue()}
     sixteen = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
     for name, converted in {

@@ -170,3 +170,8 @@ def test_unknown_routes_are_answered_with_404_and_kept(platform, gateway):
     with pytest.raises(dl.exceptions.NotFound, match="no route for GET /annotationtasks/1"):
         dl.tasks.get(task_id="1")
     assert gateway.requests.unknown == ["GET /annotationtasks/1"]
+
+
+def test_the_settings_of_the_client_stay_out_of_the_home_folder(dl, tmp_path):
+    assert Path.home() / ".dataloop" not in Path(dl.client_api.cookie_io.COOKIE).parents
+    assert Path(dl.sdk_cache.cache_path_bin) == tmp_path / "dataloop"

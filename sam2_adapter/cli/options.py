@@ -1,0 +1,35 @@
+"""Options that several commands share, word for word."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class DataFormatName(StrEnum):
+    """Layouts of data sets."""
+
+    DATALOOP = "dataloop"
+    COCO = "coco"
+    LABEL_MAPS = "label_maps"
+
+
+DataArgument = Annotated[
+    Path, typer.Argument(help="Data set: a folder, or a COCO file.", metavar="DATA", show_default=False)
+]
+DataFormatOption = Annotated[
+    DataFormatName | None, typer.Option(help="Layout of the data set; found by looking where not given.")
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE|DIR", help="Model name, weights file or directory; default sam2_hiera_s.yaml."),
+]
+DeviceOption = Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+PrecisionOption = Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")]
+ConfigOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in a YAML or JSON file.")]
+AssignmentsOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
+]

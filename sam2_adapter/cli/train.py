@@ -1,0 +1,98 @@
+"""`sam2-adapter train`: fine-tune a model on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam2_adapter.cli.interruption import Interruption, sigterm_like_ctrl_c
+from sam2_adapter.cli.options import (
+    AssignmentsOption,
+    ConfigOption,
+    DataArgument,
+    DataFormatOption,
+    DeviceOption,
+    ModelOption,
+    PrecisionOption,
+)
+from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message, print_json
+
+if TYPE_CHECKING:
+    from sam2_adapter.cli.train_progress import TrainProgress
+    from sam2_adapter.training.records import TrainingResult
+
+_INTERRUPTED = "interrupted; all that is done is kept: give the same command with --resume to go on."
+
+
+@one_clear_message
+def train(
+    data: DataArgument,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run: the model, its report, its figures.")],
+    config: ConfigOption = None,
+    assignments: AssignmentsOption = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Named settings: mission (default) or recommended.")
+    ] = None,
+    model: ModelOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the interrupted run in the output folder.")
+    ] = False,
+    data_format: DataFormatOption = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of encoded images that several runs share; default: in the output."),
+    ] = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Fine-tune the mask decoder and prompt encoder on your own masks, and keep the best model.
+
+    DATA is a Dataloop export, COCO, or images/ and masks/. The best model is the one with the highest mean IoU on the
+    validation images; where no epoch beats the untouched model, the original is saved and the command says so. Ctrl-C
+    saves the best model so far, and --resume goes on.
+    """
+    from sam2_adapter.cli.settings import config_from_options
+    from sam2_adapter.cli.train_progress import make_progress
+    from sam2_adapter.training.fine_tuning import fine_tune
+
+    options = {"preset": preset, "device": device, "precision": precision}
+    settings = config_from_options(config, assignments or [], options)
+    progress = make_progress(settings.num_epochs)
+    with sigterm_like_ctrl_c() as interruption:
+        try:
+            with progress:
+                result = fine_tune(
+                    data,
+                    output,
+                    settings,
+                    model=model,
+                    data_format=data_format.value if data_format else None,
+                    embeddings_dir=embeddings,
+                    resume=resume,
+                    on_data=progress.show_data,
+                    on_epoch_end=progress.end_epoch,
+                    on_progress=progress.advance,
+                )
+        except KeyboardInterrupt:
+            typer.echo(_INTERRUPTED, err=True)
+            raise typer.Exit(interruption.exit_status) from None
+    _finish(result, progress, interruption, as_json=as_json)
+
+
+def _finish(result: TrainingResult, progress: TrainProgress, interruption: Interruption, *, as_json: bool) -> None:
+    from sam2_adapter.cli.train_result import result_document, result_text
+    from sam2_adapter.training.processes import is_first_process
+
+    if is_first_process():
+        if as_json:
+            print_json(result_document(result, progress.data))
+        else:
+            typer.echo(result_text(result))
+    if result.stopped == "interrupted":
+        typer.echo(_INTERRUPTED, err=True)
+        raise typer.Exit(interruption.exit_status)
