@@ -227,9 +227,10 @@ def test_an_interruption_before_the_first_epoch(data: Path, tmp_path: Path, monk
 
     monkeypatch.setattr("sam2_adapter.training.fine_tuning.load_configured_dataset", interrupt)
     handler = signal.getsignal(signal.SIGTERM)
-    done = run("train", data, "--output", tmp_path / "run", *QUICK)
+    done = run("train", data, "--output", tmp_path / "run", *QUICK, "--json")
     assert done.status == 143
     assert "with --resume" in done.stderr
+    assert json.loads(done.stdout)["exit_status"] == 143
     assert signal.getsignal(signal.SIGTERM) is handler
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 import sam2_adapter
 from tests.command_line import run
+from tests.disc_data import make_disc_data
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -22,12 +23,13 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-COMMANDS = [
-    line.partition("#")[0].strip().removeprefix(".venv/bin/")
-    for block in _blocks("sh")
-    for line in block.splitlines()
-    if line.removeprefix(".venv/bin/").startswith("sam2-adapter")
-]
+def _commands(block: str) -> list[str]:
+    lines = (line.partition("#")[0].strip().removeprefix(".venv/bin/") for line in block.splitlines())
+    return [line for line in lines if line.startswith("sam2-adapter")]
+
+
+TRAINING = next(_commands(block) for block in _blocks("sh") if "sam2-adapter train" in block)
+COMMANDS = [line for block in _blocks("sh") for line in _commands(block) if line not in TRAINING]
 
 
 @pytest.fixture
@@ -51,6 +53,16 @@ def test_commands(command: str, here: Path) -> None:
     done = run(*shlex.split(command)[1:], "--model", "sam2_nano")
     assert done.status == 0, done.stderr
     assert (here / "predictions" / "annotations.json").is_file()
+
+
+def test_the_commands_of_fine_tuning(here: Path) -> None:
+    make_disc_data(here / "my_data")
+    train, evaluate, predict = TRAINING
+    fast = ("--set", "num_epochs=1", "--set", "correction_rounds=0", "--model", "sam2_nano")
+    assert run(*shlex.split(train)[1:], *fast).status == 0
+    measured = run(*shlex.split(evaluate.replace("sam2_hiera_s.yaml", "sam2_nano"))[1:], "--prompt", "box")
+    assert "box: difference, with 95 % interval over images" in measured.stdout
+    assert run(*shlex.split(predict)[1:]).status == 0
 
 
 def test_the_program(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

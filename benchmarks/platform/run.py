@@ -24,6 +24,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from sam2_adapter.dataloop.reading import PreparedItem
+from sam2_adapter.dataloop.storing import list_annotations
 from tests.platform.adapting import BOX, disk_image, make_adapter
 from tests.platform.client import Platform, load_client, log_in
 from tests.platform.gateway import Gateway
@@ -86,7 +88,11 @@ def _serial(dl: Any, adapter: Any) -> Any:
             return SimpleNamespace(item=item, image=dl.BaseModelAdapter._item_to_image(item))
 
         def predict(self, batch: list[Any], **kwargs: Any) -> list[Any]:
-            return super().predict([super(SerialAdapter, self).prepare_item_func(entry.item) for entry in batch])
+            return super().predict([self._prompted(entry.item, entry.image) for entry in batch])
+
+        def _prompted(self, item: Any, image: Any) -> PreparedItem:
+            documents = list_annotations(item.id, item.dataset_id)
+            return PreparedItem(item, image, self._ask(documents, image.shape[:2]), ())
 
     serial = object.__new__(SerialAdapter)
     serial.__dict__.update(adapter.__dict__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -59,6 +59,7 @@ def train(
     from sam2_adapter.cli.settings import config_from_options
     from sam2_adapter.cli.train_progress import make_progress
     from sam2_adapter.training.fine_tuning import fine_tune
+    from sam2_adapter.training.processes import is_first_process
 
     options = {"preset": preset, "device": device, "precision": precision}
     settings = config_from_options(config, assignments or [], options)
@@ -79,8 +80,9 @@ def train(
                     on_progress=progress.advance,
                 )
         except KeyboardInterrupt:
-            typer.echo(_INTERRUPTED, err=True)
-            raise typer.Exit(interruption.exit_status) from None
+            if as_json and is_first_process():
+                print_json({"error": _INTERRUPTED, "exit_status": interruption.exit_status})
+            _exit_interrupted(interruption)
     _finish(result, progress, interruption, as_json=as_json)
 
 
@@ -94,5 +96,12 @@ def _finish(result: TrainingResult, progress: TrainProgress, interruption: Inter
         else:
             typer.echo(result_text(result))
     if result.stopped == "interrupted":
+        _exit_interrupted(interruption)
+
+
+def _exit_interrupted(interruption: Interruption) -> NoReturn:
+    from sam2_adapter.training.processes import is_first_process
+
+    if is_first_process():
         typer.echo(_INTERRUPTED, err=True)
-        raise typer.Exit(interruption.exit_status)
+    raise typer.Exit(interruption.exit_status)

@@ -128,8 +128,9 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         Raises:
             PlatformError: an item is broken; the text names all of them.
         """
-        outcomes = self._steps().predict(batch)
-        return [make_collection(entry.item, entry.documents) for entry in require_whole(outcomes)]
+        steps = self._steps()
+        predicted = require_whole(steps.predict(batch))
+        return [make_collection(entry.item, steps.documents(entry)) for entry in predicted]
 
     def predict_items(
         self, items: list[Any], batch_size: int | None = None, **kwargs: Any

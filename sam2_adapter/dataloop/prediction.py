@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
+from sam2_adapter.annotations import Annotation
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.calls import Document
 from sam2_adapter.dataloop.progress import tell
@@ -46,12 +47,14 @@ class Predicted:
 
     Attributes:
         item: `dl.Item`.
-        documents: new predictions.
+        original_hw: (height, width) of its upright image.
+        annotations: new predictions.
         earlier_ids: predictions that they replace.
     """
 
     item: Any
-    documents: tuple[Document, ...]
+    original_hw: tuple[int, int]
+    annotations: tuple[Annotation, ...]
     earlier_ids: tuple[str, ...]
 
 
@@ -90,13 +93,26 @@ class ItemPredictor:
             for entry in batch
         ]
 
+    def documents(self, predicted: Predicted) -> list[Document]:
+        """The predictions of an item as the platform stores them."""
+        is_mask = self.config.output_type == "mask"
+        return make_documents(
+            predicted.item,
+            predicted.original_hw,
+            predicted.annotations,
+            self.owner,
+            self.config.output_type,
+            label_colors=self.colors.of(predicted.item) if is_mask else {},
+            made_by=provenance(self.predictor.info),
+        )
+
     def store(self, predicted: Predicted | BrokenItem) -> list[Document] | BrokenItem:
         """Store the predictions of an item."""
         if isinstance(predicted, BrokenItem):
             return predicted
-        item = predicted.item
+        item, earlier_ids = predicted.item, predicted.earlier_ids
         try:
-            return store_predictions(item.id, item.dataset_id, self.owner, predicted.documents, predicted.earlier_ids)
+            return store_predictions(item.id, item.dataset_id, self.owner, self.documents(predicted), earlier_ids)
         except Exception as error:  # whatever it is, it costs this item only
             return _broken(item, error)
 
@@ -118,33 +134,20 @@ class ItemPredictor:
             annotations = self._segment(prepared, embedding)
         except Exception as error:  # whatever it is, it costs this item only
             return _broken(prepared.item, error)
-        return Predicted(prepared.item, tuple(annotations), prepared.earlier_ids)
+        return Predicted(prepared.item, embedding.original_hw, annotations, prepared.earlier_ids)
 
-    def _segment(self, prepared: PreparedItem, embedding: ImageEmbedding) -> list[Document]:
-        asked, config = prepared.asked, self.config
-        if asked.prompts is not None and not asked.prompts:
-            return []
+    def _segment(self, prepared: PreparedItem, embedding: ImageEmbedding) -> tuple[Annotation, ...]:
+        prompts, config = prepared.asked.prompts, self.config
+        if prompts is not None and not prompts:
+            return ()
         found = segment(
-            self.predictor,
-            embedding,
-            asked.prompts,
-            clip_to_box=config.clip_to_box,
-            default_label=config.default_label,
+            self.predictor, embedding, prompts, clip_to_box=config.clip_to_box, default_label=config.default_label
         )
         if found.empty_prompts:
             logger.info("%s: %d prompts gave an empty mask.", prepared.item.filename, len(found.empty_prompts))
         if self.on_segmented is not None:
             self.on_segmented(prepared, found)
-        colors = self.colors.of(prepared.item) if config.output_type == "mask" else {}
-        return make_documents(
-            prepared.item,
-            embedding.original_hw,
-            found.annotations,
-            self.owner,
-            config.output_type,
-            label_colors=colors,
-            made_by=provenance(self.predictor.info),
-        )
+        return found.annotations
 
 
 @dataclass

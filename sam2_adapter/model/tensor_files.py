@@ -68,7 +68,7 @@ def read_tensor_file(path: Path) -> TensorFile:
 
 def write_torch_file(path: Path, content: Mapping[str, Any]) -> None:
     """Write tensors and plain values with `torch.save`, completely or not at all."""
-    with _atomic_file(path) as handle:
+    with atomic_file(path) as handle:
         torch.save(dict(content), handle)
 
 
@@ -98,7 +98,8 @@ def write_directory(
 
 
 @contextmanager
-def _atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name when it is complete, or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = _unfinished(path)
     try:
