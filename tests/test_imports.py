@@ -35,6 +35,7 @@ RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 RESERVED = {
     "transformers": {"model"},
     "dtlpy": {"dataloop"},
+    "dtlpymetrics": {"dataloop"},
     "openvino": {"model"},
     "pycocotools": {"rle"},
     "typer": {"cli"},

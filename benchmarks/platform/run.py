@@ -6,7 +6,7 @@ Three flows predict the same items with the same model, on an emulator of the pl
 
 - `adapter`: ours;
 - `base class`: the SDK's `predict_items` around our steps, batch after batch;
-- `serial prompts`: the same, with prompts listed within `predict`, as the SDK's default preparation leaves it.
+- `serial prompts`: the SDK's `predict_items` and its own preparation, with prompts listed within `predict`.
 
 Prints items a second, requests an item and the growth of this process' memory between a tenth and all of the items.
 """
@@ -24,8 +24,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from sam2_adapter.dataloop.reading import PreparedItem
-from sam2_adapter.dataloop.storing import list_annotations
 from tests.platform.adapting import BOX, disk_image, make_adapter
 from tests.platform.client import Platform, load_client, log_in
 from tests.platform.gateway import Gateway
@@ -81,7 +79,10 @@ def _measure(dl: Any, gateway: Gateway, adapter: Any, dataset: Any, items: list[
 
 
 def _serial(dl: Any, adapter: Any) -> Any:
-    """The adapter as the SDK's default preparation leaves it: items are prepared one after the other within `predict`."""
+    """The adapter as the SDK's default preparation leaves it: prompts are listed one item after the other within `predict`."""
+    # Here: they import the client, which takes its settings from the environment that `main` prepares.
+    from sam2_adapter.dataloop.reading import PreparedItem
+    from sam2_adapter.dataloop.storing import list_annotations
 
     class SerialAdapter(type(adapter)):  # type: ignore[misc]
         def prepare_item_func(self, item: Any) -> Any:
