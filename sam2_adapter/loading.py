@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.loading import LoadedModel, load_model
-from sam2_adapter.model.runtime import Precision, TorchRuntime
+from sam2_adapter.model.runtime import Precision
+from sam2_adapter.model.runtimes import make_runtime
 from sam2_adapter.predictor import Predictor
-
-RUNTIMES = ("auto", "torch")
 
 
 def load_predictor(
@@ -18,6 +16,7 @@ def load_predictor(
     device: str = "auto",
     runtime: str = "auto",
     precision: Precision = "auto",
+    expected_images: int = 1,
     **load_options: Any,
 ) -> Predictor:
     """Load a model for prediction.
@@ -25,21 +24,25 @@ def load_predictor(
     Args:
         model: configuration name (`sam2_hiera_s.yaml`, `sam2.1_hiera_l`, `sam2_nano`, ...), weights file or directory.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
-        runtime: `auto` or `torch`.
+        runtime: `auto`, `torch` or `openvino`; see `make_runtime`.
         precision: `auto`, `fp32`, `bf16` or `fp16`; prompts always stay in fp32.
+        expected_images: how many images it will encode; for many, `runtime="auto"` takes the time to compile the model.
         load_options: see `load_model`.
 
     Raises:
-        ConfigError: an unknown name, device, runtime or precision.
+        ConfigError: an unknown name, device, runtime or precision, or a runtime that is not installed.
         CheckpointError: the weights do not fit, or are not there and cannot be fetched.
     """
-    return make_predictor(load_model(model, **load_options), device, runtime, precision)
+    return make_predictor(load_model(model, **load_options), device, runtime, precision, expected_images)
 
 
 def make_predictor(
-    loaded: LoadedModel, device: str = "auto", runtime: str = "auto", precision: Precision = "auto"
+    loaded: LoadedModel,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: Precision = "auto",
+    expected_images: int = 1,
 ) -> Predictor:
     """Make a predictor of a model that is loaded already; arguments as in `load_predictor`."""
-    if runtime not in RUNTIMES:
-        raise ConfigError(f"runtime = {runtime!r} is not known; there is {', '.join(RUNTIMES)}.")
-    return Predictor(TorchRuntime(loaded.model, device, precision), loaded.name, loaded.weights_sha256, loaded.resize)
+    engine = make_runtime(loaded.model, device, runtime, precision, expected_images=expected_images)
+    return Predictor(engine, loaded.name, loaded.weights_sha256, loaded.resize)

@@ -27,9 +27,6 @@ from sam2_adapter.model.preprocess import Geometry, Resize, images_to_pixel_valu
 from sam2_adapter.model.runtime import Runtime
 from sam2_adapter.prompts import Prompt, as_prompts
 
-# Prompts in one decoder call. At 1024 px a prompt takes about 60 MiB in the decoder.
-_PROMPTS_PER_CALL = 8
-
 # Mask logits that are upsampled to the original size at a time, in numbers of 4 bytes.
 _UPSAMPLED_AT_ONCE = 64 * 2**20
 
@@ -178,8 +175,9 @@ class Predictor:
         for index, prompt in enumerate(prompts):
             shapes[_PromptShape.of(prompt, embedding.original_hw)].append(index)
         for shape, members in shapes.items():
-            for start in range(0, len(members), _PROMPTS_PER_CALL):
-                indices = members[start : start + _PROMPTS_PER_CALL]
+            at_once = self._runtime.prompts_per_call
+            for start in range(0, len(members), at_once):
+                indices = members[start : start + at_once]
                 yield indices, self._predict_shape(embedding, [prompts[i] for i in indices], shape, multimask_output)
 
     def _predict_shape(

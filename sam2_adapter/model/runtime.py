@@ -28,6 +28,7 @@ class Runtime(Protocol):
     device: str
     image_size: int
     low_res_hw: tuple[int, int]
+    prompts_per_call: int
 
     def encode(self, pixel_values: torch.Tensor) -> EncodedImages:
         """Encode B x 3 x S x S pixel values."""
@@ -50,6 +51,8 @@ class TorchRuntime:
     """The model executed by torch: prompts in fp32, image encoder and mask decoder under autocast."""
 
     name = "torch"
+    # At 1024 px a prompt takes about 60 MiB.
+    prompts_per_call = 8
 
     def __init__(self, model: Sam2Model, device: str = "auto", precision: Precision = "auto") -> None:
         """Move the model to its device.

@@ -1,0 +1,80 @@
+"""Layers of the model as OpenVINO operations, with the weights of the torch layers that they are named after.
+
+Tokens are kept channels-last, ... x C: every projection is one matrix product and no layout changes lie between them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino import opset15 as ops
+
+
+def constant(tensor: torch.Tensor) -> Any:
+    """A float32 constant with the values of a tensor."""
+    return ops.constant(np.ascontiguousarray(tensor.detach().cpu().to(torch.float32).numpy()))
+
+
+def shape_of(*sizes: int) -> Any:
+    """The target of a reshape: 0 keeps the size of that axis, one -1 takes what is left."""
+    return ops.constant(np.array(sizes, np.int64))
+
+
+def reshape(x: Any, *sizes: int) -> Any:
+    """Reshape; see `shape_of`."""
+    return ops.reshape(x, shape_of(*sizes), special_zero=True)
+
+
+def permute(x: Any, *axes: int) -> Any:
+    """Reorder axes."""
+    return ops.transpose(x, shape_of(*axes))
+
+
+def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Any:
+    """Matrix product over the last two axes; leading axes are broadcast."""
+    return ops.matmul(a, b, transpose_a, transpose_b)
+
+
+def affine(x: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
+    """`x @ weight.T + bias` for ... x C_in tokens and a C_out x C_in weight."""
+    product = matmul(x, constant(weight), transpose_b=True)
+    return product if bias is None else ops.add(product, constant(bias))
+
+
+def linear(x: Any, layer: torch.nn.Linear) -> Any:
+    """A linear layer on ... x C tokens."""
+    return affine(x, layer.weight, layer.bias)
+
+
+def layer_norm(x: Any, layer: torch.nn.LayerNorm) -> Any:
+    """Layer normalisation of ... x C tokens over C."""
+    normed = ops.mvn(x, shape_of(-1), True, layer.eps, "inside_sqrt")
+    return ops.add(ops.multiply(normed, constant(layer.weight)), constant(layer.bias))
+
+
+def gelu(x: Any) -> Any:
+    """The exact GELU."""
+    return ops.gelu(x, "erf")
+
+
+def feed_forward(x: Any, mlp: Any) -> Any:
+    """A `Sam2FeedForward` on ... x C tokens."""
+    activation = {"gelu": gelu, "relu": ops.relu}[_activation_name(mlp.activation)]
+    hidden = activation(linear(x, mlp.proj_in))
+    for layer in mlp.layers:
+        hidden = activation(linear(hidden, layer))
+    output = linear(hidden, mlp.proj_out)
+    return ops.sigmoid(output) if mlp.sigmoid_output else output
+
+
+def _activation_name(activation: torch.nn.Module) -> str:
+    return "relu" if isinstance(activation, torch.nn.ReLU) else "gelu"
+
+
+def model_of(results: list[Any], parameters: list[Any], names: tuple[str, ...], title: str) -> ov.Model:
+    """A model whose outputs carry `names`."""
+    outputs = [ops.result(result, name=name) for result, name in zip(results, names, strict=True)]
+    return ov.Model(outputs, parameters, title)

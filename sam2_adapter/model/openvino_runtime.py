@@ -1,0 +1,98 @@
+"""The model executed by OpenVINO on the CPU.
+
+Encoder and decoder are compiled once for a machine and kept on disk, each by its own weights: a fine-tuned model finds the encoder that it
+shares with its origin. The prompt encoder is cheap and stays with torch, where coordinates keep their fp32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openvino as ov
+import torch
+from transformers import Sam2Model
+
+from sam2_adapter.errors import ConfigError
+from sam2_adapter.model.compiled_cache import CompiledCache
+from sam2_adapter.model.decode import DecodedMasks, select_masks
+from sam2_adapter.model.encode import EncodedImages, encode_prompts
+from sam2_adapter.model.openvino_parts import DECODER, ENCODER, decoder_inputs, entry_name, load_part
+from sam2_adapter.model.runtime import Precision, resolve_precision
+
+
+class OpenVinoRuntime:
+    """Image encoder and mask decoder compiled by OpenVINO; see `Runtime`."""
+
+    name = "openvino"
+    device = "cpu"
+    # With more a prompt gets no faster.
+    prompts_per_call = 16
+
+    def __init__(
+        self, model: Sam2Model, cache: CompiledCache, precision: Precision = "auto", with_decoder: bool = True
+    ) -> None:
+        """Take the compiled parts from the cache, or compile them, compare them with torch and keep them.
+
+        Args:
+            model: on the CPU; weights that change later are not noticed.
+            cache: where compiled parts are kept.
+            precision: `auto`, `fp32` or `bf16`.
+            with_decoder: whether `decode` will be called.
+
+        Raises:
+            ConfigError: the processor does not have the precision, or OpenVINO computes the model wrongly here.
+        """
+        self.precision = resolve_openvino_precision(precision)
+        self.model = model.train(False)
+        encoder: Any = model.prompt_encoder
+        self.image_size: int = encoder.input_image_size
+        self.low_res_hw: tuple[int, int] = encoder.mask_input_size
+        self._encoder = load_part(ENCODER, model, self.precision, cache)
+        self._decoder = load_part(DECODER, model, self.precision, cache) if with_decoder else None
+
+    @torch.inference_mode()
+    def encode(self, pixel_values: torch.Tensor) -> EncodedImages:
+        """Encode B x 3 x S x S pixel values, one after the other."""
+        images = [self._encoder(values[None]) for values in pixel_values]
+        embedding, fine, middle = (torch.cat(level) for level in zip(*images, strict=True))
+        return EncodedImages(embedding, (fine, middle))
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        images: EncodedImages,
+        point_coords: torch.Tensor | None,
+        point_labels: torch.Tensor | None,
+        box_xyxy: torch.Tensor | None,
+        mask_input: torch.Tensor | None,
+    ) -> DecodedMasks:
+        """Decode P prompts of one shape on one image (B = 1), in pixels of the model's square."""
+        assert self._decoder is not None, "this runtime was made without a decoder"
+        prompts = encode_prompts(self.model, point_coords, point_labels, box_xyxy, mask_input)
+        return DecodedMasks(*self._decoder(*decoder_inputs(images, prompts)))
+
+    @torch.inference_mode()
+    def select(self, decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Choose among the decoded masks; see `select_masks`."""
+        return select_masks(self.model, decoded, multimask_output)
+
+
+def has_compiled_encoder(model: Sam2Model, cache: CompiledCache, precision: Precision = "auto") -> bool:
+    """Whether the encoder, by far the larger part, can be taken from the cache."""
+    return cache.has(entry_name(ENCODER, model, resolve_openvino_precision(precision)))
+
+
+def resolve_openvino_precision(precision: str) -> str:
+    """The number format that `auto` stands for, or `precision` itself.
+
+    Raises:
+        ConfigError: the processor does not have it.
+    """
+    resolved = resolve_precision(precision, "cpu")
+    if resolved == "bf16" and "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if precision == "auto":
+            return "fp32"
+        raise ConfigError(
+            "precision = 'bf16' with runtime = 'openvino' needs a processor with bf16 arithmetic; use 'fp32'."
+        )
+    return resolved

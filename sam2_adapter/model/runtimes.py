@@ -1,0 +1,136 @@
+"""Which engine executes a model: what `runtime: auto` stands for, and why."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from transformers import Sam2Model
+
+from sam2_adapter.errors import ConfigError
+from sam2_adapter.model.compiled_cache import CompiledCache
+from sam2_adapter.model.download import default_cache_dir
+from sam2_adapter.model.runtime import Precision, Runtime, TorchRuntime, resolve_device
+
+logger = logging.getLogger(__name__)
+
+RUNTIMES = ("auto", "torch", "openvino")
+
+# Compiling and comparing with torch takes as long as torch needs for about four images, and OpenVINO saves at least half of an image's time.
+_REPAID_BY_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class RuntimeChoice:
+    """The engine for a model.
+
+    Attributes:
+        name: `torch` or `openvino`.
+        reason: why, fit to be shown.
+    """
+
+    name: Literal["torch", "openvino"]
+    reason: str
+
+
+def choose_runtime(
+    model: Sam2Model,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: Precision = "auto",
+    expected_images: int = 1,
+) -> RuntimeChoice:
+    """Find the engine that a `runtime` setting stands for; see `make_runtime`.
+
+    Raises:
+        ConfigError: the runtime is unknown, not installed, or cannot do what is asked.
+    """
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"runtime = {runtime!r} is not known; there is {', '.join(RUNTIMES)}.")
+    kind = resolve_device(device).partition(":")[0]
+    if runtime == "torch":
+        return RuntimeChoice("torch", "asked for")
+    if runtime == "openvino":
+        _require_openvino(device, kind, precision)
+        return RuntimeChoice("openvino", "asked for")
+    return _automatic(model, kind, precision, expected_images)
+
+
+def make_runtime(
+    model: Sam2Model,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: Precision = "auto",
+    *,
+    expected_images: int = 1,
+    with_decoder: bool = True,
+) -> Runtime:
+    """Make the engine that executes a model.
+
+    Args:
+        model: fp32, on the CPU, in evaluation mode.
+        device: as in `resolve_device`.
+        runtime: `torch`; `openvino`, which compiles the model unless it was compiled before; or `auto`: OpenVINO where it is installed, the
+            device is the CPU and the model is compiled already or will be used for many images, else torch.
+        precision: `auto`, `fp32`, `bf16` or `fp16`.
+        expected_images: how many images will be encoded, as far as the caller knows.
+        with_decoder: whether masks will be decoded.
+
+    Raises:
+        ConfigError: the runtime, device or precision is unknown or not available here.
+    """
+    choice = choose_runtime(model, device, runtime, precision, expected_images)
+    logger.debug("runtime %s: %s", choice.name, choice.reason)
+    if choice.name == "openvino":
+        from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
+
+        try:
+            return OpenVinoRuntime(model, compiled_cache(), precision, with_decoder)
+        except ConfigError as error:
+            if runtime != "auto":
+                raise
+            logger.warning("running on torch: %s", error)
+    return TorchRuntime(model, device, precision)
+
+
+def compiled_cache() -> CompiledCache:
+    """The user's cache of compiled models, beside the downloaded weights."""
+    return CompiledCache(default_cache_dir() / "openvino")
+
+
+def openvino_is_installed() -> bool:
+    """Whether OpenVINO can be imported."""
+    return find_spec("openvino") is not None
+
+
+def _require_openvino(device: str, kind: str, precision: Precision) -> None:
+    if not openvino_is_installed():
+        raise ConfigError(
+            "runtime = 'openvino' is not installed. Install it with: pip install \"sam2-adapter[openvino]\", or use runtime=torch."
+        )
+    if kind != "cpu":
+        raise ConfigError(
+            f"runtime = 'openvino' runs on the CPU, but device = {device!r} means {kind}. Use device=cpu, or runtime=torch."
+        )
+
+
+def _automatic(model: Sam2Model, kind: str, precision: Precision, expected_images: int) -> RuntimeChoice:
+    if kind != "cpu":
+        return RuntimeChoice("torch", f"the device is {kind}")
+    if not openvino_is_installed():
+        return RuntimeChoice(
+            "torch", 'OpenVINO is faster on a CPU, but is not installed: pip install "sam2-adapter[openvino]"'
+        )
+    from sam2_adapter.model.openvino_runtime import has_compiled_encoder, resolve_openvino_precision
+
+    try:
+        resolve_openvino_precision(precision)
+    except ConfigError as error:
+        return RuntimeChoice("torch", str(error))
+    if has_compiled_encoder(model, compiled_cache(), precision):
+        return RuntimeChoice("openvino", "compiled for this machine")
+    if expected_images >= _REPAID_BY_IMAGES:
+        return RuntimeChoice("openvino", f"{expected_images} images repay compiling the model")
+    return RuntimeChoice("torch", "not compiled for OpenVINO yet: sam2-adapter doctor --prepare")
