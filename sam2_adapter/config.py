@@ -75,7 +75,10 @@ class Config(BaseModel):
         pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
         description="Where the model runs: 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.",
     )
-    runtime: Literal["auto", "torch"] = Field("auto", description="Engine that executes the model.")
+    runtime: Literal["auto", "torch", "openvino"] = Field(
+        "auto",
+        description="Engine that executes the model; 'auto' is OpenVINO on a CPU once the model is compiled for it, else torch.",
+    )
 
     preset: Literal["mission", "recommended"] = Field(
         "mission", description="Named values of the settings that are not given: see the column of each."

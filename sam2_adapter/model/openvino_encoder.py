@@ -31,7 +31,8 @@ from sam2_adapter.model.openvino_ops import (
 
 def encoder_graph(model: Sam2Model) -> ov.Model:
     """Pixel values 1 x 3 x S x S to the parts of `EncodedImages`, float32."""
-    size = model.prompt_encoder.input_image_size
+    prompt_encoder: Any = model.prompt_encoder
+    size: int = prompt_encoder.input_image_size
     pixels = ops.parameter([1, 3, size, size], np.float32, name="pixel_values")
     stages = _stages(model.vision_encoder.backbone, pixels, size)
     fine, middle, coarse = _levels(model, stages)

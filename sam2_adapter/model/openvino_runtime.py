@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import openvino as ov
 import torch
 from transformers import Sam2Model
 
@@ -16,7 +15,9 @@ from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.decode import DecodedMasks, select_masks
 from sam2_adapter.model.encode import EncodedImages, encode_prompts
-from sam2_adapter.model.openvino_parts import DECODER, ENCODER, decoder_inputs, entry_name, load_part
+from sam2_adapter.model.openvino_check import decoder_inputs
+from sam2_adapter.model.openvino_compiled import has_bf16
+from sam2_adapter.model.openvino_parts import DECODER, ENCODER, entry_name, load_part
 from sam2_adapter.model.runtime import Precision, resolve_precision
 
 
@@ -89,7 +90,7 @@ def resolve_openvino_precision(precision: str) -> str:
         ConfigError: the processor does not have it.
     """
     resolved = resolve_precision(precision, "cpu")
-    if resolved == "bf16" and "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if resolved == "bf16" and not has_bf16():
         if precision == "auto":
             return "fp32"
         raise ConfigError(

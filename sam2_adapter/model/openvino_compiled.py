@@ -1,0 +1,79 @@
+"""A graph compiled by OpenVINO for this processor: called with tensors, and kept as bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openvino as ov
+import torch
+
+_PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+Tensors = tuple[torch.Tensor, ...]
+
+
+class CompiledGraph:
+    """A compiled graph; calls are safe from many threads."""
+
+    def __init__(self, compiled: Any) -> None:
+        """Execute OpenVINO's `CompiledModel`."""
+        self._compiled = compiled
+        self._idle: list[Any] = []
+
+    @classmethod
+    def of(cls, graph: ov.Model, precision: str) -> CompiledGraph:
+        """Compile a graph; `precision` is `fp32` or `bf16`."""
+        return cls(ov.Core().compile_model(graph, "CPU", _settings(precision)))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, precision: str) -> CompiledGraph:
+        """Take what `to_bytes` gave for this version of OpenVINO on this processor.
+
+        Raises:
+            RuntimeError: OpenVINO refuses it.
+        """
+        return cls(ov.Core().import_model(content, "CPU", _settings(precision)))
+
+    def to_bytes(self) -> bytes:
+        """The compiled graph with its weights."""
+        return self._compiled.export_model().getvalue()  # type: ignore[no-any-return]
+
+    def __call__(self, *inputs: torch.Tensor) -> Tensors:
+        """Compute the outputs, float32, of inputs in the order of the graph."""
+        request = self._request()
+        arrays = [tensor.detach().float().contiguous().numpy() for tensor in inputs]
+        outputs = request.infer(arrays, share_inputs=True)
+        self._idle.append(request)
+        return tuple(torch.from_numpy(outputs[index]) for index in range(len(self._compiled.outputs)))
+
+    def _request(self) -> Any:
+        # A request serves one call at a time. Lists pop and append atomically; a look at the length first would not be.
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._compiled.create_infer_request()
+
+
+def cpu_facts() -> dict[str, Any]:
+    """What OpenVINO says of itself and of this processor; code compiled under other facts is not for here."""
+    core = ov.Core()
+    return {
+        "openvino": ov.get_version(),
+        "processor": core.get_property("CPU", "FULL_DEVICE_NAME"),
+        "capabilities": sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+    }
+
+
+def has_bf16() -> bool:
+    """Whether OpenVINO computes in bf16 on this processor."""
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _settings(precision: str) -> dict[str, Any]:
+    return {
+        "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        # Pinned threads of two processes would fight for the same cores.
+        "ENABLE_CPU_PINNING": False,
+    }
