@@ -1,4 +1,4 @@
-"""What this machine has for running the model: versions, devices, runtimes, weights."""
+"""What this machine has for running a model: versions, devices, runtimes, weights; and making its runtime ready beforehand."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ import torch
 
 from sam2_adapter import __version__
 from sam2_adapter.architectures import Architecture, architecture_names, get_architecture
+from sam2_adapter.errors import Sam2AdapterError
 from sam2_adapter.model.download import default_cache_dir, find_weights, is_offline, weights_sources
-from sam2_adapter.model.runtime import available_devices, resolve_precision
+from sam2_adapter.model.loading import DEFAULT_MODEL, load_model
+from sam2_adapter.model.runtime import Precision, available_devices, resolve_precision
+from sam2_adapter.model.runtimes import choose_runtime, make_runtime
 
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "opencv-python-headless", "pycocotools")
+
+_BUNDLED_MODEL = "sam2_nano"
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,21 @@ class Device:
 
 
 @dataclass(frozen=True)
+class ModelRuntime:
+    """What `runtime: auto` means for a model on this machine.
+
+    Attributes:
+        model: its name.
+        runtime: `torch` or `openvino`; `None` when the model cannot be loaded.
+        reason: why.
+    """
+
+    model: str
+    runtime: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
 class Weights:
     """The weights of one model.
 
@@ -67,7 +87,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything that `doctor` shows."""
+    """Everything that `doctor` shows; `openvino` is its version, or `None` where it is not installed."""
 
     version: str
     python: str
@@ -75,6 +95,8 @@ class Diagnosis:
     packages: tuple[Package, ...]
     devices: tuple[Device, ...]
     threads: int
+    openvino: str | None
+    runtime: ModelRuntime
     cache_dir: Path
     offline: bool
     weights: tuple[Weights, ...]
@@ -85,8 +107,13 @@ class Diagnosis:
         return plain
 
 
-def examine() -> Diagnosis:
-    """Look at this machine; changes nothing and uses no network."""
+def examine(model: str | None = None, precision: Precision = "auto") -> Diagnosis:
+    """Look at this machine; changes nothing and uses no network.
+
+    Args:
+        model: whose runtime is looked at, as in `load_model`; by default the default model if its weights are here, else the bundled one.
+        precision: as in `load_predictor`.
+    """
     return Diagnosis(
         version=__version__,
         python=platform.python_version(),
@@ -94,10 +121,35 @@ def examine() -> Diagnosis:
         packages=tuple(_package(name) for name in _PACKAGES),
         devices=tuple(_device(name) for name in available_devices()),
         threads=torch.get_num_threads(),
+        openvino=_package("openvino").version,
+        runtime=_model_runtime(model or _model_that_is_here(), precision),
         cache_dir=default_cache_dir(),
         offline=is_offline(),
         weights=tuple(_weights(get_architecture(name)) for name in architecture_names()),
     )
+
+
+def prepare(model: str, precision: Precision = "auto") -> None:
+    """Compile a model for OpenVINO on this machine, unless that was done before; its weights are fetched if need be.
+
+    Raises:
+        ConfigError: OpenVINO is not installed, or cannot compute the model in this precision here.
+        WeightsNotFoundError: the weights are not here and could not be fetched.
+    """
+    make_runtime(load_model(model).model, "cpu", "openvino", precision)
+
+
+def _model_that_is_here() -> str:
+    return DEFAULT_MODEL if find_weights(get_architecture(DEFAULT_MODEL)) is not None else _BUNDLED_MODEL
+
+
+def _model_runtime(model: str, precision: Precision) -> ModelRuntime:
+    try:
+        loaded = load_model(model, offline=True)
+        choice = choose_runtime(loaded.model, precision=precision)
+    except Sam2AdapterError as error:
+        return ModelRuntime(model, None, str(error))
+    return ModelRuntime(loaded.name, choice.name, choice.reason)
 
 
 def _package(name: str) -> Package:

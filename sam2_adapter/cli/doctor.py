@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from sam2_adapter.cli.options import ModelOption, PrecisionOption
 from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message, print_json
 
 
 @one_clear_message
-def doctor(as_json: JsonOption = False, verbose: VerboseOption = False, debug: DebugOption = False) -> None:
-    """Show versions, devices, runtimes and weights on this machine, what is missing and how to get it."""
-    from sam2_adapter.doctor import examine
+def doctor(
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="First compile the model for OpenVINO on this machine; once.")
+    ] = False,
+    model: ModelOption = None,
+    precision: PrecisionOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show versions, devices, runtimes and weights on this machine, what is missing and how to get it.
 
-    diagnosis = examine()
+    With --prepare, prediction and training on the CPU run on OpenVINO from then on, without anyone waiting for it.
+    """
+    from sam2_adapter import doctor
+    from sam2_adapter.cli.settings import config_from_options
+    from sam2_adapter.model.loading import DEFAULT_MODEL
+
+    settings = config_from_options(None, [], {"precision": precision})
+    if prepare:
+        doctor.prepare(model or DEFAULT_MODEL, settings.precision)
+    diagnosis = doctor.examine(model, settings.precision)
     if as_json:
         print_json(diagnosis.to_dict())
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sam2_adapter.doctor import Diagnosis, Package, Weights
+from sam2_adapter.doctor import Diagnosis, ModelRuntime, Package, Weights
 
 DEFAULT_MODEL = "sam2_hiera_s"
 
@@ -15,7 +15,10 @@ def render(diagnosis: Diagnosis) -> str:
         "devices, best first": _columns(
             [(device.name, f"{device.description}; precision {device.precision}") for device in diagnosis.devices]
         ),
-        "runtimes": _columns([("torch", f"{diagnosis.threads} threads on the CPU")]),
+        f"runtimes on the CPU, {diagnosis.threads} threads": _columns(
+            [("openvino", diagnosis.openvino or "not installed"), ("torch", _version(diagnosis, "torch"))]
+        ),
+        f"runtime of {diagnosis.runtime.model}": [_runtime(diagnosis.runtime)],
         f"weights in {diagnosis.cache_dir}": _columns(
             [(weights.name, _place(weights)) for weights in diagnosis.weights]
         ),
@@ -28,6 +31,14 @@ def render(diagnosis: Diagnosis) -> str:
 
 def _state(package: Package) -> str:
     return package.version or "MISSING: install sam2-adapter again"
+
+
+def _version(diagnosis: Diagnosis, name: str) -> str:
+    return next(_state(package) for package in diagnosis.packages if package.name == name)
+
+
+def _runtime(found: ModelRuntime) -> str:
+    return f"{found.runtime}: {found.reason}" if found.runtime else f"none: {found.reason}"
 
 
 def _place(weights: Weights) -> str:

@@ -74,7 +74,7 @@ def predict(
     ] = None,
     device: DeviceOption = None,
     runtime: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Engine that runs the model: auto or torch.")
+        str | None, typer.Option(metavar="NAME", help="Engine that runs the model: auto, torch or openvino.")
     ] = None,
     precision: PrecisionOption = None,
     config: ConfigOption = None,
@@ -100,7 +100,13 @@ def predict(
 
     from sam2_adapter.loading import load_predictor
 
-    predictor = load_predictor(model or settings.model_cfg, settings.device, settings.runtime, settings.precision)
+    predictor = load_predictor(
+        model or settings.model_cfg,
+        settings.device,
+        settings.runtime,
+        settings.precision,
+        expected_images=len(tasks),
+    )
     _warn_of_other_resize(settings, predictor)
     writing = _Writing(output, tuple(formats or [OutputFormat.COCO]), overlay, max_pixels)
     if _run(predictor, tasks, settings, writing, make_report(len(tasks), as_json=as_json)):

@@ -50,7 +50,7 @@ def run_evaluation(
     names = [model or config.model_cfg, *([compare_with] if compare_with is not None else [])]
     measured = []
     for turn, name in enumerate(names):
-        predictor = load_predictor(name, config.device, config.runtime, config.precision)
+        predictor = load_predictor(name, config.device, config.runtime, config.precision, len(samples))
         step = _shifted(progress, turn * len(samples), len(names) * len(samples))
         measured.append(evaluate_prompts(predictor, samples, prompts, settings, progress=step))
     report: dict[str, Any] = {

@@ -19,7 +19,8 @@ from sam2_adapter.data.sample import Sample
 from sam2_adapter.errors import TrainingError
 from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.model.preprocess import Geometry
-from sam2_adapter.model.runtime import TorchRuntime, resolve_device
+from sam2_adapter.model.runtime import Runtime, TorchRuntime, resolve_device
+from sam2_adapter.model.runtimes import make_runtime
 from sam2_adapter.predictor import ImageEmbedding, Predictor
 from sam2_adapter.training.batches import TrainingObject, training_objects
 from sam2_adapter.training.checkpoint import RunIdentity
@@ -140,16 +141,19 @@ def build(
     progress = on_progress if on_progress is not None and accelerator.is_main_process else _silent
     # Processes on a CPU are given "cpu:0".
     device = "cpu" if accelerator.device.type == "cpu" else str(accelerator.device)
+    places = _places(training, validation, config)
+    encoder = _encoder_runtime(loaded, device, config, len(places))
+    # Weights that change are executed by torch.
     runtime = TorchRuntime(loaded.model, device, config.precision)
     predictor = Predictor(runtime, loaded.name, loaded.weights_sha256, config.resize)
     samples = [*training, *validation]
     embeddings = SampleEmbeddings(
         samples,
-        runtime,
+        encoder,
         config.resize,
-        _store(loaded, config, runtime, embeddings_dir or output_dir / "embeddings", accelerator),
+        _store(loaded, config, encoder, embeddings_dir or output_dir / "embeddings", accelerator),
     )
-    _encode(embeddings, _places(training, validation, config), config.encode_batch, accelerator, progress)
+    _encode(embeddings, places, config.encode_batch, accelerator, progress)
     broken = embeddings.broken
     objects = [item for item in training_objects(training) if item.sample not in broken]
     readable = [position for position in range(len(training), len(samples)) if position not in broken]
@@ -179,7 +183,7 @@ def build(
             accelerator, decoder, parameters, optimizer, scaler, config.max_gradient_norm, config.micro_batch
         ),
         schedule=_schedule(len(objects), config),
-        identity=_identity(loaded, config, samples, len(training), embeddings, runtime),
+        identity=_identity(loaded, config, samples, len(training), embeddings, encoder),
         progress=progress,
     )
 
@@ -223,10 +227,17 @@ def _seed(config: Config) -> None:
         torch.use_deterministic_algorithms(True, warn_only=False)
 
 
+def _encoder_runtime(loaded: LoadedModel, device: str, config: Config, num_images: int) -> Runtime:
+    """Encodes the images of the run, once."""
+    return make_runtime(
+        loaded.model, device, config.runtime, config.precision, expected_images=num_images, with_decoder=False
+    )
+
+
 def _store(
     loaded: LoadedModel,
     config: Config,
-    runtime: TorchRuntime,
+    runtime: Runtime,
     root: Path,
     accelerator: Accelerator,
 ) -> EmbeddingStore:
@@ -277,12 +288,13 @@ def _identity(
     samples: Sequence[Sample],
     num_training: int,
     embeddings: SampleEmbeddings,
-    runtime: TorchRuntime,
+    encoder: Runtime,
 ) -> RunIdentity:
     settings = config.model_dump(mode="json", exclude=set(_UNIMPORTANT_KEYS))
     settings |= {
-        "precision": runtime.precision,
-        "device": runtime.device.partition(":")[0],
+        "runtime": encoder.name,
+        "precision": encoder.precision,
+        "device": encoder.device.partition(":")[0],
         "version": __version__,
     }
     return RunIdentity(settings, data_fingerprint(samples, num_training, embeddings.keys), loaded.weights_sha256)
