@@ -55,12 +55,24 @@ def box_region(
         bool H x W.
     """
     height, width = original_hw
+    if angle:
+        return _turned_box_region(original_hw, rotated_box_corners(box_xyxy, angle))
     x = np.arange(width, dtype=np.float64) + 0.5
     y = np.arange(height, dtype=np.float64) + 0.5
-    if not angle:
-        x0, y0, x1, y1 = box_xyxy
-        return ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))[None, :]
-    return _inside_parallelogram(x[None, :], y[:, None], rotated_box_corners(box_xyxy, angle))
+    x0, y0, x1, y1 = box_xyxy
+    return ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))[None, :]
+
+
+def _turned_box_region(original_hw: tuple[int, int], corners: npt.NDArray[np.float64]) -> BoolArray:
+    height, width = original_hw
+    # Only the hull of the corners is computed: an image has far more pixels.
+    left, top = np.clip(np.floor(corners.min(axis=0)), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)), 0, (width, height)).astype(int)
+    x = np.arange(left, right, dtype=np.float64) + 0.5
+    y = np.arange(top, bottom, dtype=np.float64) + 0.5
+    region = np.zeros(original_hw, np.bool_)
+    region[top:bottom, left:right] = _inside_parallelogram(x[None, :], y[:, None], corners)
+    return region
 
 
 def _inside_parallelogram(

@@ -27,9 +27,6 @@ from sam2_adapter.model.preprocess import Geometry, Resize, images_to_pixel_valu
 from sam2_adapter.model.runtime import Runtime
 from sam2_adapter.prompts import Prompt, as_prompts
 
-# Mask logits that are upsampled to the original size at a time, in numbers of 4 bytes.
-_UPSAMPLED_AT_ONCE = 64 * 2**20
-
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -241,6 +238,8 @@ def _checked_hw(index: int, image: npt.NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _image_of_batch(encoded: EncodedImages, index: int) -> EncodedImages:
+    if len(encoded.image_embedding) == 1:
+        return encoded
     # Cloned: a view would keep the whole batch in memory.
     fine, middle = encoded.high_res_features
     return EncodedImages(
@@ -287,11 +286,8 @@ def _best_candidates(decoded: DecodedMasks, clicks: torch.Tensor | None) -> tupl
 
 
 def _to_prediction(logits: torch.Tensor, scores: torch.Tensor, geometry: Geometry) -> MaskPrediction:
-    height, width = geometry.original_hw
-    flat = logits.flatten(0, 1)
-    masks = np.empty((len(flat), height, width), np.bool_)
-    at_once = max(1, _UPSAMPLED_AT_ONCE // (height * width))
-    for start in range(0, len(flat), at_once):
-        masks[start : start + at_once] = (geometry.logits_to_original(flat[start : start + at_once]) > 0).cpu().numpy()
-    shape = (*logits.shape[:2], height, width)
-    return MaskPrediction(masks.reshape(shape), scores.cpu().numpy(), logits.cpu().numpy())
+    low_res_logits = logits.cpu().numpy()
+    masks = geometry.logits_to_masks(low_res_logits.reshape(-1, *low_res_logits.shape[2:]))
+    return MaskPrediction(
+        masks.reshape(*low_res_logits.shape[:2], *geometry.original_hw), scores.cpu().numpy(), low_res_logits
+    )

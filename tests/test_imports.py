@@ -55,13 +55,16 @@ def _imported_modules(path: Path) -> list[str]:
     """Every absolute module name that a file imports, at any depth, `from package import submodule` included."""
     names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import; the platform loads files by path"
-            assert node.module is not None
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names += _names(node)
     return names
+
+
+def _names(node: ast.Import | ast.ImportFrom) -> list[str]:
+    prefix = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+    return [f"{prefix}{alias.name}" for alias in node.names]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=IDS)
@@ -84,6 +87,16 @@ def test_third_parties_stay_in_their_rooms(path: Path) -> None:
     for module in _imported_modules(path):
         rooms = RESERVED.get(module.partition(".")[0])
         assert rooms is None or _room(path) in rooms, f"{path.name} imports {module}, which belongs to {rooms}"
+
+
+def test_openvino_is_loaded_only_to_run_on_it() -> None:
+    """It is optional, and slow to import: `model/openvino_*.py` import it, and nothing imports those before they are needed."""
+    for path in SOURCES:
+        if path.name.startswith("openvino_"):
+            continue
+        at_once = ast.parse(path.read_text(encoding="utf-8")).body
+        imported = [name for node in at_once if isinstance(node, ast.Import | ast.ImportFrom) for name in _names(node)]
+        assert not [name for name in imported if "openvino" in name], path.name
 
 
 def test_every_room_exists_once() -> None:

@@ -110,6 +110,7 @@ class FixedRuntime:
     """A runtime whose decoder always answers the same, to test the choice among candidates."""
 
     name, precision, device, image_size, low_res_hw = "fixed", "fp32", "cpu", 32, (8, 8)
+    prompts_per_call = 4
 
     def __init__(self, decoded: DecodedMasks, encoded) -> None:
         self._decoded, self._encoded = decoded, encoded

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -60,16 +61,23 @@ class Geometry:
         small = F.interpolate(placed, size=low_res_hw, mode="bilinear", align_corners=False, antialias=True)
         return (small * 2 - 1)[0, 0] * MASK_LOGIT
 
-    def logits_to_original(self, low_res_logits: torch.Tensor) -> torch.Tensor:
-        """Upsample low-res logits N x h x w to mask logits N x H x W of the original image, bilinearly, float32."""
-        logits = low_res_logits.float()[:, None]
-        if self.resize == "pad":
-            square = (self.image_size, self.image_size)
-            input_height, input_width = self.input_hw
-            logits = F.interpolate(logits, size=square, mode="bilinear", align_corners=False)[
-                ..., :input_height, :input_width
-            ]
-        return F.interpolate(logits, size=self.original_hw, mode="bilinear", align_corners=False)[:, 0]
+    def logits_to_masks(self, low_res_logits: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Where low-res logits N x h x w, upsampled bilinearly to the original image, are above 0; bool N x H x W."""
+        height, width = self.original_hw
+        masks = np.empty((len(low_res_logits), height, width), np.bool_)
+        # One mask's logits at a time: those of many would fill the memory. OpenCV upsamples them several times as fast as torch.
+        upsampled = np.empty((height, width), np.float32)
+        for logits, mask in zip(low_res_logits, masks, strict=True):
+            cv2.resize(self._without_padding(logits), (width, height), upsampled, interpolation=cv2.INTER_LINEAR)
+            np.greater(upsampled, 0, out=mask)
+        return masks
+
+    def _without_padding(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if self.resize == "stretch":
+            return logits
+        square = cv2.resize(logits, (self.image_size, self.image_size), interpolation=cv2.INTER_LINEAR)
+        input_height, input_width = self.input_hw
+        return square[:input_height, :input_width]  # type: ignore[return-value]
 
 
 def images_to_pixel_values(

@@ -133,4 +133,4 @@ def _automatic(model: Sam2Model, kind: str, precision: Precision, expected_image
         return RuntimeChoice("openvino", "compiled for this machine")
     if expected_images >= _REPAID_BY_IMAGES:
         return RuntimeChoice("openvino", f"{expected_images} images repay compiling the model")
-    return RuntimeChoice("torch", "not compiled for OpenVINO yet: sam2-adapter doctor --prepare")
+    return RuntimeChoice("torch", "not compiled for OpenVINO yet; see sam2-adapter doctor --prepare")

@@ -136,7 +136,9 @@ def test_bf16_is_as_close_to_fp32_as_torchs_own(in_torch, tmp_path):
 def test_a_graph_that_computes_something_else_is_refused():
     right, wrong = small_model(0), small_model(1)
     encoder, decoder = (CompiledGraph.of(graph(wrong), "fp32") for graph in (encoder_graph, decoder_graph))
-    with pytest.raises(ConfigError, match="OpenVINO computes the image encoder in fp32 with errors of .*runtime=torch"):
+    with pytest.raises(
+        ConfigError, match=r"OpenVINO computes the image encoder in fp32 with errors of .*runtime=torch"
+    ):
         check_encoder(right, encoder, "fp32")
     with pytest.raises(ConfigError, match="OpenVINO computes the mask decoder in fp32 with errors of"):
         check_decoder(right, decoder, "fp32")
