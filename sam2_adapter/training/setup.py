@@ -183,7 +183,7 @@ def build(
             accelerator, decoder, parameters, optimizer, scaler, config.max_gradient_norm, config.micro_batch
         ),
         schedule=_schedule(len(objects), config),
-        identity=_identity(loaded, config, samples, len(training), embeddings, encoder),
+        identity=_identity(loaded, config, samples, len(training), embeddings, runtime),
         progress=progress,
     )
 
@@ -228,7 +228,7 @@ def _seed(config: Config) -> None:
 
 
 def _encoder_runtime(loaded: LoadedModel, device: str, config: Config, num_images: int) -> Runtime:
-    """Encodes the images of the run, once."""
+    """What encodes the images; a run may be resumed on the engine that is there by then, as engines differ by rounding only."""
     return make_runtime(
         loaded.model, device, config.runtime, config.precision, expected_images=num_images, with_decoder=False
     )
@@ -288,13 +288,12 @@ def _identity(
     samples: Sequence[Sample],
     num_training: int,
     embeddings: SampleEmbeddings,
-    encoder: Runtime,
+    runtime: TorchRuntime,
 ) -> RunIdentity:
     settings = config.model_dump(mode="json", exclude=set(_UNIMPORTANT_KEYS))
     settings |= {
-        "runtime": encoder.name,
-        "precision": encoder.precision,
-        "device": encoder.device.partition(":")[0],
+        "precision": runtime.precision,
+        "device": runtime.device.partition(":")[0],
         "version": __version__,
     }
     return RunIdentity(settings, data_fingerprint(samples, num_training, embeddings.keys), loaded.weights_sha256)

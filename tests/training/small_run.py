@@ -55,6 +55,8 @@ def small_config_of_run(**changes: object) -> Config:
         "batch_size": 4,
         "device": "cpu",
         "precision": "fp32",
+        # Whatever other tests have compiled.
+        "runtime": "torch",
         "correction_rounds": 1,
         "disk_mib": 0,
         "memory_mib": 64,
