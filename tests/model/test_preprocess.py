@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,3 +79,16 @@ def test_upsampled_logits_have_the_original_size():
     assert masks.shape == (2, 30, 60)
     assert masks[:, :, 30:].all()
     assert not masks[:, :, :30].any()
+
+
+@pytest.mark.parametrize("resize", ["stretch", "pad"])
+@pytest.mark.parametrize("original_hw", [(97, 143), (20, 300), (16, 16)])
+def test_masks_lie_where_torchs_bilinear_upsampling_puts_them(original_hw, resize):
+    logits = torch.randn(3, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+    geometry = Geometry(original_hw, 64, resize)
+    height, width = geometry.input_hw
+    placed = F.interpolate(logits, size=(64, 64), mode="bilinear")[..., :height, :width] if resize == "pad" else logits
+    expected = F.interpolate(placed, size=original_hw, mode="bilinear")[:, 0] > 0
+    found = geometry.logits_to_masks(logits[:, 0].numpy())
+    assert found.shape == (3, *original_hw)
+    assert np.mean(found != expected.numpy()) < 1e-3
