@@ -68,8 +68,11 @@ def decode_masks(
     # 1: output tokens beside the prompt's tokens; the image, with the mask input added, as a list of tokens
     tokens = _with_output_tokens(decoder, prompts.sparse_embeddings, num_prompts)
     image_tokens = (images.image_embedding + prompts.dense_embeddings).flatten(2).transpose(1, 2)
-    # 2: two-way attention between the tokens and the image
-    tokens, image_tokens = _two_way_transformer(decoder.transformer, tokens, image_tokens, positions)
+    # 2: two-way attention between the tokens and the image, whose tokens are rounded once, not anew for every product
+    dtype = _arithmetic_dtype(image_tokens)
+    tokens, image_tokens = _two_way_transformer(
+        decoder.transformer, tokens, image_tokens.to(dtype), positions.to(dtype)
+    )
     # 3: upscale the image and take its inner product with what each mask token asks for
     mask_tokens = tokens[:, _FIRST_MASK_TOKEN : _FIRST_MASK_TOKEN + decoder.num_mask_tokens]
     low_res_logits = mask_logits(decoder, mask_tokens, image_tokens, images)
@@ -130,6 +133,12 @@ def _with_output_tokens(decoder: Sam2MaskDecoder, sparse_embeddings: torch.Tenso
     output_tokens = torch.cat([decoder.obj_score_token.weight, decoder.iou_token.weight, decoder.mask_tokens.weight])
     expanded = output_tokens.expand(num_prompts, -1, -1)
     return torch.cat([expanded, sparse_embeddings.expand(num_prompts, -1, -1)], dim=1)
+
+
+def _arithmetic_dtype(tensor: torch.Tensor) -> torch.dtype:
+    """The number format that matrix products of a tensor are computed in: autocast's where it is on."""
+    device_type = tensor.device.type
+    return torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else tensor.dtype
 
 
 def _two_way_transformer(
