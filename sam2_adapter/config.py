@@ -23,11 +23,26 @@ from sam2_adapter.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-VariantName = Literal["original", "flip_x", "flip_y", "turn", "transpose", "bright", "dark", "contrast", "pale", "grey"]
+VariantName = Literal[
+    "original",
+    "flip_x",
+    "flip_y",
+    "turn",
+    "transpose",
+    "crop_top_left",
+    "crop_top_right",
+    "crop_bottom_left",
+    "crop_bottom_right",
+    "bright",
+    "dark",
+    "contrast",
+    "pale",
+    "grey",
+]
 
 
 # Losses that do not look at the mask itself, and the grid that losses are computed on.
-_OTHER_LOSS_KEYS = ("loss_iou_score", "loss_object_score", "loss_upsampling")
+_OTHER_LOSS_KEYS = ("loss_iou_score", "loss_object_score", "loss_other_candidates", "loss_upsampling")
 
 
 class Config(BaseModel):
@@ -114,6 +129,9 @@ class Config(BaseModel):
     loss_iou_score: float = Field(1.0, ge=0, description="Weight of the error of predicted IoU scores.")
     loss_object_score: float = Field(
         1.0, ge=0, description="Weight of the cross-entropy of the score that says whether the object is there."
+    )
+    loss_other_candidates: float = Field(
+        0.0, ge=0, description="Weight of the mean mask loss of the two candidates that fit worse than the best one."
     )
     iou_score_error: Literal["l1", "mse"] = Field(
         "l1", description="Error of predicted IoU scores: absolute, or squared."

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from transformers import Sam2Model
 
 from sam2_adapter.model.encode import EncodedImages, EncodedPrompts
+from sam2_adapter.model.upscaling import mask_logits
 
 if TYPE_CHECKING:
     from transformers.models.sam2.modeling_sam2 import (
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 _OBJECT_SCORE_TOKEN = 0
 _IOU_TOKEN = 1
 _FIRST_MASK_TOKEN = 2
+
+# Queries for each key from which on a CPU attends faster by the formula than by the fused kernel: 3 to 4 times at 4096 to 8, training included.
+_MANY_QUERIES = 16
 
 
 class DecodedMasks(NamedTuple):
@@ -64,11 +68,14 @@ def decode_masks(
     # 1: output tokens beside the prompt's tokens; the image, with the mask input added, as a list of tokens
     tokens = _with_output_tokens(decoder, prompts.sparse_embeddings, num_prompts)
     image_tokens = (images.image_embedding + prompts.dense_embeddings).flatten(2).transpose(1, 2)
-    # 2: two-way attention between the tokens and the image
-    tokens, image_tokens = _two_way_transformer(decoder.transformer, tokens, image_tokens, positions)
+    # 2: two-way attention between the tokens and the image, whose tokens are rounded once, not anew for every product
+    dtype = _arithmetic_dtype(image_tokens)
+    tokens, image_tokens = _two_way_transformer(
+        decoder.transformer, tokens, image_tokens.to(dtype), positions.to(dtype)
+    )
     # 3: upscale the image and take its inner product with what each mask token asks for
-    upscaled = _upscale(decoder, image_tokens, images)
-    low_res_logits = _mask_logits(decoder, tokens, upscaled)
+    mask_tokens = tokens[:, _FIRST_MASK_TOKEN : _FIRST_MASK_TOKEN + decoder.num_mask_tokens]
+    low_res_logits = mask_logits(decoder, mask_tokens, image_tokens, images)
     # 4: scores
     iou_scores = decoder.iou_prediction_head(tokens[:, _IOU_TOKEN])
     object_score_logits = decoder.pred_obj_score_head(tokens[:, _OBJECT_SCORE_TOKEN])
@@ -128,6 +135,12 @@ def _with_output_tokens(decoder: Sam2MaskDecoder, sparse_embeddings: torch.Tenso
     return torch.cat([expanded, sparse_embeddings.expand(num_prompts, -1, -1)], dim=1)
 
 
+def _arithmetic_dtype(tensor: torch.Tensor) -> torch.dtype:
+    """The number format that matrix products of a tensor are computed in: autocast's where it is on."""
+    device_type = tensor.device.type
+    return torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else tensor.dtype
+
+
 def _two_way_transformer(
     transformer: Sam2TwoWayTransformer, tokens: torch.Tensor, image_tokens: torch.Tensor, positions: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -138,13 +151,12 @@ def _two_way_transformer(
         query = queries if index == 0 else queries + tokens
         attended = _attention(block.self_attn, query, query, queries)
         queries = block.layer_norm1(attended if index == 0 else queries + attended)
+        placed = keys + positions
         queries = block.layer_norm2(
-            queries + _attention(block.cross_attn_token_to_image, queries + tokens, keys + positions, keys)
+            queries + _attention(block.cross_attn_token_to_image, queries + tokens, placed, keys)
         )
         queries = block.layer_norm3(queries + block.mlp(queries))
-        keys = block.layer_norm4(
-            keys + _attention(block.cross_attn_image_to_token, keys + positions, queries + tokens, queries)
-        )
+        keys = block.layer_norm4(keys + _attention(block.cross_attn_image_to_token, placed, queries + tokens, queries))
     attended = _attention(transformer.final_attn_token_to_image, queries + tokens, keys + positions, keys)
     return transformer.layer_norm_final_attn(queries + attended), keys
 
@@ -152,7 +164,8 @@ def _two_way_transformer(
 def _attention(attention: Sam2Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """Multi-head attention; a batch of 1 on the image's side is projected once and shared by all prompts."""
     batch, num_heads = max(len(query), len(key)), attention.num_attention_heads
-    attended = F.scaled_dot_product_attention(
+    attend = _attend_to_few if _has_few_keys(query, key) else F.scaled_dot_product_attention
+    attended = attend(
         _heads(attention.q_proj(query), num_heads, batch),
         _heads(attention.k_proj(key), num_heads, batch),
         _heads(attention.v_proj(value), num_heads, batch),
@@ -161,23 +174,18 @@ def _attention(attention: Sam2Attention, query: torch.Tensor, key: torch.Tensor,
     return output
 
 
+def _has_few_keys(query: torch.Tensor, key: torch.Tensor) -> bool:
+    """Whether the fused kernel, made for long lists of keys, is the slow way: on a CPU, a whole image attending to a prompt's tokens."""
+    return query.device.type == "cpu" and query.shape[1] >= _MANY_QUERIES * key.shape[1]
+
+
+def _attend_to_few(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Scaled dot-product attention by its formula, with the long side innermost in memory."""
+    scores = (key * query.shape[-1] ** -0.5) @ query.transpose(-1, -2)
+    attended: torch.Tensor = scores.softmax(dim=-2).transpose(-1, -2) @ value
+    return attended
+
+
 def _heads(tokens: torch.Tensor, num_heads: int, batch: int) -> torch.Tensor:
     """Split B x N x C into `batch` x heads x N x C / heads, repeating a batch of 1 without a copy."""
     return tokens.reshape(len(tokens), tokens.shape[1], num_heads, -1).transpose(1, 2).expand(batch, -1, -1, -1)
-
-
-def _upscale(decoder: Sam2MaskDecoder, image_tokens: torch.Tensor, images: EncodedImages) -> torch.Tensor:
-    fine, middle = images.high_res_features
-    height, width = images.image_embedding.shape[-2:]
-    image = image_tokens.transpose(1, 2).reshape(len(image_tokens), -1, height, width)
-    upscaled = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(image) + middle))
-    output: torch.Tensor = decoder.activation(decoder.upscale_conv2(upscaled) + fine)
-    return output
-
-
-def _mask_logits(decoder: Sam2MaskDecoder, tokens: torch.Tensor, upscaled: torch.Tensor) -> torch.Tensor:
-    mlps = decoder.output_hypernetworks_mlps
-    mask_tokens = tokens[:, _FIRST_MASK_TOKEN : _FIRST_MASK_TOKEN + len(mlps)]
-    weights = torch.stack([mlp(token) for mlp, token in zip(mlps, mask_tokens.unbind(1), strict=True)], dim=1)
-    logits = weights @ upscaled.flatten(2)
-    return logits.reshape(*logits.shape[:2], *upscaled.shape[-2:])

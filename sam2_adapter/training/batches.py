@@ -25,11 +25,14 @@ from sam2_adapter.training.losses import MaskTargets
 from sam2_adapter.training.recipe import prompt_mix
 from sam2_adapter.training.targets import inside_on_grid, mask_on_grid
 from sam2_adapter.training.trainable import PromptBatch
-from sam2_adapter.training.variants import VARIANTS
+from sam2_adapter.training.variants import ORIGINAL, VARIANTS
 
 # Objects are shuffled within this many images, so that a store that cannot keep all embeddings at hand reads each once
 # an epoch.
 _IMAGES_AT_HAND = 64
+
+# Part of an object that a crop has to show for the object to be asked about in it.
+_LEAST_VISIBLE = 0.5
 
 # Streams of random numbers: the order of an epoch, and its objects.
 _ORDER_STREAM, _OBJECT_STREAM = 0, 1
@@ -101,8 +104,7 @@ def steps_of_epoch(
 def draw_question(item: TrainingObject, epoch: int, config: Config, image_size: int) -> Question:
     """Draw what is asked about an object in an epoch."""
     generator = np.random.default_rng((config.seed, _OBJECT_STREAM, epoch, item.index))
-    variant = config.variants[int(generator.integers(len(config.variants)))]
-    mask = VARIANTS[variant].mask(item.annotation.mask)
+    variant, mask = _varied(item.annotation, config.variants[int(generator.integers(len(config.variants)))])
     kind = prompt_mix(config).draw(generator)
     prompt = sample_prompt(
         mask, kind, generator, input_scale=_input_scale(mask, image_size, config.resize), max_points=config.max_points
@@ -174,6 +176,14 @@ def stack_images(embeddings: Sequence[EncodedImages]) -> EncodedImages:
     return EncodedImages(
         torch.cat([embedding.image_embedding for embedding in embeddings]), (torch.cat(fine), torch.cat(middle))
     )
+
+
+def _varied(annotation: Annotation, variant: str) -> tuple[str, BoolArray]:
+    """A variant and the object's mask in it; the original image where a crop cuts most of the object away."""
+    mask = VARIANTS[variant].mask(annotation.mask)
+    if np.count_nonzero(mask) >= _LEAST_VISIBLE * annotation.area:
+        return variant, mask
+    return ORIGINAL, annotation.mask
 
 
 def _corners(prompt: Prompt) -> npt.NDArray[np.float64]:

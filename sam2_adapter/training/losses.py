@@ -34,6 +34,9 @@ class LossWeights:
         iou_score: error of the predicted IoU scores.
         object_score: cross-entropy of the score that says whether the object is there; it always is.
         iou_score_error: `l1`, as SAM2 does, or `mse`, as SAM did.
+        other_candidates: mean mask loss of the two candidates that fit worse than the best one. At 0, as in SAM2, a click
+            may mean several objects and each candidate keeps its own; above, all of them learn what this data set means by a
+            click (relaxed winner-takes-all, https://arxiv.org/abs/1612.00197).
     """
 
     focal: float = 20.0
@@ -42,6 +45,7 @@ class LossWeights:
     iou_score: float = 1.0
     object_score: float = 1.0
     iou_score_error: Literal["l1", "mse"] = "l1"
+    other_candidates: float = 0.0
 
 
 class MaskTargets(NamedTuple):
@@ -69,8 +73,8 @@ class LossTerms(NamedTuple):
 def training_loss(decoded: DecodedMasks, targets: MaskTargets, weights: LossWeights) -> LossTerms:
     """Compare all outputs of the decoder with what they should be.
 
-    The single-mask output is always trained. Of the three candidates the one with the lowest mask loss is: a click may
-    mean several objects, and each candidate is to become good at one of them.
+    The single-mask output is always trained. Of the three candidates the one with the lowest mask loss is; the other two
+    count with `weights.other_candidates`.
 
     Args:
         decoded: outputs for P prompts, on the grid of the targets.
@@ -84,7 +88,7 @@ def training_loss(decoded: DecodedMasks, targets: MaskTargets, weights: LossWeig
         by_mask = pixels + weights.dice * dice
         best = 1 + by_mask[:, 1:].detach().argmin(dim=1, keepdim=True)
         trained = torch.cat([torch.zeros_like(best), best], dim=1)
-        mask = by_mask.gather(1, trained).sum(dim=1)
+        mask = by_mask.gather(1, trained).sum(dim=1) + weights.other_candidates * _others(by_mask[:, 1:], best - 1)
         iou_score = score_loss(scores, cell_iou(logits.detach(), targets), weights.iou_score_error).mean(dim=1)
         object_score = _object_score_loss(decoded.object_score_logits.float())
         total = mask + weights.iou_score * iou_score + weights.object_score * object_score
@@ -130,6 +134,11 @@ def cell_iou(logits: torch.Tensor, targets: MaskTargets) -> torch.Tensor:
 def score_loss(scores: torch.Tensor, ious: torch.Tensor, error: Literal["l1", "mse"]) -> torch.Tensor:
     """Error of predicted IoU scores P x K, elementwise."""
     return (scores - ious).abs() if error == "l1" else (scores - ious).square()
+
+
+def _others(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Mean of P x M values without the one at `index`, P x 1; P."""
+    return (values.sum(dim=1) - values.gather(1, index)[:, 0]) / (values.shape[1] - 1)
 
 
 def _focal(logits: torch.Tensor, masks: torch.Tensor, cross_entropy: torch.Tensor) -> torch.Tensor:

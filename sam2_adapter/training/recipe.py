@@ -28,4 +28,5 @@ def loss_weights(config: Config) -> LossWeights:
         iou_score=config.loss_iou_score,
         object_score=config.loss_object_score,
         iou_score_error=config.iou_score_error,
+        other_candidates=config.loss_other_candidates,
     )

@@ -32,7 +32,7 @@ from sam2_adapter.training.scalar_log import require_tensorboard
 from sam2_adapter.training.step import Stepper
 from sam2_adapter.training.store import EmbeddingStore, EncoderIdentity
 from sam2_adapter.training.trainable import TrainableDecoder, freeze_all_but_trained, trained_parameters
-from sam2_adapter.training.variants import ORIGINAL
+from sam2_adapter.training.variants import ORIGINAL, variants_to_encode
 
 logger = logging.getLogger(__name__)
 
@@ -258,7 +258,8 @@ def _store(
 
 
 def _places(training: Sequence[Sample], validation: Sequence[Sample], config: Config) -> list[Place]:
-    places = [(position, variant) for position in range(len(training)) for variant in config.variants]
+    variants = variants_to_encode(config.variants)
+    places = [(position, variant) for position in range(len(training)) for variant in variants]
     return places + [(len(training) + position, ORIGINAL) for position in range(len(validation))]
 
 

@@ -6,7 +6,7 @@ fixed variants cost one encoding each, once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,25 +24,30 @@ _BRIGHTER, _DARKER = 1.25, 0.8
 _MORE_CONTRAST, _LESS_CONTRAST = 1.3, 0.75
 _MID_GREY = 127.5
 
+# Side of a crop as a part of the image's: crops of two corners overlap, so that few objects are cut by all of them.
+_CROPPED = 0.6
+
 
 @dataclass(frozen=True)
 class Variant:
     """One way to change an image.
 
     Attributes:
-        move: changes where pixels lie, H x W (x 3); the same for images and masks.
+        move: changes where pixels lie, or takes a part, H x W (x 3); the same for images and masks.
         recolour: changes the colours of an image, H x W x 3.
+        is_crop: shows a part of the image only.
     """
 
     move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
     recolour: Callable[[Image], Image]
+    is_crop: bool = False
 
     def image(self, image: Image) -> Image:
         """The changed image, uint8 RGB H x W x 3 in 0..255."""
         return np.ascontiguousarray(self.move(self.recolour(image)))
 
     def mask(self, mask: BoolArray) -> BoolArray:
-        """A mask of the image, bool H x W, moved along."""
+        """A mask of the image, bool H x W, moved along; empty where the object lies outside a crop."""
         return np.ascontiguousarray(self.move(mask))
 
 
@@ -66,6 +71,14 @@ def _transpose(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.swapaxes(values, 0, 1)
 
 
+def _crop(*, top: bool, left: bool) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+    def crop(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        rows, columns = (max(1, round(_CROPPED * side)) for side in values.shape[:2])
+        return values[slice(rows) if top else slice(-rows, None), slice(columns) if left else slice(-columns, None)]
+
+    return crop
+
+
 def _scaled(factor: float, around: float) -> Callable[[Image], Image]:
     def recolour(image: Image) -> Image:
         changed: Image = np.clip((image.astype(np.float32) - around) * factor + around, 0, 255).round().astype(np.uint8)
@@ -86,9 +99,19 @@ VARIANTS: Mapping[str, Variant] = {
     "flip_y": Variant(_flip_y, _same),
     "turn": Variant(_turn, _same),
     "transpose": Variant(_transpose, _same),
+    "crop_top_left": Variant(_crop(top=True, left=True), _same, is_crop=True),
+    "crop_top_right": Variant(_crop(top=True, left=False), _same, is_crop=True),
+    "crop_bottom_left": Variant(_crop(top=False, left=True), _same, is_crop=True),
+    "crop_bottom_right": Variant(_crop(top=False, left=False), _same, is_crop=True),
     "bright": Variant(_same, _scaled(_BRIGHTER, 0.0)),
     "dark": Variant(_same, _scaled(_DARKER, 0.0)),
     "contrast": Variant(_same, _scaled(_MORE_CONTRAST, _MID_GREY)),
     "pale": Variant(_same, _scaled(_LESS_CONTRAST, _MID_GREY)),
     "grey": Variant(_same, _grey),
 }
+
+
+def variants_to_encode(names: Sequence[str]) -> tuple[str, ...]:
+    """The variants of an image that training asks about: those of `names`, and the original beside crops, which can miss an object."""
+    needs_original = any(VARIANTS[name].is_crop for name in names)
+    return tuple(dict.fromkeys((*names, ORIGINAL) if needs_original else names))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -68,6 +70,18 @@ def test_single_mask_and_best_candidate_get_gradient_and_the_other_candidates_no
     norms = outputs.low_res_logits.grad.flatten(2).norm(dim=2)
     assert (norms[:, [0, 3]] > 0).all()
     assert (norms[:, [1, 2]] == 0).all()
+
+
+def test_the_other_candidates_learn_too_with_their_weight():
+    outputs, truth = decoded(), square()
+    alone = LossWeights(focal=0, bce=1, iou_score=0, object_score=0)
+    shared = training_loss(outputs, truth, replace(alone, other_candidates=0.5))
+    logits = outputs.low_res_logits
+    by_mask = pixel_loss(logits, truth, alone) + dice_loss(logits, truth)
+    ranked = by_mask[:, 1:].sort(dim=1).values
+    torch.testing.assert_close(shared.total, by_mask[:, 0] + ranked[:, 0] + 0.5 * (ranked[:, 1] + ranked[:, 2]) / 2)
+    shared.total.sum().backward()
+    assert (outputs.low_res_logits.grad.flatten(2).norm(dim=2) > 0).all()
 
 
 def test_all_scores_get_gradient():

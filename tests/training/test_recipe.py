@@ -25,7 +25,7 @@ def test_every_kind_of_prompt_has_its_key(kind):
     assert prompt_mix(config) == PromptMix(**{"box": 0.0, "click": 0.0, kind: 0.25})
 
 
-@pytest.mark.parametrize("part", ["focal", "bce", "dice", "iou_score", "object_score"])
+@pytest.mark.parametrize("part", ["focal", "bce", "dice", "iou_score", "object_score", "other_candidates"])
 def test_every_loss_has_its_key(part):
     assert loss_weights(Config.from_mapping({f"loss_{part}": 0.75})) == LossWeights(**{part: 0.75})
 

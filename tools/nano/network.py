@@ -12,7 +12,6 @@ from transformers import Sam2Model
 from transformers.models.sam2.modeling_sam2 import Sam2Attention, Sam2MultiScaleAttention, do_pool
 
 from sam2_adapter.architectures import get_architecture
-from sam2_adapter.model import decode
 from sam2_adapter.model.decode import DecodedMasks, decode_masks
 from sam2_adapter.model.encode import EncodedImages, encode_prompts
 from sam2_adapter.model.transformers_config import sam2_config
@@ -89,8 +88,7 @@ def initialise(trainer: NanoTrainer, seed: int) -> None:
 
 
 def use_lean_attention(trainer: NanoTrainer) -> None:
-    """Swap attention for the same arithmetic on plain matrix products: 1.7 times faster on a CPU, and no unused weights in the encoder."""
-    decode._attention = _lean_decoder_attention
+    """Swap the encoder's attention for the same arithmetic on plain matrix products, which is faster on a CPU at this size."""
     for module in trainer.modules():
         if isinstance(module, Sam2MultiScaleAttention):
             module.forward = _LeanAttention(module)
@@ -124,15 +122,6 @@ class _LeanAttention:
         query, key, value = (part.transpose(1, 2) for part in (query, key, value))
         weights = torch.softmax((query * module.scale) @ key.transpose(-2, -1), dim=-1, dtype=query.dtype)
         return module.proj((weights @ value).transpose(1, 2).reshape(batch, height, width, -1))
-
-
-def _lean_decoder_attention(
-    attention: Sam2Attention, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
-) -> torch.Tensor:
-    projected = (attention.q_proj(query), attention.k_proj(key), attention.v_proj(value))
-    query, key, value = (part.unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2) for part in projected)
-    weights = torch.softmax((query * attention.scaling) @ key.transpose(-2, -1), dim=-1, dtype=query.dtype)
-    return attention.o_proj((weights @ value).transpose(1, 2).flatten(2))
 
 
 def _look_at_the_same_place(attention: Sam2Attention) -> None:
