@@ -69,8 +69,10 @@ class ExistingProcedure:
         return float(loss.detach())
 
     def epoch(self, samples: Sequence[Sample], encoded: Sequence[EncodedImages]) -> float:
-        """One pass over all objects in random order, with images encoded before: the encoder is frozen, so that encoding
-        each image anew for each object, as the adapter does, gives the same result. Returns the mean loss."""
+        """One pass over all objects in random order; returns the mean loss.
+
+        Images are encoded before: the encoder is frozen, so encoding them anew for each object, as the adapter does, gives the same.
+        """
         places = [(index, item.mask) for index, sample in enumerate(samples) for item in sample.objects]
         order = self.generator.permutation(len(places))
         return float(np.mean([self.step(encoded[places[at][0]], places[at][1]) for at in order]))

@@ -41,9 +41,7 @@ def main() -> None:
     config = config_from_options(None, args.assignments, {"preset": "recommended", "resize": resize})
     splits = load_dataset(args.data, min_area_px=config.min_area_px, seed=config.seed)
     sides = {"train": args.min_training_side_px, "validation": args.min_side_px, "test": args.min_side_px}
-    samples = {
-        name: list(with_large_objects(splits.samples(name), side, size, resize)) for name, side in sides.items()
-    }
+    samples = {name: list(with_large_objects(splits.samples(name), side, size, resize)) for name, side in sides.items()}
     counts = ", ".join(f"{sum(len(s.objects) for s in found)} objects of {name}" for name, found in samples.items())
     print(f"{args.data.name}: {counts}", flush=True)
     models = {"untouched": args.model}

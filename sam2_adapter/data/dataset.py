@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from sam2_adapter.data.formats.coco_dataset import is_coco_data, read_coco_data
 from sam2_adapter.data.formats.dataloop_export import is_dataloop_export, read_dataloop_export
@@ -26,10 +26,18 @@ DataFormat = Literal["dataloop", "coco", "label_maps"]
 
 ALL_SPLITS = "all"
 
+# Names of a folder's content in a message.
+_NAMES_SHOWN = 6
+
+_LAYOUTS: dict[DataFormat, str] = {
+    "dataloop": "a Dataloop export (items/ and json/)",
+    "coco": "COCO (annotations.json or annotations/*.json and images)",
+    "label_maps": "label maps (images/ and masks/)",
+}
 _RECOGNISERS: dict[DataFormat, Callable[[Path], bool]] = {
-    "dataloop": is_dataloop_export,
+    "dataloop": lambda root: root.is_dir() and is_dataloop_export(root),
     "coco": is_coco_data,
-    "label_maps": is_label_map_data,
+    "label_maps": lambda root: root.is_dir() and is_label_map_data(root),
 }
 _READERS: dict[DataFormat, Callable[[Path, ReadingOptions, LeftOut], Samples]] = {
     "dataloop": read_dataloop_export,
@@ -81,7 +89,7 @@ def load_dataset(
     data_format: DataFormat | None = None,
     *,
     min_area_px: int = 16,
-    validation_fraction: float = 0.2,
+    validation_share: float = 0.2,
     seed: int = 0,
     include_model_annotations: bool = False,
 ) -> Dataset:
@@ -91,7 +99,7 @@ def load_dataset(
         path: the folder, or a COCO file.
         data_format: its layout; found by looking when left out.
         min_area_px: objects with fewer pixels of the original image are left out.
-        validation_fraction: share of the training images that become the validation split where none was given; 0 makes none.
+        validation_share: share of the training images that become the validation split where none was given; 0 makes none.
         seed: of that choice.
         include_model_annotations: also take objects that a model made (Dataloop exports).
 
@@ -100,12 +108,12 @@ def load_dataset(
         ConfigError: an option is out of range.
     """
     root = Path(path)
-    if not 0 <= validation_fraction < 1:
-        raise ConfigError(f"validation_fraction is at least 0 and below 1, but got {validation_fraction}.")
-    found_format = _checked_format(data_format) if data_format is not None else find_format(root)
+    if not 0 <= validation_share < 1:
+        raise ConfigError(f"validation_share is at least 0 and below 1, but got {validation_share}.")
+    found_format = _checked_format(_existing(root), data_format) if data_format is not None else find_format(root)
     left_out = LeftOut()
     options = ReadingOptions(min_area_px, include_model_annotations)
-    read = _READERS[found_format](_existing(root), options, left_out)
+    read = _READERS[found_format](root, options, left_out)
     if set(read) == {WHOLE}:
         split_file = root / "split.json"
         read = apply_split_file(read[WHOLE], split_file, left_out) if split_file.is_file() else read
@@ -113,7 +121,7 @@ def load_dataset(
     if not splits:
         raise DataError(f"{path}: nothing in this data set can be used. Left out:\n{left_out}")
     check_disjoint(splits)
-    notes = _ensure_validation(splits, validation_fraction, seed)
+    notes = _ensure_validation(splits, validation_share, seed)
     for note in notes:
         logger.info("%s: %s", path, note)
     return Dataset({split: tuple(samples) for split, samples in splits.items()}, left_out, found_format, notes)
@@ -132,10 +140,7 @@ def find_format(root: Path) -> DataFormat:
         raise DataError(
             f"{root}: looks like {' and like '.join(found)}; name the one that is meant with the data format."
         )
-    raise DataError(
-        f"{root}: not a known data set. Expected a Dataloop export (items/ and json/), COCO (annotations.json or annotations/*.json and images) "
-        "or label maps (images/ and masks/)."
-    )
+    raise DataError(f"{root}: not a known data set. Expected {' or '.join(_LAYOUTS.values())}; found {_content(root)}.")
 
 
 def _existing(root: Path) -> Path:
@@ -144,11 +149,24 @@ def _existing(root: Path) -> Path:
     return root
 
 
-def _checked_format(data_format: str) -> DataFormat:
-    for known in get_args(DataFormat):
-        if data_format == known:
-            return known  # type: ignore[no-any-return]
-    raise ConfigError(f"Unknown data format {data_format!r}; the formats are {', '.join(get_args(DataFormat))}.")
+def _checked_format(root: Path, data_format: DataFormat) -> DataFormat:
+    """The named layout, where the data set has it."""
+    if data_format not in _LAYOUTS:
+        raise ConfigError(f"Unknown data format {data_format!r}; the formats are {', '.join(_LAYOUTS)}.")
+    if not _RECOGNISERS[data_format](root):
+        raise DataError(
+            f"{root}: not of the data format {data_format!r}. Expected {_LAYOUTS[data_format]}; found {_content(root)}. "
+            "Name another data format, or none to have it found."
+        )
+    return data_format
+
+
+def _content(root: Path) -> str:
+    """The first names in a folder, for messages."""
+    if not root.is_dir():
+        return "a file"
+    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in root.iterdir())
+    return f"{', '.join(names[:_NAMES_SHOWN])}{', ...' if len(names) > _NAMES_SHOWN else ''}" if names else "nothing"
 
 
 def _named_splits(read: Samples) -> dict[str, list[Sample]]:

@@ -1,16 +1,18 @@
 """`ModelAdapter`: what the platform calls. It loads this file by path, from a code base that need not be installed.
 
 Settings are read once, when a model is loaded, and never through the SDK's live configuration. One object may serve
-several executions at once: everything that a call changes belongs to that call.
+several executions at once: training and evaluation, which load a model, work on a copy of it.
 """
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import logging
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,9 @@ from dtlpy.services import service_defaults
 if importlib.util.find_spec("sam2_adapter") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from sam2_adapter.config import Config
 from sam2_adapter.dataloop.artifacts import download_artifacts, remove_artifact_files, upload_artifacts
 from sam2_adapter.dataloop.calls import Document, count_all, retried
-from sam2_adapter.dataloop.embedding import pooled_vector
+from sam2_adapter.dataloop.embedding_functions import EmbeddingFunctions
 from sam2_adapter.dataloop.evaluation import predict_truth, score_model
 from sam2_adapter.dataloop.items import list_items, query_of
 from sam2_adapter.dataloop.prediction import ItemPredictor, Report, predict_all, require_whole, run_prediction
@@ -34,7 +35,6 @@ from sam2_adapter.dataloop.reading import BrokenItem, PreparedItem, Prompted, pr
 from sam2_adapter.dataloop.results import LabelColors, make_collection
 from sam2_adapter.dataloop.settings import (
     WEIGHTS_KEY,
-    Settings,
     prepare_configuration,
     read_settings,
     require_output_type,
@@ -43,32 +43,27 @@ from sam2_adapter.dataloop.storing import Owner
 from sam2_adapter.dataloop.training import RESUME_NAME, PlatformTraining, fresh_folder
 from sam2_adapter.dataloop.training_data import download_subsets
 from sam2_adapter.dataloop.weights import load_weights, save_weights
-from sam2_adapter.errors import PlatformError
 from sam2_adapter.loading import make_predictor
 from sam2_adapter.model.loading import LoadedModel, load_model
-from sam2_adapter.predictor import Predictor
 
 logger = logging.getLogger(__name__)
 
 
-class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
+class ModelAdapter(EmbeddingFunctions):
     """SAM2 as a model of the platform: prediction, fine-tuning, evaluation and image embeddings."""
 
     def __init__(self, model_entity: Any = None) -> None:
         """Load `model_entity` (`dl.Model`) if there is one."""
-        self.settings: Settings = read_settings(None)
-        self.predictor: Predictor | None = None
+        self.settings = read_settings(None)
+        self.predictor = None
         self._loaded: LoadedModel | None = None
         self._folder = Path()
+        self._loading = threading.Lock()  # executions that load one model share its folder
+        self._state = threading.Lock()
         self._colors = LabelColors()
         if model_entity is not None:
             prepare_configuration(model_entity)
         super().__init__(model_entity=model_entity)
-
-    @property
-    def config(self) -> Config:
-        """The settings of the model that is loaded."""
-        return self.settings.config
 
     # Loading and saving
 
@@ -80,8 +75,9 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         settings = prepare_configuration(model)
         self.model_entity: Any = model
         folder = Path(local_path or Path(service_defaults.DATALOOP_PATH, "models", model.id))
-        download_artifacts(model, (settings.config.save_model_name, RESUME_NAME), folder)
-        self.load(str(folder), **kwargs)
+        with self._loading:
+            download_artifacts(model, (settings.config.save_model_name, RESUME_NAME), folder)
+            self.load(str(folder), **kwargs)
 
     def load(self, local_path: str, **kwargs: Any) -> None:
         """Load the weights in `local_path`, or the published ones where it holds none."""
@@ -181,17 +177,19 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         model = model.wait_for_model_ready()
         model.status = "training"
         retried(lambda: model.update(reload_services=False))
-        self.load_from_model(model_entity=model)
+        worker = copy.copy(self)
+        worker.load_from_model(model_entity=model)
         stages = TrainingProgress(progress)
         with fresh_folder(Path(service_defaults.DATALOOP_PATH, "training"), model.id) as root:
             stages.start()
-            _, data_path, output_path = self.prepare_data(dataset=model.dataset, root_path=str(root))
-            self.train(data_path, output_path, on_epoch_end_callback=stages.end_epoch, on_progress=stages.work)
+            _, data_path, output_path = worker.prepare_data(dataset=retried(lambda: model.dataset), root_path=str(root))
+            worker.train(data_path, output_path, on_epoch_end_callback=stages.end_epoch, on_progress=stages.work)
             stages.save()
-            self.save_to_model(local_path=output_path)
+            worker.save_to_model(local_path=output_path)
         model.status = "trained"
         retried(lambda: model.update(reload_services=False))
         remove_artifact_files(model, [RESUME_NAME])
+        self._adopt(worker)
         stages.finish()
         return model
 
@@ -242,7 +240,7 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         )
         self._use(load_model(Path(output_path, self.config.save_model_name), architecture=self.config.model_cfg))
 
-    # Evaluation and embeddings
+    # Evaluation
 
     def evaluate_model(
         self, model: Any, dataset: Any, filters: Any = None, progress: Any = None, context: Any = None
@@ -252,12 +250,14 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         Returns:
             The model and the dataset.
         """
-        self.load_from_model(model_entity=model, dataset=dataset)
+        worker = copy.copy(self)
+        worker.load_from_model(model_entity=model, dataset=dataset)
         filters = filters or dl.Filters()
-        if self.settings.overwrite_annotations:
-            predict_truth(self._steps(), model, dataset, query_of(filters), progress)
+        if worker.settings.overwrite_annotations:
+            predict_truth(worker._steps(), model, dataset, query_of(filters), progress)
         tell(progress, 98, "calculating metrics")
-        model = self.evaluate(model=model, dataset=dataset, filters=filters)
+        model = worker.evaluate(model=model, dataset=dataset, filters=filters)
+        self._adopt(worker)
         tell(progress, 100, "evaluated")
         return model, dataset
 
@@ -265,22 +265,21 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
         """Upload the platform's scores of the predictions that are stored."""
         return score_model(model, dataset, filters)
 
-    def embed(self, batch: Sequence[PreparedItem | BrokenItem], **kwargs: Any) -> list[list[float]]:
-        """One vector for every prepared item, for similarity search.
-
-        Raises:
-            PlatformError: an item is broken; the text names all of them.
-        """
-        embeddings = self._require_predictor().embed([entry.image for entry in require_whole(batch)])
-        return [pooled_vector(embedding, self.config.embeddings_size) for embedding in embeddings]
-
     def _use(self, loaded: LoadedModel) -> None:
         config = self.config
         self._loaded = loaded
         self.predictor = make_predictor(loaded, config.device, config.runtime, config.precision)
 
+    def _adopt(self, worker: ModelAdapter) -> None:
+        """Go on with what a copy has loaded, unless that is another model than the one that this object serves."""
+        if self._model_entity is None or self.model_entity.id == worker.model_entity.id:
+            with self._state:
+                self.__dict__.update(worker.__dict__)
+
     def _steps(self) -> ItemPredictor:
-        return ItemPredictor(self._require_predictor(), self.config, self._owner, self._colors, self._ask)
+        with self._state:
+            now = copy.copy(self)
+        return ItemPredictor(now._require_predictor(), now.config, now._owner, now._colors, now._ask)
 
     def _ask(self, documents: Sequence[Document], original_hw: tuple[int, int]) -> Prompted:
         prompts = prompts_from_annotations(documents, multi_points=self.config.multi_points_prediction)
@@ -289,8 +288,3 @@ class ModelAdapter(dl.BaseModelAdapter):  # type: ignore[misc]
     @property
     def _owner(self) -> Owner:
         return Owner(self.model_entity.id, self.model_entity.name)
-
-    def _require_predictor(self) -> Predictor:
-        if self.predictor is None:
-            raise PlatformError("No model is loaded; give the adapter a model entity, or call load_from_model() first.")
-        return self.predictor

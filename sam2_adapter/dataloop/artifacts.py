@@ -73,9 +73,7 @@ def upload_artifacts(model: Any, files: Sequence[Path], *, replacing: Collection
     uploaded = [retried(partial(_upload, model, path)) for path in files]
     gone = {path.name for path in files} | set(replacing)
     kept = [found.reference for found in _own(model, _named(model)) if found.name not in gone]
-    model.model_artifacts = kept + [
-        dl.Artifact.from_json(_json=item.to_json(), client_api=dl.client_api, dataset=item.dataset) for item in uploaded
-    ]
+    model.model_artifacts = kept + [retried(partial(_reference, item)) for item in uploaded]
     retried(lambda: model.update(reload_services=False))
     stored = retried(lambda: dl.models.get(model_id=model.id))
     listed = {getattr(artifact, "id", None) for artifact in stored.model_artifacts}
@@ -89,7 +87,7 @@ def upload_artifacts(model: Any, files: Sequence[Path], *, replacing: Collection
 def remove_artifact_files(model: Any, names: Collection[str]) -> None:
     """Remove files of the model's own folder; a failure is logged, since nothing refers to them."""
     try:
-        repository = model.artifacts.items_repository
+        repository = retried(partial(_repository, model))
         filters = dl.Filters(field="filename", values=[f"{_ROOT}/{model.name}/{name}" for name in names], operator="in")
         retried(lambda: repository.delete(filters=filters))
     except Exception as error:  # whatever it is, the files are only surplus
@@ -107,6 +105,18 @@ def _named(model: Any) -> list[_Named]:
         else:
             found.append(_Named(reference, None, Path(reference.local_path).name))
     return found
+
+
+def _repository(model: Any) -> Any:
+    try:
+        return model.artifacts.items_repository
+    except ValueError as error:  # also where its listing was refused, which the SDK takes for an empty one
+        raise UnansweredError(f"The artifacts of model {model.name!r} cannot be reached: {error}") from error
+
+
+def _reference(item: Any) -> Any:
+    # Asking for the item's dataset may be a request.
+    return dl.Artifact.from_json(_json=item.to_json(), client_api=dl.client_api, dataset=item.dataset)
 
 
 def _own(model: Any, named: Sequence[_Named]) -> Sequence[_Named]:
@@ -145,8 +155,7 @@ def _download(item: Any, folder: Path) -> Path:
 
 
 def _upload(model: Any, path: Path) -> Any:
-    repository = model.artifacts.items_repository
-    item = repository.upload(local_path=str(path), remote_path=f"{_ROOT}/{model.name}", overwrite=True)
+    item = _repository(model).upload(local_path=str(path), remote_path=f"{_ROOT}/{model.name}", overwrite=True)
     size = path.stat().st_size
     arrived = (item.metadata.get("system") or {}).get("size") if hasattr(item, "metadata") else None
     if arrived != size:

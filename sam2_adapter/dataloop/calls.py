@@ -37,12 +37,13 @@ class UnansweredError(PlatformError):
 
     Attributes:
         is_temporary: whether the same request may succeed later.
+        status: of the answer; `None` where there was none, or not a whole one.
     """
 
-    def __init__(self, message: str, *, is_temporary: bool = True) -> None:
+    def __init__(self, message: str, *, is_temporary: bool = True, status: int | None = None) -> None:
         """Say what failed in `message`."""
         super().__init__(message)
-        self.is_temporary = is_temporary
+        self.is_temporary, self.status = is_temporary, status
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def send_once(method: str, path: str, body: Any = None) -> Answer:
     except (requests.RequestException, ValueError) as error:
         raise UnansweredError(f"{what}: no complete answer ({_reason(error)}).") from error
     status = int(response.status_code)
-    raise UnansweredError(f"{what}: status {status} ({_message(response)}).", is_temporary=status in _TEMPORARY_STATUS)
+    message = f"{what}: status {status} ({_message(response)})."
+    raise UnansweredError(message, is_temporary=status in _TEMPORARY_STATUS, status=status)
 
 
 def send(method: str, path: str, body: Any = None) -> Any:
@@ -97,17 +99,20 @@ def retried(action: Callable[[], T]) -> T:
     """Do something that may safely be done twice, with growing waits in between.
 
     Raises:
-        UnansweredError: the last failure, where the SDK or we lost a request; other errors pass as they are.
+        UnansweredError: the last failure, where it was one that may pass; other errors come as they are.
     """
-    for wait in WAITS_S:
+    for wait in (*WAITS_S, None):
         try:
             return action()
         except Exception as error:  # the SDK's errors share no base with those of its HTTP library
-            if not is_temporary(error):
+            if not is_temporary(error) or (wait is None and isinstance(error, UnansweredError)):
                 raise
+            if wait is None:
+                tries = len(WAITS_S) + 1
+                raise UnansweredError(f"The platform did not answer in {tries} tries: {_reason(error)}") from error
             logger.debug("Trying again in %.1f s: %s", wait, error)
             pause(wait)
-    return action()
+    raise AssertionError("the last try returns or raises")
 
 
 def pause(wait_s: float) -> None:
@@ -126,7 +131,12 @@ def is_temporary(error: Exception) -> bool:
 
 
 def query_all(dataset_id: str, query: Mapping[str, Any]) -> Iterator[Document]:
-    """All items or annotations that a query finds, by id; pages are fetched as they are needed.
+    """All items or annotations of a dataset that a query finds; as `query_pages`."""
+    return query_pages(f"/datasets/{dataset_id}/query", query)
+
+
+def query_pages(path: str, query: Mapping[str, Any]) -> Iterator[Document]:
+    """All entities that a query to `path` finds, by id; pages are fetched as they are needed.
 
     Pages go on after the last id, so that entries which stop fitting the query meanwhile shift no others away.
 
@@ -135,13 +145,13 @@ def query_all(dataset_id: str, query: Mapping[str, Any]) -> Iterator[Document]:
     """
     last_id: str | None = None
     while True:
-        page = send("post", f"/datasets/{dataset_id}/query", _page_query(query, last_id))
+        page = send("post", path, _page_query(query, last_id))
         entries = page["items"]
         yield from entries
         total = page.get("totalItemsCount", len(entries))
         if not page.get("hasNextPage") or not entries:
             if len(entries) < total:
-                raise UnansweredError(f"Dataset {dataset_id}: the platform listed {len(entries)} of {total} entries.")
+                raise UnansweredError(f"{path}: the platform listed {len(entries)} of {total} entries.")
             return
         last_id = entries[-1]["id"]
 

@@ -20,13 +20,13 @@ from typing import Any
 from sam2_adapter.annotations import Annotation
 from sam2_adapter.data.formats.dataloop_export import is_model_annotation
 from sam2_adapter.data.formats.dataloop_json import OutputType, dataloop_item_to_image, image_to_dataloop_item
-from sam2_adapter.dataloop.calls import Document, count_all
+from sam2_adapter.dataloop.calls import WAITS_S, Document, count_all, pause, query_all
 from sam2_adapter.dataloop.items import list_items, query_of
 from sam2_adapter.dataloop.metrics import publish_label_scores
 from sam2_adapter.dataloop.prediction import THREADS, ItemPredictor, Report, in_order_ahead, predict_all
 from sam2_adapter.dataloop.reading import PreparedItem, Prompted
 from sam2_adapter.dataloop.storing import list_annotations
-from sam2_adapter.errors import DataError
+from sam2_adapter.errors import DataError, PlatformError
 from sam2_adapter.masks import mask_iou
 from sam2_adapter.prompts import Prompt
 from sam2_adapter.segmentation import Segmentation
@@ -89,9 +89,8 @@ def score_model(model: Any, dataset: Any, filters: Any) -> Any:
 
     Raises:
         DataError: no item has anything to compare.
+        PlatformError: the scores could not be stored.
     """
-    import dtlpymetrics
-
     with tempfile.TemporaryDirectory() as folder:
         count = _write_comparable(model, dataset, filters, Path(folder))
         if not count:
@@ -101,9 +100,37 @@ def score_model(model: Any, dataset: Any, filters: Any) -> Any:
         # A twin whose annotations are already downloaded: the function asks for nothing else that differs.
         twin = copy.copy(dataset)
         twin.download_annotations = lambda **_: folder
-        return dtlpymetrics.scoring.create_model_score(
-            model=model, dataset=twin, filters=filters, compare_types=[model.output_type]
-        )
+        return _stored_scores(model, twin, filters)
+
+
+def _stored_scores(model: Any, dataset: Any, filters: Any) -> Any:
+    """Score until both files are stored: the function makes dozens of requests, repeats none and ignores some failures."""
+    import dtlpymetrics
+
+    for wait in (*WAITS_S, None):
+        try:
+            scored = dtlpymetrics.scoring.create_model_score(
+                model=model, dataset=dataset, filters=filters, compare_types=[model.output_type]
+            )
+            _require_stored(model, dataset)
+            return scored
+        except Exception as error:  # a lost request shows as any error of the tables that are made of its answer
+            if wait is None:
+                raise PlatformError(
+                    f"The predictions of model {model.name!r} are stored, but not their scores: {error!r}. Evaluate again."
+                ) from error
+            logger.info("Scoring again: %r", error)
+            pause(wait)
+    raise AssertionError("the last try returns or raises")
+
+
+def _require_stored(model: Any, dataset: Any) -> None:
+    folder = Path.cwd().parent / ".dataloop"  # where the function leaves its files
+    for name in (f"{model.id}.csv", f"{model.id}-interpolated.json"):
+        query = {"filter": {"$and": [{"filename": f"/.modelscores/{name}"}]}, "resource": "items"}
+        sizes = [document["metadata"]["system"].get("size") for document in query_all(dataset.id, query)]
+        if sizes != [(folder / name).stat().st_size]:
+            raise PlatformError(f"the score file {name} did not arrive")
 
 
 def _write_comparable(model: Any, dataset: Any, filters: Any, folder: Path) -> int:

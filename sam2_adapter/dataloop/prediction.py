@@ -158,6 +158,7 @@ class Report:
         total: number of items, as far as it is known.
         progress: the platform's progress object, if there is one.
         last_percent: what it is told at the end.
+        work: what is done with the items, for messages.
         done: items that are through, broken ones included.
         broken: items that failed.
     """
@@ -165,6 +166,7 @@ class Report:
     total: int
     progress: Any = None
     last_percent: int = 100
+    work: str = "predicted"
     done: int = 0
     broken: list[BrokenItem] = field(default_factory=list)
     _told_percent: int = -1
@@ -178,7 +180,7 @@ class Report:
         percent = self.last_percent * min(self.done, self.total) // max(1, self.total)
         if percent != self._told_percent:
             self._told_percent = percent
-            tell(self.progress, percent, f"predicted {self.done} of {self.total} items")
+            tell(self.progress, percent, f"{self.work} {self.done} of {self.total} items")
 
     def raise_broken(self) -> None:
         """Raise one error that names every broken item, if there is any.
@@ -189,7 +191,7 @@ class Report:
         if self.broken:
             reasons = "\n".join(str(entry) for entry in self.broken)
             raise PlatformError(
-                f"{len(self.broken)} of {self.done} items could not be predicted; the other {self.done - len(self.broken)} are done.\n{reasons}"
+                f"{len(self.broken)} of {self.done} items could not be {self.work}; the other {self.done - len(self.broken)} are done.\n{reasons}"
             )
 
 

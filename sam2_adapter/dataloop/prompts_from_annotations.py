@@ -38,6 +38,19 @@ def prompts_from_annotations(documents: Sequence[Document], *, multi_points: boo
     return [prompt for group in groups.values() for prompt in _prompts_of_group(group, multi_points)]
 
 
+def prompt_from_box(document: Document) -> Prompt:
+    """The prompt of one box that a user chose, whoever drew it.
+
+    Raises:
+        PromptError: it is no box, or malformed; the text names it.
+    """
+    if document.get("type") != "box":
+        raise PromptError(
+            f"Annotation {document.get('id')} is no box, but of type {document.get('type')!r}; choose boxes only."
+        )
+    return _prompt([document], multi_points=False)
+
+
 def _group_key(document: Document, position: int, multi_points: bool) -> Hashable:
     object_id = _system(document).get("objectId")
     if object_id:

@@ -47,12 +47,14 @@ class Settings:
         config: our own keys.
         subset_limit: most items that one execution predicts; more are split over several executions.
         overwrite_annotations: predict anew before an evaluation.
+        upload_features: store the vectors of an embedding.
         weights_sha256: identity of the weights that the artifacts should hold; `None` where nothing was trained.
     """
 
     config: Config
     subset_limit: int
     overwrite_annotations: bool
+    upload_features: bool
     weights_sha256: str | None
 
 
@@ -73,6 +75,7 @@ def read_settings(configuration: Mapping[str, Any] | None, source: str = "config
         config=Config.from_mapping(_chosen(own), source=source, ignore_unknown=True),
         subset_limit=int(known["predict_embed_subset_limit"]),
         overwrite_annotations=known["overwrite_annotations"] is True,
+        upload_features=known["upload_features"] is not False,
         weights_sha256=known.get(WEIGHTS_KEY),
     )
 

@@ -1,8 +1,8 @@
 """Fine-tuning on the platform: its folders, its callbacks, and what a run leaves behind.
 
 A run works in a folder of its own. The model, the report and the metrics become artifacts; encoded images and
-checkpoints do not, but for the newest checkpoint while the run lasts: the training of an interrupted or failed execution
-goes on from it.
+checkpoints do not, but for the state to resume from while the run lasts: the training of an interrupted or failed
+execution goes on from it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sam2_adapter.dataloop.artifacts import upload_artifacts
 from sam2_adapter.dataloop.metrics import CurvePublisher
 from sam2_adapter.errors import CheckpointError, TrainingError
 from sam2_adapter.model.loading import LoadedModel
-from sam2_adapter.training.checkpoint import checkpoint_paths
+from sam2_adapter.training.checkpoint import STATE_NAME
 from sam2_adapter.training.datasets import load_configured_dataset
 from sam2_adapter.training.records import EpochRecord, TrainingResult
 from sam2_adapter.training.run_files import CHECKPOINT_FOLDER, REPORT_NAME
@@ -35,9 +35,6 @@ RESUME_NAME = "unfinished_training.torch"
 """Artifact of a training that is not finished."""
 
 METRIC_NAMES = ("metrics.json", "metrics.csv")
-
-# Whatever number it has, it is the only checkpoint and says itself which epoch it is of.
-_RESUMED_CHECKPOINT = "epoch_000000.torch"
 
 # Told the position of a trained epoch, from 0, and the number of epochs, as i_epoch and n_epoch.
 OnEpochEnd = Callable[..., None]
@@ -60,7 +57,7 @@ class PlatformTraining:
     folder: Path
     on_epoch_end: OnEpochEnd | None = None
     on_progress: Progress | None = None
-    _uploaded: Path | None = None
+    _uploaded: int | None = None
 
     def run(
         self, load: Callable[[], LoadedModel], data_path: Path, output_path: Path, unfinished: Path | None
@@ -71,20 +68,20 @@ class PlatformTraining:
             load: gives the model to start from.
             data_path: folder of the subsets.
             output_path: made if missing.
-            unfinished: checkpoint of an earlier training to go on from, where it fits.
+            unfinished: state of an earlier training to go on from, where it fits.
 
         Raises:
-            TrainingError: the training failed or was interrupted; its newest checkpoint is an artifact then.
+            TrainingError: the training failed or was interrupted; its state is an artifact then.
             DataError: there is nothing to train on.
         """
         dataset = self._read(data_path)
         try:
             result = self._train(load, dataset, unfinished)
         except BaseException:
-            self._keep_checkpoint()
+            self._keep_state()
             raise
         if result.stopped == "interrupted":
-            self._keep_checkpoint()
+            self._keep_state()
             raise TrainingError(
                 f"The training was interrupted after epoch {result.epochs}; start it again to go on from there."
             )
@@ -108,16 +105,16 @@ class PlatformTraining:
     def _train(self, load: Callable[[], LoadedModel], dataset: Dataset, unfinished: Path | None) -> TrainingResult:
         if unfinished is None:
             return self._fresh(load(), dataset, resume=False)
-        checkpoints = self.folder / CHECKPOINT_FOLDER
-        checkpoints.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(unfinished, checkpoints / _RESUMED_CHECKPOINT)
+        self._state_path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(unfinished, self._state_path)
+        self._uploaded = self._state_version()
         try:
             return self._fresh(load(), dataset, resume=True)
         except (TrainingError, CheckpointError) as error:
-            if checkpoint_paths(checkpoints)[-1:] != [checkpoints / _RESUMED_CHECKPOINT]:
+            if self._state_version() != self._uploaded:
                 raise  # it went on, and failed later
             logger.warning("The unfinished training does not fit (%s) Starting anew.", error)
-        shutil.rmtree(checkpoints)
+        shutil.rmtree(self._state_path.parent)
         return self._fresh(load(), dataset, resume=False)
 
     def _fresh(self, loaded: LoadedModel, dataset: Dataset, *, resume: bool) -> TrainingResult:
@@ -125,7 +122,7 @@ class PlatformTraining:
 
         def end_epoch(record: EpochRecord) -> None:
             curves.publish(record)
-            self._keep_checkpoint()
+            self._keep_state()
             if record.epoch and self.on_epoch_end is not None:
                 self.on_epoch_end(i_epoch=record.epoch - 1, n_epoch=self.config.num_epochs)
 
@@ -142,18 +139,29 @@ class PlatformTraining:
             on_progress=self.on_progress,
         )
 
-    def _keep_checkpoint(self) -> None:
-        """Upload the newest checkpoint, if it is new; a failure costs no training."""
-        newest = next(reversed(checkpoint_paths(self.folder / CHECKPOINT_FOLDER)), None)
-        if newest is None or newest == self._uploaded or newest.name == _RESUMED_CHECKPOINT:
+    def _keep_state(self) -> None:
+        """Upload the state to resume from, if it is new; a failure costs no training."""
+        version = self._state_version()
+        if version in (None, self._uploaded):
             return
         copy = self.folder / RESUME_NAME
         try:
-            shutil.copyfile(newest, copy)
+            shutil.copyfile(self._state_path, copy)
             upload_artifacts(self.model, [copy])
-            self._uploaded = newest
+            self._uploaded = version
         except Exception as error:
-            logger.warning("The checkpoint %s could not be kept as an artifact: %s", newest.name, error)
+            logger.warning("The state of the training could not be kept as an artifact: %s", error)
+
+    @property
+    def _state_path(self) -> Path:
+        return self.folder / CHECKPOINT_FOLDER / STATE_NAME
+
+    def _state_version(self) -> int | None:
+        """When the state was written, in nanoseconds; each later state replaces the one before."""
+        try:
+            return self._state_path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
 
 
 @contextmanager

@@ -15,12 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sam2_adapter.data.files import write_file
-from sam2_adapter.dataloop.calls import Document, query_all
+from sam2_adapter.dataloop.calls import Document, UnansweredError, query_all
 from sam2_adapter.dataloop.items import list_items, query_of
 from sam2_adapter.dataloop.prediction import THREADS, in_order_ahead
 from sam2_adapter.dataloop.reading import BrokenItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations
-from sam2_adapter.errors import DataError, Sam2AdapterError
+from sam2_adapter.errors import DataError, PlatformError, Sam2AdapterError
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ def download_subsets(model: Any, dataset: Any, folder: Path, on_downloaded: OnDo
 
     Raises:
         DataError: there are no subsets, or nothing in one of them could be downloaded.
+        PlatformError: the platform did not deliver some of the items.
     """
     system = model.metadata.get("system") or {}
     subsets = system.get("subsets")
@@ -82,6 +83,12 @@ def _download_subset(
     if len(broken) == total:
         reason = f"none of its {total} items could be downloaded, such as {broken[0]}" if broken else "it has no items"
         raise DataError(f"Subset {name!r} cannot be used: {reason}. Check its filter: {json.dumps(dict(query))[:500]}")
+    undelivered = [outcome for outcome in broken if isinstance(outcome.error, UnansweredError)]
+    if undelivered:  # a training on fewer items would pass for one on all
+        raise PlatformError(
+            f"Subset {name!r}: {len(undelivered)} of {total} items were not delivered, such as {undelivered[0]} Start the training again, or "
+            "take items whose files are gone out of the subset."
+        )
 
 
 def _write_item(item: Any, annotations: list[Document], folder: Path) -> None:

@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from sam2_adapter.annotations import Annotation
-from sam2_adapter.data.colors import PALETTE
-from sam2_adapter.polygons import Polygon
-from sam2_adapter.prompts import FOREGROUND, Prompt
-
-_PNG_SIGNATURE = b"\x89PNG"
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One photograph with its masks and prompts.
-
-    Attributes:
-        caption: what stands below it.
-        photo: the image file.
-        original_hw: (height, width) in pixels.
-        annotations: the objects.
-        prompts: the prompts, in the order that `Annotation.prompt_index` counts.
-    """
-
-    caption: str
-    photo: bytes
-    original_hw: tuple[int, int]
-    annotations: tuple[Annotation, ...]
-    prompts: tuple[Prompt, ...]
+from sam2_adapter.demo.fine_tuning import FineTuning
+from sam2_adapter.demo.panel import Panel, panel_values
 
 
 @dataclass(frozen=True)
@@ -57,58 +33,15 @@ class Section:
     panels: tuple[Panel, ...]
 
 
-def page_html(sections: list[Section], made_by: dict[str, Any], seconds: float) -> str:
+def page_html(sections: list[Section], fine_tuning: FineTuning, made_by: dict[str, Any], seconds: float) -> str:
     """The complete page; everything inserted is escaped."""
     template = resources.files("sam2_adapter").joinpath("assets", "demo_page.html").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    shown = [{"section": section, "panels": [_panel_values(panel) for panel in section.panels]} for section in sections]
-    return environment.from_string(template).render(sections=shown, made_by=made_by, seconds=seconds)
-
-
-def _panel_values(panel: Panel) -> dict[str, Any]:
-    height, width = panel.original_hw
-    return {
-        "caption": panel.caption,
-        "width": width,
-        "height": height,
-        # Strokes and dots are sized in units of the image.
-        "unit": max(width, height) / 100,
-        "href": _data_url(panel.photo),
-        "objects": [_object_values(annotation) for annotation in panel.annotations],
-        "prompts": [_prompt_values(prompt, index) for index, prompt in enumerate(panel.prompts)],
-    }
-
-
-def _object_values(annotation: Annotation) -> dict[str, Any]:
-    return {
-        "label": annotation.label,
-        "score": annotation.iou_score,
-        "area": annotation.area,
-        "color": _color(annotation.prompt_index or 0),
-        "path": " ".join(_path(part) for part in annotation.to_polygons()),
-    }
-
-
-def _prompt_values(prompt: Prompt, index: int) -> dict[str, Any]:
-    points = [
-        {"x": x, "y": y, "is_foreground": label == FOREGROUND}
-        for (x, y), label in zip(prompt.point_coords.tolist(), prompt.point_labels.tolist(), strict=True)
+    shown = [{"section": section, "panels": [panel_values(panel) for panel in section.panels]} for section in sections]
+    pairs = [
+        (panel_values(before), panel_values(after))
+        for before, after in zip(fine_tuning.before, fine_tuning.after, strict=True)
     ]
-    return {"color": _color(index), "box": prompt.box_xyxy, "points": points}
-
-
-def _path(polygon: Polygon) -> str:
-    """A part and its holes in SVG's path language; the even-odd rule leaves the holes open."""
-    rings = ["L".join(f"{x:g} {y:g}" for x, y in ring.tolist()) for ring in polygon.rings]
-    return "".join(f"M{ring}Z" for ring in rings)
-
-
-def _color(index: int) -> str:
-    # From the second on: the first, red, is lost on the reds of the photographs.
-    red, green, blue = PALETTE[(index + 1) % len(PALETTE)]
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def _data_url(photo: bytes) -> str:
-    media_type = "image/png" if photo.startswith(_PNG_SIGNATURE) else "image/jpeg"
-    return f"data:{media_type};base64,{base64.b64encode(photo).decode('ascii')}"
+    return environment.from_string(template).render(
+        sections=shown, tuning=fine_tuning, pairs=pairs, made_by=made_by, seconds=seconds
+    )

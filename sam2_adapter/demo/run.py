@@ -1,4 +1,4 @@
-"""Run the bundled model on the bundled photographs and write `index.html`."""
+"""Run the bundled model on the bundled photographs, fine-tune it on the bundled crops, and write `index.html`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ import numpy.typing as npt
 
 from sam2_adapter.annotations import Annotation
 from sam2_adapter.data.files import write_file, write_json
-from sam2_adapter.demo.page import Panel, Section, page_html
+from sam2_adapter.demo import NUM_EPOCHS
+from sam2_adapter.demo.fine_tuning import FineTuning, fine_tune_nuclei
+from sam2_adapter.demo.page import Section, page_html
+from sam2_adapter.demo.panel import Panel
 from sam2_adapter.demo.scenes import Refinement, Scene, load_scenes, photo_bytes, read_photo
 from sam2_adapter.loading import load_predictor
 from sam2_adapter.outputs import provenance
 from sam2_adapter.predictor import Predictor
 from sam2_adapter.prompts import Prompt
 from sam2_adapter.segmentation import segment
+from sam2_adapter.training.setup import Progress
+from sam2_adapter.training.trainer import OnEpochEnd
 
 DEMO_MODEL = "sam2_nano"
 
@@ -32,6 +37,7 @@ class DemoResult:
         page: the page to look at.
         num_photographs: how many photographs were predicted on.
         num_objects: how many masks were found.
+        fine_tuning: what fine-tuning came to.
         seconds: time for everything, loading the model included.
         made_by: which model made the masks.
     """
@@ -39,19 +45,29 @@ class DemoResult:
     page: Path
     num_photographs: int
     num_objects: int
+    fine_tuning: FineTuning
     seconds: float
     made_by: dict[str, Any]
 
 
-def run_demo(directory: str | Path) -> DemoResult:
-    """Predict in all modes on the bundled photographs and write a page that shows the result.
+def run_demo(
+    directory: str | Path,
+    num_epochs: int = NUM_EPOCHS,
+    on_epoch_end: OnEpochEnd | None = None,
+    on_progress: Progress | None = None,
+) -> DemoResult:
+    """Predict in all modes on the bundled photographs, fine-tune, predict again, and write a page that shows the result.
 
     Args:
-        directory: takes `index.html`, which needs no other file, and `photos/` with the photographs and their prompts files, for
-            trying the commands on the page.
+        directory: takes `index.html`, which needs no other file; for trying the commands on the page `photos/`, with the
+            photographs and their prompts files, and `nuclei/`; and `fine_tuning/`, the tuned model and its report.
+        num_epochs: of fine-tuning.
+        on_epoch_end: as in `fine_tune`.
+        on_progress: as in `fine_tune`.
 
     Raises:
         ExportError: the folder cannot be written to.
+        TrainingError: `fine_tuning/` in it holds something else than an earlier run of the demo.
     """
     started = time.perf_counter()
     directory = Path(directory)
@@ -62,13 +78,14 @@ def run_demo(directory: str | Path) -> DemoResult:
     sections = [_scene_section(predictor, scene, photos.as_posix()) for scene in scenes]
     sections.append(_refinement_section(predictor, refinement))
     _write_photos(photos, scenes)
+    fine_tuning = fine_tune_nuclei(directory, DEMO_MODEL, num_epochs, on_epoch_end, on_progress)
     made_by = provenance(predictor.info)
     seconds = time.perf_counter() - started
-    html = page_html(sections, made_by, seconds)
+    html = page_html(sections, fine_tuning, made_by, seconds)
     page = directory / "index.html"
     write_file(page, lambda file: file.write(html.encode("utf-8")))
     num_objects = sum(len(panel.annotations) for section in sections for panel in section.panels)
-    return DemoResult(page, len({scene.photo for scene in scenes}), num_objects, seconds, made_by)
+    return DemoResult(page, len({scene.photo for scene in scenes}), num_objects, fine_tuning, seconds, made_by)
 
 
 def _scene_section(predictor: Predictor, scene: Scene, folder: str) -> Section:

@@ -1,13 +1,14 @@
-"""Interval checkpoints: everything that a run needs to go on as if it had never stopped.
+"""What a run keeps while it lasts: one state to resume from, and the trained part of the model every few epochs.
 
-A checkpoint holds the trained part of the model only, the optimizer's state, the random states, the best model so far
-and the history. It is written completely or not at all, and opened without running code. One that belongs to another
-run is refused; one that is damaged is passed over for the one before it.
+The state holds everything that a run needs to go on as if it had never stopped: the trained part of the model, the
+optimizer's state, the random states, the best model so far and the history. There is one, which each later one replaces.
+An interval checkpoint is a quarter as large: the trained part alone, as it was measured after its epoch.
+
+Both are written completely or not at all, and opened without running code. A state of another run is refused.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -19,11 +20,11 @@ import torch
 from sam2_adapter.errors import CheckpointError, TrainingError
 from sam2_adapter.model.tensor_files import write_torch_file
 
-logger = logging.getLogger(__name__)
+FORMAT_VERSION = 2
 
-FORMAT_VERSION = 1
+STATE_NAME = "resume.torch"
+"""File of the state, beside the interval checkpoints."""
 
-# A damaged newest checkpoint costs one interval and not the run.
 KEPT_CHECKPOINTS = 2
 
 _NAME = "epoch_{epoch:06d}.torch"
@@ -108,48 +109,39 @@ class TrainingState:
     seconds: float = 0.0
 
 
-def save_state(directory: Path, state: TrainingState, identity: RunIdentity) -> Path:
-    """Write the checkpoint of `state.epoch`, then remove all but the newest checkpoints.
+def save_state(directory: Path, state: TrainingState, identity: RunIdentity) -> None:
+    """Replace the state of a run, then write the checkpoint of `state.epoch` and remove all but the newest checkpoints.
 
     Raises:
-        OSError: it cannot be written; those that are there stay.
+        OSError: one of the two cannot be written; those that are there stay.
     """
-    path = directory / _NAME.format(epoch=state.epoch)
+    header = {"format_version": FORMAT_VERSION, "identity": asdict(identity)}
     parts = {item.name: getattr(state, item.name) for item in fields(state)}
-    content = {
-        "format_version": FORMAT_VERSION,
-        "identity": asdict(identity),
-        "state": {**parts, "best": vars(state.best)},
-    }
-    write_torch_file(path, content)
+    write_torch_file(directory / STATE_NAME, {**header, "state": {**parts, "best": vars(state.best)}})
+    # Where there is a moving average, the figures of the epoch are those of the average.
+    checkpoint = {**header, "epoch": state.epoch, "trained": state.average or state.trained}
+    write_torch_file(directory / _NAME.format(epoch=state.epoch), checkpoint)
     prune(directory, KEPT_CHECKPOINTS)
-    return path
 
 
 def load_state(directory: Path, identity: RunIdentity) -> TrainingState | None:
-    """Read the newest readable checkpoint of a run; `None` where there is none.
+    """Read the state of a run; `None` where there is none.
 
     Raises:
-        TrainingError: the checkpoints are of a run with other settings, data or weights; the text names what differs.
-        CheckpointError: there are checkpoints, and none of them is readable.
+        TrainingError: it is of a run with other settings, data or weights; the text names what differs.
+        CheckpointError: it is not readable.
     """
-    paths = checkpoint_paths(directory)
-    for path in reversed(paths):
-        content = _read(path)
-        if content is None:
-            continue
-        _require_same(path, RunIdentity(**content["identity"]), identity)
-        state = content["state"]
-        return TrainingState(**{**state, "best": BestModel(**state["best"])})
-    if paths:
-        raise CheckpointError(
-            f"None of the {len(paths)} checkpoints in {directory} is readable. Remove the folder and start the run anew."
-        )
-    return None
+    path = directory / STATE_NAME
+    if not path.is_file():
+        return None
+    content = _read(path)
+    _require_same(path, RunIdentity(**content["identity"]), identity)
+    state = content["state"]
+    return TrainingState(**{**state, "best": BestModel(**state["best"])})
 
 
 def checkpoint_paths(directory: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
+    """The interval checkpoints of a run, oldest first."""
     found = (
         [path for path in directory.glob("epoch_*.torch") if _NAME_PATTERN.fullmatch(path.name)]
         if directory.is_dir()
@@ -159,10 +151,10 @@ def checkpoint_paths(directory: Path) -> list[Path]:
 
 
 def prune(directory: Path, keep: int) -> None:
-    """Remove all but the `keep` newest checkpoints, and what interrupted writes have left."""
+    """Remove all but the `keep` newest interval checkpoints, and what interrupted writes have left."""
     for path in checkpoint_paths(directory)[: -keep or None]:
         path.unlink(missing_ok=True)
-    for path in directory.glob(".epoch_*.part"):
+    for path in directory.glob(".*.torch.*.part"):
         path.unlink(missing_ok=True)
 
 
@@ -183,16 +175,16 @@ def restore_random_states(states: Mapping[str, Any]) -> None:
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         version = content["format_version"]
         identity, state = content["identity"], content["state"]
     except Exception as error:  # a damaged file raises almost anything
-        logger.warning(
-            "%s is damaged (%s): going on from the checkpoint before it.", path, str(error).partition("\n")[0]
-        )
-        return None
+        raise CheckpointError(
+            f"{path} is damaged or no state of a run ({str(error).partition(chr(10))[0]}): the run cannot go on. What it has saved so "
+            "far stays as it is; start a new run in another folder."
+        ) from error
     if version != FORMAT_VERSION:
         raise CheckpointError(
             f"{path} has format_version {version}, but this version of sam2-adapter resumes from {FORMAT_VERSION} only."

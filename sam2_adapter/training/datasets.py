@@ -23,7 +23,7 @@ def load_configured_dataset(path: str | Path, config: Config, data_format: DataF
         path,
         data_format,
         min_area_px=config.min_area_px,
-        validation_fraction=config.validation_share,
+        validation_share=config.validation_share,
         seed=config.seed,
         include_model_annotations=config.include_model_annotations,
     )

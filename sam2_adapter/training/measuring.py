@@ -53,6 +53,11 @@ def measure_image(
     return sorted(rows, key=lambda row: row.object_index)
 
 
+def first_click_prompt(annotation: Annotation) -> Prompt:
+    """The one click that an object is measured with, in its middle."""
+    return _click_prompt([_first_click(annotation)])
+
+
 def _measure_zero_shot(
     predictor: Predictor, sample: Sample, objects: Sequence[int], embedding: ImageEmbedding
 ) -> ObjectScore:
@@ -76,7 +81,7 @@ def _measure_once(
     if mode == "box":
         prompts = [Prompt(box_xyxy=box) for box in boxes]
     else:
-        prompts = [_click_prompt([_first_click(sample.objects[index])]) for index in objects]
+        prompts = [first_click_prompt(sample.objects[index]) for index in objects]
     for positions, part in predictor.predict_parts(embedding, prompts):
         for row, position in enumerate(positions):
             mask = part.masks[row, 0]

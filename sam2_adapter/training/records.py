@@ -105,6 +105,11 @@ class TrainingResult:
     def summary(self) -> str:
         """One sentence for people."""
         before = self.history[0]
+        if self.epochs == 0:
+            return (
+                f"Interrupted before the first epoch was done: the saved model is the untouched one (mean IoU {before.score:.4f} over "
+                f"boxes, one click and five clicks): {self.model_path}"
+            )
         if self.best_epoch == 0:
             return (
                 f"Training gained nothing: no epoch is better than the untouched model (mean IoU {before.score:.4f} over boxes, one click "

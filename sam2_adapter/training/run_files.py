@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sam2_adapter.errors import TrainingError
-from sam2_adapter.training.checkpoint import TrainingState, checkpoint_paths, load_state, save_state
+from sam2_adapter.training.checkpoint import STATE_NAME, TrainingState, load_state, save_state
 from sam2_adapter.training.examples import make_examples
 from sam2_adapter.training.records import EpochRecord, TrainingResult, write_metrics
 from sam2_adapter.training.report import about_run, write_report
@@ -36,24 +36,23 @@ class RunFiles:
         self._scalars = ScalarLog(directory / TENSORBOARD_FOLDER) if is_logged else None
 
     def state_to_resume(self) -> TrainingState | None:
-        """The newest checkpoint of this run; see `load_state`."""
+        """The state that this run was left in; see `load_state`."""
         return load_state(self.checkpoints, self._parts.identity)
 
     def refuse_to_overwrite(self) -> None:
         """Refuse a folder that holds a run.
 
         Raises:
-            TrainingError: it holds checkpoints.
+            TrainingError: it holds one.
         """
-        found = checkpoint_paths(self.checkpoints)
-        if found:
+        if (self.checkpoints / STATE_NAME).is_file():
             raise TrainingError(
-                f"{self._directory} holds a run already ({found[-1].name}). Resume it (--resume), or name another "
+                f"{self._directory} holds a run already ({CHECKPOINT_FOLDER}/{STATE_NAME}). Resume it (--resume), or name another "
                 "output folder."
             )
 
     def save_checkpoint(self, state: TrainingState) -> None:
-        """Write a checkpoint."""
+        """Write the state, and the checkpoint of its epoch."""
         if not self._parts.is_main:
             return
         try:

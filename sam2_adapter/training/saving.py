@@ -90,7 +90,7 @@ class ModelSaver:
         if self._is_pending:
             raise TrainingError(
                 f"The best model (epoch {best.epoch}) could not be written to {self.path}: the disk is full or cannot be written to. "
-                "What was there before is still there. Free some space and resume: the run goes on from its last checkpoint."
+                "What was there before is still there. Free some space and resume: the run goes on from the state that it has saved."
             )
         reloaded = load_model(self.path)
         check_proof(reloaded)
@@ -104,7 +104,7 @@ class ModelSaver:
         except (OSError, RuntimeError) as error:
             if not _is_full(error):
                 raise
-            # Older checkpoints are worth less than the model; the newest lets the run resume.
+            # Checkpoints of earlier epochs are worth less than the model; the state lets the run resume.
             prune(self.checkpoints, 1)
             save_checkpoint(self.path, state, self.loaded.architecture, video_tensors=video_tensors, metadata=metadata)
 

@@ -43,7 +43,9 @@ def test_the_layout_is_found_by_looking(tmp_path):
 
 
 def test_nothing_known_says_what_is_expected(tmp_path):
-    with pytest.raises(DataError, match=r"not a known data set\. Expected a Dataloop export .* COCO .* or label maps"):
+    with pytest.raises(
+        DataError, match=r"not a known data set\. Expected a Dataloop export .* or COCO .* or label maps"
+    ):
         load_dataset(tmp_path)
     with pytest.raises(DataError, match="there is no such folder"):
         load_dataset(tmp_path / "missing")
@@ -51,12 +53,28 @@ def test_nothing_known_says_what_is_expected(tmp_path):
         load_dataset(tmp_path, "yolo")
 
 
+def test_a_named_layout_that_is_not_there_says_what_is(tmp_path):
+    with pytest.raises(
+        DataError,
+        match=r"not of the data format 'dataloop'\. Expected a Dataloop export \(items/ and json/\); found images/, masks/\. Name another",
+    ):
+        load_dataset(three_images(tmp_path / "maps"), "dataloop")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"Expected label maps \(images/ and masks/\); found nothing"):
+        load_dataset(tmp_path / "empty", "label_maps")
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(DataError, match=r"Expected COCO .*; found a file"):
+        load_dataset(tmp_path / "a.txt", "coco")
+    with pytest.raises(DataError, match=r"Expected a Dataloop export .*; found a file"):
+        load_dataset(tmp_path / "a.txt", "dataloop")
+
+
 def test_two_layouts_at_once_ask_for_the_one_that_is_meant(tmp_path):
     three_images(tmp_path)
     write_json(tmp_path / "annotations.json", coco([coco_image(1, "a.png")], [coco_object(1, [[0, 0, 9, 0, 9, 9]])]))
     with pytest.raises(DataError, match="looks like coco and like label_maps; name the one that is meant"):
         load_dataset(tmp_path)
-    assert load_dataset(tmp_path, "coco", validation_fraction=0).samples("train")[0].name == "images/a.png"
+    assert load_dataset(tmp_path, "coco", validation_share=0).samples("train")[0].name == "images/a.png"
 
 
 def test_a_missing_validation_split_is_made_and_announced(tmp_path, caplog):
@@ -111,7 +129,7 @@ def test_nothing_left_is_an_error_that_shows_why(tmp_path):
 def test_the_limit_of_small_objects_is_the_callers(tmp_path):
     label_map_folder(tmp_path, {"a.png": [rectangle(0, 0, 1, 1), SQUARE]})
     assert load_dataset(tmp_path, min_area_px=1).label_counts == {"object": 2 * 1}
-    dataset = load_dataset(tmp_path, min_area_px=2, validation_fraction=0)
+    dataset = load_dataset(tmp_path, min_area_px=2, validation_share=0)
     assert [annotation.area for annotation in dataset.samples("train")[0].objects] == [64]
     assert dataset.left_out.count(Reason.TOO_SMALL) == 1
 
@@ -157,7 +175,7 @@ def test_an_item_without_masks_costs_only_itself(tmp_path):
         write_json(tmp_path / "json" / f"{name}.json", item(f"/{name}.png", binary(mask)))
     (tmp_path / "items" / "d.png").write_bytes(b"\x89PNG broken")
     write_json(tmp_path / "json" / "d.json", item("/d.png", binary(SQUARE)))
-    dataset = load_dataset(tmp_path, validation_fraction=0)
+    dataset = load_dataset(tmp_path, validation_share=0)
     assert [sample.name for sample in dataset.samples("train")] == ["a.png", "c.png"]
     assert dataset.left_out.count(Reason.EMPTY) == 1
     assert dataset.left_out.count(Reason.BROKEN_IMAGE) == 1

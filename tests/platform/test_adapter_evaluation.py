@@ -8,8 +8,18 @@ import io
 import numpy as np
 import pytest
 
-from sam2_adapter.errors import DataError
-from tests.platform.adapting import OUTPUT_TYPES, Recorder, disk_image, disk_mask, make_adapter, no_waits, predictions
+from sam2_adapter.errors import DataError, PlatformError
+from tests.platform.adapting import (
+    OUTPUT_TYPES,
+    Recorder,
+    adapter_of,
+    disk_image,
+    disk_mask,
+    make_adapter,
+    no_waits,
+    predictions,
+)
+from tests.platform.gateway.faults import LOST, TRUNCATED, status
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +99,53 @@ def test_a_broken_item_is_named_when_embedding(platform, dl):
     broken = platform.item(dataset, b"no picture", "/broken.png")
     with pytest.raises(Exception, match=f"broken.png \\(id {broken.id}\\)"):
         make_adapter(platform, dataset).embed_items([broken])
+
+
+def test_a_broken_item_costs_only_itself_when_embedding(platform, dl):
+    dataset = platform.dataset()
+    items = [platform.item(dataset, disk_image(), f"/{n}.png") for n in range(5)]
+    broken = platform.item(dataset, b"no picture", "/2b.png")
+    adapter = make_adapter(platform, dataset)
+
+    with pytest.raises(PlatformError, match=rf"1 of 6 items could not be embedded.*\n.*\(id {broken.id}\)"):
+        adapter.embed_items([*items[:3], broken, *items[3:]])
+
+    assert sorted(row["entityId"] for row in platform.store.all("features")) == sorted(item.id for item in items)
+
+
+@pytest.mark.parametrize("fault", [status(500), status(429), status(503), LOST, TRUNCATED], ids=str)
+def test_embedding_twice_under_faults_leaves_one_vector_an_item(platform, dl, gateway, fault):
+    dataset = platform.dataset()
+    for n in range(5):
+        platform.item(dataset, disk_image(), f"/{n}.png")
+    adapter = make_adapter(platform, dataset)
+    gateway.faults.add(fault, path="/features/", occurrences={1, 3, 6, 9, 12, 15})
+
+    adapter.embed_dataset(dataset)
+    first = {row["entityId"]: row["value"] for row in platform.store.all("features")}
+    adapter.embed_dataset(dataset)
+
+    assert len(gateway.faults.injected) >= 4
+    rows = platform.store.all("features")
+    assert len(rows) == len(first) == 5
+    assert {row["entityId"]: row["value"] for row in rows} == first
+    assert {row["featureSetId"] for row in rows} <= {row["id"] for row in platform.store.all("feature_sets")}
+
+
+def test_vectors_of_another_length_are_refused(platform, dl):
+    dataset = platform.dataset()
+    item = platform.item(dataset, disk_image())
+    adapter = make_adapter(platform, dataset, embeddings_size=100)
+    adapter.embed_items([item])
+    model = dl.models.get(model_id=adapter.model_entity.id)
+    model.configuration["embeddings_size"] = 50
+    with pytest.raises(PlatformError, match="has vectors of length 100, but embeddings_size = 50"):
+        adapter_of(model).embed_items([item])
+
+
+def test_embedding_without_storing(platform, dl):
+    dataset = platform.dataset()
+    adapter = make_adapter(platform, dataset)
+    _, (vector,) = adapter.embed_items([platform.item(dataset, disk_image())], upload_features=False)
+    assert len(vector) == 256
+    assert platform.store.all("features") == platform.store.all("feature_sets") == []

@@ -1,7 +1,8 @@
-"""Interval checkpoints: exact, pruned, refused when they belong elsewhere, passed over when damaged."""
+"""The state of a run: exact, refused when it belongs elsewhere or is damaged; interval checkpoints: small and pruned."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from sam2_adapter.errors import CheckpointError, TrainingError
 from sam2_adapter.training.checkpoint import (
+    STATE_NAME,
     BestModel,
     RunIdentity,
     TrainingState,
@@ -45,9 +47,22 @@ def test_a_state_comes_back_as_it_was(tmp_path):
 def test_only_the_newest_checkpoints_are_kept(tmp_path):
     for epoch in (1, 2, 10, 9):
         save_state(tmp_path, state(epoch), IDENTITY)
-    (tmp_path / ".epoch_000011.torch.ab.part").touch()
+    for name in (".epoch_000011.torch.ab.part", f".{STATE_NAME}.cd.part"):
+        (tmp_path / name).touch()
     save_state(tmp_path, state(11), IDENTITY)
-    assert sorted(os.listdir(tmp_path)) == ["epoch_000010.torch", "epoch_000011.torch"]
+    assert sorted(os.listdir(tmp_path)) == ["epoch_000010.torch", "epoch_000011.torch", STATE_NAME]
+    assert [path.name for path in checkpoint_paths(tmp_path)] == ["epoch_000010.torch", "epoch_000011.torch"]
+    assert load_state(tmp_path, IDENTITY).epoch == 11
+
+
+def test_a_checkpoint_holds_what_was_measured(tmp_path):
+    save_state(tmp_path, state(1), IDENTITY)
+    averaged = dataclasses.replace(state(2), average={"a": torch.zeros(3)})
+    save_state(tmp_path, averaged, IDENTITY)
+    first, second = (torch.load(path, weights_only=True) for path in checkpoint_paths(tmp_path))
+    assert (first["epoch"], first["trained"]["a"].tolist()) == (1, [1.0, 2.0, 3.0])
+    assert (second["epoch"], second["trained"]["a"].tolist()) == (2, [0.0, 0.0, 0.0])
+    assert set(second) == {"format_version", "identity", "epoch", "trained"}
 
 
 def test_no_checkpoint_is_no_state(tmp_path):
@@ -68,23 +83,21 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, other, text):
         load_state(tmp_path, other)
 
 
-def test_a_damaged_checkpoint_is_passed_over(tmp_path, caplog):
-    for epoch in (1, 2):
-        save_state(tmp_path, state(epoch), IDENTITY)
-    newest = checkpoint_paths(tmp_path)[-1]
-    newest.write_bytes(newest.read_bytes()[:500])
-    assert load_state(tmp_path, IDENTITY).epoch == 1
-    assert "epoch_000002.torch is damaged" in caplog.text
-
-
-def test_damaged_checkpoints_only_are_an_error(tmp_path):
-    save_state(tmp_path, state(1), IDENTITY).write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="None of the 1 checkpoints"):
+def test_a_damaged_state_is_an_error(tmp_path):
+    save_state(tmp_path, state(1), IDENTITY)
+    path = tmp_path / STATE_NAME
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match=r"resume\.torch is damaged .* start a new run in another folder"):
         load_state(tmp_path, IDENTITY)
 
 
-def test_a_checkpoint_that_would_run_code_is_not_opened(tmp_path):
-    path = tmp_path / "epoch_000001.torch"
-    torch.save({"format_version": 1, "identity": os.system, "state": {}}, path)
-    with pytest.raises(CheckpointError, match="readable"):
+def test_a_state_of_another_version_is_refused(tmp_path):
+    torch.save({"format_version": 1, "identity": {}, "state": {}}, tmp_path / STATE_NAME)
+    with pytest.raises(CheckpointError, match="has format_version 1, but this version of sam2-adapter resumes from 2"):
+        load_state(tmp_path, IDENTITY)
+
+
+def test_a_state_that_would_run_code_is_not_opened(tmp_path):
+    torch.save({"format_version": 2, "identity": os.system, "state": {}}, tmp_path / STATE_NAME)
+    with pytest.raises(CheckpointError, match=r"resume\.torch is damaged or no state of a run"):
         load_state(tmp_path, IDENTITY)

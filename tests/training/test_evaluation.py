@@ -34,7 +34,7 @@ FIRST, SECOND, THIRD = (
 def dataset(tmp_path):
     label_map_folder(tmp_path, {"a.png": [FIRST, SECOND], "b.png": [SECOND], "c.png": [THIRD]})
     write_json(tmp_path / "categories.json", {"a": {"1": "cat", "2": "dog"}, "b": {"1": "dog"}, "c": {"1": "dog"}})
-    return load_dataset(tmp_path, validation_fraction=0)
+    return load_dataset(tmp_path, validation_share=0)
 
 
 @pytest.fixture

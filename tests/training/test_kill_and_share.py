@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import time
 import pytest
 import torch
 
-from sam2_adapter.training.checkpoint import checkpoint_paths
+from sam2_adapter.training.checkpoint import STATE_NAME
 from tests.training import child_run
 from tests.training.small_run import make_samples
 
@@ -36,7 +37,7 @@ def processes():
 
 
 def final_weights(output) -> dict[str, torch.Tensor]:
-    state = torch.load(checkpoint_paths(output / "checkpoints")[-1], weights_only=True)["state"]
+    state = torch.load(output / "checkpoints" / STATE_NAME, weights_only=True)["state"]
     assert state["epoch"] == child_run.NUM_EPOCHS
     return state["trained"]
 
@@ -50,25 +51,26 @@ def start(processes, images, output):
 
 
 def kill_and_resume(processes, images, output, num_kills: int, seed: int):
-    """Kill a run at random moments, then let it finish; returns what it came to and how often it was really killed."""
+    """Kill a run at random moments, then let it finish; a run that ends before it is killed begins anew."""
     generator = random.Random(seed)
     killed = 0
-    for _ in range(num_kills):
+    while killed < num_kills:
         process, receiver = start(processes, images, output)
         for _ in range(generator.randint(1, 25)):
             if not isinstance(receiver.recv(), str):
+                shutil.rmtree(output)
                 break
         time.sleep(generator.uniform(0, 0.05))
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join()
-        killed += process.exitcode == -signal.SIGKILL
+        killed += process.exitcode == -signal.SIGKILL and output.exists()
         receiver.close()
     process, receiver = start(processes, images, output)
     message = receiver.recv()
     while isinstance(message, str):
         message = receiver.recv()
     process.join()
-    return message, killed
+    return message
 
 
 @pytest.mark.parametrize(
@@ -80,9 +82,7 @@ def test_a_killed_run_resumes_to_the_same_weights(processes, images, tmp_path, n
     while isinstance(whole, str):
         whole = receiver.recv()
     process.join()
-    resumed, killed = kill_and_resume(processes, images, tmp_path / "cut", num_kills, seed)
-    assert killed > 0
-    assert resumed == whole
+    assert kill_and_resume(processes, images, tmp_path / "cut", num_kills, seed) == whole
     expected, found = final_weights(tmp_path / "whole"), final_weights(tmp_path / "cut")
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
@@ -102,5 +102,7 @@ def test_two_processes_come_to_the_result_of_one(images, tmp_path):
         assert record.score == pytest.approx(score, abs=0.01)
         assert record.loss is None or record.loss == pytest.approx(loss, rel=1e-2)
     expected, found = final_weights(tmp_path / "one"), final_weights(tmp_path / "two")
-    moved = max(float((expected[name] - value).abs().max()) for name, value in found.items())
-    assert moved < 2e-3
+    # A bias of attention's keys moves all scores of a query alike, which the softmax takes away: its gradient is rounding alone.
+    compared = [name for name in found if not name.endswith("k_proj.bias")]
+    moved = max(float((expected[name] - found[name]).abs().max()) for name in compared)
+    assert moved < 1e-3

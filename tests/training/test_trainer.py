@@ -19,7 +19,7 @@ from sam2_adapter.loading import make_predictor
 from sam2_adapter.model.checkpoint import weights_sha256
 from sam2_adapter.model.loading import load_model
 from sam2_adapter.training import run_files, saving, setup
-from sam2_adapter.training.checkpoint import checkpoint_paths
+from sam2_adapter.training.checkpoint import STATE_NAME, checkpoint_paths
 from sam2_adapter.training.proof import check_proof
 from sam2_adapter.training.trainable import TrainableDecoder, trained_names
 from sam2_adapter.training.trainer import train
@@ -43,7 +43,9 @@ def done(data, tmp_path_factory):
 
 
 def run(data, directory, **settings):
-    extra = {key: settings.pop(key) for key in ("resume", "on_epoch_end", "embeddings_dir") if key in settings}
+    extra = {
+        key: settings.pop(key) for key in ("resume", "on_epoch_end", "on_progress", "embeddings_dir") if key in settings
+    }
     return train(small_loaded_model(), *data, directory, small_config_of_run(**settings), **extra)
 
 
@@ -130,10 +132,20 @@ def test_metrics_are_written_and_checkpoints_pruned(done):
         "epoch_000002.torch",
         "epoch_000003.torch",
     ]
-    frozen = sum(p.numel() for n, p in small_loaded_model().model.named_parameters() if n.startswith("vision"))
-    state = torch.load(checkpoint_paths(directory / "checkpoints")[-1], weights_only=True)["state"]
-    assert sum(tensor.numel() for tensor in state["trained"].values()) < frozen
-    assert set(state["trained"]) == set(trained_names(small_loaded_model().model))
+
+
+def test_a_checkpoint_holds_the_trained_part_alone(done):
+    _result, _, _, directory = done
+    path = checkpoint_paths(directory / "checkpoints")[-1]
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint["epoch"] == 3
+    names = trained_names(small_loaded_model().model)
+    assert set(checkpoint["trained"]) == set(names)
+    num_bytes = sum(tensor.nbytes for tensor in checkpoint["trained"].values())
+    # Names and checksums take some hundred bytes a tensor.
+    assert num_bytes < path.stat().st_size < num_bytes + 600 * len(names)
+    # The state also holds two moments of every weight, and the best model.
+    assert (directory / "checkpoints" / STATE_NAME).stat().st_size > 3.9 * num_bytes
 
 
 @pytest.mark.parametrize("options", [{}, {"average_decay": 0.9, "variants": ("original", "flip_x")}])
@@ -150,8 +162,19 @@ def test_an_interrupted_run_resumes_to_the_same_weights(data, tmp_path, options,
     assert _final_weights(tmp_path / "cut") == _final_weights(tmp_path / "whole")
 
 
+def test_a_run_that_is_interrupted_in_its_first_epoch_says_so(data, tmp_path):
+    def interrupt(what, done, total):
+        if what == "epoch 1 of 3":
+            raise KeyboardInterrupt
+
+    cut = run(data, tmp_path, on_progress=interrupt)
+    assert (cut.stopped, cut.epochs, cut.best_epoch) == ("interrupted", 0, 0)
+    assert cut.summary.startswith("Interrupted before the first epoch was done: the saved model is the untouched one")
+    assert run(data, tmp_path, resume=True).epochs == 3
+
+
 def _final_weights(directory) -> str:
-    state = torch.load(checkpoint_paths(directory / "checkpoints")[-1], weights_only=True)["state"]
+    state = torch.load(directory / "checkpoints" / STATE_NAME, weights_only=True)["state"]
     assert state["epoch"] == 3
     return weights_sha256(state["trained"])
 

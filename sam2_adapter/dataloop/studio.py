@@ -1,0 +1,180 @@
+"""`StudioService`: what the buttons of the annotation studio call. The platform loads this file by path.
+
+An image is encoded at the first request and kept for the next ones, so that a click takes as long as one decoder call.
+One object serves several executions at once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dtlpy
+
+if importlib.util.find_spec("sam2_adapter") is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from sam2_adapter.config import Config
+from sam2_adapter.data.formats.dataloop_json import OutputType
+from sam2_adapter.dataloop.adapter import ModelAdapter
+from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.embedding_cache import ByteBoundedCache, CacheStatistics, ItemEncoder
+from sam2_adapter.dataloop.progress import tell
+from sam2_adapter.dataloop.results import LabelColors
+from sam2_adapter.dataloop.settings import read_settings
+from sam2_adapter.dataloop.storing import Owner
+from sam2_adapter.dataloop.studio_boxes import Wanted, answer_boxes
+from sam2_adapter.dataloop.studio_clicks import ClickSession
+from sam2_adapter.dataloop.studio_features import upload_features
+from sam2_adapter.loading import load_predictor
+from sam2_adapter.predictor import Predictor
+
+CACHE_BYTES = 2 * 2**30
+"""Most memory for encoded images, where they are kept (the GPU's or the machine's): about 120 images in fp32."""
+
+CACHE_IDLE_S = 1800.0
+"""Seconds after which an image that nobody asked about is forgotten."""
+
+
+class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
+    """SAM2 for the annotation studio.
+
+    The functions take `dl`, the SDK as the platform hands it over, first; they do not need it.
+    """
+
+    def __init__(
+        self,
+        dl: Any = None,
+        model_entity: Any = None,
+        configuration: Mapping[str, Any] | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        cache_idle_s: float = CACHE_IDLE_S,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            dl: the SDK; not needed.
+            model_entity: `dl.Model` whose weights and settings are used.
+            configuration: settings without a model entity, such as `{"model_cfg": "sam2.1_hiera_l"}`; its defaults mean
+                the published small model.
+            cache_bytes: most memory for encoded images and earlier answers.
+            cache_idle_s: seconds after its last use that an encoded image is kept.
+
+        Raises:
+            ConfigError: a setting has the wrong type or range.
+            CheckpointError: the weights do not fit, or cannot be had.
+        """
+        predictor, self._config, self._owner = _load(model_entity, configuration)
+        self._predictor = predictor
+        self._colors = LabelColors()
+        self._cache = ByteBoundedCache(int(cache_bytes), float(cache_idle_s))
+        self._items = ItemEncoder(predictor, self._cache)
+        self._clicks = ClickSession(predictor, self._items, self._cache)
+
+    @property
+    def cache_statistics(self) -> CacheStatistics:
+        """What the cache holds."""
+        return self._cache.statistics
+
+    @property
+    def num_encoded(self) -> int:
+        """Images that were encoded so far."""
+        return self._items.num_encoded
+
+    def box_to_segmentation(
+        self, dl: Any = None, item: Any = None, annotations: Sequence[Document] = (), progress: Any = None
+    ) -> list[Document]:
+        """Turn boxes into masks.
+
+        Args:
+            dl: not needed.
+            item: `dl.Item`.
+            annotations: documents of the chosen boxes; rotated ones are honoured.
+            progress: the platform's progress object.
+
+        Returns:
+            Annotation documents of type `binary`, each with the id of its box; a box without an object in it has none.
+
+        Raises:
+            PromptError: an annotation is no box, or lies outside the image; the text names it.
+            PlatformError: the image could not be downloaded.
+        """
+        return self._box_to(item, annotations, "mask", progress)
+
+    def box_to_polygon(
+        self, dl: Any = None, item: Any = None, annotations: Sequence[Document] = (), progress: Any = None
+    ) -> list[Document]:
+        """Turn boxes into polygons; as `box_to_segmentation`.
+
+        Returns:
+            Annotation documents of type `segment`. An object of several parts makes several of one object id, the largest
+            of which has the id of the box.
+        """
+        return self._box_to(item, annotations, "polygon", progress)
+
+    def predict_interactive_editing(
+        self,
+        dl: Any = None,
+        item: Any = None,
+        points: Sequence[Mapping[str, Any]] = (),
+        bb: Sequence[Mapping[str, float]] | None = None,
+        mask_uri: str | None = None,
+        click_radius: float = 4,
+        color: Sequence[int] | None = None,
+    ) -> str:
+        """Turn clicks, and possibly a box, into the mask of one object.
+
+        Args:
+            dl: not needed.
+            item: `dl.Item`.
+            points: clicks `{"x", "y", "in"}` in pixels of the upright image; `in` is false on the background.
+            bb: two corners `{"x", "y"}` of a box around the object; left out, the clicks alone decide.
+            mask_uri: the earlier answer, or another mask as a PNG data URL of the image's or the box's size, to refine.
+            click_radius: not needed; the model takes points.
+            color: (red, green, blue) of the answer in 0..255; white by default.
+
+        Returns:
+            The mask as the data URL of a PNG, whose alpha is the mask: of the box's size where there is one, else of the
+            image's; wholly transparent where nothing was found.
+
+        Raises:
+            PromptError: a click or the box is malformed or lies outside the image.
+            PlatformError: the image could not be downloaded.
+        """
+        return self._clicks.answer(item, points, bb, mask_uri, color)
+
+    def get_sam_features(self, dl: Any = None, item: Any = None) -> str:
+        """Store what the encoder makes of an image, for a decoder elsewhere; see `studio_features` for the format.
+
+        Returns:
+            Id of the hidden item that holds the features.
+
+        Raises:
+            PlatformError: the image could not be downloaded, or the features not be stored.
+        """
+        return upload_features(item, self._items.encode(item), self._predictor.info.name)
+
+    def _box_to(
+        self, item: Any, annotations: Sequence[Document], output_type: OutputType, progress: Any
+    ) -> list[Document]:
+        tell(progress, 0, "encoding the image")
+        embedding = self._items.encode(item).embedding
+        tell(progress, 50, "finding the objects")
+        colors = self._colors.of(item) if output_type == "mask" else {}
+        wanted = Wanted(self._owner, output_type, self._config.clip_to_box, colors)
+        answers = answer_boxes(self._predictor, embedding, item, annotations, wanted)
+        tell(progress, 100, f"found objects in {len({a['id'] for a in answers} - {None})} of {len(annotations)} boxes")
+        return answers
+
+
+def _load(model_entity: Any, configuration: Mapping[str, Any] | None) -> tuple[Predictor, Config, Owner]:
+    if model_entity is not None:
+        adapter = ModelAdapter(model_entity=model_entity)
+        assert adapter.predictor is not None  # made while the entity is loaded
+        return adapter.predictor, adapter.config, Owner(model_entity.id, model_entity.name)
+    config = read_settings(configuration).config
+    predictor = load_predictor(config.model_cfg, config.device, config.runtime, config.precision)
+    return predictor, config, Owner("", predictor.info.name)

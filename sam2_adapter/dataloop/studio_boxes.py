@@ -1,0 +1,110 @@
+"""Boxes that a user chose in the studio to masks or polygons that take their place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sam2_adapter.annotations import AnnotatedImage, Annotation
+from sam2_adapter.data.colors import Color
+from sam2_adapter.data.formats.dataloop_json import OutputType, image_to_dataloop_item
+from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.prompts_from_annotations import prompt_from_box
+from sam2_adapter.dataloop.storing import Owner
+from sam2_adapter.errors import PromptError
+from sam2_adapter.predictor import ImageEmbedding, Predictor
+from sam2_adapter.prompts import Prompt
+from sam2_adapter.segmentation import segment
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the answers look like.
+
+    Attributes:
+        owner: what is named as the maker.
+        output_type: `mask` for `binary`, `polygon` for `segment` annotations.
+        clip_to_box: cut masks at their boxes.
+        label_colors: of the item's dataset.
+    """
+
+    owner: Owner
+    output_type: OutputType
+    clip_to_box: bool
+    label_colors: Mapping[str, Color]
+
+
+def answer_boxes(
+    predictor: Predictor, embedding: ImageEmbedding, item: Any, boxes: Sequence[Document], wanted: Wanted
+) -> list[Document]:
+    """The documents that take the place of boxes, in their order; all boxes are decoded together.
+
+    Args:
+        predictor: the model.
+        embedding: the encoded image of `item`.
+        item: `dl.Item`.
+        boxes: annotation documents.
+        wanted: what the answers look like.
+
+    Raises:
+        PromptError: an annotation is no box, or lies outside the image; the text names it.
+    """
+    prompts = [_fitted(document, embedding.original_hw) for document in boxes]
+    if not prompts:
+        return []
+    found = segment(predictor, embedding, prompts, clip_to_box=wanted.clip_to_box)
+    for index in found.empty_prompts:
+        logger.warning("%s: no object was found in box %s.", item.filename, boxes[index].get("id"))
+    answers = []
+    for annotation in found.annotations:
+        assert annotation.prompt_index is not None  # every one comes from a box
+        answers += _answers(item, annotation, boxes[annotation.prompt_index], wanted)
+    return answers
+
+
+def _fitted(document: Document, original_hw: tuple[int, int]) -> Prompt:
+    prompt = prompt_from_box(document)
+    try:
+        return prompt.fitted_to(original_hw)
+    except PromptError as error:
+        raise PromptError(f"Annotation {document.get('id')}: {error}") from error
+
+
+def _answers(item: Any, annotation: Annotation, box: Document, wanted: Wanted) -> list[Document]:
+    image = AnnotatedImage(item.filename.lstrip("/"), annotation.original_hw, (annotation,))
+    export = image_to_dataloop_item(
+        image,
+        wanted.owner.model_name,
+        output_type=wanted.output_type,
+        model_id=wanted.owner.model_id or None,
+        label_colors=wanted.label_colors,
+    )
+    for note in export.notes:
+        logger.warning("%s", note)
+    documents = sorted(export.document["annotations"], key=_ring_area, reverse=True)
+    if len(documents) > 1 and annotation.object_id is None:
+        for document in documents:
+            document["metadata"]["system"]["objectId"] = str(box.get("id"))
+    first, *others = [_beside(document, box, item) for document in documents]
+    return [{**first, "id": box.get("id")}, *others]
+
+
+def _beside(document: Document, box: Document, item: Any) -> Document:
+    """A new document with what the box had besides its place."""
+    before, after = box.get("metadata") or {}, document["metadata"]
+    metadata = {**before, **{space: {**(before.get(space) or {}), **after[space]} for space in ("user", "system")}}
+    kept = {"attributes": box.get("attributes"), "itemId": item.id, "datasetId": item.dataset_id}
+    return {**document, **kept, "metadata": metadata}
+
+
+def _ring_area(document: Document) -> float:
+    """Twice the area of a polygon document (shoelace formula); 0 for a mask, of which there is one only."""
+    if document["type"] != "segment":
+        return 0.0
+    ring: Sequence[Mapping[str, float]] = document["coordinates"][0]
+    pairs = zip(ring, [*ring[1:], ring[0]], strict=True)
+    return abs(sum(a["x"] * b["y"] - b["x"] * a["y"] for a, b in pairs))

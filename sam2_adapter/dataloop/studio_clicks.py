@@ -1,0 +1,129 @@
+"""Clicks in the studio to a mask, refined click by click.
+
+The studio sends its whole state with every click and hands the earlier answer back as an image. The logits behind an
+answer are kept, so that the next click refines them; where they are gone, or another copy of the service made the
+answer, the image itself is refined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sam2_adapter.data.colors import Color
+from sam2_adapter.data.formats.dataloop_json import data_url_to_mask, mask_to_data_url
+from sam2_adapter.dataloop.embedding_cache import ByteBoundedCache, EncodedItem, ItemEncoder
+from sam2_adapter.errors import PromptError
+from sam2_adapter.predictor import Predictor
+from sam2_adapter.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
+
+_WHITE: Color = (255, 255, 255)
+
+# (left, top, right, bottom) in whole pixels, half-open.
+_Frame = tuple[int, int, int, int]
+
+
+class ClickSession:
+    """Answers clicks; safe between threads, since all it remembers is in the cache."""
+
+    def __init__(self, predictor: Predictor, items: ItemEncoder, cache: ByteBoundedCache) -> None:
+        """Predict with `predictor`, and remember logits in `cache`."""
+        self._predictor, self._items, self._cache = predictor, items, cache
+
+    def answer(
+        self,
+        item: Any,
+        points: Sequence[Mapping[str, Any]],
+        corners: Sequence[Mapping[str, float]] | None,
+        earlier: str | None,
+        color: Sequence[int] | None,
+    ) -> str:
+        """The mask as a data URL; arguments as in `StudioService.predict_interactive_editing`.
+
+        Raises:
+            PromptError: a click or the box is malformed or lies outside the image.
+        """
+        encoded = self._items.encode(item)
+        box = None if corners is None else _box(corners)
+        frame = _frame(box, encoded.embedding.original_hw)
+        prompt = Prompt(
+            box_xyxy=box,
+            point_coords=[_number_pair(point) for point in points],  # type: ignore[arg-type]
+            point_labels=[FOREGROUND if point.get("in", True) else BACKGROUND for point in points],  # type: ignore[arg-type]
+            **self._refined(encoded, item.id, earlier, frame),
+        )
+        prediction = self._predictor.predict(encoded.embedding, [prompt])
+        left, top, right, bottom = frame
+        mask = prediction.masks[0, 0, top:bottom, left:right]
+        url = mask_to_data_url(mask, _WHITE if color is None else _color(color))
+        logits = prediction.low_res_logits[0, 0].copy()
+        self._cache.put(_key(item.id, encoded, url), logits, logits.nbytes)
+        return url
+
+    def _refined(self, encoded: EncodedItem, item_id: str, earlier: str | None, frame: _Frame) -> dict[str, Any]:
+        if not earlier:
+            return {}
+        logits: FloatArray | None = self._cache.get(_key(item_id, encoded, earlier))
+        if logits is not None:
+            return {"mask_input": logits}
+        mask = _in_image(data_url_to_mask(earlier, where="mask_uri"), encoded.embedding.original_hw, frame)
+        return {"mask": mask} if mask.any() else {}
+
+
+def _key(item_id: str, encoded: EncodedItem, url: str) -> Hashable:
+    return "logits", item_id, encoded.content_sha256, hashlib.sha256(url.encode()).digest()
+
+
+def _box(corners: Sequence[Mapping[str, float]]) -> tuple[float, float, float, float]:
+    if isinstance(corners, str | Mapping) or len(corners) < 2:
+        raise PromptError(f"'bb' is two corners {{'x', 'y'}} of a box, but got {str(corners)[:80]}.")
+    (first_x, first_y), (second_x, second_y) = (_number_pair(corner) for corner in corners[:2])
+    return min(first_x, second_x), min(first_y, second_y), max(first_x, second_x), max(first_y, second_y)
+
+
+def _number_pair(point: Mapping[str, Any]) -> tuple[float, float]:
+    try:
+        return float(point["x"]), float(point["y"])
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise PromptError(f"A click or corner is {{'x': number, 'y': number}}, but got {str(point)[:80]}.") from error
+
+
+def _frame(box: tuple[float, float, float, float] | None, original_hw: tuple[int, int]) -> _Frame:
+    """The pixels that an answer covers; as the studio counts them, corners are cut off to whole pixels."""
+    height, width = original_hw
+    if box is None:
+        return 0, 0, width, height
+    if not np.isfinite(box).all():
+        raise PromptError(f"The corners of the box must be finite numbers, but got {box}.")
+    left, top = max(0, int(box[0])), max(0, int(box[1]))
+    right, bottom = min(width, int(box[2])), min(height, int(box[3]))
+    if right <= left or bottom <= top:
+        raise PromptError(
+            f"The box {box} covers no whole pixel of the image, which is {width}x{height} pixels; draw a larger one inside it."
+        )
+    return left, top, right, bottom
+
+
+def _in_image(mask: BoolArray, original_hw: tuple[int, int], frame: _Frame) -> BoolArray:
+    left, top, right, bottom = frame
+    if mask.shape == original_hw:
+        return mask
+    if mask.shape != (bottom - top, right - left):
+        raise PromptError(
+            f"The mask to refine is {mask.shape[1]}x{mask.shape[0]} pixels; expected the size of the image, {original_hw[1]}x{original_hw[0]}, "
+            f"or of the box, {right - left}x{bottom - top}."
+        )
+    whole = np.zeros(original_hw, np.bool_)
+    whole[top:bottom, left:right] = mask
+    return whole
+
+
+def _color(color: Sequence[int]) -> Color:
+    try:
+        red, green, blue = (min(255, max(0, int(value))) for value in tuple(color)[:3])
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"'color' is (red, green, blue) in 0..255, but got {str(color)[:80]}.") from error
+    return red, green, blue

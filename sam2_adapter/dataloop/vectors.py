@@ -1,0 +1,101 @@
+"""Vectors of items on the platform: one a model and item, whatever got lost or came twice on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sam2_adapter.dataloop.calls import WAITS_S, Document, UnansweredError, pause, query_pages, send, send_once
+from sam2_adapter.errors import PlatformError
+
+
+def vector_set_id(model: Any, size: int) -> str:
+    """The platform's set for the vectors of a model (`dl.Model`); made if missing.
+
+    Raises:
+        PlatformError: there is a set of vectors of another length.
+    """
+    found = _sets(model)
+    if not found:
+        send("post", "/features/sets", _new_set(model, size))
+        found = _sets(model)  # of several, all executions take the first
+    if not found:
+        raise PlatformError(f"Model {model.name!r}: the platform made no set for its vectors; try again later.")
+    if found[0]["size"] != size:
+        raise PlatformError(
+            f"Model {model.name!r} has vectors of length {found[0]['size']}, but embeddings_size = {size}: set embeddings_size back, or "
+            f"remove the feature set {found[0]['name']!r} with all its vectors."
+        )
+    return str(found[0]["id"])
+
+
+def store_vectors(model: Any, set_id: str, dataset_id: str, vectors: Mapping[str, Sequence[float]]) -> None:
+    """Store the vectors of items in place of earlier ones.
+
+    Args:
+        model: `dl.Model` that made them.
+        set_id: see `vector_set_id`.
+        dataset_id: of the items.
+        vectors: item id to vector.
+
+    Raises:
+        PlatformError: they could not be stored; earlier ones may be there still.
+    """
+    missing = dict(vectors)
+    for wait in (0.0, *WAITS_S):
+        pause(wait)
+        documents = [_document(model, set_id, dataset_id, *entry) for entry in missing.items()]
+        try:
+            send_once("post", "/features/vectors", documents)
+        except UnansweredError as error:
+            if not error.is_temporary:
+                raise
+        missing = _settle(set_id, vectors)
+        if not missing:
+            return
+    raise PlatformError(f"{len(missing)} of {len(vectors)} vectors could not be stored.")
+
+
+def _settle(set_id: str, vectors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+    """Remove the vectors of these items but the newest of the right ones; returns what is missing."""
+    kept: dict[str, str] = {}
+    surplus = []
+    query = {"filter": {"$and": [{"featureSetId": set_id}, {"entityId": {"$in": sorted(vectors)}}]}}
+    for document in query_pages("/features/vectors/query", {**query, "resource": "feature_vectors"}):
+        item_id = document["entityId"]
+        is_right = list(document["value"]) == list(vectors[item_id])
+        if is_right and item_id in kept:
+            surplus.append(kept.pop(item_id))
+        if is_right:
+            kept[item_id] = document["id"]
+        else:
+            surplus.append(document["id"])
+    missing = {item_id: vector for item_id, vector in vectors.items() if item_id not in kept}
+    if not missing:
+        for identifier in surplus:
+            _remove(identifier)
+    return missing
+
+
+def _remove(identifier: str) -> None:
+    try:
+        send("delete", f"/features/vectors/{identifier}")
+    except UnansweredError as error:
+        if error.status != 404:  # an earlier try whose answer was lost
+            raise
+
+
+def _sets(model: Any) -> list[Document]:
+    query = {"filter": {"$and": [{"modelId": model.id}]}, "resource": "feature_sets"}
+    return list(query_pages("/features/sets/query", query))
+
+
+def _new_set(model: Any, size: int) -> Document:
+    name = f"{model.name}-{model.id}"  # names are unique in a project, those of models are not
+    fields = {"name": name, "size": size, "type": model.name, "modelId": model.id, "entityType": "item"}
+    return {**fields, "project": model.project_id}
+
+
+def _document(model: Any, set_id: str, dataset_id: str, item_id: str, vector: Sequence[float]) -> Document:
+    ids = {"entityId": item_id, "datasetId": dataset_id, "project": model.project_id, "featureSetId": set_id}
+    return {**ids, "value": list(vector)}
