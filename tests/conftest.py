@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,22 @@ import pytest
 from PIL import Image
 
 
-@pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _no_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Weights are looked for in an empty folder and never fetched, whatever this machine has; tests of the download say otherwise."""
-    monkeypatch.setenv("SAM2_ADAPTER_OFFLINE", "1")
-    monkeypatch.setenv("SAM2_ADAPTER_CACHE", str(tmp_path_factory.getbasetemp() / "no-weights"))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("SAM2_ADAPTER_OFFLINE", "1")
+        monkeypatch.setenv("SAM2_ADAPTER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> None:
+    """Nothing that one test compiles decides which engine another one runs on."""
+    name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
+    monkeypatch.setenv("SAM2_ADAPTER_CACHE", str(tmp_path_factory.getbasetemp() / "caches" / name))
 
 
 @pytest.fixture
