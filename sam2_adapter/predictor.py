@@ -9,6 +9,7 @@ A predictor keeps no current image and may be used from many threads at once.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,13 @@ from sam2_adapter.errors import ImageError, PromptError, Sam2AdapterError
 from sam2_adapter.masks import MaskPrediction
 from sam2_adapter.model.decode import DecodedMasks, take_masks
 from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.memory import is_out_of_memory
 from sam2_adapter.model.preprocess import Geometry, Resize, images_to_pixel_values
+from sam2_adapter.model.prompt_tensors import PromptShape, click_positions, prompt_tensors
 from sam2_adapter.model.runtime import Runtime
 from sam2_adapter.prompts import Prompt, as_prompts
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -170,58 +175,33 @@ class Predictor:
     ) -> Iterator[tuple[list[int], MaskPrediction]]:
         shapes = defaultdict(list)
         for index, prompt in enumerate(prompts):
-            shapes[_PromptShape.of(prompt, embedding.original_hw)].append(index)
+            shapes[PromptShape.of(prompt, embedding.original_hw)].append(index)
         for shape, members in shapes.items():
-            at_once = self._runtime.prompts_per_call
-            for start in range(0, len(members), at_once):
+            at_once, start = self._runtime.prompts_per_call, 0
+            while start < len(members):
                 indices = members[start : start + at_once]
-                yield indices, self._predict_shape(embedding, [prompts[i] for i in indices], shape, multimask_output)
+                try:
+                    part = self._predict_shape(embedding, [prompts[i] for i in indices], shape, multimask_output)
+                except (RuntimeError, MemoryError) as error:
+                    if len(indices) == 1 or not is_out_of_memory(error):
+                        raise
+                    at_once = len(indices) // 2
+                    logger.warning("Out of memory: going on with %d prompts at a time.", at_once)
+                    continue
+                yield indices, part
+                start += len(indices)
 
     def _predict_shape(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], shape: _PromptShape, multimask_output: bool | None
+        self, embedding: ImageEmbedding, prompts: list[Prompt], shape: PromptShape, multimask_output: bool | None
     ) -> MaskPrediction:
         geometry = embedding.geometry
-        coords = (
-            torch.from_numpy(geometry.points_to_input(np.stack([p.point_coords for p in prompts])))
-            if shape.num_points
-            else None
-        )
-        labels = torch.from_numpy(np.stack([p.point_labels for p in prompts])) if shape.num_points else None
-        boxes = torch.from_numpy(_input_boxes(prompts, geometry)) if shape.has_box else None
-        mask_input = torch.stack([self._mask_input(p, geometry) for p in prompts]) if shape.has_mask else None
-        decoded = self._runtime.decode(embedding.encoded, coords, labels, boxes, mask_input)
+        tensors = prompt_tensors(prompts, shape, geometry, self._runtime.low_res_hw)
+        decoded = self._runtime.decode(embedding.encoded, *tensors)
         if multimask_output is None and shape.is_ambiguous:
-            logits, scores = _best_candidates(decoded, _click_positions(prompts, geometry))
+            logits, scores = _best_candidates(decoded, click_positions(prompts, geometry))
         else:
             logits, scores = self._runtime.select(decoded, bool(multimask_output))
         return _to_prediction(logits, scores, geometry)
-
-    def _mask_input(self, prompt: Prompt, geometry: Geometry) -> torch.Tensor:
-        if prompt.mask_input is not None:
-            return torch.from_numpy(prompt.mask_input)
-        assert prompt.mask is not None  # only prompts with a mask come here
-        return geometry.mask_to_logits(prompt.mask, self._runtime.low_res_hw)
-
-
-@dataclass(frozen=True)
-class _PromptShape:
-    """Prompts of one shape are decoded together: padding to a common length would change the result."""
-
-    num_points: int
-    has_box: bool
-    has_mask: bool
-    mask_input_hw: tuple[int, ...]
-    is_ambiguous: bool
-
-    @classmethod
-    def of(cls, prompt: Prompt, original_hw: tuple[int, int]) -> _PromptShape:
-        return cls(
-            num_points=len(prompt.point_coords),
-            has_box=prompt.box_xyxy is not None,
-            has_mask=prompt.has_mask,
-            mask_input_hw=() if prompt.mask_input is None else prompt.mask_input.shape,
-            is_ambiguous=prompt.is_single_click or prompt.is_whole_image(original_hw),
-        )
 
 
 def _checked_hw(index: int, image: npt.NDArray[np.uint8]) -> tuple[int, int]:
@@ -246,28 +226,6 @@ def _image_of_batch(encoded: EncodedImages, index: int) -> EncodedImages:
         encoded.image_embedding[index : index + 1].clone(),
         (fine[index : index + 1].clone(), middle[index : index + 1].clone()),
     )
-
-
-def _input_boxes(prompts: list[Prompt], geometry: Geometry) -> npt.NDArray[np.float32]:
-    # A turned box prompts with its upright hull; the modes cut the mask at the turned box.
-    hulls = [_hull(prompt, geometry.original_hw) for prompt in prompts]
-    return geometry.points_to_input(np.reshape(hulls, (-1, 2, 2))).reshape(-1, 4)
-
-
-def _hull(prompt: Prompt, original_hw: tuple[int, int]) -> tuple[float, float, float, float]:
-    assert prompt.box_hull is not None  # only prompts with a box come here
-    x0, y0, x1, y1 = prompt.box_hull
-    height, width = original_hw
-    return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
-
-
-def _click_positions(prompts: list[Prompt], geometry: Geometry) -> torch.Tensor | None:
-    """Centres of the pixels that single clicks hit, P x 2 (x, y) in -1..1 of the model's square; `None` for whole images."""
-    if not prompts[0].is_single_click:
-        return None
-    height, width = geometry.original_hw
-    pixels = np.minimum(np.floor([prompt.point_coords[0] for prompt in prompts]), (width - 1, height - 1))
-    return torch.from_numpy(geometry.points_to_input(pixels + 0.5)) / geometry.image_size * 2 - 1
 
 
 def _best_candidates(decoded: DecodedMasks, clicks: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:

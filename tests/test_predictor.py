@@ -12,9 +12,10 @@ import torch.nn.functional as F
 
 from sam2_adapter.errors import ImageError, PromptError, Sam2AdapterError
 from sam2_adapter.model.decode import DecodedMasks
+from sam2_adapter.model.runtime import TorchRuntime
 from sam2_adapter.predictor import Predictor
 from sam2_adapter.prompts import Prompt
-from tests.small_model import small_predictor
+from tests.small_model import small_model, small_predictor
 
 HEIGHT, WIDTH = 90, 140
 
@@ -251,3 +252,29 @@ def test_the_callers_arrays_are_not_changed(predictor, embedding):
     predictor.predict(embedding, [{"box": box, "points": points}])
     assert box.tolist() == [10, 10, 80, 70]
     assert points.tolist() == [[30, 40]]
+
+
+class SmallMemory(TorchRuntime):
+    """A device on which two prompts fit at a time."""
+
+    def decode(self, images, point_coords, point_labels, box_xyxy, mask_input):
+        if len(box_xyxy) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return super().decode(images, point_coords, point_labels, box_xyxy, mask_input)
+
+
+def test_fewer_prompts_at_a_time_when_memory_runs_out(caplog, predictor, embedding):
+    boxes = [{"box": [5 + 10 * i, 5, 60 + 10 * i, 80]} for i in range(7)]
+    short = Predictor(SmallMemory(small_model(), "cpu", "fp32"), predictor.info.name, predictor.info.weights_sha256)
+    found, expected = short.predict(embedding, boxes), predictor.predict(embedding, boxes)
+    np.testing.assert_allclose(found.low_res_logits, expected.low_res_logits, atol=1e-4)
+    assert (found.masks != expected.masks).mean() < 1e-4
+    assert "Out of memory" in caplog.text
+
+
+def test_other_errors_of_the_decoder_are_not_taken_for_memory(predictor, embedding):
+    broken = small_model()
+    broken.mask_decoder.iou_token = torch.nn.Embedding(1, 7)
+    wrong = Predictor(TorchRuntime(broken, "cpu", "fp32"), predictor.info.name, predictor.info.weights_sha256)
+    with pytest.raises(RuntimeError, match="size"):
+        wrong.predict(embedding, [{"box": [5, 5, 60, 80]}] * 3)

@@ -19,21 +19,13 @@ from accelerate import Accelerator
 from torch import nn
 
 from sam2_adapter.errors import TrainingError
+from sam2_adapter.model.memory import is_out_of_memory
 from sam2_adapter.training.batches import Question, buckets
 from sam2_adapter.training.losses import LossTerms
 from sam2_adapter.training.optim import NamedParameters, clip_gradients, set_learning_rate
 from sam2_adapter.training.trainable import PromptBatch
 
 logger = logging.getLogger(__name__)
-
-# What allocators say, besides raising their own class: torch on the CPU, oneDNN, MPS.
-_OUT_OF_MEMORY = (
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "could not create a memory object",
-    "failed to allocate",
-)
 
 # One step without finite gradients is bad luck, several in a row are not.
 _MOST_SKIPPED_IN_A_ROW = 5
@@ -185,10 +177,3 @@ class Stepper:
                 f"The loss is {loss:g} and the norm of its gradient {norm:g} in {self.skipped_in_a_row} steps in a row: training has "
                 "diverged. Lower learning_rate, or set precision to 'fp32'."
             )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory, on the CPU or a GPU, ran out."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)
