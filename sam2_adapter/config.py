@@ -42,7 +42,7 @@ VariantName = Literal[
 
 
 # Losses that do not look at the mask itself, and the grid that losses are computed on.
-_OTHER_LOSS_KEYS = ("loss_iou_score", "loss_object_score", "loss_other_candidates", "loss_upsampling")
+_OTHER_LOSS_KEYS = ("loss_grid", "loss_iou_score", "loss_object_score", "loss_other_candidates")
 
 
 class Config(BaseModel):
@@ -136,8 +136,11 @@ class Config(BaseModel):
     iou_score_error: Literal["l1", "mse"] = Field(
         "l1", description="Error of predicted IoU scores: absolute, or squared."
     )
-    loss_upsampling: int = Field(
-        2, ge=1, le=4, description="The loss compares masks on a grid this many times finer than the low-res logits."
+    loss_grid: int = Field(
+        128,
+        ge=1,
+        le=1024,
+        description="Least cells along a side of the grid on which the loss compares masks; coarser low-res logits are upsampled to it.",
     )
     warmup_share: float = Field(
         0.05, ge=0, le=1, description="Part of the optimizer steps in which the learning rate rises."

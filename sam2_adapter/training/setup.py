@@ -31,6 +31,7 @@ from sam2_adapter.training.recipe import loss_weights
 from sam2_adapter.training.scalar_log import require_tensorboard
 from sam2_adapter.training.step import Stepper
 from sam2_adapter.training.store import EmbeddingStore, EncoderIdentity
+from sam2_adapter.training.targets import loss_grid_hw
 from sam2_adapter.training.trainable import TrainableDecoder, freeze_all_but_trained, trained_parameters
 from sam2_adapter.training.variants import ORIGINAL, variants_to_encode
 
@@ -163,13 +164,12 @@ def build(
     optimizer = build_optimizer(parameters, config.learning_rate, config.weight_decay)
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=runtime.precision == "fp16")
     decoder = TrainableDecoder(loaded, loss_weights(config), _DTYPES[runtime.precision])
-    height, width = runtime.low_res_hw
     return Parts(
         config=config,
         accelerator=accelerator,
         predictor=predictor,
         image_size=runtime.image_size,
-        grid_hw=(height * config.loss_upsampling, width * config.loss_upsampling),
+        grid_hw=loss_grid_hw(runtime.low_res_hw, config.loss_grid),
         samples=samples,
         num_training=len(training),
         embeddings=embeddings,

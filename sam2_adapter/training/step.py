@@ -137,7 +137,7 @@ class Stepper:
         if self.micro_batch == 1:
             raise TrainingError(
                 "There is not enough memory to train on a single object. Close other programs, use a smaller model, or lower "
-                "correction_rounds or loss_upsampling."
+                "correction_rounds or loss_grid."
             )
         self.micro_batch = max(1, self.micro_batch // 2)
         logger.warning(

@@ -12,6 +12,13 @@ from sam2_adapter.prompts import BoolArray, FloatArray
 __all__ = ["inside_on_grid", "mask_on_grid"]
 
 
+def loss_grid_hw(low_res_hw: tuple[int, int], least: int) -> tuple[int, int]:
+    """(h, w) of the grid on which masks are compared: at least `least` a side, and a whole number of times as fine as the logits."""
+    height, width = low_res_hw
+    times = -(-least // min(height, width))
+    return times * height, times * width
+
+
 def mask_on_grid(mask: BoolArray, geometry: Geometry, grid_hw: tuple[int, int]) -> torch.Tensor:
     """The share of each cell that a mask covers.
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sam2_adapter.model.preprocess import Geometry
-from sam2_adapter.training.targets import inside_on_grid, mask_on_grid
+from sam2_adapter.training.targets import inside_on_grid, loss_grid_hw, mask_on_grid
 
 
 def test_each_cell_holds_the_share_that_the_object_covers():
@@ -46,3 +46,8 @@ def test_targets_lie_where_prediction_puts_masks():
         logits = mask_on_grid(mask, geometry, (32, 32)) * 2 - 1
         (back,) = geometry.logits_to_masks(logits[None].numpy())
         assert (back & mask).sum() / (back | mask).sum() > 0.95
+
+
+@pytest.mark.parametrize(("low_res", "least", "grid"), [(64, 128, 128), (64, 100, 128), (256, 128, 256), (32, 1, 32)])
+def test_the_grid_of_the_loss_is_a_multiple_of_the_logits(low_res, least, grid):
+    assert loss_grid_hw((low_res, low_res), least) == (grid, grid)

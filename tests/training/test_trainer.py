@@ -388,7 +388,6 @@ def test_over_fitting_one_object_shows_in_the_predict_path(tmp_path, resize):
         "loss_bce": 1.0,
         "correction_share": 0.2,
         "max_gradient_norm": 0.1,
-        "loss_upsampling": 4,
     }
     result = run(
         ([sample] * 20, [sample]), tmp_path / "run", num_epochs=3, learning_rate=1e-2, batch_size=1, resize=resize, clip_to_box=False,
