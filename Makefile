@@ -21,7 +21,7 @@ BENCH_IMAGE ?= sam2_adapter/assets/demo/astronaut.jpg
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | sort | expand -t 12
 
-demo: $(STAMPS)-run ## predict on bundled photographs, offline, and write demo/index.html
+demo: $(STAMPS)-run ## predict and fine-tune on bundled pictures, offline, and write demo/index.html
 	$(BIN)/sam2-adapter demo --output demo
 
 test: $(STAMPS)-test ## all tests but the soak tests
@@ -39,13 +39,15 @@ check: $(STAMPS)-dev ## format, lint, types, import direction, generated docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/test_imports.py
 	$(BIN)/python tools/make_config_docs.py --check
+	$(BIN)/python tools/make_manifest.py --check
 
 format: $(STAMPS)-dev ## bring the code to its form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-docs: $(STAMPS)-run ## write the generated pages
+docs: $(STAMPS)-run ## write the generated pages and the manifest
 	$(BIN)/python tools/make_config_docs.py
+	$(BIN)/python tools/make_manifest.py
 
 bench: $(STAMPS)-run $(PEERS)/.installed ## time prediction beside the official package
 	$(BIN)/python benchmarks/prediction/run.py --peers-python $(PEERS)/bin/python --image $(BENCH_IMAGE)
