@@ -1,12 +1,14 @@
-"""Prediction over many image files, one after the other: read, segment, write, forget.
+"""Prediction over many image files: reading, the model and writing overlap, and results come out in order.
 
-An image that fails costs nothing but itself, and memory does not grow with the number of images.
+An image that fails costs nothing but itself, and memory does not grow with the number of images: only a few batches
+are under way at a time.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -19,12 +21,15 @@ from sam2_adapter.annotations import AnnotatedImage
 from sam2_adapter.data.image_tasks import ImageTask
 from sam2_adapter.data.images import MAX_PIXELS, read_image
 from sam2_adapter.errors import Sam2AdapterError
+from sam2_adapter.model.memory import is_out_of_memory
 from sam2_adapter.outputs import OutputFolder
-from sam2_adapter.predictor import Predictor
+from sam2_adapter.predictor import ImageEmbedding, Predictor
 from sam2_adapter.segmentation import Segmentation, segment
 
-# Images decoded ahead of the model, which is enough to hide the decoding behind it.
-_READ_AHEAD = 1
+# Batches under way: one is read, one is in the model, one is written.
+_BATCHES_UNDER_WAY = 3
+
+_Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class ImageResult:
         task: the image.
         segmentation: its objects; `None` when it failed.
         files: what was written for this image alone.
-        seconds: time from the decoded image to the written files.
+        seconds: time of its prompts and its files; of an image that failed, until it did.
         error: why it failed, one message that names the image; `None` when it did not.
     """
 
@@ -54,11 +59,15 @@ class BulkOptions:
         clip_to_box: cut masks at the boxes of their prompts.
         default_label: label of objects whose prompt has none.
         max_pixels: largest accepted image.
+        batch_size: images in one call of the encoder, at least 1.
+        workers: threads that read images, at least 1.
     """
 
     clip_to_box: bool = True
     default_label: str = "object"
     max_pixels: int = MAX_PIXELS
+    batch_size: int = 1
+    workers: int = 1
 
 
 def predict_files(
@@ -66,49 +75,113 @@ def predict_files(
 ) -> Iterator[ImageResult]:
     """Predict on every image and write its results, yielding what became of each in turn.
 
+    Left early, it finishes the file that is being written and drops the rest.
+
     Args:
         predictor: the model.
-        tasks: the images.
-        output: takes the results; the caller closes it.
+        tasks: the images; at most three batches are taken ahead of the results.
+        output: takes the results, in order; the caller closes it.
         options: see `BulkOptions`.
     """
-    for task, decoding in _decoded_ahead(tasks, options.max_pixels):
-        started = time.perf_counter()
-        try:
-            image = decoding.result()
-            started = time.perf_counter()
-            segmentation, files = _predict_image(predictor, task, image, output, options)
-        except (Sam2AdapterError, MemoryError) as error:
-            yield ImageResult(task, None, (), time.perf_counter() - started, _named(task, error))
-        else:
-            yield ImageResult(task, segmentation, files, time.perf_counter() - started)
-
-
-def _predict_image(
-    predictor: Predictor, task: ImageTask, image: npt.NDArray[np.uint8], output: OutputFolder, options: BulkOptions
-) -> tuple[Segmentation, tuple[Path, ...]]:
-    (embedding,) = predictor.embed([image])
-    segmentation = segment(
-        predictor, embedding, task.prompts, clip_to_box=options.clip_to_box, default_label=options.default_label
-    )
-    annotated = AnnotatedImage(task.name, embedding.original_hw, segmentation.annotations)
-    return segmentation, output.write(image, annotated, segmentation.prompts)
-
-
-def _decoded_ahead(
-    tasks: Iterable[ImageTask], max_pixels: int
-) -> Iterator[tuple[ImageTask, Future[npt.NDArray[np.uint8]]]]:
-    """Decode the next image in a second thread while the model works on this one."""
     remaining = iter(tasks)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-image") as pool:
+    under_way: deque[Future[ImageResult]] = deque()
+    pipeline = _Pipeline(predictor, output, options)
+    try:
+        while True:
+            while len(under_way) <= (_BATCHES_UNDER_WAY - 1) * options.batch_size:
+                batch = list(islice(remaining, options.batch_size))
+                if not batch:
+                    break
+                under_way += pipeline.submit(batch)
+            if not under_way:
+                return
+            yield under_way.popleft().result()
+    finally:
+        pipeline.stop()
 
-        def submit(task: ImageTask) -> tuple[ImageTask, Future[npt.NDArray[np.uint8]]]:
-            return task, pool.submit(read_image, task.path, max_pixels=max_pixels)
 
-        waiting = [submit(task) for task in islice(remaining, 1 + _READ_AHEAD)]
-        while waiting:
-            yield waiting.pop(0)
-            waiting += [submit(task) for task in islice(remaining, 1)]
+class _Pipeline:
+    """Threads for reading, for the model and for writing; each step waits for the one before it."""
+
+    def __init__(self, predictor: Predictor, output: OutputFolder, options: BulkOptions) -> None:
+        self._predictor = predictor
+        self._output = output
+        self._options = options
+        self._readers = ThreadPoolExecutor(options.workers, thread_name_prefix="read-image")
+        # Encoding and decoding both fill all cores, so they take turns.
+        self._model = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="write-results")
+
+    def submit(self, batch: Sequence[ImageTask]) -> list[Future[ImageResult]]:
+        """Start the work on a batch; one result an image."""
+        images = [self._readers.submit(read_image, task.path, max_pixels=self._options.max_pixels) for task in batch]
+        encoded = self._model.submit(_encode, self._predictor, images)
+        results = []
+        for index, task in enumerate(batch):
+            segmented = self._model.submit(self._segment, task, encoded, index)
+            results.append(self._writer.submit(self._write, task, images[index], segmented))
+        return results
+
+    def stop(self) -> None:
+        """Drop what has not begun, and wait for what has."""
+        for pool in (self._writer, self._model, self._readers):
+            pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._readers, self._model, self._writer):
+            pool.shutdown(wait=True)
+
+    def _segment(
+        self, task: ImageTask, encoded: Future[list[ImageEmbedding | Exception]], index: int
+    ) -> tuple[Segmentation, tuple[int, int], float]:
+        started = time.perf_counter()
+        embedding = encoded.result()[index]
+        if isinstance(embedding, Exception):
+            raise embedding
+        segmentation = segment(
+            self._predictor,
+            embedding,
+            task.prompts,
+            clip_to_box=self._options.clip_to_box,
+            default_label=self._options.default_label,
+        )
+        return segmentation, embedding.original_hw, time.perf_counter() - started
+
+    def _write(
+        self,
+        task: ImageTask,
+        image: Future[_Pixels],
+        segmented: Future[tuple[Segmentation, tuple[int, int], float]],
+    ) -> ImageResult:
+        started, in_model = time.perf_counter(), 0.0
+        try:
+            segmentation, original_hw, in_model = segmented.result()
+            started = time.perf_counter()
+            annotated = AnnotatedImage(task.name, original_hw, segmentation.annotations)
+            files = self._output.write(image.result(), annotated, segmentation.prompts)
+        except Exception as error:
+            if not isinstance(error, Sam2AdapterError) and not is_out_of_memory(error):
+                raise
+            return ImageResult(task, None, (), in_model + time.perf_counter() - started, _named(task, error))
+        return ImageResult(task, segmentation, files, in_model + time.perf_counter() - started)
+
+
+def _encode(predictor: Predictor, reading: Sequence[Future[_Pixels]]) -> list[ImageEmbedding | Exception]:
+    """Encode the images of a batch that could be read; the others keep their error."""
+    errors = [future.exception() for future in reading]
+    images = [future.result() for future, error in zip(reading, errors, strict=True) if error is None]
+    encoded = iter(_encode_images(predictor, images))
+    return [error if isinstance(error, Exception) else next(encoded) for error in errors]
+
+
+def _encode_images(predictor: Predictor, images: Sequence[_Pixels]) -> list[ImageEmbedding | Exception]:
+    """Encode images in one call, or in one call each where that fails for want of memory."""
+    try:
+        return list(predictor.embed(images))
+    except Exception as error:
+        if not isinstance(error, Sam2AdapterError) and not is_out_of_memory(error):
+            raise
+        if len(images) == 1:
+            return [error]
+    return [result for image in images for result in _encode_images(predictor, [image])]
 
 
 def _named(task: ImageTask, error: Exception) -> str:

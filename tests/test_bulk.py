@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from sam2_adapter.bulk import BulkOptions, predict_files
 from sam2_adapter.data.formats.coco import read_coco
 from sam2_adapter.data.image_tasks import ImageTask, plan_tasks
 from sam2_adapter.errors import ExportError
+from sam2_adapter.masks import mask_iou
 from sam2_adapter.outputs import OutputFolder
-from sam2_adapter.predictor import Predictor
+from sam2_adapter.predictor import ImageEmbedding, Predictor
 from sam2_adapter.prompts import Prompt
 from tests.conftest import disk_photo
 from tests.small_model import small_predictor
@@ -59,8 +63,55 @@ def test_images_are_taken_one_by_one(predictor: Predictor, tmp_path: Path) -> No
         next(results)
         assert len(taken) <= 3
         results.close()
-    (image,) = read_coco(tmp_path / "out" / "annotations.json").images
-    assert image.file_name == "0000.png"
+    done = [image.file_name for image in read_coco(tmp_path / "out" / "annotations.json").images]
+    assert done
+    assert done == taken[: len(done)]
+
+
+@pytest.mark.parametrize("options", [BulkOptions(workers=3), BulkOptions(batch_size=4, workers=2)])
+def test_batches_and_workers_do_not_change_the_results(
+    predictor: Predictor, tmp_path: Path, options: BulkOptions
+) -> None:
+    found = {}
+    for name, setting in (("one", BulkOptions()), ("many", options)):
+        with OutputFolder(tmp_path / name, ["coco"], predictor.info, overlay=False) as output:
+            results = list(predict_files(predictor, _tasks(tmp_path, 10), output, setting))
+        assert [result.task.name for result in results] == [f"{index:04}.png" for index in range(10)]
+        found[name] = read_coco(tmp_path / name / "annotations.json").images
+    assert [image.file_name for image in found["many"]] == [image.file_name for image in found["one"]]
+    for one, many in zip(found["one"], found["many"], strict=True):
+        for expected, entry in zip(one.annotations, many.annotations, strict=True):
+            assert mask_iou(entry.mask, expected.mask) > 0.99
+
+
+def test_a_broken_image_costs_only_itself_in_a_batch(predictor: Predictor, tmp_path: Path) -> None:
+    tasks = list(_tasks(tmp_path, 6))
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    tasks[1] = ImageTask(tmp_path / "broken.png", tasks[1].name, (BOX,))
+    tasks[3] = ImageTask(tmp_path / "missing.png", tasks[3].name, (BOX,))
+    with OutputFolder(tmp_path / "out", ["coco"], predictor.info, overlay=False) as output:
+        errors = [r.error for r in predict_files(predictor, tasks, output, BulkOptions(batch_size=4))]
+    assert [error is not None for error in errors] == [False, True, False, True, False, False]
+    assert "broken.png" in str(errors[1])
+    assert "missing.png" in str(errors[3])
+
+
+class _OneImageAtATime(Predictor):
+    """A predictor whose machine has memory for one image only."""
+
+    def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[ImageEmbedding, ...]:
+        if len(images) > 1:
+            raise MemoryError
+        return super().embed(images)
+
+
+def test_a_batch_without_enough_memory_is_done_one_by_one(predictor: Predictor, tmp_path: Path) -> None:
+    small = copy.copy(predictor)
+    small.__class__ = _OneImageAtATime
+    with OutputFolder(tmp_path / "out", ["coco"], predictor.info, overlay=False) as output:
+        results = list(predict_files(small, _tasks(tmp_path, 5), output, BulkOptions(batch_size=4)))
+    assert [result.error for result in results] == [None] * 5
+    assert len(read_coco(tmp_path / "out" / "annotations.json").images) == 5
 
 
 def test_a_result_that_cannot_be_written_costs_only_itself(predictor: Predictor, tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ class _Writing:
     formats: tuple[OutputFormat, ...]
     overlay: bool
     max_pixels: int
+    batch_size: int
+    workers: int
 
 
 @one_clear_message
@@ -82,6 +84,10 @@ def predict(
     max_pixels: Annotated[
         int, typer.Option(metavar="N", min=1, help="Largest accepted image, in pixels.")
     ] = 100_000_000,
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", min=1, max=256, help="Images in one call of the encoder.")
+    ] = 1,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Threads that read images.")] = 2,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
@@ -108,7 +114,7 @@ def predict(
         expected_images=len(tasks),
     )
     _warn_of_other_resize(settings, predictor)
-    writing = _Writing(output, tuple(formats or [OutputFormat.COCO]), overlay, max_pixels)
+    writing = _Writing(output, tuple(formats or [OutputFormat.COCO]), overlay, max_pixels, batch_size, workers)
     if _run(predictor, tasks, settings, writing, make_report(len(tasks), as_json=as_json)):
         raise typer.Exit(FAILED)
 
@@ -161,7 +167,9 @@ def _run(predictor: Predictor, tasks: Sequence[ImageTask], settings: Config, wri
     from sam2_adapter.bulk import BulkOptions, predict_files
     from sam2_adapter.outputs import OutputFolder, provenance
 
-    options = BulkOptions(settings.clip_to_box, settings.default_label, writing.max_pixels)
+    options = BulkOptions(
+        settings.clip_to_box, settings.default_label, writing.max_pixels, writing.batch_size, writing.workers
+    )
     folder = OutputFolder(
         writing.directory,
         [choice.value for choice in writing.formats],
