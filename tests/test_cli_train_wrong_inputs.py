@@ -70,7 +70,7 @@ WRONG = [
     Wrong("missing data", ("train", "{dir}/none", *TRAIN[2:]), "none: there is no such folder"),
     Wrong("not a data set", ("train", "{dir}/data/images", *TRAIN[2:]), "images: not a known data set"),
     Wrong("two layouts", _train(), "name the one that is meant", 1, _coco_too),
-    Wrong("another layout", _train("--data-format", "dataloop"), "nothing in this data set can be used"),
+    Wrong("another layout", _train("--data-format", "dataloop"), "not of the data format 'dataloop'"),
     Wrong("no masks", _train(), "nothing in this data set can be used", 1, _without_masks),
     Wrong("all objects too small", _train("--set", "min_area_px=9000"), "mask is too small"),
     Wrong("an image in two splits", _train(), "the image 'a' is in 'train' and in 'test'", 1, _one_image_twice),
