@@ -49,7 +49,7 @@ docs: $(STAMPS)-run ## write the generated pages and the manifest
 	$(BIN)/python tools/make_config_docs.py
 	$(BIN)/python tools/make_manifest.py
 
-bench: $(STAMPS)-run $(PEERS)/.installed ## time prediction beside the official package
+bench: $(STAMPS)-test $(PEERS)/.installed ## time prediction beside the official package
 	$(BIN)/python benchmarks/prediction/run.py --peers-python $(PEERS)/bin/python --image $(BENCH_IMAGE)
 
 clean: ## remove everything that the targets make, .venv included

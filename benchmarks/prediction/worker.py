@@ -1,6 +1,6 @@
 """One engine in one process: reads jobs as JSON lines, answers with seconds and masks. Started by run.py, once for each engine.
 
-    python worker.py ours|official WEIGHTS.pt CONFIG_NAME
+    python worker.py ours-torch-fp32|ours-openvino-auto|official-bf16|... WEIGHTS.pt CONFIG_NAME
 
 A job is {"image": PATH, "boxes": [[x0, y0, x1, y1], ...], "masks": PATH.npy}; what is timed starts from the RGB array and ends with bool masks
 in its size.
@@ -21,11 +21,11 @@ from PIL import Image
 Segment = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def load_ours(weights: str, precision: str) -> Segment:
+def load_ours(weights: str, runtime: str, precision: str) -> Segment:
     """This package, as `load_predictor` gives it."""
     from sam2_adapter.loading import load_predictor
 
-    predictor = load_predictor(weights, device="cpu", precision=precision)
+    predictor = load_predictor(weights, device="cpu", runtime=runtime, precision=precision)
 
     def segment(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         return predictor.predict(predictor.embed([image])[0], [{"box": box} for box in boxes.tolist()]).masks[:, 0]
@@ -57,10 +57,8 @@ def peak_mib() -> float:
 def main() -> None:
     """Load the engine, say so, and work on jobs until the input ends."""
     engine, weights, config_name = sys.argv[1:]
-    name, _, precision = engine.partition("-")
-    segment = (
-        load_ours(weights, precision) if name == "ours" else load_official(weights, config_name, precision == "bf16")
-    )
+    name, *how = engine.split("-")
+    segment = load_ours(weights, *how) if name == "ours" else load_official(weights, config_name, how == ["bf16"])
     ready = {"torch": torch.__version__, "threads": torch.get_num_threads(), "peak_mib": peak_mib()}
     print(json.dumps(ready), flush=True)
     for line in sys.stdin:
