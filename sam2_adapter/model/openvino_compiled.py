@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import openvino as ov
@@ -23,7 +24,7 @@ class CompiledGraph:
     @classmethod
     def of(cls, graph: ov.Model, precision: str) -> CompiledGraph:
         """Compile a graph; `precision` is `fp32` or `bf16`."""
-        return cls(ov.Core().compile_model(graph, "CPU", _settings(precision)))
+        return cls(_core().compile_model(graph, "CPU", _settings(precision)))
 
     @classmethod
     def from_bytes(cls, content: bytes, precision: str) -> CompiledGraph:
@@ -32,7 +33,7 @@ class CompiledGraph:
         Raises:
             RuntimeError: OpenVINO refuses it.
         """
-        return cls(ov.Core().import_model(content, "CPU", _settings(precision)))
+        return cls(_core().import_model(content, "CPU", _settings(precision)))
 
     def to_bytes(self) -> bytes:
         """The compiled graph with its weights."""
@@ -56,7 +57,7 @@ class CompiledGraph:
 
 def cpu_facts() -> dict[str, Any]:
     """What OpenVINO says of itself and of this processor; code compiled under other facts is not for here."""
-    core = ov.Core()
+    core = _core()
     return {
         "openvino": ov.get_version(),
         "processor": core.get_property("CPU", "FULL_DEVICE_NAME"),
@@ -66,7 +67,14 @@ def cpu_facts() -> dict[str, Any]:
 
 def has_bf16() -> bool:
     """Whether OpenVINO computes in bf16 on this processor."""
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@cache
+def _core() -> ov.Core:
+    # One, never released: the CPU plugin gives the thread that loads it a signal stack of its own, and frees that stack
+    # without taking it back when the plugin is unloaded. After that, any signal with a handler kills the process.
+    return ov.Core()
 
 
 def _settings(precision: str) -> dict[str, Any]:

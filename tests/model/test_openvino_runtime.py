@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -144,3 +150,21 @@ def test_a_graph_that_computes_something_else_is_refused():
         check_decoder(right, decoder, "fp32")
     check_encoder(wrong, encoder, "fp32")
     check_decoder(wrong, decoder, "fp32")
+
+
+def interrupt_after_use() -> None:
+    """Compile, execute and drop two graphs, then take a signal; what the process of the next test runs."""
+    graphs = [CompiledGraph.of(encoder_graph(small_model(seed)), "fp32") for seed in (0, 1)]
+    while graphs:
+        graphs.pop(0)(pixel_values(1))
+        gc.collect()
+    signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"handled"))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_signals_are_handled_after_graphs_are_dropped():
+    program = "from tests.model.test_openvino_runtime import interrupt_after_use as run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"handled"), done.stderr.decode()
