@@ -119,4 +119,5 @@ def test_memory_does_not_grow_with_the_number_of_items(platform, dl):
 
     peak("warm-up")
     few, many = peak("few"), peak("many")
-    assert many < few + 20 * disk_image().nbytes  # of 60 images more
+    # A page of items is held as it was listed, about 20 kB an item; the images of 60 items more are not.
+    assert many < few + 40 * disk_image().nbytes
