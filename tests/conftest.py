@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-
 # A suite started in the background of a shell ignores Ctrl-C, and so would every process that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
