@@ -9,14 +9,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.installed
 
-# The official package, in an environment of its own (about 6 GB with the ordinary torch).
+# The packages to compare with, in an environment of their own (about 6 GB with the ordinary torch).
 PEERS := .venv-peers
 BENCH_IMAGE ?= sam2_adapter/assets/demo/astronaut.jpg
 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast check format bench soak docs clean
+.PHONY: help demo test test-fast check format bench bench-docs soak docs clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | sort | expand -t 12
@@ -49,8 +49,11 @@ docs: $(STAMPS)-run ## write the generated pages and the manifest
 	$(BIN)/python tools/make_config_docs.py
 	$(BIN)/python tools/make_manifest.py
 
-bench: $(STAMPS)-test $(PEERS)/.installed ## time prediction beside the official package
+bench: $(STAMPS)-test $(PEERS)/.installed ## time prediction beside other packages, in about ten minutes
 	$(BIN)/python benchmarks/prediction/run.py --peers-python $(PEERS)/bin/python --image $(BENCH_IMAGE)
+
+bench-docs: $(STAMPS)-test $(PEERS)/.installed ## all benchmarks, in about half an hour, into docs/benchmarks.md
+	$(BIN)/python benchmarks/all.py --peers-python $(PEERS)/bin/python --image $(BENCH_IMAGE) --write-docs
 
 clean: ## remove everything that the targets make, .venv included
 	rm -rf $(VENV) $(PEERS) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
@@ -85,6 +88,7 @@ $(PEERS)/.installed: | $(BIN)/python
 ifneq ($(TORCH_INDEX_URL),)
 	$(PEERS)/bin/python -m pip --quiet install --index-url $(TORCH_INDEX_URL) torch torchvision
 endif
-	$(PEERS)/bin/python -m pip --quiet install torch torchvision hydra-core iopath tqdm pillow setuptools wheel
+	$(PEERS)/bin/python -m pip --quiet install torch torchvision hydra-core iopath tqdm pillow setuptools wheel \
+		ultralytics onnx onnxruntime
 	SAM2_BUILD_CUDA=0 $(PEERS)/bin/python -m pip --quiet install --no-deps --no-build-isolation sam2==1.1.0
 	@touch $@

@@ -56,13 +56,13 @@ def main() -> None:
 
 
 def print_table(found: dict[str, list[float]]) -> None:
-    """Medians and ratios to the first engine."""
+    """Medians and ratios to the first engine, as Markdown."""
     medians = {name: statistics.median(times) for name, times in found.items()}
     baseline = next(iter(medians.values()))
-    print(f"{'one object':<32}{'seconds':>9}{'min':>9}{'max':>9}{'ratio':>8}")
+    print("| one object | seconds | least | most | times as fast as the first |\n| --- | ---: | ---: | ---: | ---: |")
     for name, median in medians.items():
         times = found[name]
-        print(f"{name:<32}{median:>9.4f}{min(times):>9.4f}{max(times):>9.4f}{baseline / median:>7.1f}x")
+        print(f"| {name} | {median:.4f} | {min(times):.4f} | {max(times):.4f} | {baseline / median:.1f} |")
 
 
 def sample_with_discs(path: Path) -> Sample:

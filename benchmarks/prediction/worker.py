@@ -1,9 +1,9 @@
-"""One engine in one process: reads jobs as JSON lines, answers with seconds and masks. Started by run.py, once for each engine.
+"""One engine in one process: reads jobs as JSON lines, answers with seconds and masks. Started by engines.py, once for each engine.
 
     python worker.py ours-torch-fp32|ours-openvino-auto|official-bf16|... WEIGHTS.pt CONFIG_NAME
 
-A job is {"image": PATH, "boxes": [[x0, y0, x1, y1], ...], "masks": PATH.npy}; what is timed starts from the RGB array and ends with bool masks
-in its size.
+A job is {"image": PATH, "boxes": [[x0, y0, x1, y1], ...], "masks": PATH.npy}; without boxes the whole image is the prompt.
+What is timed starts from the RGB array and ends with bool masks in its size.
 """
 
 from __future__ import annotations
@@ -33,20 +33,11 @@ def load_ours(weights: str, runtime: str, precision: str) -> Segment:
     return segment
 
 
-def load_official(weights: str, config_name: str, autocast: bool) -> Segment:
-    """The `sam2` package, as its README uses it; with bf16 autocast where asked for."""
-    from sam2.build_sam import build_sam2
-    from sam2.sam2_image_predictor import SAM2ImagePredictor
+def load_peer(name: str, weights: str, config_name: str, precision: str) -> Segment:
+    """Another package; see peers.py."""
+    from peers import LOADERS
 
-    predictor = SAM2ImagePredictor(build_sam2(f"configs/sam2/{config_name}.yaml", weights, device="cpu"))
-
-    def segment(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-            predictor.set_image(image)
-            masks, _, _ = predictor.predict(box=boxes, multimask_output=False)
-        return masks.reshape(len(boxes), *image.shape[:2]) > 0
-
-    return segment
+    return LOADERS[name](weights, config_name, precision)
 
 
 def peak_mib() -> float:
@@ -58,14 +49,14 @@ def main() -> None:
     """Load the engine, say so, and work on jobs until the input ends."""
     engine, weights, config_name = sys.argv[1:]
     name, *how = engine.split("-")
-    segment = load_ours(weights, *how) if name == "ours" else load_official(weights, config_name, how == ["bf16"])
+    segment = load_ours(weights, *how) if name == "ours" else load_peer(name, weights, config_name, *how)
     ready = {"torch": torch.__version__, "threads": torch.get_num_threads(), "peak_mib": peak_mib()}
     print(json.dumps(ready), flush=True)
     for line in sys.stdin:
         job = json.loads(line)
-        image = np.asarray(Image.open(job["image"]).convert("RGB"))
+        image = np.array(Image.open(job["image"]).convert("RGB"))
         start = time.perf_counter()
-        masks = segment(image, np.asarray(job["boxes"], np.float32))
+        masks = segment(image, np.asarray(job["boxes"], np.float32).reshape(-1, 4))
         seconds = time.perf_counter() - start
         np.save(job["masks"], np.packbits(masks))
         print(json.dumps({"seconds": seconds, "peak_mib": peak_mib(), "shape": masks.shape}), flush=True)

@@ -1,0 +1,95 @@
+"""How time and memory grow with the size of the image and the number of prompts; each point in a process of its own.
+
+.venv/bin/python benchmarks/prediction/growth.py --model WEIGHTS --image PHOTO.jpg
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from run import grid_boxes
+from tables import machine, table
+
+SIDES = (512, 1024, 2048, 4096, 8192)
+BOXES = (1, 8, 32, 128, 512)
+SIDE_FOR_BOXES = 1024
+
+
+def main() -> None:
+    """Measure in child processes and print, or be such a child."""
+    args = parse_arguments()
+    if args.point:
+        print(json.dumps(measure(args, *args.point)))
+        return
+    by_side = [[side, *figures(args, side, 1)] for side in SIDES]
+    by_boxes = [[count, *figures(args, SIDE_FOR_BOXES, count)] for count in BOXES]
+    header = ["seconds, encoding", "seconds, masks", "MiB over model"]
+    print(f"{args.model.name}, runtime {args.runtime}, medians of {args.repeats}, {machine()}.\n")
+    print("One box, image of side x side pixels:\n")
+    print(table(["side", *header], by_side))
+    print(f"\nImage of {SIDE_FOR_BOXES} x {SIDE_FOR_BOXES} pixels:\n")
+    print(table(["boxes", *header], by_boxes))
+
+
+def figures(args: argparse.Namespace, side: int, count: int) -> list[str]:
+    """One row, measured in a child process."""
+    shared = ["--model", str(args.model), "--image", str(args.image), "--runtime", args.runtime]
+    command = [sys.executable, __file__, *shared, "--repeats", str(args.repeats), "--point", str(side), str(count)]
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return [f"{found['encoding']:.3f}", f"{found['masks']:.3f}", f"{found['mib']:.0f}"]
+
+
+def measure(args: argparse.Namespace, side: int, count: int) -> dict[str, float]:
+    """Medians, and the largest memory over that of the loaded and once used model."""
+    from sam2_adapter.loading import load_predictor
+    from sam2_adapter.segmentation import segment
+
+    predictor = load_predictor(args.model, runtime=args.runtime, expected_images=10**6)
+    with Image.open(args.image) as photo:
+        image = np.asarray(photo.convert("RGB").resize((side, side)))
+        small = np.asarray(photo.convert("RGB").resize((64, 64)))
+    predictor.predict(predictor.embed([small])[0])
+    before = peak_mib()
+    prompts = [{"box": box} for box in grid_boxes(count, side, side)]
+    encoding, masks = [], []
+    for _ in range(args.repeats):
+        started = time.perf_counter()
+        embedding = predictor.embed([image])[0]
+        encoding.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        segment(predictor, embedding, prompts)
+        masks.append(time.perf_counter() - started)
+    return {
+        "encoding": statistics.median(encoding),
+        "masks": statistics.median(masks),
+        "mib": peak_mib() - before,
+    }
+
+
+def peak_mib() -> float:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--image", type=Path, required=True)
+    parser.add_argument("--runtime", default="openvino")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--point", type=int, nargs=2, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
