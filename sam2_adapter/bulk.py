@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,9 +21,11 @@ from sam2_adapter.annotations import AnnotatedImage
 from sam2_adapter.data.image_tasks import ImageTask
 from sam2_adapter.data.images import MAX_PIXELS, read_image
 from sam2_adapter.errors import Sam2AdapterError
+from sam2_adapter.journal import DoneImage, Journal
 from sam2_adapter.model.memory import is_out_of_memory
 from sam2_adapter.outputs import OutputFolder
 from sam2_adapter.predictor import ImageEmbedding, Predictor
+from sam2_adapter.prompts import Prompt
 from sam2_adapter.segmentation import Segmentation, segment
 
 # Batches under way: one is read, one is in the model, one is written.
@@ -42,6 +44,7 @@ class ImageResult:
         files: what was written for this image alone.
         seconds: time of its prompts and its files; of an image that failed, until it did.
         error: why it failed, one message that names the image; `None` when it did not.
+        is_kept: whether it was done by an earlier run and only taken over.
     """
 
     task: ImageTask
@@ -49,6 +52,7 @@ class ImageResult:
     files: tuple[Path, ...]
     seconds: float
     error: str | None = None
+    is_kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,12 @@ class BulkOptions:
 
 
 def predict_files(
-    predictor: Predictor, tasks: Iterable[ImageTask], output: OutputFolder, options: BulkOptions
-) -> Iterator[ImageResult]:
+    predictor: Predictor,
+    tasks: Iterable[ImageTask],
+    output: OutputFolder,
+    options: BulkOptions,
+    journal: Journal | None = None,
+) -> Generator[ImageResult, None, None]:
     """Predict on every image and write its results, yielding what became of each in turn.
 
     Left early, it finishes the file that is being written and drops the rest.
@@ -82,10 +90,11 @@ def predict_files(
         tasks: the images; at most three batches are taken ahead of the results.
         output: takes the results, in order; the caller closes it.
         options: see `BulkOptions`.
+        journal: has the images that are done already, which are only taken over, and notes the others.
     """
     remaining = iter(tasks)
     under_way: deque[Future[ImageResult]] = deque()
-    pipeline = _Pipeline(predictor, output, options)
+    pipeline = _Pipeline(predictor, output, options, journal)
     try:
         while True:
             while len(under_way) <= (_BATCHES_UNDER_WAY - 1) * options.batch_size:
@@ -103,8 +112,11 @@ def predict_files(
 class _Pipeline:
     """Threads for reading, for the model and for writing; each step waits for the one before it."""
 
-    def __init__(self, predictor: Predictor, output: OutputFolder, options: BulkOptions) -> None:
+    def __init__(
+        self, predictor: Predictor, output: OutputFolder, options: BulkOptions, journal: Journal | None
+    ) -> None:
         self._predictor = predictor
+        self._journal = journal
         self._output = output
         self._options = options
         self._readers = ThreadPoolExecutor(options.workers, thread_name_prefix="read-image")
@@ -114,13 +126,31 @@ class _Pipeline:
 
     def submit(self, batch: Sequence[ImageTask]) -> list[Future[ImageResult]]:
         """Start the work on a batch; one result an image."""
+        places = [
+            self._journal.find(task, self._output.stem_of(task.name)) if self._journal else None for task in batch
+        ]
+        fresh = iter(self._submit_fresh([task for task, place in zip(batch, places, strict=True) if place is None]))
+        return [
+            next(fresh) if place is None else self._writer.submit(self._take_over, task, place)
+            for task, place in zip(batch, places, strict=True)
+        ]
+
+    def _submit_fresh(self, batch: Sequence[ImageTask]) -> Iterator[Future[ImageResult]]:
         images = [self._readers.submit(read_image, task.path, max_pixels=self._options.max_pixels) for task in batch]
         encoded = self._model.submit(_encode, self._predictor, images)
-        results = []
         for index, task in enumerate(batch):
             segmented = self._model.submit(self._segment, task, encoded, index)
-            results.append(self._writer.submit(self._write, task, images[index], segmented))
-        return results
+            yield self._writer.submit(self._write, task, images[index], segmented)
+
+    def _take_over(self, task: ImageTask, place: int) -> ImageResult:
+        assert self._journal is not None  # it gave the place
+        started = time.perf_counter()
+        done = self._journal.read(place)
+        self._output.add_done(done.annotated)
+        asked = task.prompts or [Prompt.whole_image(done.annotated.original_hw)]
+        prompts = tuple(asked[entry.prompt_index or 0] for entry in done.annotated.annotations)
+        segmentation = Segmentation(done.annotated.annotations, prompts, done.empty_prompts)
+        return ImageResult(task, segmentation, done.files, time.perf_counter() - started, is_kept=True)
 
     def stop(self) -> None:
         """Drop what has not begun, and wait for what has."""
@@ -157,6 +187,9 @@ class _Pipeline:
             started = time.perf_counter()
             annotated = AnnotatedImage(task.name, original_hw, segmentation.annotations)
             files = self._output.write(image.result(), annotated, segmentation.prompts)
+            if self._journal is not None:
+                done = DoneImage(annotated, segmentation.empty_prompts, files)
+                self._journal.add(task, self._output.stem_of(task.name), done)
         except Exception as error:
             if not isinstance(error, Sam2AdapterError) and not is_out_of_memory(error):
                 raise

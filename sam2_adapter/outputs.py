@@ -108,11 +108,24 @@ class OutputFolder:
         Raises:
             ExportError: a file cannot be written, or the format cannot hold the result.
         """
-        stem = self._stems.get(annotated.file_name) or _stem(annotated.file_name)
+        stem = self.stem_of(annotated.file_name)
         files = [self._write_overlay(image, annotated, prompts, stem)] if self._overlay else []
         for writer in self._writers:
             files += writer(annotated, stem)
         return tuple(files)
+
+    def add_done(self, annotated: AnnotatedImage) -> None:
+        """Take an image whose own files are there already into the COCO file.
+
+        Raises:
+            ExportError: the COCO file cannot be written.
+        """
+        if self._coco is not None:
+            self._add_to_coco(annotated, self.stem_of(annotated.file_name))
+
+    def stem_of(self, file_name: str) -> str:
+        """What the files of an image are called, without folder and suffix."""
+        return self._stems.get(file_name) or _stem(file_name)
 
     def close(self) -> Path | None:
         """Complete the COCO file, if there is one; returns its path."""

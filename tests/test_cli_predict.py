@@ -29,6 +29,7 @@ def test_a_folder_in_every_format(photos: Path, tmp_path: Path) -> None:
     names = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
     assert names == sorted(
         [
+            ".predictions.jsonl",
             "annotations.json",
             *(f"json/{stem}.json" for stem in ("disk", "night/square")),
             *(f"masks/{stem}{tail}" for stem in ("disk", "night/square") for tail in (".json", ".png")),

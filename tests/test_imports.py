@@ -23,7 +23,7 @@ LAYERS = (
     ("predictor", "data"),
     ("segmentation", "loading", "visualization"),
     ("training",),
-    ("outputs",),
+    ("outputs", "journal"),
     ("bulk",),
     ("demo", "doctor"),
     ("cli", "dataloop"),

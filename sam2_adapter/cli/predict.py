@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sam2_adapter.cli.interruption import sigterm_like_ctrl_c
 from sam2_adapter.cli.options import AssignmentsOption, ConfigOption, DeviceOption, ModelOption, PrecisionOption
 from sam2_adapter.cli.predict_report import Report, make_report
 from sam2_adapter.cli.terminal import (
@@ -19,6 +21,7 @@ from sam2_adapter.cli.terminal import (
     UsageError,
     VerboseOption,
     one_clear_message,
+    print_error,
     warn,
 )
 
@@ -48,6 +51,7 @@ class _Writing:
     max_pixels: int
     batch_size: int
     workers: int
+    resume: bool
 
 
 @one_clear_message
@@ -88,6 +92,9 @@ def predict(
         int, typer.Option(metavar="N", min=1, max=256, help="Images in one call of the encoder.")
     ] = 1,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Threads that read images.")] = 2,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep what an earlier run into the output folder has done.")
+    ] = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
@@ -114,8 +121,17 @@ def predict(
         expected_images=len(tasks),
     )
     _warn_of_other_resize(settings, predictor)
-    writing = _Writing(output, tuple(formats or [OutputFormat.COCO]), overlay, max_pixels, batch_size, workers)
-    if _run(predictor, tasks, settings, writing, make_report(len(tasks), as_json=as_json)):
+    writing = _Writing(output, tuple(formats or [OutputFormat.COCO]), overlay, max_pixels, batch_size, workers, resume)
+    report = make_report(len(tasks), as_json=as_json)
+    with sigterm_like_ctrl_c() as interruption:
+        try:
+            _run(predictor, tasks, settings, writing, report)
+        except KeyboardInterrupt:
+            print_error(
+                f"interrupted; what is done is in {output}. Give the same command with --resume to go on.",
+            )
+            raise typer.Exit(interruption.exit_status) from None
+    if report.num_failed:
         raise typer.Exit(FAILED)
 
 
@@ -162,24 +178,36 @@ def _plan(images: Sequence[Path], typed: Sequence[Prompt], prompts_file: Path | 
     return plan_tasks(paths, match_prompts(listed, paths))
 
 
-def _run(predictor: Predictor, tasks: Sequence[ImageTask], settings: Config, writing: _Writing, report: Report) -> int:
-    """Predict on all images; returns how many failed."""
+def _run(predictor: Predictor, tasks: Sequence[ImageTask], settings: Config, writing: _Writing, report: Report) -> None:
+    """Predict on all images."""
     from sam2_adapter.bulk import BulkOptions, predict_files
+    from sam2_adapter.journal import Journal
     from sam2_adapter.outputs import OutputFolder, provenance
 
     options = BulkOptions(
         settings.clip_to_box, settings.default_label, writing.max_pixels, writing.batch_size, writing.workers
     )
-    folder = OutputFolder(
-        writing.directory,
-        [choice.value for choice in writing.formats],
-        predictor.info,
-        overlay=writing.overlay,
-        output_type=settings.output_type,
-        file_names=[task.name for task in tasks],
-    )
-    with report, folder:
-        report.start(provenance(predictor.info), writing.directory)
-        for result in predict_files(predictor, tasks, folder, options):
-            report.add(result)
-    return report.num_failed
+    made_by = provenance(predictor.info)
+    journaled = {
+        **made_by,
+        "formats": sorted(choice.value for choice in writing.formats),
+        "overlay": writing.overlay,
+        "output_type": settings.output_type,
+        "clip_to_box": settings.clip_to_box,
+        "default_label": settings.default_label,
+    }
+    with Journal(writing.directory, journaled, resume=writing.resume) as journal, report:
+        report.start(made_by, writing.directory)
+        with (
+            OutputFolder(
+                writing.directory,
+                [choice.value for choice in writing.formats],
+                predictor.info,
+                overlay=writing.overlay,
+                output_type=settings.output_type,
+                file_names=[task.name for task in tasks],
+            ) as folder,
+            closing(predict_files(predictor, tasks, folder, options, journal)) as results,
+        ):
+            for result in results:
+                report.add(result)

@@ -79,7 +79,8 @@ class TextReport(Report):
         """Print the image's name, its objects and their scores."""
         super().add(result)
         if result.segmentation is not None:
-            typer.echo(f"{result.task.name}: {_objects(result)}")
+            kept = ", kept from an earlier run" if result.is_kept else ""
+            typer.echo(f"{result.task.name}: {_objects(result)}{kept}")
         self._progress.advance(self._bar)
 
     def __exit__(
@@ -114,7 +115,7 @@ class JsonReport(Report):
     ) -> None:
         """End the document, also when the run was broken off: the error is then part of it."""
         summary = {"images": self.num_images, "objects": self.num_objects, "failed": self.num_failed}
-        broken_off = f',\n"error": {_dumped(str(error) or type(error).__name__)}' if error is not None else ""
+        broken_off = f',\n"error": {_dumped(_reason(error))}' if error is not None else ""
         self._write(f'],\n"summary": {_dumped(summary)}{broken_off}}}\n')
         if isinstance(error, Sam2AdapterError):
             print_error(error)
@@ -147,11 +148,15 @@ def _entry(result: ImageResult) -> dict[str, Any]:
     empty = list(result.segmentation.empty_prompts)
     return {
         **common,
-        "status": "ok",
+        "status": "kept" if result.is_kept else "ok",
         "objects": objects,
         "empty_prompts": empty,
         "files": [str(f) for f in result.files],
     }
+
+
+def _reason(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
 
 
 def _objects(result: ImageResult) -> str:
