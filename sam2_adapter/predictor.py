@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from sam2_adapter.errors import ImageError, PromptError, Sam2AdapterError
 from sam2_adapter.masks import MaskPrediction
 from sam2_adapter.model.decode import DecodedMasks, take_masks
-from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.memory import is_out_of_memory
 from sam2_adapter.model.preprocess import Geometry, Resize, images_to_pixel_values
 from sam2_adapter.model.prompt_tensors import PromptShape, click_positions, prompt_tensors
@@ -82,6 +82,11 @@ class Predictor:
         self._runtime = runtime
         self.info = ModelInfo(name, weights_sha256, runtime.name, runtime.precision, runtime.device, resize)
 
+    @property
+    def images_per_call(self) -> int:
+        """How many images are best given to `embed` at a time."""
+        return self._runtime.images_per_call
+
     def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[ImageEmbedding, ...]:
         """Encode a batch of images in one encoder call.
 
@@ -100,7 +105,8 @@ class Predictor:
             Geometry(_checked_hw(index, image), self._runtime.image_size, self.info.resize)
             for index, image in enumerate(images)
         ]
-        encoded = self._runtime.encode(images_to_pixel_values(images, self._runtime.image_size, self.info.resize))
+        runtime = self._runtime
+        encoded = runtime.encode(images_to_pixel_values(images, runtime.image_size, self.info.resize, runtime.device))
         return tuple(
             ImageEmbedding(_image_of_batch(encoded, index), geometry, self.info.weights_sha256)
             for index, geometry in enumerate(geometries)
@@ -245,7 +251,10 @@ def _best_candidates(decoded: DecodedMasks, clicks: torch.Tensor | None) -> tupl
 
 def _to_prediction(logits: torch.Tensor, scores: torch.Tensor, geometry: Geometry) -> MaskPrediction:
     low_res_logits = logits.cpu().numpy()
-    masks = geometry.logits_to_masks(low_res_logits.reshape(-1, *low_res_logits.shape[2:]))
+    if logits.is_cuda:
+        masks = geometry.device_logits_to_masks(logits.flatten(0, 1))
+    else:
+        masks = geometry.logits_to_masks(low_res_logits.reshape(-1, *low_res_logits.shape[2:]))
     return MaskPrediction(
         masks.reshape(*low_res_logits.shape[:2], *geometry.original_hw), scores.cpu().numpy(), low_res_logits
     )

@@ -18,9 +18,10 @@ import torch.nn.functional as F
 
 from sam2_adapter.data.sample import Sample
 from sam2_adapter.model.decode import decode_masks
-from sam2_adapter.model.encode import EncodedImages, encode_image, encode_prompts
+from sam2_adapter.model.image_encoder import EncodedImages, encode_image
 from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.model.preprocess import Geometry, images_to_pixel_values
+from sam2_adapter.model.prompt_encoder import encode_prompts
 from sam2_adapter.model.runtime import TorchRuntime
 from sam2_adapter.prompts import BACKGROUND, FOREGROUND, BoolArray
 

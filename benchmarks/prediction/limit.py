@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sam2_adapter.data.images import read_image
 from sam2_adapter.loading import make_predictor
-from sam2_adapter.model.encode import encode_image
+from sam2_adapter.model.image_encoder import encode_image
 from sam2_adapter.model.loading import load_model
 from sam2_adapter.model.preprocess import images_to_pixel_values
 

@@ -51,12 +51,13 @@ def main() -> None:
         engines = start_all(args, weights)
         for count in args.boxes:
             measure(engines, args.image, grid_boxes(count, width, height), args.repeats, scratch)
+            if args.json:
+                seconds = {engine.name: engine.seconds for engine in engines}
+                facts = {"machine": machine(), "config": args.config, "seconds": seconds}
+                args.json.write_text(json.dumps(facts, indent=1))
         for engine in engines:
             engine.stop()
     print(report(engines, args))
-    if args.json:
-        seconds = {engine.name: engine.seconds for engine in engines}
-        args.json.write_text(json.dumps({"machine": machine(), "config": args.config, "seconds": seconds}, indent=1))
 
 
 def start_all(args: argparse.Namespace, weights: Path) -> list[Engine]:
@@ -97,7 +98,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--boxes", type=int, nargs="+", default=[0, 1, 32, 200])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--engines", nargs="+", default=ENGINES)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--json", type=Path, help="also write the figures here, after each number of boxes")
     return parser.parse_args()
 
 

@@ -30,7 +30,7 @@ import torch
 from sam2_adapter.dataloop.calls import UnansweredError, retried
 from sam2_adapter.dataloop.embedding_cache import EncodedItem
 from sam2_adapter.errors import DataError
-from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.preprocess import Geometry
 from sam2_adapter.predictor import ImageEmbedding
 

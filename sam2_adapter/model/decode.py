@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from transformers import Sam2Model
 
-from sam2_adapter.model.encode import EncodedImages, EncodedPrompts
+from sam2_adapter.model.image_encoder import EncodedImages
+from sam2_adapter.model.prompt_encoder import EncodedPrompts
 from sam2_adapter.model.upscaling import mask_logits
 
 if TYPE_CHECKING:

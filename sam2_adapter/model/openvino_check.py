@@ -15,7 +15,8 @@ from transformers import Sam2Model
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.decode import decode_masks
-from sam2_adapter.model.encode import EncodedImages, EncodedPrompts, encode_image
+from sam2_adapter.model.image_encoder import EncodedImages, encode_image
+from sam2_adapter.model.prompt_encoder import EncodedPrompts
 
 # Largest mean difference of fp32 results, as a part of their mean size.
 _MAX_ERROR_FP32 = 1e-4

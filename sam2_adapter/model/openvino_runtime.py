@@ -14,10 +14,11 @@ from transformers import Sam2Model
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.decode import DecodedMasks, select_masks
-from sam2_adapter.model.encode import EncodedImages, encode_prompts
+from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.openvino_check import decoder_inputs
 from sam2_adapter.model.openvino_compiled import has_bf16
 from sam2_adapter.model.openvino_parts import DECODER, ENCODER, entry_name, load_part
+from sam2_adapter.model.prompt_encoder import encode_prompts
 from sam2_adapter.model.runtime import Precision, resolve_precision
 
 
@@ -28,6 +29,8 @@ class OpenVinoRuntime:
     device = "cpu"
     # With more a prompt gets no faster.
     prompts_per_call = 16
+    # Neither does an image in a batch.
+    images_per_call = 1
 
     def __init__(
         self, model: Sam2Model, cache: CompiledCache, precision: Precision = "auto", with_decoder: bool = True

@@ -22,6 +22,9 @@ Resize = Literal["stretch", "pad"]
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
 
+# Pixels of masks that are upsampled together on a GPU: 256 MiB of logits.
+_DEVICE_PIXELS = 2**26
+
 # SAM2 turns a given mask into logits of +-10 (`out_scale`, `out_bias` of `SAM2Base._use_mask_as_output`).
 MASK_LOGIT = 10.0
 
@@ -62,7 +65,10 @@ class Geometry:
         return (small * 2 - 1)[0, 0] * MASK_LOGIT
 
     def logits_to_masks(self, low_res_logits: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """Where low-res logits N x h x w, upsampled bilinearly to the original image, are above 0; bool N x H x W."""
+        """Where low-res logits N x h x w, upsampled bilinearly to the original image, are above 0; bool N x H x W.
+
+        `device_logits_to_masks` does the same on the device where logits are.
+        """
         height, width = self.original_hw
         masks = np.empty((len(low_res_logits), height, width), np.bool_)
         # One mask's logits at a time: those of many would fill the memory. OpenCV upsamples them several times as fast as torch.
@@ -71,6 +77,19 @@ class Geometry:
             cv2.resize(self._without_padding(logits), (width, height), upsampled, interpolation=cv2.INTER_LINEAR)
             np.greater(upsampled, 0, out=mask)
         return masks
+
+    def device_logits_to_masks(self, low_res_logits: torch.Tensor) -> npt.NDArray[np.bool_]:
+        """As `logits_to_masks`, upsampled where the logits are: only finished masks leave a GPU."""
+        height, width = self.original_hw
+        masks = torch.empty(len(low_res_logits), height, width, dtype=torch.bool)
+        at_once = max(1, _DEVICE_PIXELS // max(height * width, self.image_size**2))
+        input_height, input_width = self.input_hw
+        for start in range(0, len(masks), at_once):
+            placed = low_res_logits[start : start + at_once, None]
+            if self.resize == "pad":
+                placed = _resampled(placed, (self.image_size, self.image_size))[..., :input_height, :input_width]
+            masks[start : start + at_once] = _resampled(placed, self.original_hw)[:, 0] > 0
+        return masks.numpy()
 
     def _without_padding(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if self.resize == "stretch":
@@ -81,7 +100,7 @@ class Geometry:
 
 
 def images_to_pixel_values(
-    images: Sequence[npt.NDArray[np.uint8]], image_size: int, resize: Resize = "stretch"
+    images: Sequence[npt.NDArray[np.uint8]], image_size: int, resize: Resize = "stretch", device: str = "cpu"
 ) -> torch.Tensor:
     """Bring images to the encoder's input.
 
@@ -89,20 +108,28 @@ def images_to_pixel_values(
         images: uint8 RGB H x W x 3 in 0..255, sizes may differ.
         image_size: side of the model's square in pixels.
         resize: see `Geometry`.
+        device: where to compute; on a GPU the pixels go there as bytes.
 
     Returns:
         float32 B x 3 x image_size x image_size, normalised; padding is 0, the mean colour.
     """
-    return torch.stack([_image_to_pixel_values(image, image_size, resize) for image in images])
+    return torch.stack([_image_to_pixel_values(image, image_size, resize, device) for image in images])
 
 
-def _image_to_pixel_values(image: npt.NDArray[np.uint8], image_size: int, resize: Resize) -> torch.Tensor:
+def _image_to_pixel_values(image: npt.NDArray[np.uint8], image_size: int, resize: Resize, device: str) -> torch.Tensor:
     geometry = Geometry((image.shape[0], image.shape[1]), image_size, resize)
-    values = torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None].float() / 255
-    mean = torch.tensor(PIXEL_MEAN).view(3, 1, 1)
-    std = torch.tensor(PIXEL_STD).view(3, 1, 1)
+    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
+    if device.startswith("cuda"):
+        pixels = pixels.pin_memory().to(device, non_blocking=True)
+    values = pixels.permute(2, 0, 1)[None].float() / 255
+    mean = torch.tensor(PIXEL_MEAN, device=values.device).view(3, 1, 1)
+    std = torch.tensor(PIXEL_STD, device=values.device).view(3, 1, 1)
     resized = F.interpolate(values, size=geometry.input_hw, mode="bilinear", align_corners=False, antialias=True)
     return _pad_to_square((resized - mean) / std, image_size)[0]
+
+
+def _resampled(logits: torch.Tensor, size_hw: tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(logits, size_hw, mode="bilinear", align_corners=False)
 
 
 def _place(values: torch.Tensor, input_hw: tuple[int, int], image_size: int) -> torch.Tensor:

@@ -11,6 +11,7 @@ from transformers import Sam2Model
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.compiled_cache import CompiledCache
+from sam2_adapter.model.cuda_encoder import compiler_is_installed
 from sam2_adapter.model.download import default_cache_dir
 from sam2_adapter.model.runtime import Precision, Runtime, TorchRuntime, resolve_device
 
@@ -21,6 +22,9 @@ RUNTIMES = ("auto", "torch", "openvino")
 # Compiling and comparing with torch takes as long as encoding 12 images compiled; each of these saves about as long as it takes.
 _REPAID_BY_IMAGES = 20
 
+# On a GPU, half a minute of compiling saves about a millisecond an image.
+_REPAID_BY_IMAGES_ON_GPU = 25_000
+
 
 @dataclass(frozen=True)
 class RuntimeChoice:
@@ -29,10 +33,12 @@ class RuntimeChoice:
     Attributes:
         name: `torch` or `openvino`.
         reason: why, fit to be shown.
+        compile_encoder: whether torch compiles the image encoder first.
     """
 
     name: Literal["torch", "openvino"]
     reason: str
+    compile_encoder: bool = False
 
 
 def choose_runtime(
@@ -73,7 +79,8 @@ def make_runtime(
         model: fp32, on the CPU, in evaluation mode.
         device: as in `resolve_device`.
         runtime: `torch`; `openvino`, which compiles the model unless it was compiled before; or `auto`: OpenVINO where it is installed, the
-            device is the CPU and the model is compiled already or will be used for many images, else torch.
+            device is the CPU and the model is compiled already or will be used for many images, else torch, which compiles the encoder on
+            a GPU for very many images.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         expected_images: how many images will be encoded, as far as the caller knows.
         with_decoder: whether masks will be decoded.
@@ -92,7 +99,7 @@ def make_runtime(
             if runtime != "auto":
                 raise
             logger.warning("running on torch: %s", error)
-    return TorchRuntime(model, device, precision)
+    return TorchRuntime(model, device, precision, compile_encoder=choice.compile_encoder)
 
 
 def compiled_cache() -> CompiledCache:
@@ -117,6 +124,8 @@ def _require_openvino(device: str, kind: str, precision: Precision) -> None:
 
 
 def _automatic(model: Sam2Model, kind: str, precision: Precision, expected_images: int) -> RuntimeChoice:
+    if kind == "cuda" and expected_images >= _REPAID_BY_IMAGES_ON_GPU and compiler_is_installed():
+        return RuntimeChoice("torch", f"the device is cuda, and {expected_images} images repay compiling", True)
     if kind != "cpu":
         return RuntimeChoice("torch", f"the device is {kind}")
     if not openvino_is_installed():

@@ -39,12 +39,15 @@ def sam2_config(architecture: Architecture) -> Sam2Config:
 
 def sam2_video_config(architecture: Architecture) -> Sam2VideoConfig:
     """The configuration of transformers' `Sam2VideoModel` for an architecture that is part of a video model."""
-    from transformers import Sam2VideoConfig
+    from transformers import Sam2VideoConfig, Sam2VideoMaskDecoderConfig
 
     channels = architecture.fpn_hidden_size
     is_2_1 = architecture.family == SAM2_1
+    parts = _part_configs(architecture)
+    # Releases up to 5.17 at least take the decoder's numbers, given as a dict, for those of the prompt encoder.
+    parts["mask_decoder_config"] = Sam2VideoMaskDecoderConfig(**parts["mask_decoder_config"])
     return Sam2VideoConfig(
-        **_part_configs(architecture),
+        **parts,
         image_size=architecture.image_size,
         enable_occlusion_spatial_embedding=is_2_1,
         enable_temporal_pos_encoding_for_object_pointers=is_2_1,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.image_encoder import EncodedImages
 
 if TYPE_CHECKING:
     from transformers.models.sam2.modeling_sam2 import Sam2MaskDecoder

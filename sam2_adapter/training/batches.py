@@ -18,7 +18,7 @@ from sam2_adapter.annotations import Annotation
 from sam2_adapter.config import Config
 from sam2_adapter.data.prompt_sampling import sample_prompt
 from sam2_adapter.data.sample import Sample
-from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.preprocess import Geometry, Resize
 from sam2_adapter.prompts import BoolArray, Prompt
 from sam2_adapter.training.losses import MaskTargets

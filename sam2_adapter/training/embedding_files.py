@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.image_encoder import EncodedImages
 
 logger = logging.getLogger(__name__)
 

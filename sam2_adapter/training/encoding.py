@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from sam2_adapter.data.sample import Sample
 from sam2_adapter.errors import ImageError
-from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.preprocess import Resize, images_to_pixel_values
 from sam2_adapter.model.runtime import Runtime
 from sam2_adapter.training.store import EmbeddingStore, Image, StoreStatistics, image_key
@@ -88,7 +88,8 @@ class SampleEmbeddings:
         return VARIANTS[variant].image(self._samples[sample].read_image())
 
     def _encode(self, images: Sequence[Image]) -> EncodedImages:
-        return self._runtime.encode(images_to_pixel_values(images, self._runtime.image_size, self._resize))
+        runtime = self._runtime
+        return runtime.encode(images_to_pixel_values(images, runtime.image_size, self._resize, runtime.device))
 
 
 def data_fingerprint(samples: Sequence[Sample], num_training: int, keys: dict[Place, str]) -> str:

@@ -8,8 +8,9 @@ import torch
 
 from sam2_adapter.errors import CheckpointError
 from sam2_adapter.model.decode import DecodedMasks, decode_masks
-from sam2_adapter.model.encode import EncodedImages, encode_image, encode_prompts
+from sam2_adapter.model.image_encoder import EncodedImages, encode_image
 from sam2_adapter.model.loading import LoadedModel
+from sam2_adapter.model.prompt_encoder import encode_prompts
 
 # Key of the stored prediction among a model's metadata.
 PROOF_KEY = "stored_prediction"

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from sam2_adapter.model.decode import DecodedMasks, decode_masks, image_position_tokens, select_masks, take_masks
-from sam2_adapter.model.encode import EncodedImages, encode_prompts
+from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.loading import LoadedModel
+from sam2_adapter.model.prompt_encoder import encode_prompts
 from sam2_adapter.training.correction import correction_clicks
 from sam2_adapter.training.losses import LossTerms, LossWeights, MaskTargets, training_loss
 
@@ -80,9 +81,8 @@ class PromptBatch:
 
     def to(self, device: torch.device) -> PromptBatch:
         """The batch with all its tensors on a device."""
-        embedding, (fine, middle) = self.images
         return PromptBatch(
-            images=EncodedImages(embedding.to(device), (fine.to(device), middle.to(device))),
+            images=self.images.to(device),
             targets=MaskTargets(self.targets.masks.to(device), self.targets.inside.to(device)),
             point_coords=_moved(self.point_coords, device),
             point_labels=_moved(self.point_labels, device),

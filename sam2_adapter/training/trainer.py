@@ -20,7 +20,7 @@ from sam2_adapter.config import Config
 from sam2_adapter.data.left_out import LeftOut, Reason
 from sam2_adapter.data.sample import Sample
 from sam2_adapter.errors import Sam2AdapterError, TrainingError
-from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.training.batches import Question, draw_question, make_batch, steps_of_epoch
 from sam2_adapter.training.checkpoint import (

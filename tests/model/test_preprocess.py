@@ -92,3 +92,11 @@ def test_masks_lie_where_torchs_bilinear_upsampling_puts_them(original_hw, resiz
     found = geometry.logits_to_masks(logits[:, 0].numpy())
     assert found.shape == (3, *original_hw)
     assert np.mean(found != expected.numpy()) < 1e-3
+    assert np.array_equal(geometry.device_logits_to_masks(logits[:, 0]), expected.numpy())
+
+
+def test_masks_upsampled_in_parts_equal_those_upsampled_together(monkeypatch):
+    logits = torch.randn(7, 16, 16, generator=torch.Generator().manual_seed(1))
+    together = Geometry((50, 70), 64).device_logits_to_masks(logits)
+    monkeypatch.setattr("sam2_adapter.model.preprocess._DEVICE_PIXELS", 3 * 64 * 64)
+    assert np.array_equal(Geometry((50, 70), 64).device_logits_to_masks(logits), together)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_adapter.model.encode import EncodedImages
+from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.training import embedding_files
 from sam2_adapter.training.embedding_files import EmbeddingFiles
 from sam2_adapter.training.store import EmbeddingStore, EncoderIdentity, image_key, num_bytes

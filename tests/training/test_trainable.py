@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sam2_adapter.data.sample import Sample
-from sam2_adapter.model.encode import EncodedImages, encode_image
+from sam2_adapter.model.image_encoder import EncodedImages, encode_image
 from sam2_adapter.model.preprocess import Geometry, images_to_pixel_values
 from sam2_adapter.model.runtime import TorchRuntime
 from sam2_adapter.predictor import ImageEmbedding, Predictor

@@ -13,7 +13,8 @@ from transformers.models.sam2.modeling_sam2 import Sam2Attention, Sam2MultiScale
 
 from sam2_adapter.architectures import get_architecture
 from sam2_adapter.model.decode import DecodedMasks, decode_masks
-from sam2_adapter.model.encode import EncodedImages, encode_prompts
+from sam2_adapter.model.image_encoder import EncodedImages
+from sam2_adapter.model.prompt_encoder import encode_prompts
 from sam2_adapter.model.transformers_config import sam2_config
 
 PATCH_SIZE = 16

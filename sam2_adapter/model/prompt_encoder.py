@@ -1,4 +1,4 @@
-"""The image encoder and the prompt encoder."""
+"""The prompt encoder."""
 
 from __future__ import annotations
 
@@ -6,19 +6,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from transformers import Sam2Model as Sam2Model
-
-
-class EncodedImages(NamedTuple):
-    """What the mask decoder needs to know about a batch of images.
-
-    Attributes:
-        image_embedding: B x C x h x w, coarsest level with the no-memory embedding added.
-        high_res_features: B x C/8 x 4h x 4w and B x C/4 x 2h x 2w, projected for the decoder.
-    """
-
-    image_embedding: torch.Tensor
-    high_res_features: tuple[torch.Tensor, torch.Tensor]
+from transformers import Sam2Model
 
 
 class EncodedPrompts(NamedTuple):
@@ -31,14 +19,6 @@ class EncodedPrompts(NamedTuple):
 
     sparse_embeddings: torch.Tensor
     dense_embeddings: torch.Tensor
-
-
-def encode_image(model: Sam2Model, pixel_values: torch.Tensor) -> EncodedImages:
-    """Run the image encoder on pixel values B x 3 x S x S as `images_to_pixel_values` makes them."""
-    fine, middle, coarse = model.vision_encoder(pixel_values).fpn_hidden_states
-    decoder = model.mask_decoder
-    no_memory = model.no_memory_embedding.view(1, -1, 1, 1)
-    return EncodedImages(coarse + no_memory, (decoder.conv_s0(fine), decoder.conv_s1(middle)))
 
 
 def encode_prompts(
