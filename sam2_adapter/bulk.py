@@ -6,11 +6,12 @@ are under way at a time.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -30,6 +31,13 @@ from sam2_adapter.segmentation import Segmentation, segment
 
 # Batches under way: one is read, one is in the model, one is written.
 _BATCHES_UNDER_WAY = 3
+
+# Threads that read images.
+_READERS = 2
+_READERS_FOR_A_GPU = 8
+
+# Threads that make masks and annotations of what a GPU has decoded, which takes longer than to encode and decode.
+_SEGMENTERS_FOR_A_GPU = 4
 
 _Pixels = npt.NDArray[np.uint8]
 
@@ -63,15 +71,21 @@ class BulkOptions:
         clip_to_box: cut masks at the boxes of their prompts.
         default_label: label of objects whose prompt has none.
         max_pixels: largest accepted image.
-        batch_size: images in one call of the encoder, at least 1.
-        workers: threads that read images, at least 1.
+        batch_size: images in one call of the encoder, at least 1; `None` for what suits the model's device.
+        workers: threads that read images, at least 1; `None` for what suits the model's device.
     """
 
     clip_to_box: bool = True
     default_label: str = "object"
     max_pixels: int = MAX_PIXELS
-    batch_size: int = 1
-    workers: int = 1
+    batch_size: int | None = None
+    workers: int | None = None
+
+    def fitted_to(self, predictor: Predictor) -> BulkOptions:
+        """The same with numbers for this predictor: a GPU takes images in batches, and faster than two threads can read them."""
+        cores = os.cpu_count() or 1
+        workers = _READERS if predictor.info.device == "cpu" else max(_READERS, min(_READERS_FOR_A_GPU, cores))
+        return replace(self, batch_size=self.batch_size or predictor.images_per_call, workers=self.workers or workers)
 
 
 def predict_files(
@@ -94,11 +108,13 @@ def predict_files(
     """
     remaining = iter(tasks)
     under_way: deque[Future[ImageResult]] = deque()
+    options = options.fitted_to(predictor)
+    batch_size = options.batch_size or 1
     pipeline = _Pipeline(predictor, output, options, journal)
     try:
         while True:
-            while len(under_way) <= (_BATCHES_UNDER_WAY - 1) * options.batch_size:
-                batch = list(islice(remaining, options.batch_size))
+            while len(under_way) <= (_BATCHES_UNDER_WAY - 1) * batch_size:
+                batch = list(islice(remaining, batch_size))
                 if not batch:
                     break
                 under_way += pipeline.submit(batch)
@@ -120,8 +136,13 @@ class _Pipeline:
         self._output = output
         self._options = options
         self._readers = ThreadPoolExecutor(options.workers, thread_name_prefix="read-image")
-        # Encoding and decoding both fill all cores, so they take turns.
         self._model = ThreadPoolExecutor(1, thread_name_prefix="model")
+        # On a CPU, encoding and decoding both fill all cores, so they take turns.
+        self._segmenters = (
+            self._model
+            if predictor.info.device == "cpu"
+            else ThreadPoolExecutor(_SEGMENTERS_FOR_A_GPU, thread_name_prefix="segment")
+        )
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="write-results")
 
     def submit(self, batch: Sequence[ImageTask]) -> list[Future[ImageResult]]:
@@ -139,7 +160,7 @@ class _Pipeline:
         images = [self._readers.submit(read_image, task.path, max_pixels=self._options.max_pixels) for task in batch]
         encoded = self._model.submit(_encode, self._predictor, images)
         for index, task in enumerate(batch):
-            segmented = self._model.submit(self._segment, task, encoded, index)
+            segmented = self._segmenters.submit(self._segment, task, encoded, index)
             yield self._writer.submit(self._write, task, images[index], segmented)
 
     def _take_over(self, task: ImageTask, place: int) -> ImageResult:
@@ -154,9 +175,9 @@ class _Pipeline:
 
     def stop(self) -> None:
         """Drop what has not begun, and wait for what has."""
-        for pool in (self._writer, self._model, self._readers):
+        for pool in (self._writer, self._segmenters, self._model, self._readers):
             pool.shutdown(wait=False, cancel_futures=True)
-        for pool in (self._readers, self._model, self._writer):
+        for pool in (self._readers, self._model, self._segmenters, self._writer):
             pool.shutdown(wait=True)
 
     def _segment(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +149,38 @@ def test_names_are_paths_below_the_shared_folder() -> None:
     assert [(task.name, len(task.prompts)) for task in tasks] == [("a/x.png", 0), ("b/x.png", 1)]
     assert [task.name for task in plan_tasks([Path("/data/a/x.png")], {})] == ["x.png"]
     assert plan_tasks([], {}) == []
+
+
+@pytest.mark.parametrize(("device", "batch_size", "workers"), [("cpu", 1, 2), ("cuda:0", 16, 8)])
+def test_batches_and_readers_suit_the_device(monkeypatch, device: str, batch_size: int, workers: int) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    fitting = small_predictor()
+    fitting.info = replace(fitting.info, device=device)
+    fitting._runtime.images_per_call = 16 if device != "cpu" else 1
+    fitted = BulkOptions().fitted_to(fitting)
+    assert (fitted.batch_size, fitted.workers) == (batch_size, workers)
+    asked = BulkOptions(batch_size=3, workers=5).fitted_to(fitting)
+    assert (asked.batch_size, asked.workers) == (3, 5)
+
+
+def test_beside_a_gpu_masks_are_made_in_several_threads_and_come_out_in_order(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    threads = set()
+
+    class Noting(Predictor):
+        def predict_parts(self, *arguments: object, **options: object) -> Iterator:
+            threads.add(threading.current_thread().name)
+            return super().predict_parts(*arguments, **options)
+
+    on_gpu = Noting(predictor._runtime, "small", predictor.info.weights_sha256)
+    on_gpu.info = replace(on_gpu.info, device="cuda")
+    found = {}
+    for name, model in (("cpu", predictor), ("gpu", on_gpu)):
+        with OutputFolder(tmp_path / name, ["coco"], predictor.info, overlay=False) as output:
+            results = list(predict_files(model, _tasks(tmp_path, 12), output, BulkOptions(batch_size=4)))
+        assert [result.task.name for result in results] == [f"{index:04}.png" for index in range(12)]
+        found[name] = [image.annotations for image in read_coco(tmp_path / name / "annotations.json").images]
+    assert found["cpu"] == found["gpu"]
+    assert len(threads) > 1
+    assert all(name.startswith("segment") for name in threads)

@@ -43,6 +43,19 @@ def test_many_images_repay_compiling():
     assert (choice.name, choice.reason) == ("openvino", "500 images repay compiling the model")
 
 
+@pytest.mark.parametrize(
+    ("expected_images", "has_compiler", "is_compiled"),
+    [(25_000, True, True), (24_999, True, False), (10**6, False, False)],
+)
+def test_on_a_gpu_very_many_images_repay_compiling(monkeypatch, expected_images, has_compiler, is_compiled):
+    monkeypatch.setattr("sam2_adapter.model.runtimes.resolve_device", lambda device: "cuda:0")
+    monkeypatch.setattr("sam2_adapter.model.runtimes.compiler_is_installed", lambda: has_compiler)
+    choice = choose_runtime(small_model(), expected_images=expected_images)
+    assert (choice.name, choice.compile_encoder) == ("torch", is_compiled)
+    assert choice.reason.startswith("the device is cuda")
+    assert not choose_runtime(small_model(), runtime="torch", expected_images=expected_images).compile_encoder
+
+
 def test_a_compiled_model_runs_on_openvino_in_the_precision_it_was_compiled_for(cache_dir):
     make_runtime(small_model(), "cpu", "openvino", "fp32")
     choice = choose_runtime(small_model(), precision="fp32")
