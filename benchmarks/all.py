@@ -24,8 +24,9 @@ of a table ran in one run, in turn, on the same image and the same seeded weight
 speed and agreement do not depend on what a model has learned. What was measured with real masks, and for the platform, is
 in [measurements.md](measurements.md).
 
-Not measured: GPUs. Encoding under autocast in batches, and the other paths for CUDA, are tested on the CPU only.
+What other machines measured, with a GPU among them, stands at the end, as it was recorded there.
 """
+RECORDS = HERE / "records"
 
 
 def main() -> None:
@@ -42,9 +43,9 @@ def main() -> None:
             page += "\n" + section(title, command)
             if args.write_docs:
                 # After each part: a run of half an hour that is broken off keeps what it has.
-                PAGE.write_text(page, encoding="utf-8")
+                PAGE.write_text(page + records(), encoding="utf-8")
     if not args.write_docs:
-        print(page)
+        print(page + records())
 
 
 def parts(args: argparse.Namespace, weights: Path) -> list[tuple[str, list[str]]]:
@@ -59,6 +60,11 @@ def parts(args: argparse.Namespace, weights: Path) -> list[tuple[str, list[str]]
         ("Growth", ["prediction/growth.py", *model, *image]),
         ("One object's share of a training step", ["finetune/speed.py", *model, *image]),
     ]
+
+
+def records() -> str:
+    """What was measured on machines that are not at hand."""
+    return "".join("\n" + path.read_text(encoding="utf-8") for path in sorted(RECORDS.glob("*.md")))
 
 
 def section(title: str, command: list[str]) -> str:

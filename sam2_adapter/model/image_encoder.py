@@ -104,18 +104,30 @@ class _PatchEmbedding(nn.Module):
 
     def __init__(self, backbone: Any, image_size: int, dtype: torch.dtype) -> None:
         super().__init__()
-        conv: nn.Conv2d = backbone.patch_embed.projection
-        self.stride, self.padding = conv.stride, conv.padding
-        side = (image_size + 2 * conv.padding[0] - conv.kernel_size[0]) // conv.stride[0] + 1  # type: ignore[operator]
+        conv: Any = backbone.patch_embed.projection
+        self.stride: tuple[int, int] = conv.stride
+        self.padding: tuple[int, int] = conv.padding
+        side = (image_size + 2 * conv.padding[0] - conv.kernel_size[0]) // conv.stride[0] + 1
         weight = conv.weight.detach().to(dtype)
         self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
         with torch.no_grad():
             self.register_buffer("positions", backbone._get_pos_embed((side, side)) + conv.bias)
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        is_rounded = pixel_values.is_cuda and self.weight.dtype == torch.float32  # cuDNN would multiply in TF32
+        patches = self.multiplied(pixel_values) if is_rounded else self.convolved(pixel_values)
+        return (patches + self.positions).to(self.weight.dtype)
+
+    def convolved(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Project patches as a convolution."""
         pixels = pixel_values.to(self.weight.dtype, memory_format=torch.channels_last)
-        patches = F.conv2d(pixels, self.weight, None, self.stride, self.padding)
-        return (patches.permute(0, 2, 3, 1) + self.positions).to(self.weight.dtype)
+        return F.conv2d(pixels, self.weight, None, self.stride, self.padding).permute(0, 2, 3, 1)
+
+    def multiplied(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Project patches as a matrix product."""
+        columns = F.unfold(pixel_values, self.weight.shape[-2:], padding=self.padding, stride=self.stride)
+        patches = F.linear(columns.transpose(1, 2), self.weight.flatten(1))
+        return patches.reshape(len(patches), *self.positions.shape[1:])
 
 
 class _Block(nn.Module):

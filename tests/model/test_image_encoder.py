@@ -78,6 +78,15 @@ def test_fp32_weights_are_shared_and_moving_or_rounding_leaves_the_model_alone()
 
 
 @torch.inference_mode()
+def test_patches_are_the_same_by_convolution_and_by_matrix_product():
+    model, pixel_values = model_and_pixels("sam2_nano")
+    embedding = ImageEncoder(model).patch_embedding
+    convolved, multiplied = embedding.convolved(pixel_values), embedding.multiplied(pixel_values)
+    assert convolved.shape == multiplied.shape
+    torch.testing.assert_close(multiplied, convolved, rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
 def test_the_fused_gelu_differs_by_less_than_rounding():
     layer = ImageEncoder(small_model(), torch.bfloat16).blocks[0].mlp.widen
     x = torch.randn(2, 5, 7, layer.weight.shape[1], generator=torch.Generator().manual_seed(4)) * 3
