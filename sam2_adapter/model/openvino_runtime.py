@@ -17,8 +17,9 @@ from sam2_adapter.model.decode import DecodedMasks, select_masks
 from sam2_adapter.model.encode import EncodedImages, encode_prompts
 from sam2_adapter.model.openvino_check import decoder_inputs
 from sam2_adapter.model.openvino_compiled import has_bf16
-from sam2_adapter.model.openvino_parts import DECODER, ENCODER, entry_name, load_part
-from sam2_adapter.model.runtime import Precision, resolve_precision
+from sam2_adapter.model.openvino_int8 import repays_int8
+from sam2_adapter.model.openvino_parts import DECODER, has_encoder, load_encoder, load_part
+from sam2_adapter.model.runtime import Precision, cpu_has_int8, resolve_precision
 
 
 class OpenVinoRuntime:
@@ -37,19 +38,20 @@ class OpenVinoRuntime:
         Args:
             model: on the CPU; weights that change later are not noticed.
             cache: where compiled parts are kept.
-            precision: `auto`, `fp32` or `bf16`.
+            precision: `auto`, `fp32`, `bf16` or `int8`, which is the encoder's alone.
             with_decoder: whether `decode` will be called.
 
         Raises:
             ConfigError: the processor does not have the precision, or OpenVINO computes the model wrongly here.
         """
-        self.precision = resolve_openvino_precision(precision)
+        precisions = openvino_precisions(model, precision)
         self.model = model.train(False)
         encoder: Any = model.prompt_encoder
         self.image_size: int = encoder.input_image_size
         self.low_res_hw: tuple[int, int] = encoder.mask_input_size
-        self._encoder = load_part(ENCODER, model, self.precision, cache)
-        self._decoder = load_part(DECODER, model, self.precision, cache) if with_decoder else None
+        self.precision, self._encoder = load_encoder(model, precisions, cache)
+        decoder_precision = "fp32" if self.precision == "int8" else self.precision
+        self._decoder = load_part(DECODER, model, decoder_precision, cache) if with_decoder else None
 
     @torch.inference_mode()
     def encode(self, pixel_values: torch.Tensor) -> EncodedImages:
@@ -80,20 +82,22 @@ class OpenVinoRuntime:
 
 def has_compiled_encoder(model: Sam2Model, cache: CompiledCache, precision: Precision = "auto") -> bool:
     """Whether the encoder, by far the larger part, can be taken from the cache."""
-    return cache.has(entry_name(ENCODER, model, resolve_openvino_precision(precision)))
+    return has_encoder(model, openvino_precisions(model, precision), cache)
 
 
-def resolve_openvino_precision(precision: str) -> str:
-    """The number format that `auto` stands for, or `precision` itself.
+def openvino_precisions(model: Sam2Model, precision: Precision) -> tuple[str, ...]:
+    """The number formats that a setting stands for, best first; the next is for a model that does not bear one.
 
     Raises:
         ConfigError: the processor does not have it.
     """
-    resolved = resolve_precision(precision, "cpu")
-    if resolved == "bf16" and not has_bf16():
-        if precision == "auto":
-            return "fp32"
+    if precision == "auto":
+        if resolve_precision("auto", "cpu") == "bf16" and has_bf16():
+            return ("bf16",)
+        return ("int8", "fp32") if cpu_has_int8() and repays_int8(model) else ("fp32",)
+    there = {"bf16": has_bf16, "int8": cpu_has_int8}
+    if precision in there and not there[precision]():
         raise ConfigError(
-            "precision = 'bf16' with runtime = 'openvino' needs a processor with bf16 arithmetic; use 'fp32'."
+            f"precision = {precision!r} with runtime = 'openvino' needs a processor with {precision} arithmetic; use 'fp32'."
         )
-    return resolved
+    return (precision if precision == "int8" else resolve_precision(precision, "cpu"),)
