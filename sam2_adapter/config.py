@@ -82,8 +82,9 @@ class Config(BaseModel):
     embeddings_size: int = Field(
         256, ge=1, le=65_536, description="Length of the vector that an image is summarised in for similarity search."
     )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="Number format of the image encoder and mask decoder; prompts stay in fp32."
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
+        "auto",
+        description="Number format of the image encoder and mask decoder; prompts stay in fp32. 'int8' is the encoder's with OpenVINO.",
     )
     device: str = Field(
         "auto",

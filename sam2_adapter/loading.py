@@ -25,7 +25,7 @@ def load_predictor(
         model: configuration name (`sam2_hiera_s.yaml`, `sam2.1_hiera_l`, `sam2_nano`, ...), weights file or directory.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         runtime: `auto`, `torch` or `openvino`; see `make_runtime`.
-        precision: `auto`, `fp32`, `bf16` or `fp16`; prompts always stay in fp32.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or, with OpenVINO, `int8`; prompts always stay in fp32.
         expected_images: how many images it will encode; for many, `runtime="auto"` takes the time to compile the model.
         load_options: see `load_model`.
 

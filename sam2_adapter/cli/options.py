@@ -28,7 +28,7 @@ ModelOption = Annotated[
     typer.Option(metavar="NAME|FILE|DIR", help="Model name, weights file or directory; default sam2_hiera_s.yaml."),
 ]
 DeviceOption = Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
-PrecisionOption = Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16 or fp16.")]
+PrecisionOption = Annotated[str | None, typer.Option(metavar="NAME", help="auto, fp32, bf16, fp16 or int8 (OpenVINO).")]
 ConfigOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Settings in a YAML or JSON file.")]
 AssignmentsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")

@@ -24,6 +24,9 @@ _MAX_ERROR_FP32 = 1e-4
 # Largest error in bf16, as a multiple of the error of torch's own bf16 autocast on the same input.
 _MAX_ERROR_BF16 = 1.3
 
+# The same of int8, whose rounding is coarser but of the products alone.
+_MAX_ERROR_INT8 = 1.5
+
 # An error in bf16 up to this is rounding in any case; of a few numbers more, as their mean is left to chance.
 _ROUNDING_BF16 = 0.02
 _ROUNDING_BF16_OF_FEW = 0.1
@@ -83,7 +86,7 @@ def require_agreement(part: str, precision: str, computed: Tensors, reference: C
 
     Args:
         part: name of the part, for the message.
-        precision: `fp32` or `bf16`, as `computed` was.
+        precision: `fp32`, `bf16` or `int8`, as `computed` was.
         computed: the outputs.
         reference: computes the same outputs with torch, under the caller's autocast.
 
@@ -92,7 +95,7 @@ def require_agreement(part: str, precision: str, computed: Tensors, reference: C
     """
     expected = _computed(reference, autocast=False)
     errors = _errors(computed, expected)
-    limits = [_MAX_ERROR_FP32] * len(errors) if precision == "fp32" else _limits_bf16(reference, expected)
+    limits = _limits(precision, reference, expected)
     if any(not error <= limit for error, limit in zip(errors, limits, strict=True)):
         raise ConfigError(
             f"On this machine OpenVINO computes the {part} in {precision} with errors of {_percent(errors)}, where at most "
@@ -110,9 +113,13 @@ def _computed(reference: Callable[[], Tensors], autocast: bool) -> Tensors:
         return reference()
 
 
-def _limits_bf16(reference: Callable[[], Tensors], expected: Tensors) -> list[float]:
-    rounding = [_ROUNDING_BF16_OF_FEW if output.numel() < _FEW else _ROUNDING_BF16 for output in expected]
+def _limits(precision: str, reference: Callable[[], Tensors], expected: Tensors) -> list[float]:
+    if precision == "fp32":
+        return [_MAX_ERROR_FP32] * len(expected)
     errors = _errors(_computed(reference, autocast=True), expected)
+    if precision == "int8":
+        return [_MAX_ERROR_INT8 * error for error in errors]
+    rounding = [_ROUNDING_BF16_OF_FEW if output.numel() < _FEW else _ROUNDING_BF16 for output in expected]
     return [max(_MAX_ERROR_BF16 * error, least) for error, least in zip(errors, rounding, strict=True)]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import openvino as ov
 import torch
 
-_PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
+# Of int8, everything but the products that the graph itself marks.
+_PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 Tensors = tuple[torch.Tensor, ...]
 
@@ -23,7 +24,7 @@ class CompiledGraph:
 
     @classmethod
     def of(cls, graph: ov.Model, precision: str) -> CompiledGraph:
-        """Compile a graph; `precision` is `fp32` or `bf16`."""
+        """Compile a graph; `precision` is `fp32`, `bf16` or, for a graph with int8 weights, `int8`."""
         return cls(_core().compile_model(graph, "CPU", _settings(precision)))
 
     @classmethod

@@ -158,14 +158,15 @@ def _levels(model: Sam2Model, stages: list[Any]) -> tuple[Any, Any, Any]:
 
 
 def _lateral(x: Any, conv: Any) -> Any:
-    """A 1 x 1 convolution on channels-last."""
-    return affine(x, conv.weight.flatten(1), conv.bias)
+    """A 1 x 1 convolution on channels-last; exact, as errors of the neck are those of the result."""
+    return affine(x, conv.weight.flatten(1), conv.bias, exact=True)
 
 
 def _two_convolutions(x: Any, first: Any, second: Any) -> Any:
     """Two 1 x 1 convolutions as one."""
     weight = second.weight.flatten(1).double()
-    return affine(x, weight @ first.weight.flatten(1).double(), weight @ first.bias.double() + second.bias.double())
+    bias = weight @ first.bias.double() + second.bias.double()
+    return affine(x, weight @ first.weight.flatten(1).double(), bias, exact=True)
 
 
 def _doubled(x: Any) -> Any:

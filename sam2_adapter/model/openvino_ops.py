@@ -12,6 +12,8 @@ import openvino as ov
 import torch
 from openvino import opset15 as ops
 
+_EXACT = "exact"
+
 
 def constant(tensor: torch.Tensor) -> Any:
     """A float32 constant with the values of a tensor."""
@@ -38,10 +40,17 @@ def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False)
     return ops.matmul(a, b, transpose_a, transpose_b)
 
 
-def affine(x: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
-    """`x @ weight.T + bias` for ... x C_in tokens and a C_out x C_in weight."""
+def affine(x: Any, weight: torch.Tensor, bias: torch.Tensor | None, exact: bool = False) -> Any:
+    """`x @ weight.T + bias` for ... x C_in tokens and a C_out x C_in weight; in int8 too a product that is `exact` stays in float32."""
     product = matmul(x, constant(weight), transpose_b=True)
+    if exact:
+        product.get_rt_info()[_EXACT] = True
     return product if bias is None else ops.add(product, constant(bias))
+
+
+def is_exact(node: Any) -> bool:
+    """Whether a product was made by an exact `affine`."""
+    return _EXACT in node.get_rt_info()
 
 
 def linear(x: Any, layer: torch.nn.Linear) -> Any:

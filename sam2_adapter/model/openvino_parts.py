@@ -20,13 +20,15 @@ import transformers
 from transformers import Sam2Model
 
 from sam2_adapter import __version__
-from sam2_adapter.model import openvino_decoder, openvino_encoder, openvino_ops
+from sam2_adapter.model import openvino_decoder, openvino_encoder, openvino_int8, openvino_ops
 from sam2_adapter.model.checkpoint import weights_sha256
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.openvino_check import check_decoder, check_encoder
 from sam2_adapter.model.openvino_compiled import CompiledGraph, cpu_facts
 
 logger = logging.getLogger(__name__)
+
+_GRAPH_MODULES = (openvino_ops, openvino_encoder, openvino_decoder, openvino_int8)
 
 # Tensors that `encode_image` uses, by transformers' names; the decoder has the others.
 _ENCODER_PREFIXES = ("vision_encoder.", "no_memory_embedding", "mask_decoder.conv_s0.", "mask_decoder.conv_s1.")
@@ -70,7 +72,7 @@ def load_part(part: Part, model: Sam2Model, precision: str, cache: CompiledCache
     Args:
         part: `ENCODER` or `DECODER`.
         model: on the CPU.
-        precision: `fp32` or `bf16`.
+        precision: `fp32`, `bf16` or, of the encoder, `int8`.
         cache: where compiled parts are kept.
 
     Raises:
@@ -93,7 +95,7 @@ def entry_name(part: Part, model: Sam2Model, precision: str) -> str:
         "config": [getattr(model.config, name).to_dict() for name in part.configs],
         "versions": [__version__, transformers.__version__, torch.__version__],
         # The version stays the same while the graphs are being worked on.
-        "graphs": [inspect.getsource(module) for module in (openvino_ops, openvino_encoder, openvino_decoder)],
+        "graphs": [inspect.getsource(module) for module in _GRAPH_MODULES],
         "machine": [platform.machine(), cpu_facts(), torch.cpu.get_capabilities()],
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
@@ -114,7 +116,10 @@ def _from_cache(name: str, precision: str, cache: CompiledCache) -> CompiledGrap
 def _make(part: Part, name: str, model: Sam2Model, precision: str, cache: CompiledCache) -> CompiledGraph:
     logger.info("compiling the %s for OpenVINO in %s; once for these weights on this machine", part.name, precision)
     start = time.perf_counter()
-    made = CompiledGraph.of(part.graph(model), precision)
+    graph = part.graph(model)
+    if precision == "int8":
+        openvino_int8.round_projections(graph, openvino_int8.sample_pixel_values(model))
+    made = CompiledGraph.of(graph, precision)
     part.check(model, made, precision)
     cache.write(name, made.to_bytes())
     logger.info("compiled and compared with torch in %.1f s", time.perf_counter() - start)

@@ -19,7 +19,7 @@ from sam2_adapter.model.openvino_check import decoder_inputs
 from sam2_adapter.model.openvino_compiled import has_bf16
 from sam2_adapter.model.openvino_parts import DECODER, ENCODER, entry_name, load_part
 from sam2_adapter.model.prompt_encoder import encode_prompts
-from sam2_adapter.model.runtime import Precision, resolve_precision
+from sam2_adapter.model.runtime import Precision, cpu_has_int8, resolve_precision
 
 
 class OpenVinoRuntime:
@@ -40,7 +40,7 @@ class OpenVinoRuntime:
         Args:
             model: on the CPU; weights that change later are not noticed.
             cache: where compiled parts are kept.
-            precision: `auto`, `fp32` or `bf16`.
+            precision: `auto`, `fp32`, `bf16` or `int8`, which is the encoder's alone.
             with_decoder: whether `decode` will be called.
 
         Raises:
@@ -52,7 +52,8 @@ class OpenVinoRuntime:
         self.image_size: int = encoder.input_image_size
         self.low_res_hw: tuple[int, int] = encoder.mask_input_size
         self._encoder = load_part(ENCODER, model, self.precision, cache)
-        self._decoder = load_part(DECODER, model, self.precision, cache) if with_decoder else None
+        decoder_precision = "fp32" if self.precision == "int8" else self.precision
+        self._decoder = load_part(DECODER, model, decoder_precision, cache) if with_decoder else None
 
     @torch.inference_mode()
     def encode(self, pixel_values: torch.Tensor) -> EncodedImages:
@@ -86,17 +87,17 @@ def has_compiled_encoder(model: Sam2Model, cache: CompiledCache, precision: Prec
     return cache.has(entry_name(ENCODER, model, resolve_openvino_precision(precision)))
 
 
-def resolve_openvino_precision(precision: str) -> str:
+def resolve_openvino_precision(precision: Precision) -> str:
     """The number format that `auto` stands for, or `precision` itself.
 
     Raises:
         ConfigError: the processor does not have it.
     """
-    resolved = resolve_precision(precision, "cpu")
-    if resolved == "bf16" and not has_bf16():
-        if precision == "auto":
-            return "fp32"
+    if precision == "auto":
+        return "bf16" if resolve_precision("auto", "cpu") == "bf16" and has_bf16() else "fp32"
+    there = {"bf16": has_bf16, "int8": cpu_has_int8}
+    if precision in there and not there[precision]():
         raise ConfigError(
-            "precision = 'bf16' with runtime = 'openvino' needs a processor with bf16 arithmetic; use 'fp32'."
+            f"precision = {precision!r} with runtime = 'openvino' needs a processor with {precision} arithmetic; use 'fp32'."
         )
-    return resolved
+    return precision if precision == "int8" else resolve_precision(precision, "cpu")

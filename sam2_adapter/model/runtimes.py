@@ -81,7 +81,7 @@ def make_runtime(
         runtime: `torch`; `openvino`, which compiles the model unless it was compiled before; or `auto`: OpenVINO where it is installed, the
             device is the CPU and the model is compiled already or will be used for many images, else torch, which compiles the encoder on
             a GPU for very many images.
-        precision: `auto`, `fp32`, `bf16` or `fp16`.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or, with OpenVINO, `int8`.
         expected_images: how many images will be encoded, as far as the caller knows.
         with_decoder: whether masks will be decoded.
 
@@ -96,7 +96,7 @@ def make_runtime(
         try:
             return OpenVinoRuntime(model, compiled_cache(), precision, with_decoder)
         except ConfigError as error:
-            if runtime != "auto":
+            if runtime != "auto" or precision == "int8":
                 raise
             logger.warning("running on torch: %s", error)
     return TorchRuntime(model, device, precision, compile_encoder=choice.compile_encoder)
@@ -140,6 +140,8 @@ def _automatic(model: Sam2Model, kind: str, precision: Precision, expected_image
         return RuntimeChoice("torch", str(error))
     if has_compiled_encoder(model, compiled_cache(), precision):
         return RuntimeChoice("openvino", "compiled for this machine")
+    if precision == "int8":
+        return RuntimeChoice("openvino", "only OpenVINO computes in int8")
     if expected_images >= _REPAID_BY_IMAGES:
         return RuntimeChoice("openvino", f"{expected_images} images repay compiling the model")
     return RuntimeChoice("torch", "not compiled for OpenVINO yet; see sam2-adapter doctor --prepare")

@@ -1,0 +1,170 @@
+"""Weights of a graph in int8, for processors that multiply int8 fast and bf16 not at all.
+
+Weights of the projections are rounded here, with a scale for each output channel. OpenVINO rounds the tokens as they come, with a scale for each
+group of channels of each token, multiplies int8 by int8 and sums exactly. Everything between projections stays in float32.
+
+Weights that are each rounded to the nearest err several times more than bf16 does. But channels of tokens move together, so an error of one weight
+can make up for that of another: weights are rounded in turn, and what each loses is spread over those still to come. This is GPTQ (Frantar et al.
+2023, https://arxiv.org/abs/2210.17323). How channels move together is taken from the pictures of the demo.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+import torch
+from openvino import opset15 as ops
+from PIL import Image
+from transformers import Sam2Model
+
+from sam2_adapter.model.openvino_compiled import CompiledGraph
+from sam2_adapter.model.openvino_ops import is_exact
+from sam2_adapter.model.preprocess import images_to_pixel_values
+
+# -128 has no counterpart.
+_MAX_INT8 = 127
+
+# Channels of a token that share a scale, best first. A projection whose channels are no multiple of it stays in float32.
+_GROUPS = (96, 128, 64, 32)
+
+# Part of all multiplications that a group must serve to be taken before a smaller one, which is slower.
+_ENOUGH = 0.75
+
+_PICTURES = ("astronaut.jpg", "coins.png", "flower.jpg", "retina.jpg")
+
+# Evenly spread tokens of a picture that show how channels move together.
+_NUM_TOKENS = 4096
+
+# Variance added to every channel, as a part of their mean variance.
+_DAMPING = 0.003
+
+# Weights whose losses are spread together over the rest of their row; sets the speed only.
+_BLOCK = 128
+
+
+Array = npt.NDArray[Any]
+
+
+class Spread(NamedTuple):
+    """How losses of weights are spread.
+
+    Attributes:
+        order: C positions; the order in which input channels are rounded, those that matter most first.
+        factor: C x C upper triangle in that order: the Cholesky factor of the inverse of the channels' second moments.
+    """
+
+    order: Array
+    factor: Array
+
+
+def sample_pixel_values(model: Sam2Model) -> list[torch.Tensor]:
+    """The pictures of the demo, each as 1 x 3 x S x S pixel values."""
+    prompt_encoder: Any = model.prompt_encoder
+    folder = resources.files("sam2_adapter").joinpath("assets", "demo")
+    images = []
+    for name in _PICTURES:
+        with folder.joinpath(name).open("rb") as file, Image.open(file) as image:
+            images.append(np.asarray(image.convert("RGB")))
+    return [images_to_pixel_values([image], prompt_encoder.input_image_size, "stretch") for image in images]
+
+
+def round_projections(graph: ov.Model, samples: Sequence[torch.Tensor]) -> None:
+    """Give the projections of a graph int8 weights, in place.
+
+    Args:
+        graph: one input, no open sizes.
+        samples: typical inputs.
+    """
+    projections = [node for node in graph.get_ordered_ops() if _is_projection(node)]
+    group = _group_of(projections)
+    projections = [node for node in projections if _weight_of(node).shape[1] % group == 0]
+    moments = _second_moments(graph, projections, samples)
+    spreads = {source: _spread(moment) for source, moment in moments.items()}
+    for node in projections:
+        rounded, scale = round_weight(_weight_of(node), spreads[_source(node)])
+        steps = ops.convert(ops.constant(rounded), "f32")
+        node.input(1).replace_source_output(ops.multiply(steps, ops.constant(scale)).output(0))
+    # Stays with the compiled graph on disk, unlike a setting of the compilation.
+    graph.set_rt_info(str(group), ["runtime_options", "DYNAMIC_QUANTIZATION_GROUP_SIZE"])
+
+
+def round_weight(weight: Array, spread: Spread) -> tuple[Array, Array]:
+    """Round a C_out x C float32 weight to int8 steps C_out x C and the size of a step C_out x 1."""
+    scale = np.maximum(np.abs(weight).max(1, keepdims=True), 1e-12) / _MAX_INT8
+    # numpy, since threads of torch that wait for each other in so short steps stand still when the processor is shared.
+    left = np.ascontiguousarray((weight / scale).T[spread.order])
+    rounded = np.empty_like(left)
+    for start in range(0, len(left), _BLOCK):
+        stop = min(start + _BLOCK, len(left))
+        lost = np.empty_like(left[start:stop])
+        for channel in range(start, stop):
+            rounded[channel] = left[channel].round().clip(-_MAX_INT8, _MAX_INT8)
+            lost[channel - start] = (left[channel] - rounded[channel]) / spread.factor[channel, channel]
+            left[channel:stop] -= np.outer(spread.factor[channel, channel:stop], lost[channel - start])
+        left[stop:] -= spread.factor[start:stop, stop:].T @ lost
+    return np.ascontiguousarray(rounded[np.argsort(spread.order)].T).astype(np.int8), scale
+
+
+def _is_projection(node: Any) -> bool:
+    if node.get_type_name() != "MatMul" or not node.get_attributes()["transpose_b"] or is_exact(node):
+        return False
+    weight = node.input_value(1)
+    return weight.get_node().get_type_name() == "Constant" and len(weight.get_shape()) == 2
+
+
+def _weight_of(node: Any) -> Array:
+    weight: Array = node.input_value(1).get_node().data
+    return weight
+
+
+def _group_of(projections: Sequence[Any]) -> int:
+    work = [(_weight_of(node).shape[1], math.prod(node.get_output_shape(0))) for node in projections]
+    total = sum(channels * outputs for channels, outputs in work)
+    for group in _GROUPS:
+        if sum(channels * outputs for channels, outputs in work if channels % group == 0) >= _ENOUGH * total:
+            return group
+    return _GROUPS[-1]
+
+
+def _source(node: Any) -> tuple[str, int]:
+    """What a projection takes; several may take the same."""
+    output = node.input_value(0)
+    return output.get_node().get_name(), output.get_index()
+
+
+def _second_moments(
+    graph: ov.Model, projections: Sequence[Any], samples: Sequence[torch.Tensor]
+) -> dict[tuple[str, int], torch.Tensor]:
+    """Sums of x x^T over tokens x, C x C, for everything that projections take."""
+    inputs = {_source(node): node.input_value(0) for node in projections}
+    results = [ops.result(_moment(tokens)) for tokens in inputs.values()]
+    compiled = CompiledGraph.of(ov.Model(results, graph.get_parameters(), "second_moments"), "fp32")
+    sums = [torch.zeros(tuple(result.get_output_shape(0))) for result in results]
+    for sample in samples:
+        for total, moment in zip(sums, compiled(sample), strict=True):
+            total += moment
+    return dict(zip(inputs, sums, strict=True))
+
+
+def _moment(tokens: Any) -> Any:
+    *counts, channels = tokens.get_shape()
+    count = math.prod(counts)
+    rows = ops.reshape(tokens, ops.constant([count, channels]), False)
+    step = ops.constant([max(1, count // _NUM_TOKENS)])
+    some = ops.slice(rows, ops.constant([0]), ops.constant([count]), step, ops.constant([0]))
+    return ops.matmul(some, some, True, False)
+
+
+def _spread(moment: torch.Tensor) -> Spread:
+    order = torch.argsort(moment.diagonal(), descending=True)
+    ordered = moment[order][:, order].double()
+    # The least makes a picture without any signal no special case.
+    ordered.diagonal().add_(_DAMPING * ordered.diagonal().mean() + 1e-12)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(ordered))
+    return Spread(order.numpy(), torch.linalg.cholesky(inverse, upper=True).float().numpy())
