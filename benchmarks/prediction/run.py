@@ -33,6 +33,7 @@ ENGINES = [
     "ours-torch-auto",
     "ours-openvino-fp32",
     "ours-openvino-auto",
+    "ours-openvino-int8",
 ]
 CAN_DO_ZERO_SHOT = ("official", "ours")
 # A job this long is not repeated: its share of noise is small.
