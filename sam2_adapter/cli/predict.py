@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from sam2_adapter.prompts import Prompt
 
 
+class EngineChoice(StrEnum):
+    """Where the work is done."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class OutputFormat(StrEnum):
     """What results can be written as."""
 
@@ -57,7 +64,7 @@ class _Writing:
 @one_clear_message
 def predict(
     images: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(metavar="IMAGE_OR_DIR...", help="Image files, and folders of them.", show_default=False),
     ],
     point: Annotated[
@@ -70,7 +77,7 @@ def predict(
         Path | None, typer.Option(metavar="FILE.json", help="Prompts file: any prompts for any of the images.")
     ] = None,
     model: ModelOption = None,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("predictions"),
+    output: Annotated[str, typer.Option(metavar="DIR", help="Folder for the results.")] = "predictions",
     formats: Annotated[
         list[OutputFormat] | None, typer.Option("--format", help="Format to write; may be repeated. Default: coco.")
     ] = None,
@@ -91,10 +98,24 @@ def predict(
     batch_size: Annotated[
         int, typer.Option(metavar="N", min=1, max=256, help="Images in one call of the encoder.")
     ] = 1,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Threads that read images.")] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=4096,
+            help="Threads that read images, 2 if not given; with --engine ray, models at work.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep what an earlier run into the output folder has done.")
     ] = False,
+    engine: Annotated[
+        EngineChoice, typer.Option(help="This process, or the machines of a Ray cluster, which write Parquet files.")
+    ] = EngineChoice.LOCAL,
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The Ray cluster; without it, one is started on this machine.")
+    ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
@@ -109,8 +130,44 @@ def predict(
 
     options = {"default_label": label, "device": device, "runtime": runtime, "precision": precision}
     settings = config_from_options(config, assignments or [], options)
-    tasks = _plan(images, _typed_prompts(point, box, prompts), prompts)
+    typed = _typed_prompts(point, box, prompts)
+    if engine is EngineChoice.RAY:
+        from sam2_adapter.cli.predict_on_cluster import ClusterRun
 
+        if formats:
+            raise UsageError("--engine ray writes Parquet files; leave --format out.")
+        on_cluster = ClusterRun(output, workers, ray_address, max_pixels, resume)
+        work = on_cluster.prepare(
+            images, model or settings.model_cfg, settings, lambda paths: _plan(paths, typed, prompts)
+        )
+        num_tasks = on_cluster.num_images
+    elif ray_address is not None:
+        raise UsageError("--ray-address goes with --engine ray.")
+    else:
+        from sam2_adapter.data.images import find_images
+
+        tasks = _plan(find_images(images), typed, prompts)
+        writing = _Writing(
+            Path(output), tuple(formats or [OutputFormat.COCO]), overlay, max_pixels, batch_size, workers or 2, resume
+        )
+        predictor = _load(model, settings, len(tasks))
+        num_tasks = len(tasks)
+
+        def work(report: Report) -> None:
+            _run(predictor, tasks, settings, writing, report)
+
+    report = make_report(num_tasks, as_json=as_json)
+    with sigterm_like_ctrl_c() as interruption:
+        try:
+            work(report)
+        except KeyboardInterrupt:
+            print_error(f"interrupted; what is done is in {output}. Give the same command with --resume to go on.")
+            raise typer.Exit(interruption.exit_status) from None
+    if report.num_failed:
+        raise typer.Exit(FAILED)
+
+
+def _load(model: str | None, settings: Config, num_images: int) -> Predictor:
     from sam2_adapter.loading import load_predictor
 
     predictor = load_predictor(
@@ -118,21 +175,10 @@ def predict(
         settings.device,
         settings.runtime,
         settings.precision,
-        expected_images=len(tasks),
+        expected_images=num_images,
     )
     _warn_of_other_resize(settings, predictor)
-    writing = _Writing(output, tuple(formats or [OutputFormat.COCO]), overlay, max_pixels, batch_size, workers, resume)
-    report = make_report(len(tasks), as_json=as_json)
-    with sigterm_like_ctrl_c() as interruption:
-        try:
-            _run(predictor, tasks, settings, writing, report)
-        except KeyboardInterrupt:
-            print_error(
-                f"interrupted; what is done is in {output}. Give the same command with --resume to go on.",
-            )
-            raise typer.Exit(interruption.exit_status) from None
-    if report.num_failed:
-        raise typer.Exit(FAILED)
+    return predictor
 
 
 def _warn_of_other_resize(settings: Config, predictor: Predictor) -> None:
@@ -156,13 +202,11 @@ def _typed_prompts(
     return prompts_from_options(points or (), boxes or ())
 
 
-def _plan(images: Sequence[Path], typed: Sequence[Prompt], prompts_file: Path | None) -> list[ImageTask]:
+def _plan(paths: Sequence[Path], typed: Sequence[Prompt], prompts_file: Path | None) -> list[ImageTask]:
     from sam2_adapter.data.image_tasks import plan_tasks
-    from sam2_adapter.data.images import find_images
     from sam2_adapter.data.prompts_file import match_prompts, read_prompts_file, unmatched_names
     from sam2_adapter.errors import PromptError
 
-    paths = find_images(images)
     if prompts_file is None:
         return plan_tasks(paths, dict.fromkeys(paths, typed))
     listed = read_prompts_file(prompts_file)

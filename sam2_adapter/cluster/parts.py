@@ -1,0 +1,143 @@
+"""The Parquet files of a run: one row an image, its objects as a list with masks in COCO's compressed run-length encoding."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sam2_adapter.annotations import Annotation
+from sam2_adapter.bulk import ImageResult
+from sam2_adapter.data.image_tasks import ImageTask
+from sam2_adapter.errors import DataError
+from sam2_adapter.prompts import Prompt
+from sam2_adapter.rle import Rle
+from sam2_adapter.segmentation import Segmentation
+
+_OBJECT = pa.struct(
+    [
+        ("label", pa.string()),
+        ("iou_score", pa.float64()),
+        ("rle_counts", pa.string()),
+        ("box_xyxy", pa.list_(pa.int32())),
+        ("area", pa.int64()),
+        ("prompt_index", pa.int32()),
+        ("object_id", pa.string()),
+        ("parent_id", pa.string()),
+        ("attributes", pa.string()),
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("source", pa.string()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("seconds", pa.float64()),
+        ("empty_prompts", pa.list_(pa.int32())),
+        ("objects", pa.list_(_OBJECT)),
+    ]
+)
+_MADE_BY = b"made_by"
+
+
+def part_name(index: int) -> str:
+    """File of a chunk of images."""
+    return f"part-{index:06}.parquet"
+
+
+def row_of(result: ImageResult, source: str, original_hw: tuple[int, int] | None) -> dict[str, Any]:
+    """One row of `SCHEMA`; attributes are JSON text.
+
+    Args:
+        result: what became of the image.
+        source: where it was read from.
+        original_hw: (height, width) in pixels; `None` when it could not be read.
+    """
+    height, width = original_hw or (None, None)
+    segmentation = result.segmentation
+    return {
+        "name": result.task.name,
+        "source": source,
+        "status": "failed" if segmentation is None else "ok",
+        "error": result.error,
+        "height": height,
+        "width": width,
+        "seconds": result.seconds,
+        "empty_prompts": list(segmentation.empty_prompts) if segmentation else [],
+        "objects": [_object(entry) for entry in segmentation.annotations] if segmentation else [],
+    }
+
+
+def to_parquet(rows: Sequence[Mapping[str, Any]], made_by: Mapping[str, Any]) -> bytes:
+    """The content of a part; which model made it stands in the schema's metadata under `made_by`, as JSON."""
+    schema = SCHEMA.with_metadata({_MADE_BY: json.dumps(dict(made_by)).encode()})
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema), content, compression="zstd")
+    return content.getvalue()
+
+
+def from_parquet(content: bytes, tasks: Sequence[ImageTask], where: Path, *, is_kept: bool) -> list[ImageResult]:
+    """What became of the images of a part.
+
+    Args:
+        content: the file.
+        tasks: the images of its chunk, in order.
+        where: the file's place, for the results and for messages.
+        is_kept: whether an earlier run made it.
+
+    Raises:
+        DataError: the file is damaged or holds other images.
+    """
+    try:
+        rows = pq.read_table(io.BytesIO(content), schema=SCHEMA).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{where}: not a Parquet file of this program: {error}. Remove it to have it made again."
+        ) from error
+    if [row["name"] for row in rows] != [task.name for task in tasks]:
+        raise DataError(f"{where}: holds other images than expected. Remove it to have it made again.")
+    return [_result(row, task, where, is_kept) for row, task in zip(rows, tasks, strict=True)]
+
+
+def _object(entry: Annotation) -> dict[str, Any]:
+    return {
+        "label": entry.label,
+        "iou_score": entry.iou_score,
+        "rle_counts": entry.rle.counts,
+        "box_xyxy": list(entry.box_xyxy),
+        "area": entry.area,
+        "prompt_index": entry.prompt_index,
+        "object_id": entry.object_id,
+        "parent_id": entry.parent_id,
+        "attributes": None if entry.attributes is None else json.dumps(dict(entry.attributes), ensure_ascii=False),
+    }
+
+
+def _result(row: Mapping[str, Any], task: ImageTask, where: Path, is_kept: bool) -> ImageResult:
+    if row["status"] != "ok":
+        return ImageResult(task, None, (), row["seconds"], row["error"], is_kept)
+    original_hw = row["height"], row["width"]
+    annotations = tuple(
+        Annotation(
+            entry["label"],
+            Rle(entry["rle_counts"], original_hw),
+            entry["iou_score"],
+            None if entry["attributes"] is None else json.loads(entry["attributes"]),
+            entry["object_id"],
+            entry["parent_id"],
+            entry["prompt_index"],
+        )
+        for entry in row["objects"]
+    )
+    asked = task.prompts or [Prompt.whole_image(original_hw)]
+    prompts = tuple(asked[entry.prompt_index or 0] for entry in annotations)
+    segmentation = Segmentation(annotations, prompts, tuple(row["empty_prompts"]))
+    return ImageResult(task, segmentation, (where,), row["seconds"], None, is_kept)
