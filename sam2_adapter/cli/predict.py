@@ -65,7 +65,11 @@ class _Writing:
 def predict(
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGE_OR_DIR...", help="Image files, and folders of them.", show_default=False),
+        typer.Argument(
+            metavar="IMAGE_OR_DIR...",
+            help="Image files, and folders of them; with --engine ray also URLs, such as s3://bucket/photos.",
+            show_default=False,
+        ),
     ],
     point: Annotated[
         list[str] | None, typer.Option(metavar="X,Y", help="A point inside an object; each makes one object.")
@@ -77,11 +81,19 @@ def predict(
         Path | None, typer.Option(metavar="FILE.json", help="Prompts file: any prompts for any of the images.")
     ] = None,
     model: ModelOption = None,
-    output: Annotated[str, typer.Option(metavar="DIR", help="Folder for the results.")] = "predictions",
+    output: Annotated[
+        str, typer.Option(metavar="DIR", help="Folder for the results; with --engine ray also a URL.")
+    ] = "predictions",
     formats: Annotated[
         list[OutputFormat] | None, typer.Option("--format", help="Format to write; may be repeated. Default: coco.")
     ] = None,
-    overlay: Annotated[bool, typer.Option(help="Draw prompts and masks over a copy of every image.")] = True,
+    overlay: Annotated[
+        bool | None,
+        typer.Option(
+            "--overlay/--no-overlay",
+            help="Draw prompts and masks over a copy of every image; default: do, but not on ray.",
+        ),
+    ] = None,
     label: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Label of objects whose prompt has none; default object.")
     ] = None,
@@ -132,31 +144,43 @@ def predict(
     settings = config_from_options(config, assignments or [], options)
     typed = _typed_prompts(point, box, prompts)
     if engine is EngineChoice.RAY:
-        from sam2_adapter.cli.predict_on_cluster import ClusterRun
-
-        if formats:
-            raise UsageError("--engine ray writes Parquet files; leave --format out.")
-        on_cluster = ClusterRun(output, workers, ray_address, max_pixels, resume)
-        work = on_cluster.prepare(
-            images, model or settings.model_cfg, settings, lambda paths: _plan(paths, typed, prompts)
+        from sam2_adapter.cli.predict_on_cluster import (
+            ClusterRequest,
+            cluster_prediction,
+            find_cluster_tasks,
+            run_on_cluster,
         )
-        num_tasks = on_cluster.num_images
-    elif ray_address is not None:
-        raise UsageError("--ray-address goes with --engine ray.")
+
+        _refuse_on_ray(formats, overlay, batch_size)
+        tasks = find_cluster_tasks(images, lambda paths: _plan(paths, typed, prompts))
+        request = ClusterRequest(output, workers, ray_address, max_pixels, resume)
+        prediction = cluster_prediction(request, tasks, model or settings.model_cfg, settings)
+        _warn_of_other_resize(settings, prediction.resize)
+
+        def work(report: Report) -> None:
+            run_on_cluster(prediction, output, report)
+
     else:
         from sam2_adapter.data.images import find_images
 
+        if ray_address is not None:
+            raise UsageError("--ray-address goes with --engine ray.")
         tasks = _plan(find_images(images), typed, prompts)
         writing = _Writing(
-            Path(output), tuple(formats or [OutputFormat.COCO]), overlay, max_pixels, batch_size, workers or 2, resume
+            Path(output),
+            tuple(formats or [OutputFormat.COCO]),
+            overlay is not False,
+            max_pixels,
+            batch_size,
+            workers or 2,
+            resume,
         )
         predictor = _load(model, settings, len(tasks))
-        num_tasks = len(tasks)
 
         def work(report: Report) -> None:
             _run(predictor, tasks, settings, writing, report)
 
-    report = make_report(num_tasks, as_json=as_json)
+    report = make_report(len(tasks), as_json=as_json)
     with sigterm_like_ctrl_c() as interruption:
         try:
             work(report)
@@ -177,15 +201,24 @@ def _load(model: str | None, settings: Config, num_images: int) -> Predictor:
         settings.precision,
         expected_images=num_images,
     )
-    _warn_of_other_resize(settings, predictor)
+    _warn_of_other_resize(settings, predictor.info.resize)
     return predictor
 
 
-def _warn_of_other_resize(settings: Config, predictor: Predictor) -> None:
+def _refuse_on_ray(formats: Sequence[OutputFormat] | None, overlay: bool | None, batch_size: int) -> None:
+    if formats:
+        raise UsageError("--engine ray writes Parquet files; leave --format out.")
+    if overlay:
+        raise UsageError("--engine ray draws no pictures; leave --overlay out.")
+    if batch_size != 1:
+        raise UsageError("--engine ray encodes one image at a time; leave --batch-size out.")
+
+
+def _warn_of_other_resize(settings: Config, resize: str) -> None:
     """Say so where `resize` was set: a model keeps the way in which its images were resized in training."""
-    if "resize" in settings.model_fields_set and settings.resize != predictor.info.resize:
+    if "resize" in settings.model_fields_set and settings.resize != resize:
         warn(
-            f"resize = {settings.resize} has no effect here: this model was made for {predictor.info.resize}, and "
+            f"resize = {settings.resize} has no effect here: this model was made for {resize}, and "
             "predicts with that. Only training chooses it."
         )
 

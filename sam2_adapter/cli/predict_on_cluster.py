@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +13,13 @@ from sam2_adapter.errors import ConfigError
 
 if TYPE_CHECKING:
     from sam2_adapter.cli.predict_report import Report
+    from sam2_adapter.cluster.run import ClusterPrediction
     from sam2_adapter.config import Config
     from sam2_adapter.data.image_tasks import ImageTask
 
 
-@dataclass
-class ClusterRun:
+@dataclass(frozen=True)
+class ClusterRequest:
     """A run over a Ray cluster, as the command line asks for it."""
 
     output: str
@@ -27,45 +27,47 @@ class ClusterRun:
     address: str | None
     max_pixels: int
     resume: bool
-    num_images: int = field(default=0, init=False)
 
-    def prepare(
-        self,
-        locations: Sequence[str],
-        model: str,
-        settings: Config,
-        plan: Callable[[Sequence[Path]], list[ImageTask]],
-    ) -> Callable[[Report], None]:
-        """Find the images; returns what does the work.
 
-        Raises:
-            ConfigError: Ray is not installed.
-        """
-        if find_spec("ray") is None or find_spec("pyarrow") is None or find_spec("fsspec") is None:
-            raise ConfigError(
-                '--engine ray is not installed. Install it with: pip install "sam2-adapter[ray]", here and on all machines '
-                "of the cluster."
-            )
-        from sam2_adapter.bulk import BulkOptions
-        from sam2_adapter.cluster.locations import find_sources
-        from sam2_adapter.cluster.run import ClusterOptions, predict_on_cluster
-        from sam2_adapter.cluster.work import ModelChoice, SourcedTask
+def find_cluster_tasks(locations: Sequence[str], plan: Callable[[Sequence[Path]], list[ImageTask]]) -> list[ImageTask]:
+    """Find the images at paths and URLs; `plan` names them and gives them their prompts.
 
-        # A URL is no path, but ends like one, which is all that names and prompts files ask of it.
-        sources = {Path(source): source for source in find_sources(locations)}
-        tasks = [SourcedTask(task, sources[task.path]) for task in plan(list(sources))]
-        self.num_images = len(tasks)
-        name = os.path.abspath(model) if os.path.exists(model) else model
-        choice = ModelChoice(name, settings.device, settings.runtime, settings.precision)
-        options = BulkOptions(settings.clip_to_box, settings.default_label, self.max_pixels)
-        output = self.output if "://" in self.output else os.path.abspath(self.output)
-        cluster = ClusterOptions(self.address, self.workers, self.resume)
+    Raises:
+        ConfigError: Ray is not installed.
+    """
+    if any(find_spec(package) is None for package in ("ray", "pyarrow", "fsspec")):
+        raise ConfigError(
+            '--engine ray is not installed. Install it with: pip install "sam2-adapter[ray]", here and on all machines '
+            "of the cluster."
+        )
+    from sam2_adapter.cluster.locations import find_sources, is_url
 
-        def work(report: Report) -> None:
-            with report:
-                report.start({"engine": "ray", "model": model}, Path(self.output))
-                with closing(predict_on_cluster(choice, tasks, output, options, cluster)) as results:
-                    for result in results:
-                        report.add(result)
+    # A URL is no path, but its parts are those of one, which is all that names and prompts files ask of it.
+    sources = {Path(source): source for source in find_sources(locations)}
+    return [replace(task, url=source) if is_url(source := sources[task.path]) else task for task in plan(list(sources))]
 
-        return work
+
+def cluster_prediction(
+    request: ClusterRequest, tasks: Sequence[ImageTask], model: str, settings: Config
+) -> ClusterPrediction:
+    """See what there is to do."""
+    from sam2_adapter.architectures import architecture_names
+    from sam2_adapter.bulk import BulkOptions
+    from sam2_adapter.cluster.locations import absolute
+    from sam2_adapter.cluster.run import ClusterOptions, ClusterPrediction
+    from sam2_adapter.cluster.work import ModelChoice
+
+    is_path = model.removesuffix(".yaml") not in architecture_names() and Path(model).exists()
+    choice = ModelChoice(absolute(model) if is_path else model, settings.device, settings.runtime, settings.precision)
+    options = BulkOptions(settings.clip_to_box, settings.default_label, request.max_pixels)
+    cluster = ClusterOptions(request.address, request.workers, request.resume)
+    return ClusterPrediction(choice, tasks, absolute(request.output), options, cluster)
+
+
+def run_on_cluster(prediction: ClusterPrediction, output: str, report: Report) -> None:
+    """Predict on all images."""
+    with report:
+        report.start({**prediction.made_by, "engine": "ray"}, output)
+        with closing(prediction.results()) as results:
+            for result in results:
+                report.add(result)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -53,27 +52,28 @@ def part_name(index: int) -> str:
     return f"part-{index:06}.parquet"
 
 
-def row_of(result: ImageResult, source: str, original_hw: tuple[int, int] | None) -> dict[str, Any]:
-    """One row of `SCHEMA`; attributes are JSON text.
+def row_of(task: ImageTask, segmentation: Segmentation, original_hw: tuple[int, int]) -> dict[str, Any]:
+    """The row of an image that was segmented; attributes are JSON text.
 
     Args:
-        result: what became of the image.
-        source: where it was read from.
-        original_hw: (height, width) in pixels; `None` when it could not be read.
+        task: the image.
+        segmentation: its objects.
+        original_hw: (height, width) in pixels.
     """
-    height, width = original_hw or (None, None)
-    segmentation = result.segmentation
+    height, width = original_hw
     return {
-        "name": result.task.name,
-        "source": source,
-        "status": "failed" if segmentation is None else "ok",
-        "error": result.error,
+        **_row(task, "ok"),
         "height": height,
         "width": width,
-        "seconds": result.seconds,
-        "empty_prompts": list(segmentation.empty_prompts) if segmentation else [],
-        "objects": [_object(entry) for entry in segmentation.annotations] if segmentation else [],
+        "empty_prompts": list(segmentation.empty_prompts),
+        "objects": [_object(entry) for entry in segmentation.annotations],
     }
+
+
+def failed_row(task: ImageTask, reason: str) -> dict[str, Any]:
+    """The row of an image that failed; its error names it."""
+    error = reason if task.source in reason else f"{task.source}: {reason}"
+    return {**_row(task, "failed"), "error": encodable(error)}
 
 
 def to_parquet(rows: Sequence[Mapping[str, Any]], made_by: Mapping[str, Any]) -> bytes:
@@ -84,46 +84,36 @@ def to_parquet(rows: Sequence[Mapping[str, Any]], made_by: Mapping[str, Any]) ->
     return content.getvalue()
 
 
-def from_parquet(content: bytes, tasks: Sequence[ImageTask], where: Path, *, is_kept: bool) -> list[ImageResult]:
-    """What became of the images of a part.
+def read_rows(content: bytes, tasks: Sequence[ImageTask], where: str) -> list[dict[str, Any]]:
+    """The rows of a part.
 
     Args:
         content: the file.
         tasks: the images of its chunk, in order.
-        where: the file's place, for the results and for messages.
-        is_kept: whether an earlier run made it.
+        where: the file's place, for messages.
 
     Raises:
         DataError: the file is damaged or holds other images.
     """
     try:
-        rows = pq.read_table(io.BytesIO(content), schema=SCHEMA).to_pylist()
+        table = pq.read_table(io.BytesIO(content))
     except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{where}: not a Parquet file of this program: {error}. Remove it to have it made again."
-        ) from error
-    if [row["name"] for row in rows] != [task.name for task in tasks]:
-        raise DataError(f"{where}: holds other images than expected. Remove it to have it made again.")
-    return [_result(row, task, where, is_kept) for row, task in zip(rows, tasks, strict=True)]
+        raise DataError(f"{where}: not a Parquet file: {error}. Remove it to have it made again.") from error
+    if table.schema != SCHEMA or table["name"].to_pylist() != [encodable(task.name) for task in tasks]:
+        raise DataError(f"{where}: holds other columns or images than expected. Remove it to have it made again.")
+    return table.to_pylist()  # type: ignore[no-any-return]
 
 
-def _object(entry: Annotation) -> dict[str, Any]:
-    return {
-        "label": entry.label,
-        "iou_score": entry.iou_score,
-        "rle_counts": entry.rle.counts,
-        "box_xyxy": list(entry.box_xyxy),
-        "area": entry.area,
-        "prompt_index": entry.prompt_index,
-        "object_id": entry.object_id,
-        "parent_id": entry.parent_id,
-        "attributes": None if entry.attributes is None else json.dumps(dict(entry.attributes), ensure_ascii=False),
-    }
+def result_of(row: Mapping[str, Any], task: ImageTask, *, is_kept: bool) -> ImageResult:
+    """What a row says became of its image.
 
-
-def _result(row: Mapping[str, Any], task: ImageTask, where: Path, is_kept: bool) -> ImageResult:
+    Args:
+        row: as `read_rows` returns it.
+        task: the image.
+        is_kept: whether an earlier run made it.
+    """
     if row["status"] != "ok":
-        return ImageResult(task, None, (), row["seconds"], row["error"], is_kept)
+        return ImageResult(task, None, (), row["seconds"], row["error"])
     original_hw = row["height"], row["width"]
     annotations = tuple(
         Annotation(
@@ -140,4 +130,34 @@ def _result(row: Mapping[str, Any], task: ImageTask, where: Path, is_kept: bool)
     asked = task.prompts or [Prompt.whole_image(original_hw)]
     prompts = tuple(asked[entry.prompt_index or 0] for entry in annotations)
     segmentation = Segmentation(annotations, prompts, tuple(row["empty_prompts"]))
-    return ImageResult(task, segmentation, (where,), row["seconds"], None, is_kept)
+    return ImageResult(task, segmentation, (), row["seconds"], is_kept=is_kept)
+
+
+def encodable(text: str) -> str:
+    """Text with escapes for what UTF-8 cannot hold, such as the bytes of a file name in another encoding."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _row(task: ImageTask, status: str) -> dict[str, Any]:
+    return {
+        "name": encodable(task.name),
+        "source": encodable(task.source),
+        "status": status,
+        "seconds": 0.0,
+        "empty_prompts": [],
+        "objects": [],
+    }
+
+
+def _object(entry: Annotation) -> dict[str, Any]:
+    return {
+        "label": encodable(entry.label),
+        "iou_score": entry.iou_score,
+        "rle_counts": entry.rle.counts,
+        "box_xyxy": list(entry.box_xyxy),
+        "area": entry.area,
+        "prompt_index": entry.prompt_index,
+        "object_id": entry.object_id and encodable(entry.object_id),
+        "parent_id": entry.parent_id and encodable(entry.parent_id),
+        "attributes": None if entry.attributes is None else json.dumps(dict(entry.attributes)),
+    }

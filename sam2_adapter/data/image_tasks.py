@@ -21,11 +21,18 @@ class ImageTask:
         path: the file.
         name: what the results call it, a path with forward slashes; unique among the tasks of a run.
         prompts: one an object; none is the zero-shot mode.
+        url: where the file is read from instead, such as `s3://bucket/a.jpg`; `path` then has the same parts.
     """
 
     path: Path
     name: str
     prompts: Sequence[Prompt] = ()
+    url: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The path or URL, for people to read."""
+        return self.url or str(self.path)
 
 
 def plan_tasks(paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt]]) -> list[ImageTask]:
