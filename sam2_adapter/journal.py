@@ -7,22 +7,18 @@ are what they were. Only the place of each line is kept in memory.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-import numpy as np
-
 from sam2_adapter.annotations import AnnotatedImage, Annotation
 from sam2_adapter.data.files import reason_of
-from sam2_adapter.data.image_tasks import ImageTask
+from sam2_adapter.data.image_tasks import ImageTask, prompts_sha256
 from sam2_adapter.errors import ConfigError, ExportError
-from sam2_adapter.prompts import Prompt
 from sam2_adapter.rle import Rle
 
 logger = logging.getLogger(__name__)
@@ -193,19 +189,7 @@ def _identity(task: ImageTask, files_like: str) -> dict[str, Any]:
         file = [facts.st_size, facts.st_mtime_ns]
     except OSError:
         file = None
-    return {"name": task.name, "files_like": files_like, "file": file, "prompts": _digest(task.prompts)}
-
-
-def _digest(prompts: Sequence[Prompt]) -> str:
-    digest = hashlib.sha256()
-    for prompt in prompts:
-        for entry in fields(prompt):
-            value = getattr(prompt, entry.name)
-            if isinstance(value, np.ndarray):
-                digest.update(f"{entry.name} {value.dtype} {value.shape} ".encode() + value.tobytes())
-            else:
-                digest.update(f"{entry.name} {value!r} ".encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+    return {"name": task.name, "files_like": files_like, "file": file, "prompts": prompts_sha256(task.prompts)}
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:

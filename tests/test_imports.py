@@ -25,7 +25,7 @@ LAYERS = (
     ("training",),
     ("outputs", "journal"),
     ("bulk",),
-    ("demo", "doctor"),
+    ("demo", "doctor", "cluster"),
     ("cli", "dataloop"),
     ("__main__",),
 )
@@ -40,6 +40,9 @@ RESERVED = {
     "pycocotools": {"rle"},
     "typer": {"cli"},
     "jinja2": {"demo"},
+    "ray": {"cluster"},
+    "pyarrow": {"cluster"},
+    "fsspec": {"cluster"},
 }
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))

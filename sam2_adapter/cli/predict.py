@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from sam2_adapter.prompts import Prompt
 
 
+class EngineChoice(StrEnum):
+    """Where the work is done."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class OutputFormat(StrEnum):
     """What results can be written as."""
 
@@ -57,8 +64,12 @@ class _Writing:
 @one_clear_message
 def predict(
     images: Annotated[
-        list[Path],
-        typer.Argument(metavar="IMAGE_OR_DIR...", help="Image files, and folders of them.", show_default=False),
+        list[str],
+        typer.Argument(
+            metavar="IMAGE_OR_DIR...",
+            help="Image files, and folders of them; with --engine ray also URLs, such as s3://bucket/photos.",
+            show_default=False,
+        ),
     ],
     point: Annotated[
         list[str] | None, typer.Option(metavar="X,Y", help="A point inside an object; each makes one object.")
@@ -70,11 +81,19 @@ def predict(
         Path | None, typer.Option(metavar="FILE.json", help="Prompts file: any prompts for any of the images.")
     ] = None,
     model: ModelOption = None,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("predictions"),
+    output: Annotated[
+        str, typer.Option(metavar="DIR", help="Folder for the results; with --engine ray also a URL.")
+    ] = "predictions",
     formats: Annotated[
         list[OutputFormat] | None, typer.Option("--format", help="Format to write; may be repeated. Default: coco.")
     ] = None,
-    overlay: Annotated[bool, typer.Option(help="Draw prompts and masks over a copy of every image.")] = True,
+    overlay: Annotated[
+        bool | None,
+        typer.Option(
+            "--overlay/--no-overlay",
+            help="Draw prompts and masks over a copy of every image; default: do, but not on ray.",
+        ),
+    ] = None,
     label: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Label of objects whose prompt has none; default object.")
     ] = None,
@@ -91,10 +110,24 @@ def predict(
     batch_size: Annotated[
         int, typer.Option(metavar="N", min=1, max=256, help="Images in one call of the encoder.")
     ] = 1,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Threads that read images.")] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=4096,
+            help="Threads that read images, 2 if not given; with --engine ray, models at work.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep what an earlier run into the output folder has done.")
     ] = False,
+    engine: Annotated[
+        EngineChoice, typer.Option(help="This process, or the machines of a Ray cluster, which write Parquet files.")
+    ] = EngineChoice.LOCAL,
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The Ray cluster; without it, one is started on this machine.")
+    ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
@@ -109,8 +142,56 @@ def predict(
 
     options = {"default_label": label, "device": device, "runtime": runtime, "precision": precision}
     settings = config_from_options(config, assignments or [], options)
-    tasks = _plan(images, _typed_prompts(point, box, prompts), prompts)
+    typed = _typed_prompts(point, box, prompts)
+    if engine is EngineChoice.RAY:
+        from sam2_adapter.cli.predict_on_cluster import (
+            ClusterRequest,
+            cluster_prediction,
+            find_cluster_tasks,
+            run_on_cluster,
+        )
 
+        _refuse_on_ray(formats, overlay, batch_size)
+        tasks = find_cluster_tasks(images, lambda paths: _plan(paths, typed, prompts))
+        request = ClusterRequest(output, workers, ray_address, max_pixels, resume)
+        prediction = cluster_prediction(request, tasks, model or settings.model_cfg, settings)
+        _warn_of_other_resize(settings, prediction.resize)
+
+        def work(report: Report) -> None:
+            run_on_cluster(prediction, output, report)
+
+    else:
+        from sam2_adapter.data.images import find_images
+
+        if ray_address is not None:
+            raise UsageError("--ray-address goes with --engine ray.")
+        tasks = _plan(find_images(images), typed, prompts)
+        writing = _Writing(
+            Path(output),
+            tuple(formats or [OutputFormat.COCO]),
+            overlay is not False,
+            max_pixels,
+            batch_size,
+            workers or 2,
+            resume,
+        )
+        predictor = _load(model, settings, len(tasks))
+
+        def work(report: Report) -> None:
+            _run(predictor, tasks, settings, writing, report)
+
+    report = make_report(len(tasks), as_json=as_json)
+    with sigterm_like_ctrl_c() as interruption:
+        try:
+            work(report)
+        except KeyboardInterrupt:
+            print_error(f"interrupted; what is done is in {output}. Give the same command with --resume to go on.")
+            raise typer.Exit(interruption.exit_status) from None
+    if report.num_failed:
+        raise typer.Exit(FAILED)
+
+
+def _load(model: str | None, settings: Config, num_images: int) -> Predictor:
     from sam2_adapter.loading import load_predictor
 
     predictor = load_predictor(
@@ -118,28 +199,26 @@ def predict(
         settings.device,
         settings.runtime,
         settings.precision,
-        expected_images=len(tasks),
+        expected_images=num_images,
     )
-    _warn_of_other_resize(settings, predictor)
-    writing = _Writing(output, tuple(formats or [OutputFormat.COCO]), overlay, max_pixels, batch_size, workers, resume)
-    report = make_report(len(tasks), as_json=as_json)
-    with sigterm_like_ctrl_c() as interruption:
-        try:
-            _run(predictor, tasks, settings, writing, report)
-        except KeyboardInterrupt:
-            print_error(
-                f"interrupted; what is done is in {output}. Give the same command with --resume to go on.",
-            )
-            raise typer.Exit(interruption.exit_status) from None
-    if report.num_failed:
-        raise typer.Exit(FAILED)
+    _warn_of_other_resize(settings, predictor.info.resize)
+    return predictor
 
 
-def _warn_of_other_resize(settings: Config, predictor: Predictor) -> None:
+def _refuse_on_ray(formats: Sequence[OutputFormat] | None, overlay: bool | None, batch_size: int) -> None:
+    if formats:
+        raise UsageError("--engine ray writes Parquet files; leave --format out.")
+    if overlay:
+        raise UsageError("--engine ray draws no pictures; leave --overlay out.")
+    if batch_size != 1:
+        raise UsageError("--engine ray encodes one image at a time; leave --batch-size out.")
+
+
+def _warn_of_other_resize(settings: Config, resize: str) -> None:
     """Say so where `resize` was set: a model keeps the way in which its images were resized in training."""
-    if "resize" in settings.model_fields_set and settings.resize != predictor.info.resize:
+    if "resize" in settings.model_fields_set and settings.resize != resize:
         warn(
-            f"resize = {settings.resize} has no effect here: this model was made for {predictor.info.resize}, and "
+            f"resize = {settings.resize} has no effect here: this model was made for {resize}, and "
             "predicts with that. Only training chooses it."
         )
 
@@ -156,13 +235,11 @@ def _typed_prompts(
     return prompts_from_options(points or (), boxes or ())
 
 
-def _plan(images: Sequence[Path], typed: Sequence[Prompt], prompts_file: Path | None) -> list[ImageTask]:
+def _plan(paths: Sequence[Path], typed: Sequence[Prompt], prompts_file: Path | None) -> list[ImageTask]:
     from sam2_adapter.data.image_tasks import plan_tasks
-    from sam2_adapter.data.images import find_images
     from sam2_adapter.data.prompts_file import match_prompts, read_prompts_file, unmatched_names
     from sam2_adapter.errors import PromptError
 
-    paths = find_images(images)
     if prompts_file is None:
         return plan_tasks(paths, dict.fromkeys(paths, typed))
     listed = read_prompts_file(prompts_file)

@@ -28,9 +28,9 @@ class Report:
         self.num_images = 0
         self.num_objects = 0
         self.num_failed = 0
-        self.directory = Path()
+        self.directory: Path | str = Path()
 
-    def start(self, made_by: dict[str, Any], directory: Path) -> None:
+    def start(self, made_by: dict[str, Any], directory: Path | str) -> None:
         """Note which model makes the results and where they go."""
         self.directory = directory
 
@@ -70,7 +70,7 @@ class TextReport(Report):
         self._bar = self._progress.add_task("predicting", total=num_tasks)
         self._open = ExitStack()
 
-    def start(self, made_by: dict[str, Any], directory: Path) -> None:
+    def start(self, made_by: dict[str, Any], directory: Path | str) -> None:
         """Start the progress bar."""
         super().start(made_by, directory)
         self._open.enter_context(self._progress)
@@ -100,7 +100,7 @@ class TextReport(Report):
 class JsonReport(Report):
     """One JSON document on stdout, written as the images come, so that it need not be kept."""
 
-    def start(self, made_by: dict[str, Any], directory: Path) -> None:
+    def start(self, made_by: dict[str, Any], directory: Path | str) -> None:
         """Begin the document."""
         super().start(made_by, directory)
         self._write(f'{{"model": {_dumped(made_by)},\n"output": {_dumped(str(directory))},\n"images": [')
@@ -132,7 +132,7 @@ def make_report(num_tasks: int, *, as_json: bool) -> Report:
 
 
 def _entry(result: ImageResult) -> dict[str, Any]:
-    common = {"path": str(result.task.path), "name": result.task.name, "seconds": round(result.seconds, 3)}
+    common = {"path": result.task.source, "name": result.task.name, "seconds": round(result.seconds, 3)}
     if result.segmentation is None:
         return {**common, "status": "failed", "error": result.error}
     objects = [

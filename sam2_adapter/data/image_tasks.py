@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+
+import numpy as np
 
 from sam2_adapter.prompts import Prompt
 
@@ -18,11 +21,18 @@ class ImageTask:
         path: the file.
         name: what the results call it, a path with forward slashes; unique among the tasks of a run.
         prompts: one an object; none is the zero-shot mode.
+        url: where the file is read from instead, such as `s3://bucket/a.jpg`; `path` then has the same parts.
     """
 
     path: Path
     name: str
     prompts: Sequence[Prompt] = ()
+    url: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The path or URL, for people to read."""
+        return self.url or str(self.path)
 
 
 def plan_tasks(paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt]]) -> list[ImageTask]:
@@ -43,3 +53,16 @@ def plan_tasks(paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt]
         ImageTask(path, Path(name).relative_to(shared).as_posix(), prompts_of.get(path, ()))
         for name, path in files.items()
     ]
+
+
+def prompts_sha256(prompts: Sequence[Prompt]) -> str:
+    """Identity of prompts: other values, or the same in another order, have another."""
+    digest = hashlib.sha256()
+    for prompt in prompts:
+        for entry in fields(prompt):
+            value = getattr(prompt, entry.name)
+            is_array = isinstance(value, np.ndarray)
+            described = f"{value.dtype} {value.shape}" if is_array else repr(value)
+            digest.update(f"{entry.name} {described} ".encode("utf-8", "surrogatepass"))
+            digest.update(value.tobytes() if is_array else b"")
+    return digest.hexdigest()
