@@ -123,7 +123,7 @@ WRONG = [
     Wrong("unknown device", _predict("--device", "tpu"), "device = 'tpu' is not allowed"),
     Wrong("absent device", _predict("--device", "cuda:7"), "device = 'cuda:7' is not available here"),
     Wrong("unknown runtime", _predict("--runtime", "onnx"), "runtime = 'onnx' is not allowed"),
-    Wrong("unknown precision", _predict("--precision", "int8"), "precision = 'int8' is not allowed"),
+    Wrong("unknown precision", _predict("--precision", "int4"), "precision = 'int4' is not allowed"),
     Wrong("fp16 on a CPU", _predict("--device", "cpu", "--precision", "fp16"), "'fp16' needs a GPU"),
     Wrong("empty label", _predict("--label", ""), "default_label = '' is not allowed"),
     # Settings.

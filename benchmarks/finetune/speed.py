@@ -24,6 +24,7 @@ from sam2_adapter.config import Config
 from sam2_adapter.data.images import read_image
 from sam2_adapter.data.sample import Sample
 from sam2_adapter.model.loading import load_model
+from sam2_adapter.model.runtime import cpu_has_bf16
 from sam2_adapter.training.batches import Question, draw_question, make_batch
 from sam2_adapter.training.setup import Parts, build
 
@@ -121,7 +122,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--image", type=Path, default=DEMO_PHOTO)
-    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"] if cpu_has_bf16() else ["fp32"])
     parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args()
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from tables import machine, table
+from tables import machine, native_precisions, table
 from torch.utils.flop_counter import FlopCounterMode
 
 from sam2_adapter.data.images import read_image
@@ -82,7 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--image", type=Path, required=True)
-    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"], choices=list(DTYPES))
+    parser.add_argument("--precision", nargs="+", default=native_precisions(), choices=list(DTYPES))
     parser.add_argument("--repeats", type=int, default=5)
     return parser.parse_args()
 

@@ -21,6 +21,13 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {_processor()}, Python {platform.python_version()}, {packages}"
 
 
+def native_precisions() -> list[str]:
+    """The number formats that this processor computes in: others are emulated, and many times slower."""
+    from sam2_adapter.model.runtime import cpu_has_bf16
+
+    return ["fp32", "bf16"] if cpu_has_bf16() else ["fp32"]
+
+
 def _version(name: str) -> str:
     try:
         return version(name)

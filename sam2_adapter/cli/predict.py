@@ -56,8 +56,8 @@ class _Writing:
     formats: tuple[OutputFormat, ...]
     overlay: bool
     max_pixels: int
-    batch_size: int
-    workers: int
+    batch_size: int | None
+    workers: int | None
     resume: bool
 
 
@@ -108,15 +108,21 @@ def predict(
         int, typer.Option(metavar="N", min=1, help="Largest accepted image, in pixels.")
     ] = 100_000_000,
     batch_size: Annotated[
-        int, typer.Option(metavar="N", min=1, max=256, help="Images in one call of the encoder.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=256,
+            help="Images in one call of the encoder; if not given, 1 on a CPU and 16 on a GPU.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             min=1,
             max=4096,
-            help="Threads that read images, 2 if not given; with --engine ray, models at work.",
+            help="Threads that read images; if not given, 2, and up to 8 beside a GPU. With --engine ray, models at work.",
         ),
     ] = None,
     resume: Annotated[
@@ -172,7 +178,7 @@ def predict(
             overlay is not False,
             max_pixels,
             batch_size,
-            workers or 2,
+            workers,
             resume,
         )
         predictor = _load(model, settings, len(tasks))
@@ -205,12 +211,12 @@ def _load(model: str | None, settings: Config, num_images: int) -> Predictor:
     return predictor
 
 
-def _refuse_on_ray(formats: Sequence[OutputFormat] | None, overlay: bool | None, batch_size: int) -> None:
+def _refuse_on_ray(formats: Sequence[OutputFormat] | None, overlay: bool | None, batch_size: int | None) -> None:
     if formats:
         raise UsageError("--engine ray writes Parquet files; leave --format out.")
     if overlay:
         raise UsageError("--engine ray draws no pictures; leave --overlay out.")
-    if batch_size != 1:
+    if batch_size is not None:
         raise UsageError("--engine ray encodes one image at a time; leave --batch-size out.")
 
 
