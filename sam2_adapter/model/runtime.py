@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -81,14 +82,16 @@ class TorchRuntime:
         # At 1024 px a prompt takes about 60 MiB, and an image 170 MiB.
         self.prompts_per_call = 32 if self._kind == "cuda" else 8
         self.images_per_call = 16 if self._kind == "cuda" else 1
-        self._encoder = self._made_encoder(compile_encoder)
+        self._compile_encoder = compile_encoder
+        self._encoder: Callable[[torch.Tensor], EncodedImages] | None = None
+        self._encoder_lock = threading.Lock()
         with torch.inference_mode():
             self._image_positions = image_position_tokens(self.model)
 
     @torch.inference_mode()
     def encode(self, pixel_values: torch.Tensor) -> EncodedImages:
         """Encode B x 3 x S x S pixel values."""
-        return self._encoder(pixel_values.to(self.device))
+        return self._made_encoder()(pixel_values.to(self.device))
 
     @torch.inference_mode()
     def decode(
@@ -115,9 +118,16 @@ class TorchRuntime:
         """Choose among the decoded masks; see `select_masks`."""
         return select_masks(self.model, decoded, multimask_output)
 
-    def _made_encoder(self, compile_encoder: bool) -> Callable[[torch.Tensor], EncodedImages]:
-        encoder = ImageEncoder(self.model, _DTYPES[self.precision]).requires_grad_(False)
-        return CudaEncoder(encoder, self.images_per_call, compile_encoder) if self._kind == "cuda" else encoder
+    def _made_encoder(self) -> Callable[[torch.Tensor], EncodedImages]:
+        # Made when it is first used: training decodes only, and the weights in half precision are copies.
+        with self._encoder_lock:
+            if self._encoder is None:
+                encoder = ImageEncoder(self.model, _DTYPES[self.precision])
+                is_cuda = self._kind == "cuda"
+                self._encoder = (
+                    CudaEncoder(encoder, self.images_per_call, self._compile_encoder) if is_cuda else encoder
+                )
+            return self._encoder
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._kind, dtype=_DTYPES[self.precision], enabled=self.precision != "fp32")
