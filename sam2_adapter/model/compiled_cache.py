@@ -34,11 +34,11 @@ class CompiledCache:
     def read(self, name: str) -> bytes | None:
         """Content of an entry, or `None` if it is absent or damaged."""
         try:
-            stored = self._path(name).read_bytes()
+            with self._path(name).open("rb") as file:
+                digest, content = file.read(_DIGEST_BYTES), file.read()
         except OSError:
             return None
-        content = stored[_DIGEST_BYTES:]
-        if hashlib.sha256(content).digest() == stored[:_DIGEST_BYTES]:
+        if hashlib.sha256(content).digest() == digest:
             return content
         logger.warning("%s is damaged and is made again", self._path(name))
         return None

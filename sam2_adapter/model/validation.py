@@ -29,6 +29,12 @@ _ONLY_2_1 = ("occlusion_spatial_embedding_parameter", "temporal_positional_encod
 # How many tensors an error names before it counts the rest.
 _NAMED_IN_ERRORS = 3
 
+# A tensor of every trunk.
+_PATCHES = {
+    "meta": "image_encoder.trunk.patch_embed.proj.weight",
+    "transformers": "vision_encoder.backbone.patch_embed.projection.weight",
+}
+
 # A file shares at least this part of its tensors with the architecture that it is taken for.
 _RECOGNISED_FROM = 0.5
 
@@ -45,9 +51,13 @@ def recognise(shapes: Shapes, layout: Layout) -> Architecture | None:
 
     The image model does not tell SAM2 from SAM2.1: without video-memory tensors the SAM2 one is returned.
     """
-    scored = [(_shared_part(shapes, get_architecture(name), layout), name) for name in architecture_names()]
-    best, name = max(scored, key=lambda one: one[0])
-    return get_architecture(name) if best >= _RECOGNISED_FROM else None
+    known = [get_architecture(name) for name in architecture_names()]
+    # Building the shapes of an architecture takes a tenth of a second.
+    likely = [one for one in known if _trunk_of(one) == _trunk_in(shapes, layout)]
+    best, found = max(
+        ((_shared_part(shapes, one, layout), one) for one in likely or known), key=lambda scored: scored[0]
+    )
+    return found if best >= _RECOGNISED_FROM else None
 
 
 def check_tensors(tensors: Tensors, architecture: Architecture, layout: Layout, with_video: bool, source: str) -> None:
@@ -89,9 +99,23 @@ def expected_shapes(architecture: Architecture, layout: Layout, with_video: bool
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
+def _trunk_of(architecture: Architecture) -> tuple[int, int]:
+    """Channels of the first stage and number of blocks."""
+    return architecture.hiera.embed_dim, sum(architecture.hiera.stages)
+
+
+def _trunk_in(shapes: Shapes, layout: Layout) -> tuple[int, int] | None:
+    """The same, of a state dict; `None` where it has no such trunk."""
+    patches = shapes.get(_PATCHES[layout])
+    blocks = {name.partition(".blocks.")[2].partition(".")[0] for name in shapes if ".blocks." in name}
+    return (patches[0], len(blocks)) if patches else None
+
+
 def _shared_part(shapes: Shapes, architecture: Architecture, layout: Layout) -> float:
     """Intersection over union of (name, shape) pairs of the image model."""
-    expected = set(expected_shapes(architecture, layout, with_video=False).items())
+    # Twins have the same image model, which is built once.
+    twin = architecture if architecture.family == SAM2 else architecture.twin or architecture
+    expected = set(expected_shapes(twin, layout, with_video=False).items())
     found = {(name, shape) for name, shape in shapes.items() if not _is_video_name(name, layout)}
     video = {name for name in shapes if _is_video_name(name, layout)}
     overlap = len(expected & found) / len(expected | found)
