@@ -319,6 +319,8 @@ def test_help_imports_nothing_of_it(words: tuple[str, ...]) -> None:
         (("--engine", "ray", "--overlay"), "leave --overlay out"),
         (("--engine", "ray", "--batch-size", "4"), "leave --batch-size out"),
         (("--ray-address", "a:1"), "--ray-address goes with --engine ray"),
+        (("s3://bucket/a.png",), "s3://bucket/a.png is a URL, which only --engine ray reads and writes"),
+        (("--output", "s3://bucket/out"), "s3://bucket/out is a URL, which only --engine ray reads and writes"),
     ],
 )
 def test_options_that_do_not_go_together(folder: Path, more: tuple[str, ...], text: str) -> None:

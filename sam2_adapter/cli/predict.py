@@ -171,6 +171,7 @@ def predict(
 
         if ray_address is not None:
             raise UsageError("--ray-address goes with --engine ray.")
+        _refuse_urls([*images, output])
         tasks = _plan(find_images(images), typed, prompts)
         writing = _Writing(
             Path(output),
@@ -218,6 +219,11 @@ def _refuse_on_ray(formats: Sequence[OutputFormat] | None, overlay: bool | None,
         raise UsageError("--engine ray draws no pictures; leave --overlay out.")
     if batch_size is not None:
         raise UsageError("--engine ray encodes one image at a time; leave --batch-size out.")
+
+
+def _refuse_urls(locations: Sequence[str]) -> None:
+    if urls := [location for location in locations if "://" in location]:
+        raise UsageError(f"{urls[0]} is a URL, which only --engine ray reads and writes; give a path.")
 
 
 def _warn_of_other_resize(settings: Config, resize: str) -> None:
