@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from sam2_adapter.annotations import AnnotatedImage, Annotation
-from sam2_adapter.data.files import reason_of
+from sam2_adapter.data.files import reason_of, remove_partial_files
 from sam2_adapter.data.image_tasks import ImageTask, prompts_sha256
 from sam2_adapter.errors import ConfigError, ExportError
 from sam2_adapter.rle import Rle
@@ -71,7 +71,9 @@ class Journal:
             self._file.seek(end)
         except OSError as error:
             raise ExportError(f"{self._path}: cannot write here: {reason_of(error)}. Choose another folder.") from error
-        if not end:
+        if end:
+            remove_partial_files(self._directory)
+        else:
             self._append({"settings": self._settings})
 
     def find(self, task: ImageTask, files_like: str) -> int | None:

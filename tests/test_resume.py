@@ -188,6 +188,18 @@ def test_a_missing_result_is_made_again(finished: tuple[Path, Path]) -> None:
     assert _results(output) == results
 
 
+def test_what_a_killed_run_left_half_written_is_removed(finished: tuple[Path, Path]) -> None:
+    own, output = finished
+    results = _results(output)
+    (output / "masks" / "01" / f".01_001.png.{'0af3' * 8}.part").write_bytes(b"half a mask")
+    own_file = output / "masks" / ".mine.part"
+    own_file.write_bytes(b"the user's")
+    assert _kept(_predict(own, output, "--resume")) == [True] * 4
+    assert own_file.read_bytes() == b"the user's"
+    own_file.unlink()
+    assert _results(output) == results
+
+
 def test_a_folder_that_has_grown(finished: tuple[Path, Path], folder: Path) -> None:
     own, output = finished
     shutil.copy2(folder / "05.png", own / "00a.png")

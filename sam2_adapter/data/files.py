@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from sam2_adapter.errors import DataError, ExportError, Sam2AdapterError
+
+# As `write_file` calls its temporary files.
+_PARTIAL_NAME = re.compile(r"\..*\.[0-9a-f]{32}\.part", re.DOTALL)
 
 
 def read_json(path: str | Path, error: type[Sam2AdapterError] = DataError) -> Any:
@@ -64,6 +69,14 @@ def write_file(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
         raise ExportError(
             f"{path}: cannot write the file: {reason_of(reason)}. Choose a folder that can be written to and has space."
         ) from reason
+
+
+def remove_partial_files(directory: Path) -> None:
+    """Remove the temporary files that `write_file` left below a folder when its process was killed."""
+    for path in directory.rglob(".*.part"):
+        if _PARTIAL_NAME.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def reason_of(error: Exception) -> str:
