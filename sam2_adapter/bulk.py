@@ -26,7 +26,6 @@ from sam2_adapter.journal import DoneImage, Journal
 from sam2_adapter.model.memory import is_out_of_memory
 from sam2_adapter.outputs import OutputFolder
 from sam2_adapter.predictor import ImageEmbedding, Predictor
-from sam2_adapter.prompts import Prompt
 from sam2_adapter.segmentation import Segmentation, segment
 
 # Batches under way: one is read, one is in the model, one is written.
@@ -168,9 +167,10 @@ class _Pipeline:
         started = time.perf_counter()
         done = self._journal.read(place)
         self._output.add_done(done.annotated)
-        asked = task.prompts or [Prompt.whole_image(done.annotated.original_hw)]
-        prompts = tuple(asked[entry.prompt_index or 0] for entry in done.annotated.annotations)
-        segmentation = Segmentation(done.annotated.annotations, prompts, done.empty_prompts)
+        annotated = done.annotated
+        segmentation = Segmentation.restored(
+            annotated.annotations, task.prompts, annotated.original_hw, done.empty_prompts
+        )
         return ImageResult(task, segmentation, done.files, time.perf_counter() - started, is_kept=True)
 
     def stop(self) -> None:
@@ -212,9 +212,10 @@ class _Pipeline:
                 done = DoneImage(annotated, segmentation.empty_prompts, files)
                 self._journal.add(task, self._output.stem_of(task.name), done)
         except Exception as error:
-            if not isinstance(error, Sam2AdapterError) and not is_out_of_memory(error):
+            reason = reason_of_failure(error)
+            if reason is None:
                 raise
-            return ImageResult(task, None, (), in_model + time.perf_counter() - started, _named(task, error))
+            return ImageResult(task, None, (), in_model + time.perf_counter() - started, task.named(reason))
         return ImageResult(task, segmentation, files, in_model + time.perf_counter() - started)
 
 
@@ -231,13 +232,15 @@ def _encode_images(predictor: Predictor, images: Sequence[_Pixels]) -> list[Imag
     try:
         return list(predictor.embed(images))
     except Exception as error:
-        if not isinstance(error, Sam2AdapterError) and not is_out_of_memory(error):
+        if reason_of_failure(error) is None:
             raise
         if len(images) == 1:
             return [error]
     return [result for image in images for result in _encode_images(predictor, [image])]
 
 
-def _named(task: ImageTask, error: Exception) -> str:
-    text = str(error) if isinstance(error, Sam2AdapterError) else "not enough memory for this image."
-    return text if str(task.path) in text else f"{task.path}: {text}"
+def reason_of_failure(error: Exception) -> str | None:
+    """Why an image failed, of an error that costs only that image; `None` for one that nobody foresaw."""
+    if isinstance(error, Sam2AdapterError):
+        return str(error)
+    return "not enough memory for this image." if is_out_of_memory(error) else None

@@ -101,11 +101,11 @@ class Predictor:
         """
         if not len(images):
             return ()
+        runtime = self._runtime
         geometries = [
-            Geometry(_checked_hw(index, image), self._runtime.image_size, self.info.resize)
+            Geometry(_checked_hw(index, image), runtime.image_size, self.info.resize)
             for index, image in enumerate(images)
         ]
-        runtime = self._runtime
         encoded = runtime.encode(images_to_pixel_values(images, runtime.image_size, self.info.resize, runtime.device))
         return tuple(
             ImageEmbedding(_image_of_batch(encoded, index), geometry, self.info.weights_sha256)

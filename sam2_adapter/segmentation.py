@@ -30,6 +30,19 @@ class Segmentation:
     prompts: tuple[Prompt, ...]
     empty_prompts: tuple[int, ...]
 
+    @classmethod
+    def restored(
+        cls,
+        annotations: Sequence[Annotation],
+        asked: Sequence[Prompt],
+        original_hw: tuple[int, int],
+        empty_prompts: Sequence[int],
+    ) -> Segmentation:
+        """What `segment` returned, from annotations that were kept; `asked` are the prompts of the image, or none."""
+        prompts = asked or [Prompt.whole_image(original_hw)]
+        found = tuple(prompts[entry.prompt_index or 0] for entry in annotations)
+        return cls(tuple(annotations), found, tuple(empty_prompts))
+
 
 def segment(
     predictor: Predictor,

@@ -57,6 +57,14 @@ def square_photo() -> Image.Image:
     return _photo((x >= 30) & (x < 90) & (y >= 30) & (y < 90))
 
 
+def save_photos(folder: Path, count: int, shift: int) -> None:
+    """Make a folder with disks and squares in turn, 00.png, 01.png, ..., each moved by `shift` pixels more than the one before."""
+    folder.mkdir()
+    for index in range(count):
+        photo = (disk_photo, square_photo)[index % 2]()
+        Image.fromarray(np.roll(np.asarray(photo), shift * index, axis=1)).save(folder / f"{index:02}.png")
+
+
 def _photo(inside: np.ndarray) -> Image.Image:
     noise = np.random.default_rng(0).integers(0, 24, (*inside.shape, 3))
     return Image.fromarray((np.where(inside[..., None], (210, 160, 60), (30, 50, 80)) + noise).astype(np.uint8))

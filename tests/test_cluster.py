@@ -24,7 +24,7 @@ from PIL import Image
 
 from sam2_adapter.data.formats.coco import read_coco
 from tests.command_line import Run, run
-from tests.conftest import disk_photo, square_photo
+from tests.conftest import save_photos
 
 SETTINGS = ("--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch", "--device", "cpu")
 ON_RAY = (*SETTINGS, "--engine", "ray", "--workers", "2", "--json")
@@ -47,10 +47,7 @@ def _ray_files() -> Iterator[None]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """64 photographs, which are eight chunks, one of them broken, and prompts for some of them."""
     folder = tmp_path_factory.mktemp("many") / "photos"
-    folder.mkdir()
-    for index in range(NUM_PHOTOS):
-        photo = (disk_photo, square_photo)[index % 2]()
-        Image.fromarray(np.roll(np.asarray(photo), index, axis=1)).save(folder / f"{index:02}.png")
+    save_photos(folder, NUM_PHOTOS, shift=1)
     (folder / BROKEN).write_bytes(b"no image")
     mask = np.zeros((120, 160), np.uint8)
     mask[20:100, 40:120] = 255

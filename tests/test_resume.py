@@ -13,9 +13,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from sam2_adapter.bulk import BulkOptions, predict_files
 from sam2_adapter.data.image_tasks import ImageTask
@@ -23,7 +21,7 @@ from sam2_adapter.journal import JOURNAL_NAME, Journal
 from sam2_adapter.outputs import OutputFolder
 from sam2_adapter.prompts import Prompt
 from tests.command_line import Run, run
-from tests.conftest import disk_photo, square_photo
+from tests.conftest import disk_photo, save_photos
 from tests.small_model import small_predictor
 
 FORMATS = tuple(word for name in ("coco", "dataloop", "masks", "polygons") for word in ("--format", name))
@@ -34,10 +32,7 @@ NUM_PHOTOS = 24
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many") / "photos"
-    folder.mkdir()
-    for index in range(NUM_PHOTOS):
-        photo = (disk_photo, square_photo)[index % 2]()
-        Image.fromarray(np.roll(np.asarray(photo), 3 * index, axis=1)).save(folder / f"{index:02}.png")
+    save_photos(folder, NUM_PHOTOS, shift=3)
     return folder
 
 

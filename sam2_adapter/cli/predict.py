@@ -222,7 +222,9 @@ def _refuse_on_ray(formats: Sequence[OutputFormat] | None, overlay: bool | None,
 
 
 def _refuse_urls(locations: Sequence[str]) -> None:
-    if urls := [location for location in locations if "://" in location]:
+    from sam2_adapter.data.image_tasks import is_url
+
+    if urls := [location for location in locations if is_url(location)]:
         raise UsageError(f"{urls[0]} is a URL, which only --engine ray reads and writes; give a path.")
 
 

@@ -40,7 +40,8 @@ def find_cluster_tasks(locations: Sequence[str], plan: Callable[[Sequence[Path]]
             '--engine ray is not installed. Install it with: pip install "sam2-adapter[ray]", here and on all machines '
             "of the cluster."
         )
-    from sam2_adapter.cluster.locations import find_sources, is_url
+    from sam2_adapter.cluster.locations import find_sources
+    from sam2_adapter.data.image_tasks import is_url
 
     # A URL is no path, but its parts are those of one, which is all that names and prompts files ask of it.
     sources = {Path(source): source for source in find_sources(locations)}

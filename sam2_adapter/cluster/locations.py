@@ -12,13 +12,9 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from sam2_adapter.data.files import reason_of, write_file
+from sam2_adapter.data.image_tasks import is_url
 from sam2_adapter.data.images import IMAGE_SUFFIXES, find_images
 from sam2_adapter.errors import ConfigError, DataError, ExportError, ImageError, Sam2AdapterError
-
-
-def is_url(location: str) -> bool:
-    """Whether a location names its protocol, as `s3://bucket/photos` does."""
-    return "://" in location
 
 
 def absolute(location: str) -> str:

@@ -14,7 +14,6 @@ from sam2_adapter.annotations import Annotation
 from sam2_adapter.bulk import ImageResult
 from sam2_adapter.data.image_tasks import ImageTask
 from sam2_adapter.errors import DataError
-from sam2_adapter.prompts import Prompt
 from sam2_adapter.rle import Rle
 from sam2_adapter.segmentation import Segmentation
 
@@ -72,8 +71,7 @@ def row_of(task: ImageTask, segmentation: Segmentation, original_hw: tuple[int, 
 
 def failed_row(task: ImageTask, reason: str) -> dict[str, Any]:
     """The row of an image that failed; its error names it."""
-    error = reason if task.source in reason else f"{task.source}: {reason}"
-    return {**_row(task, "failed"), "error": encodable(error)}
+    return {**_row(task, "failed"), "error": encodable(task.named(reason))}
 
 
 def to_parquet(rows: Sequence[Mapping[str, Any]], made_by: Mapping[str, Any]) -> bytes:
@@ -127,9 +125,7 @@ def result_of(row: Mapping[str, Any], task: ImageTask, *, is_kept: bool) -> Imag
         )
         for entry in row["objects"]
     )
-    asked = task.prompts or [Prompt.whole_image(original_hw)]
-    prompts = tuple(asked[entry.prompt_index or 0] for entry in annotations)
-    segmentation = Segmentation(annotations, prompts, tuple(row["empty_prompts"]))
+    segmentation = Segmentation.restored(annotations, task.prompts, original_hw, row["empty_prompts"])
     return ImageResult(task, segmentation, (), row["seconds"], is_kept=is_kept)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sam2_adapter.bulk import BulkOptions
+from sam2_adapter.bulk import BulkOptions, reason_of_failure
 from sam2_adapter.cluster.ledger import START
 from sam2_adapter.cluster.locations import ResultFolder, read_source
 from sam2_adapter.cluster.parts import encodable, failed_row, part_name, read_rows, row_of, to_parquet
@@ -25,7 +25,6 @@ from sam2_adapter.data.image_tasks import ImageTask
 from sam2_adapter.data.images import read_image
 from sam2_adapter.errors import CheckpointError, ConfigError, Sam2AdapterError
 from sam2_adapter.loading import load_predictor
-from sam2_adapter.model.memory import is_out_of_memory
 from sam2_adapter.model.runtime import Precision
 from sam2_adapter.outputs import provenance
 from sam2_adapter.predictor import Predictor
@@ -221,10 +220,8 @@ _DEADLY = "the process that worked on this image died, {} times. It may need mor
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Sam2AdapterError):
-        return str(error)
-    if is_out_of_memory(error):
-        return "not enough memory for this image."
+    if (reason := reason_of_failure(error)) is not None:
+        return reason
     logger.error("unexpected error", exc_info=error)
     return f"unexpected {type(error).__name__}: {error}"
 

@@ -34,6 +34,15 @@ class ImageTask:
         """The path or URL, for people to read."""
         return self.url or str(self.path)
 
+    def named(self, reason: str) -> str:
+        """A reason that names the image, which many name already."""
+        return reason if self.source in reason else f"{self.source}: {reason}"
+
+
+def is_url(location: str) -> bool:
+    """Whether a location names its protocol, as `s3://bucket/photos` does."""
+    return "://" in location
+
 
 def plan_tasks(paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt]]) -> list[ImageTask]:
     """Name every image by its path below the folder that all of them share.

@@ -210,7 +210,8 @@ class _Neck(nn.Module):
         projections = [decoder.conv_s0, decoder.conv_s1]
         self.first_wide = next(index for index in range(len(convs)) if index in self.top_down or index > 1)
         self.narrow = nn.ModuleList(
-            _Linear(*_two_convolutions(convs[index], projections[index]), dtype) for index in range(self.first_wide)
+            _Linear(*two_convolutions_as_one(convs[index], projections[index]), dtype)
+            for index in range(self.first_wide)
         )
         self.wide = nn.ModuleList(_convolution(conv, dtype) for conv in convs[self.first_wide :])
         self.projections = nn.ModuleList(_convolution(conv, dtype) for conv in projections[self.first_wide :])
@@ -243,7 +244,7 @@ def _convolution(conv: nn.Conv2d, dtype: torch.dtype) -> _Linear:
     return _Linear(conv.weight.flatten(1), conv.bias, dtype)
 
 
-def _two_convolutions(first: Any, second: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def two_convolutions_as_one(first: Any, second: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight and bias of two 1 x 1 convolutions as one."""
     weight = second.weight.detach().flatten(1).double()
     return (

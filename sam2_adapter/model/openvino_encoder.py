@@ -15,6 +15,7 @@ import torch
 from openvino import opset15 as ops
 from transformers import Sam2Model
 
+from sam2_adapter.model.image_encoder import two_convolutions_as_one
 from sam2_adapter.model.openvino_ops import (
     affine,
     constant,
@@ -164,9 +165,7 @@ def _lateral(x: Any, conv: Any) -> Any:
 
 def _two_convolutions(x: Any, first: Any, second: Any) -> Any:
     """Two 1 x 1 convolutions as one."""
-    weight = second.weight.flatten(1).double()
-    bias = weight @ first.bias.double() + second.bias.double()
-    return affine(x, weight @ first.weight.flatten(1).double(), bias, exact=True)
+    return affine(x, *two_convolutions_as_one(first, second), exact=True)
 
 
 def _doubled(x: Any) -> Any:

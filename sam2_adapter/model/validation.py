@@ -53,7 +53,8 @@ def recognise(shapes: Shapes, layout: Layout) -> Architecture | None:
     """
     known = [get_architecture(name) for name in architecture_names()]
     # Building the shapes of an architecture takes a tenth of a second.
-    likely = [one for one in known if _trunk_of(one) == _trunk_in(shapes, layout)]
+    trunk = _trunk_in(shapes, layout)
+    likely = [one for one in known if _trunk_of(one) == trunk]
     best, found = max(
         ((_shared_part(shapes, one, layout), one) for one in likely or known), key=lambda scored: scored[0]
     )
