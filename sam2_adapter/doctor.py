@@ -136,7 +136,7 @@ def prepare(model: str, precision: Precision = "auto") -> None:
         ConfigError: OpenVINO is not installed, or cannot compute the model in this precision here.
         WeightsNotFoundError: the weights are not here and could not be fetched.
     """
-    make_runtime(load_model(model).model, "cpu", "openvino", precision)
+    make_runtime(load_model(model), "cpu", "openvino", precision)
 
 
 def _model_that_is_here() -> str:
@@ -146,7 +146,7 @@ def _model_that_is_here() -> str:
 def _model_runtime(model: str, precision: Precision) -> ModelRuntime:
     try:
         loaded = load_model(model, offline=True)
-        choice = choose_runtime(loaded.model, precision=precision)
+        choice = choose_runtime(loaded, precision=precision)
     except Sam2AdapterError as error:
         return ModelRuntime(model, None, str(error))
     return ModelRuntime(loaded.name, choice.name, choice.reason)

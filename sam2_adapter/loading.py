@@ -44,5 +44,5 @@ def make_predictor(
     expected_images: int = 1,
 ) -> Predictor:
     """Make a predictor of a model that is loaded already; arguments as in `load_predictor`."""
-    engine = make_runtime(loaded.model, device, runtime, precision, expected_images=expected_images)
+    engine = make_runtime(loaded, device, runtime, precision, expected_images=expected_images)
     return Predictor(engine, loaded.name, loaded.weights_sha256, loaded.resize)

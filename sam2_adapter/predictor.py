@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 from sam2_adapter.errors import ImageError, PromptError, Sam2AdapterError
 from sam2_adapter.masks import MaskPrediction
-from sam2_adapter.model.decode import DecodedMasks, take_masks
+from sam2_adapter.model.decode import DecodedMasks, select_masks, take_masks
 from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.memory import is_out_of_memory
 from sam2_adapter.model.preprocess import Geometry, Resize, images_to_pixel_values
@@ -206,7 +206,7 @@ class Predictor:
         if multimask_output is None and shape.is_ambiguous:
             logits, scores = _best_candidates(decoded, click_positions(prompts, geometry))
         else:
-            logits, scores = self._runtime.select(decoded, bool(multimask_output))
+            logits, scores = select_masks(decoded, bool(multimask_output))
         return _to_prediction(logits, scores, geometry)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from transformers import (
     Sam2Config,
@@ -12,8 +14,11 @@ from transformers import (
     Sam2VisionConfig,
 )
 
+from sam2_adapter.model.checkpoint import weights_sha256
+from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.model.preprocess import Resize
 from sam2_adapter.model.runtime import Precision, TorchRuntime
+from sam2_adapter.model.transformers_config import architecture_from_config
 from sam2_adapter.predictor import Predictor
 
 IMAGE_SIZE = 128
@@ -61,6 +66,18 @@ def small_model(seed: int = 0, image_size: int = IMAGE_SIZE) -> Sam2Model:
             model.shared_image_embedding.positional_embedding
         )
     return model
+
+
+def loaded(model: Sam2Model) -> LoadedModel:
+    """A model with the small model's numbers as `load_model` would give it, built already."""
+    image_size = int(model.prompt_encoder.input_image_size)
+    architecture = architecture_from_config({**small_config(image_size).to_dict(), "model_type": "sam2"})
+    state = model.state_dict()
+    result = LoadedModel(
+        state, architecture, architecture.name, Path("small"), weights_sha256(state), "stretch", {}, {}
+    )
+    vars(result)["model"] = model
+    return result
 
 
 def small_predictor(seed: int = 0, resize: Resize = "stretch", precision: Precision = "fp32") -> Predictor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from sam2_adapter.doctor import examine
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.loading import load_predictor, make_predictor
 from sam2_adapter.masks import mask_iou
+from sam2_adapter.model.loading import load_model
 from sam2_adapter.model.runtimes import choose_runtime, make_runtime
 from sam2_adapter.training.trainer import train
 from tests.command_line import run, run_process
-from tests.small_model import small_model
+from tests.small_model import loaded, small_model
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 
 DEMO = Path(__file__).parents[1] / "sam2_adapter" / "assets" / "demo"
@@ -34,12 +36,12 @@ def cache_dir(monkeypatch, tmp_path) -> Path:
 
 
 def test_a_first_user_does_not_wait():
-    choice = choose_runtime(small_model(), precision="fp32")
+    choice = choose_runtime(loaded(small_model()), precision="fp32")
     assert (choice.name, choice.reason) == ("torch", "not compiled for OpenVINO yet; see sam2-adapter doctor --prepare")
 
 
 def test_many_images_repay_compiling():
-    choice = choose_runtime(small_model(), precision="fp32", expected_images=500)
+    choice = choose_runtime(loaded(small_model()), precision="fp32", expected_images=500)
     assert (choice.name, choice.reason) == ("openvino", "500 images repay compiling the model")
 
 
@@ -50,39 +52,39 @@ def test_many_images_repay_compiling():
 def test_on_a_gpu_very_many_images_repay_compiling(monkeypatch, expected_images, has_compiler, is_compiled):
     monkeypatch.setattr("sam2_adapter.model.runtimes.resolve_device", lambda device: "cuda:0")
     monkeypatch.setattr("sam2_adapter.model.runtimes.compiler_is_installed", lambda: has_compiler)
-    choice = choose_runtime(small_model(), expected_images=expected_images)
+    choice = choose_runtime(loaded(small_model()), expected_images=expected_images)
     assert (choice.name, choice.compile_encoder) == ("torch", is_compiled)
     assert choice.reason.startswith("the device is cuda")
-    assert not choose_runtime(small_model(), runtime="torch", expected_images=expected_images).compile_encoder
+    assert not choose_runtime(loaded(small_model()), runtime="torch", expected_images=expected_images).compile_encoder
 
 
 def test_a_compiled_model_runs_on_openvino_in_the_precision_it_was_compiled_for(cache_dir):
-    make_runtime(small_model(), "cpu", "openvino", "fp32")
-    choice = choose_runtime(small_model(), precision="fp32")
+    make_runtime(loaded(small_model()), "cpu", "openvino", "fp32")
+    choice = choose_runtime(loaded(small_model()), precision="fp32")
     assert (choice.name, choice.reason) == ("openvino", "compiled for this machine")
-    assert choose_runtime(small_model(1), precision="fp32").name == "torch"
-    assert choose_runtime(small_model(), runtime="torch", precision="fp32").name == "torch"
-    assert make_runtime(small_model(), precision="fp32").name == "openvino"
+    assert choose_runtime(loaded(small_model(1)), precision="fp32").name == "torch"
+    assert choose_runtime(loaded(small_model()), runtime="torch", precision="fp32").name == "torch"
+    assert make_runtime(loaded(small_model()), precision="fp32").name == "openvino"
     assert len(list(cache_dir.glob("openvino/*.bin"))) == 2
 
 
 def test_without_openvino_auto_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    choice = choose_runtime(small_model(), expected_images=500)
+    choice = choose_runtime(loaded(small_model()), expected_images=500)
     assert choice.name == "torch"
     assert 'pip install "sam2-adapter[openvino]"' in choice.reason
     with pytest.raises(ConfigError, match=r"runtime = 'openvino' is not installed.*or use runtime=torch"):
-        make_runtime(small_model(), runtime="openvino")
+        make_runtime(loaded(small_model()), runtime="openvino")
 
 
 def test_an_unknown_runtime_is_refused_with_those_that_there_are():
     with pytest.raises(ConfigError, match="runtime = 'onnx' is not known; there is auto, torch, openvino"):
-        choose_runtime(small_model(), runtime="onnx")
+        choose_runtime(loaded(small_model()), runtime="onnx")
 
 
 def test_openvino_does_not_compute_in_fp16():
     with pytest.raises(ConfigError, match="'fp16' needs a GPU"):
-        make_runtime(small_model(), runtime="openvino", precision="fp16")
+        make_runtime(loaded(small_model()), runtime="openvino", precision="fp16")
 
 
 def test_predictions_agree_and_say_which_engine_made_them():
@@ -140,8 +142,29 @@ def test_training_encodes_on_openvino_and_predicts_the_same_as_on_torch(cache_di
         assert found == pytest.approx(expected, rel=1e-3)
 
 
+FIRST_MASK = """
+import sys
+import numpy as np
+import sam2_adapter
+predictor = sam2_adapter.load_predictor("sam2_nano", runtime="openvino", precision="fp32")
+(embedding,) = predictor.embed([np.zeros((40, 60, 3), np.uint8)])
+masks = [
+    predictor.predict(embedding, prompts).masks
+    for prompts in ([{"box": [5, 5, 30, 30]}], [{"points": [[9, 9]], "labels": [1]}], None)
+]
+assert [mask.shape for mask in masks] == [(1, 1, 40, 60)] * 3
+sys.exit("transformers" in sys.modules)
+"""
+
+
+def test_a_compiled_model_predicts_without_importing_transformers(cache_dir):
+    make_predictor(load_model("sam2_nano"), "cpu", "openvino", "fp32")
+    finished = subprocess.run([sys.executable, "-c", FIRST_MASK], capture_output=True, text=True, timeout=120)
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
 def test_a_fine_tuned_model_starts_on_openvino_at_once(cache_dir):
-    make_runtime(small_loaded_model().model, "cpu", "openvino", "fp32")
+    make_runtime(small_loaded_model(), "cpu", "openvino", "fp32")
     tuned = small_loaded_model()
     with torch.no_grad():
         tuned.model.mask_decoder.iou_token.weight += 0.1

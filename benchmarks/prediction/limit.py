@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/prediction/limit.py --model WEIGHTS --image PHOTO.jpg
 
-Operations are counted on the torch model. The limit is the best of several sizes of square matrices in torch, in the same
+Operations are counted on the torch model, attention included. The limit is the best of several sizes of square matrices in torch, in the same
 number format.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from tables import machine, native_precisions, table
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from sam2_adapter.data.images import read_image
@@ -40,7 +41,8 @@ def main() -> None:
     }
     size = loaded.model.prompt_encoder.input_image_size
     values = images_to_pixel_values([read_image(args.image)], size)
-    with FlopCounterMode(display=False) as counter:
+    # Fused attention is not counted.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         encode_image(loaded.model, values)
     operations = counter.get_total_flops()
     products = {precision: [square(side, DTYPES[precision]) for side in SIDES] for precision in args.precision}

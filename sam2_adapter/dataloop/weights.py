@@ -47,7 +47,7 @@ def save_weights(loaded: LoadedModel, path: Path) -> None:
     metadata = {key: value for key, value in loaded.metadata.items() if key not in _OWN_KEYS}
     save_checkpoint(
         path,
-        loaded.model.state_dict(),
+        loaded.state,
         loaded.architecture,
         video_tensors=loaded.video_tensors or None,
         metadata={**metadata, "resize": loaded.resize},

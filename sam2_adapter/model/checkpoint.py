@@ -10,10 +10,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import Sam2Model
 
 from sam2_adapter.architectures import Architecture, architecture_from_dict, architecture_names, get_architecture
 from sam2_adapter.errors import CheckpointError, ConfigError
@@ -32,6 +31,9 @@ from sam2_adapter.model.keys import (
 from sam2_adapter.model.tensor_files import TensorFile, read_tensor_file, write_torch_file
 from sam2_adapter.model.transformers_config import VIDEO_MODEL_TYPE, architecture_from_config, sam2_config
 from sam2_adapter.model.validation import check_tensors, family_of_video_tensors, honest_name, recognise
+
+if TYPE_CHECKING:
+    from transformers import Sam2Model
 
 FORMAT_VERSION = 1
 
@@ -97,12 +99,13 @@ def load_checkpoint(path: str | Path, architecture: str | Architecture | None = 
     return _checked_checkpoint(file.path, layout, found, family_known or family is not None, state, metadata)
 
 
-def build_model(checkpoint: LoadedCheckpoint) -> Sam2Model:
-    """Build the image model with the checkpoint's weights, in fp32 on the CPU and in evaluation mode."""
+def build_model(tensors: Mapping[str, torch.Tensor], architecture: Architecture) -> Sam2Model:
+    """Build the image model of tensors in transformers' layout, in fp32 on the CPU and in evaluation mode; those in fp32 are shared with it."""
+    from transformers import Sam2Model
+
     with torch.device("meta"):
-        model = Sam2Model(sam2_config(checkpoint.architecture))
-    # Copied: the checkpoint's tensors may be a view of a file, which could change under the model.
-    state = {name: tensor.to(torch.float32, copy=True).contiguous() for name, tensor in checkpoint.state.items()}
+        model = Sam2Model(sam2_config(architecture))
+    state = {name: tensor.to(torch.float32).contiguous() for name, tensor in tensors.items()}
     model.load_state_dict(state, strict=True, assign=True)
     model.train(False)
     return model

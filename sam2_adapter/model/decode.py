@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from transformers import Sam2Model
 
 from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.prompt_encoder import EncodedPrompts
 from sam2_adapter.model.upscaling import mask_logits
 
 if TYPE_CHECKING:
+    from transformers import Sam2Model
     from transformers.models.sam2.modeling_sam2 import (
         Sam2Attention,
         Sam2MaskDecoder,
@@ -33,6 +33,10 @@ _FIRST_MASK_TOKEN = 2
 
 # Queries for each key from which on a CPU attends faster by the formula than by the fused kernel: 3 to 4 times at 4096 to 8, training included.
 _MANY_QUERIES = 16
+
+# The single mask is stable where as large a part of it as the second stays when the threshold moves by the first (`configs/` of the sam2 package).
+STABILITY_DELTA = 0.05
+STABILITY_THRESHOLD = 0.98
 
 
 class DecodedMasks(NamedTuple):
@@ -88,11 +92,10 @@ def image_position_tokens(model: Sam2Model) -> torch.Tensor:
     return model.get_image_wide_positional_embeddings().flatten(2).transpose(1, 2)
 
 
-def select_masks(model: Sam2Model, decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def select_masks(decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Choose among the decoder's masks as SAM2 does.
 
     Args:
-        model: gives the thresholds of the stability rule.
         decoded: all outputs of P prompts.
         multimask_output: `True` for the three candidates; `False` for the single-mask output, or for the best-scored candidate where the
             single mask is not stable.
@@ -104,13 +107,8 @@ def select_masks(model: Sam2Model, decoded: DecodedMasks, multimask_output: bool
     if multimask_output:
         return candidates, candidate_scores
     single, single_score = decoded.low_res_logits[:, :1], decoded.iou_scores[:, :1]
-    if not model.mask_decoder.dynamic_multimask_via_stability:
-        return single, single_score
     best, best_score = take_masks(candidates, candidate_scores, candidate_scores.argmax(dim=1))
-    stable = (
-        stability_scores(single, model.mask_decoder.dynamic_multimask_stability_delta)
-        >= model.mask_decoder.dynamic_multimask_stability_thresh
-    )
+    stable = stability_scores(single, STABILITY_DELTA) >= STABILITY_THRESHOLD
     return torch.where(stable[..., None, None], single, best), torch.where(stable, single_score, best_score)
 
 

@@ -8,15 +8,14 @@ from the patches to the last projection.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import Sam2Model
-from transformers.activations import GELUActivation
 
-_EXACT_GELU = (nn.GELU, GELUActivation)
+if TYPE_CHECKING:
+    from transformers import Sam2Model
 
 
 class EncodedImages(NamedTuple):
@@ -158,11 +157,18 @@ class _FeedForward(nn.Module):
         super().__init__()
         self.widen, self.narrow = _linear(mlp.proj_in, dtype), _linear(mlp.proj_out, dtype)
         self.activation = mlp.activation
+        self._has_exact_gelu = _is_exact_gelu(mlp.activation)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        is_fused = x.is_cuda and x.dtype != torch.float32 and isinstance(self.activation, _EXACT_GELU)
+        is_fused = x.is_cuda and x.dtype != torch.float32 and self._has_exact_gelu
         hidden = widened_with_gelu(x, self.widen) if is_fused else self.activation(self.widen(x))
         return self.narrow(hidden)  # type: ignore[no-any-return]
+
+
+def _is_exact_gelu(activation: nn.Module) -> bool:
+    from transformers.activations import GELUActivation
+
+    return isinstance(activation, nn.GELU | GELUActivation)
 
 
 def widened_with_gelu(x: torch.Tensor, layer: _Linear) -> torch.Tensor:

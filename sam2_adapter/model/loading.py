@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-from transformers import Sam2Model
+from typing import TYPE_CHECKING, Any
 
 from sam2_adapter.architectures import Architecture, architecture_names, get_architecture
 from sam2_adapter.errors import CheckpointError, WeightsNotFoundError
@@ -16,6 +15,9 @@ from sam2_adapter.model.download import find_or_fetch_weights
 from sam2_adapter.model.keys import Tensors
 from sam2_adapter.model.preprocess import Resize
 
+if TYPE_CHECKING:
+    from transformers import Sam2Model
+
 DEFAULT_MODEL = "sam2_hiera_s.yaml"
 
 _WEIGHT_SUFFIXES = (".pt", ".pth", ".torch", ".safetensors")
@@ -23,10 +25,10 @@ _WEIGHT_SUFFIXES = (".pt", ".pth", ".torch", ".safetensors")
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model and where it comes from.
+    """A model and where it comes from; as torch modules it is built when somebody asks for `model`.
 
     Attributes:
-        model: fp32, on the CPU, in evaluation mode.
+        tensors: the image model in transformers' layout, in the file's number format; see `state`.
         architecture: its numbers.
         name: configuration name; both names where the weights do not tell SAM2 from SAM2.1.
         path: the weights' file or directory.
@@ -36,7 +38,7 @@ class LoadedModel:
         video_tensors: video memory in transformers' layout, kept for writing back.
     """
 
-    model: Sam2Model
+    tensors: Tensors
     architecture: Architecture
     name: str
     path: Path
@@ -44,6 +46,16 @@ class LoadedModel:
     resize: Resize
     metadata: dict[str, Any]
     video_tensors: Tensors
+
+    @cached_property
+    def model(self) -> Sam2Model:
+        """The model in fp32, made on the CPU, in evaluation mode; whoever changes it changes it for all."""
+        return build_model(self.tensors, self.architecture)
+
+    @property
+    def state(self) -> Tensors:
+        """The image model's tensors in transformers' layout, as they are now."""
+        return self.model.state_dict() if "model" in self.__dict__ else self.tensors
 
 
 def load_model(
@@ -69,7 +81,8 @@ def load_model(
     """
     checkpoint = _load(source, architecture, cache_dir, offline)
     return LoadedModel(
-        model=build_model(checkpoint),
+        # Copied: the checkpoint's tensors may be a view of a file, which could change under the model.
+        tensors={name: tensor.clone() for name, tensor in checkpoint.state.items()},
         architecture=checkpoint.architecture,
         name=checkpoint.name,
         path=checkpoint.path,

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import Sam2Model
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.decode import decode_masks
 from sam2_adapter.model.image_encoder import EncodedImages, encode_image
 from sam2_adapter.model.prompt_encoder import EncodedPrompts
+
+if TYPE_CHECKING:
+    from transformers import Sam2Model
 
 # Largest mean difference of fp32 results, as a part of their mean size.
 _MAX_ERROR_FP32 = 1e-4

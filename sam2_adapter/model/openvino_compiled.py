@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import Any
 
 import openvino as ov
 import torch
+
+logger = logging.getLogger(__name__)
+
+# Keeps OpenVINO from fusing a product, a softmax and a product into one kernel. It is a setting for its developers: not every build knows it.
+_UNFUSED = {"SNIPPETS_MODE": "DISABLE"}
 
 # Of int8, everything but the products that the graph itself marks.
 _PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -23,9 +29,21 @@ class CompiledGraph:
         self._idle: list[Any] = []
 
     @classmethod
-    def of(cls, graph: ov.Model, precision: str) -> CompiledGraph:
-        """Compile a graph; `precision` is `fp32`, `bf16` or, for a graph with int8 weights, `int8`."""
-        return cls(_core().compile_model(graph, "CPU", _settings(precision)))
+    def of(cls, graph: ov.Model, precision: str, fuse_attention: bool = True) -> CompiledGraph:
+        """Compile a graph.
+
+        Args:
+            graph: computes in float32, but for the products that it marks itself.
+            precision: `fp32`, `bf16` or, for a graph with int8 weights, `int8`.
+            fuse_attention: whether attention may become one kernel; `False` is kept where this OpenVINO can.
+        """
+        settings = _settings(precision)
+        if not fuse_attention:
+            try:
+                return cls(_core().compile_model(graph, "CPU", settings | _UNFUSED))
+            except RuntimeError as error:
+                logger.debug("compiled with fused attention: %s", error)
+        return cls(_core().compile_model(graph, "CPU", settings))
 
     @classmethod
     def from_bytes(cls, content: bytes, precision: str) -> CompiledGraph:

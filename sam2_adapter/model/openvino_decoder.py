@@ -11,13 +11,12 @@ Steps and names follow `decode_masks`. Three rearrangements, which change roundi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino as ov
 import torch
 from openvino import opset15 as ops
-from transformers import Sam2Model
 
 from sam2_adapter.model.decode import image_position_tokens
 from sam2_adapter.model.openvino_ops import (
@@ -32,6 +31,9 @@ from sam2_adapter.model.openvino_ops import (
     permute,
     reshape,
 )
+
+if TYPE_CHECKING:
+    from transformers import Sam2Model
 
 
 def decoder_graph(model: Sam2Model) -> ov.Model:

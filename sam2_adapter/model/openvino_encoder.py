@@ -7,13 +7,12 @@ attention weights that transformers computes and never uses, the widening of the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openvino as ov
 import torch
 from openvino import opset15 as ops
-from transformers import Sam2Model
 
 from sam2_adapter.model.image_encoder import two_convolutions_as_one
 from sam2_adapter.model.openvino_ops import (
@@ -28,6 +27,9 @@ from sam2_adapter.model.openvino_ops import (
     reshape,
     shape_of,
 )
+
+if TYPE_CHECKING:
+    from transformers import Sam2Model
 
 
 def encoder_graph(model: Sam2Model) -> ov.Model:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,13 @@ import openvino as ov
 import torch
 from openvino import opset15 as ops
 from PIL import Image
-from transformers import Sam2Model
 
 from sam2_adapter.model.openvino_compiled import CompiledGraph
 from sam2_adapter.model.openvino_ops import is_exact
 from sam2_adapter.model.preprocess import images_to_pixel_values
+
+if TYPE_CHECKING:
+    from transformers import Sam2Model
 
 # -128 has no counterpart.
 _MAX_INT8 = 127

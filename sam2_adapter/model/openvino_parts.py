@@ -13,22 +13,26 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import openvino as ov
 import torch
-import transformers
-from transformers import Sam2Model
 
 from sam2_adapter import __version__
-from sam2_adapter.model import openvino_decoder, openvino_encoder, openvino_int8, openvino_ops
+from sam2_adapter.model import openvino_compiled, openvino_decoder, openvino_encoder, openvino_int8, openvino_ops
 from sam2_adapter.model.checkpoint import weights_sha256
 from sam2_adapter.model.compiled_cache import CompiledCache
+from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.model.openvino_check import check_decoder, check_encoder
 from sam2_adapter.model.openvino_compiled import CompiledGraph, cpu_facts
 
+if TYPE_CHECKING:
+    from transformers import Sam2Model
+
 logger = logging.getLogger(__name__)
 
-_GRAPH_MODULES = (openvino_ops, openvino_encoder, openvino_decoder, openvino_int8)
+_GRAPH_MODULES = (openvino_ops, openvino_encoder, openvino_decoder, openvino_int8, openvino_compiled)
 
 # Tensors that `encode_image` uses, by transformers' names; the decoder has the others.
 _ENCODER_PREFIXES = ("vision_encoder.", "no_memory_embedding", "mask_decoder.conv_s0.", "mask_decoder.conv_s1.")
@@ -40,60 +44,72 @@ class Part:
 
     Attributes:
         name: `encoder` or `decoder`.
-        configs: attributes of the model's configuration that describe it.
+        numbers: attributes of the architecture that describe it.
         graph: builds it with the model's weights.
         check: compares it with torch; raises ConfigError.
+        fuse_attention: whether attention in fp32 is compiled into one kernel.
     """
 
     name: str
-    configs: tuple[str, ...]
+    numbers: tuple[str, ...]
     graph: Callable[[Sam2Model], ov.Model]
     check: Callable[[Sam2Model, CompiledGraph, str], None]
+    fuse_attention: bool
 
-    def weights(self, model: Sam2Model) -> dict[str, torch.Tensor]:
+    def weights(self, loaded: LoadedModel) -> dict[str, torch.Tensor]:
         """The tensors of the model, by transformers' names, that belong to this part."""
         is_encoder = self.name == "encoder"
         return {
-            name: tensor
-            for name, tensor in model.state_dict().items()
-            if name.startswith(_ENCODER_PREFIXES) == is_encoder
+            name: tensor for name, tensor in loaded.state.items() if name.startswith(_ENCODER_PREFIXES) == is_encoder
         }
 
 
-ENCODER = Part("encoder", ("vision_config",), openvino_encoder.encoder_graph, check_encoder)
+ENCODER = Part(
+    "encoder",
+    ("image_size", "hiera", "fpn_hidden_size", "fpn_top_down_levels"),
+    openvino_encoder.encoder_graph,
+    check_encoder,
+    fuse_attention=True,
+)
+# The fused kernel takes one and a half times as long for the few tokens of a prompt, which attend to a whole image.
 DECODER = Part(
-    "decoder", ("prompt_encoder_config", "mask_decoder_config"), openvino_decoder.decoder_graph, check_decoder
+    "decoder",
+    ("image_size", "fpn_hidden_size", "decoder"),
+    openvino_decoder.decoder_graph,
+    check_decoder,
+    fuse_attention=False,
 )
 
 
-def load_part(part: Part, model: Sam2Model, precision: str, cache: CompiledCache) -> CompiledGraph:
+def load_part(part: Part, loaded: LoadedModel, precision: str, cache: CompiledCache) -> CompiledGraph:
     """Take a part from the cache; if it is not there, compile it, compare it with torch and keep it.
 
     Args:
         part: `ENCODER` or `DECODER`.
-        model: on the CPU.
+        loaded: on the CPU.
         precision: `fp32`, `bf16` or, of the encoder, `int8`.
         cache: where compiled parts are kept.
 
     Raises:
         ConfigError: what was compiled does not agree with torch.
     """
-    name = entry_name(part, model, precision)
+    name = entry_name(part, loaded, precision)
     if (ready := _from_cache(name, precision, cache)) is not None:
         return ready
     with cache.making(name):
         # Another process may have made it while this one waited.
         if (ready := _from_cache(name, precision, cache)) is not None:
             return ready
-        return _make(part, name, model, precision, cache)
+        return _make(part, name, loaded.model, precision, cache)
 
 
-def entry_name(part: Part, model: Sam2Model, precision: str) -> str:
+def entry_name(part: Part, loaded: LoadedModel, precision: str) -> str:
     """Name in the cache: whatever the compiled part depends on changes it."""
+    numbers = loaded.architecture.to_dict()
     facts = {
-        "weights": weights_sha256(part.weights(model)),
-        "config": [getattr(model.config, name).to_dict() for name in part.configs],
-        "versions": [__version__, transformers.__version__, torch.__version__],
+        "weights": weights_sha256(part.weights(loaded)),
+        "numbers": [numbers[name] for name in part.numbers],
+        "versions": [__version__, version("transformers"), torch.__version__],
         # The version stays the same while the graphs are being worked on.
         "graphs": [inspect.getsource(module) for module in _GRAPH_MODULES],
         "machine": [platform.machine(), cpu_facts(), torch.cpu.get_capabilities()],
@@ -119,7 +135,7 @@ def _make(part: Part, name: str, model: Sam2Model, precision: str, cache: Compil
     graph = part.graph(model)
     if precision == "int8":
         openvino_int8.round_projections(graph, openvino_int8.sample_pixel_values(model))
-    made = CompiledGraph.of(graph, precision)
+    made = CompiledGraph.of(graph, precision, part.fuse_attention or precision != "fp32")
     part.check(model, made, precision)
     cache.write(name, made.to_bytes())
     logger.info("compiled and compared with torch in %.1f s", time.perf_counter() - start)

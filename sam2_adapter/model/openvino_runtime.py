@@ -6,19 +6,17 @@ shares with its origin. The prompt encoder is cheap and stays with torch, where 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from transformers import Sam2Model
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.compiled_cache import CompiledCache
-from sam2_adapter.model.decode import DecodedMasks, select_masks
+from sam2_adapter.model.decode import DecodedMasks
 from sam2_adapter.model.image_encoder import EncodedImages
+from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.model.openvino_check import decoder_inputs
 from sam2_adapter.model.openvino_compiled import has_bf16
 from sam2_adapter.model.openvino_parts import DECODER, ENCODER, entry_name, load_part
-from sam2_adapter.model.prompt_encoder import encode_prompts
+from sam2_adapter.model.prompt_encoder import PromptEncoder
 from sam2_adapter.model.runtime import Precision, cpu_has_int8, resolve_precision
 
 
@@ -33,12 +31,12 @@ class OpenVinoRuntime:
     images_per_call = 1
 
     def __init__(
-        self, model: Sam2Model, cache: CompiledCache, precision: Precision = "auto", with_decoder: bool = True
+        self, loaded: LoadedModel, cache: CompiledCache, precision: Precision = "auto", with_decoder: bool = True
     ) -> None:
         """Take the compiled parts from the cache, or compile them, compare them with torch and keep them.
 
         Args:
-            model: on the CPU; weights that change later are not noticed.
+            loaded: on the CPU; weights that change later are not noticed.
             cache: where compiled parts are kept.
             precision: `auto`, `fp32`, `bf16` or `int8`, which is the encoder's alone.
             with_decoder: whether `decode` will be called.
@@ -47,13 +45,13 @@ class OpenVinoRuntime:
             ConfigError: the processor does not have the precision, or OpenVINO computes the model wrongly here.
         """
         self.precision = resolve_openvino_precision(precision)
-        self.model = model.train(False)
-        encoder: Any = model.prompt_encoder
-        self.image_size: int = encoder.input_image_size
-        self.low_res_hw: tuple[int, int] = encoder.mask_input_size
-        self._encoder = load_part(ENCODER, model, self.precision, cache)
+        architecture = loaded.architecture
+        self.image_size = architecture.image_size
+        self.low_res_hw = (architecture.low_res_mask_size, architecture.low_res_mask_size)
+        self._prompt_encoder = PromptEncoder(loaded.state, architecture.image_size)
+        self._encoder = load_part(ENCODER, loaded, self.precision, cache)
         decoder_precision = "fp32" if self.precision == "int8" else self.precision
-        self._decoder = load_part(DECODER, model, decoder_precision, cache) if with_decoder else None
+        self._decoder = load_part(DECODER, loaded, decoder_precision, cache) if with_decoder else None
 
     @torch.inference_mode()
     def encode(self, pixel_values: torch.Tensor) -> EncodedImages:
@@ -73,18 +71,13 @@ class OpenVinoRuntime:
     ) -> DecodedMasks:
         """Decode P prompts of one shape on one image (B = 1), in pixels of the model's square."""
         assert self._decoder is not None, "this runtime was made without a decoder"
-        prompts = encode_prompts(self.model, point_coords, point_labels, box_xyxy, mask_input)
+        prompts = self._prompt_encoder(point_coords, point_labels, box_xyxy, mask_input)
         return DecodedMasks(*self._decoder(*decoder_inputs(images, prompts)))
 
-    @torch.inference_mode()
-    def select(self, decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Choose among the decoded masks; see `select_masks`."""
-        return select_masks(self.model, decoded, multimask_output)
 
-
-def has_compiled_encoder(model: Sam2Model, cache: CompiledCache, precision: Precision = "auto") -> bool:
+def has_compiled_encoder(loaded: LoadedModel, cache: CompiledCache, precision: Precision = "auto") -> bool:
     """Whether the encoder, by far the larger part, can be taken from the cache."""
-    return cache.has(entry_name(ENCODER, model, resolve_openvino_precision(precision)))
+    return cache.has(entry_name(ENCODER, loaded, resolve_openvino_precision(precision)))
 
 
 def resolve_openvino_precision(precision: Precision) -> str:

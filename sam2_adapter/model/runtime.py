@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
-from transformers import Sam2Model
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.cuda_encoder import CudaEncoder
-from sam2_adapter.model.decode import DecodedMasks, decode_masks, image_position_tokens, select_masks
+from sam2_adapter.model.decode import DecodedMasks, decode_masks, image_position_tokens
 from sam2_adapter.model.image_encoder import EncodedImages, ImageEncoder
 from sam2_adapter.model.prompt_encoder import encode_prompts
+
+if TYPE_CHECKING:
+    from transformers import Sam2Model
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
@@ -47,9 +49,6 @@ class Runtime(Protocol):
         mask_input: torch.Tensor | None,
     ) -> DecodedMasks:
         """Decode P prompts of one shape, in pixels of the model's square; the outputs are fp32 on the CPU or the device."""
-
-    def select(self, decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Choose among the decoded masks; see `select_masks`."""
 
 
 class TorchRuntime:
@@ -112,11 +111,6 @@ class TorchRuntime:
             # Encoded images that were kept lie on the CPU.
             decoded = decode_masks(self.model, images.to(self.device), prompts, self._image_positions)
         return DecodedMasks(*(output.float() for output in decoded))
-
-    @torch.inference_mode()
-    def select(self, decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Choose among the decoded masks; see `select_masks`."""
-        return select_masks(self.model, decoded, multimask_output)
 
     def _made_encoder(self) -> Callable[[torch.Tensor], EncodedImages]:
         # Made when it is first used: training decodes only, and the weights in half precision are copies.

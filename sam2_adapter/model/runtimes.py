@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
-from transformers import Sam2Model
-
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.cuda_encoder import compiler_is_installed
 from sam2_adapter.model.download import default_cache_dir
+from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.model.runtime import Precision, Runtime, TorchRuntime, resolve_device
 
 logger = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class RuntimeChoice:
 
 
 def choose_runtime(
-    model: Sam2Model,
+    loaded: LoadedModel,
     device: str = "auto",
     runtime: str = "auto",
     precision: Precision = "auto",
@@ -61,11 +60,11 @@ def choose_runtime(
     if runtime == "openvino":
         _require_openvino(device, kind, precision)
         return RuntimeChoice("openvino", "asked for")
-    return _automatic(model, kind, precision, expected_images)
+    return _automatic(loaded, kind, precision, expected_images)
 
 
 def make_runtime(
-    model: Sam2Model,
+    loaded: LoadedModel,
     device: str = "auto",
     runtime: str = "auto",
     precision: Precision = "auto",
@@ -76,7 +75,7 @@ def make_runtime(
     """Make the engine that executes a model.
 
     Args:
-        model: fp32, on the CPU, in evaluation mode.
+        loaded: the model; as torch modules it is built only where torch executes it or OpenVINO has not compiled it yet.
         device: as in `resolve_device`.
         runtime: `torch`; `openvino`, which compiles the model unless it was compiled before; or `auto`: OpenVINO where it is installed, the
             device is the CPU and the model is compiled already or will be used for many images, else torch, which compiles the encoder on
@@ -88,18 +87,18 @@ def make_runtime(
     Raises:
         ConfigError: the runtime, device or precision is unknown or not available here.
     """
-    choice = choose_runtime(model, device, runtime, precision, expected_images)
+    choice = choose_runtime(loaded, device, runtime, precision, expected_images)
     logger.debug("runtime %s: %s", choice.name, choice.reason)
     if choice.name == "openvino":
         from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
 
         try:
-            return OpenVinoRuntime(model, compiled_cache(), precision, with_decoder)
+            return OpenVinoRuntime(loaded, compiled_cache(), precision, with_decoder)
         except ConfigError as error:
             if runtime != "auto" or precision == "int8":
                 raise
             logger.warning("running on torch: %s", error)
-    return TorchRuntime(model, device, precision, compile_encoder=choice.compile_encoder)
+    return TorchRuntime(loaded.model, device, precision, compile_encoder=choice.compile_encoder)
 
 
 def compiled_cache() -> CompiledCache:
@@ -123,7 +122,7 @@ def _require_openvino(device: str, kind: str, precision: Precision) -> None:
         )
 
 
-def _automatic(model: Sam2Model, kind: str, precision: Precision, expected_images: int) -> RuntimeChoice:
+def _automatic(loaded: LoadedModel, kind: str, precision: Precision, expected_images: int) -> RuntimeChoice:
     if kind == "cuda" and expected_images >= _REPAID_BY_IMAGES_ON_GPU and compiler_is_installed():
         return RuntimeChoice("torch", f"the device is cuda, and {expected_images} images repay compiling", True)
     if kind != "cpu":
@@ -138,7 +137,7 @@ def _automatic(model: Sam2Model, kind: str, precision: Precision, expected_image
         resolve_openvino_precision(precision)
     except ConfigError as error:
         return RuntimeChoice("torch", str(error))
-    if has_compiled_encoder(model, compiled_cache(), precision):
+    if has_compiled_encoder(loaded, compiled_cache(), precision):
         return RuntimeChoice("openvino", "compiled for this machine")
     if precision == "int8":
         return RuntimeChoice("openvino", "only OpenVINO computes in int8")

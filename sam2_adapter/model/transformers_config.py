@@ -18,13 +18,10 @@ from sam2_adapter.architectures import (
     get_architecture,
 )
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.model.shapes import MEMORY_CHANNELS, MEMORY_FUSER_WIDENING
 
 if TYPE_CHECKING:
     from transformers import Sam2Config, Sam2VideoConfig
-
-# Channels of a memory and the widening of the memory fuser in every published video model (`configs/` of the sam2 package).
-_MEMORY_CHANNELS = 64
-_MEMORY_FUSER_WIDENING = 4
 
 # `model_type` in the config.json of a `Sam2VideoModel`, which is what the hub's repositories hold.
 VIDEO_MODEL_TYPE = "sam2_video"
@@ -54,10 +51,10 @@ def sam2_video_config(architecture: Architecture) -> Sam2VideoConfig:
         memory_attention_hidden_size=channels,
         memory_attention_rope_feat_sizes=[architecture.embedding_size] * 2,
         memory_encoder_hidden_size=channels,
-        memory_encoder_output_channels=_MEMORY_CHANNELS,
+        memory_encoder_output_channels=MEMORY_CHANNELS,
         mask_downsampler_embed_dim=channels,
         memory_fuser_embed_dim=channels,
-        memory_fuser_intermediate_dim=_MEMORY_FUSER_WIDENING * channels,
+        memory_fuser_intermediate_dim=MEMORY_FUSER_WIDENING * channels,
     )
 
 

@@ -97,7 +97,7 @@ class ModelSaver:
         return reloaded.weights_sha256
 
     def _write(self, trained: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
-        state = {**self.loaded.model.state_dict(), **trained}
+        state = {**self.loaded.state, **trained}
         video_tensors = self.loaded.video_tensors or None
         try:
             save_checkpoint(self.path, state, self.loaded.architecture, video_tensors=video_tensors, metadata=metadata)

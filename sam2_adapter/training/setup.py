@@ -230,7 +230,7 @@ def _seed(config: Config) -> None:
 def _encoder_runtime(loaded: LoadedModel, device: str, config: Config, num_images: int) -> Runtime:
     """What encodes the images; a run may be resumed on the engine that is there by then, as engines differ by rounding only."""
     return make_runtime(
-        loaded.model, device, config.runtime, config.precision, expected_images=num_images, with_decoder=False
+        loaded, device, config.runtime, config.precision, expected_images=num_images, with_decoder=False
     )
 
 

@@ -156,7 +156,7 @@ class TrainableDecoder(nn.Module):
         if batch.is_ambiguous:
             candidates, scores = decoded.low_res_logits[:, 1:], decoded.iou_scores[:, 1:]
             return take_masks(candidates, scores, scores.argmax(dim=1))[0][:, 0]
-        return select_masks(self.model, decoded, multimask_output=False)[0][:, 0]
+        return select_masks(decoded, multimask_output=False)[0][:, 0]
 
 
 def on_grid(decoded: DecodedMasks, targets: MaskTargets) -> DecodedMasks:

@@ -136,7 +136,7 @@ class TestReading:
         write_meta_file(tmp_path / "half.pt", halved)
         checkpoint = load_checkpoint(tmp_path / "half.pt", SMALL_2_1)
         assert_same(checkpoint.state, image_model_of(halved))
-        model = build_model(checkpoint)
+        model = build_model(checkpoint.state, checkpoint.architecture)
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
         assert weights_sha256(model.state_dict()) == checkpoint.weights_sha256
 
@@ -329,12 +329,12 @@ class TestSaving:
     def test_state_of_a_trained_model(self, tmp_path: Path) -> None:
         """Parameters that require gradients are saved as plain tensors."""
         save_checkpoint(tmp_path / "a.torch", seeded_tensors(SMALL_IMAGE_ONLY), SMALL_IMAGE_ONLY)
-        model = build_model(load_checkpoint(tmp_path / "a.torch"))
+        model = build_model(load_checkpoint(tmp_path / "a.torch").state, SMALL_IMAGE_ONLY)
         assert not model.training
         with torch.no_grad():
             model.no_memory_embedding.add_(1)
         save_checkpoint(tmp_path / "b.torch", model.state_dict(), SMALL_IMAGE_ONLY)
-        again = build_model(load_checkpoint(tmp_path / "b.torch"))
+        again = build_model(load_checkpoint(tmp_path / "b.torch").state, SMALL_IMAGE_ONLY)
         assert_same(dict(again.state_dict()), dict(model.state_dict()))
 
     def test_values_that_are_not_finite_are_not_saved(self, tmp_path: Path) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sam2_adapter.model.decode import DecodedMasks, decode_masks, select_masks, stability_scores, take_masks
+from sam2_adapter.model.decode import (
+    STABILITY_DELTA,
+    STABILITY_THRESHOLD,
+    DecodedMasks,
+    decode_masks,
+    select_masks,
+    stability_scores,
+    take_masks,
+)
 from sam2_adapter.model.image_encoder import EncodedImages, encode_image
 from sam2_adapter.model.prompt_encoder import encode_prompts
 from tests.small_model import IMAGE_SIZE, small_model
@@ -51,7 +59,7 @@ def test_masks_and_scores_equal_the_librarys(model, encoded, parts, multimask_ou
     boxes = BOXES if parts != "points" else None
     image = first_image(encoded)
     decoded = decode_masks(model, image, encode_prompts(model, points, labels, boxes, None))
-    logits, scores = select_masks(model, decoded, multimask_output)
+    logits, scores = select_masks(decoded, multimask_output)
     expected = model(
         image_embeddings=[*image.high_res_features, image.image_embedding],
         input_points=None if points is None else points[None],
@@ -120,13 +128,20 @@ def test_every_output_that_prediction_reads_gets_gradient():
     assert model.mask_decoder.iou_prediction_head.proj_out.weight.grad.norm(dim=1).min() > 0
 
 
-def test_the_single_mask_is_taken_only_when_stable(model):
+def test_the_rule_of_stability_is_the_librarys(model):
+    decoder = model.mask_decoder
+    assert decoder.dynamic_multimask_via_stability
+    assert decoder.dynamic_multimask_stability_delta == STABILITY_DELTA
+    assert decoder.dynamic_multimask_stability_thresh == STABILITY_THRESHOLD
+
+
+def test_the_single_mask_is_taken_only_when_stable():
     stable, unstable = torch.full((8, 8), 5.0), torch.full((8, 8), 0.01)
     logits = torch.stack(
         [torch.stack([first, *(torch.full((8, 8), float(k)) for k in (-1, -2, -3))]) for first in (stable, unstable)]
     )
     scores = torch.tensor([[0.3, 0.5, 0.9, 0.7]] * 2)
-    chosen, chosen_scores = select_masks(model, DecodedMasks(logits, scores, torch.zeros(2, 1)), multimask_output=False)
+    chosen, chosen_scores = select_masks(DecodedMasks(logits, scores, torch.zeros(2, 1)), multimask_output=False)
     assert torch.equal(chosen[0, 0], stable)
     assert torch.equal(chosen[1, 0], torch.full((8, 8), -2.0)), (
         "an unstable mask gives way to the best-scored candidate"

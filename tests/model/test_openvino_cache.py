@@ -18,7 +18,7 @@ from sam2_adapter.model.openvino_parts import DECODER, ENCODER, entry_name, load
 from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
 from sam2_adapter.model.runtime import TorchRuntime
 from sam2_adapter.training.trainable import trained_parameters
-from tests.small_model import IMAGE_SIZE, small_model
+from tests.small_model import IMAGE_SIZE, loaded, small_model
 
 ROOT = Path(__file__).parents[2]
 MAKING = "compiling the {} for OpenVINO"
@@ -56,11 +56,11 @@ def embedding_of(runtime: OpenVinoRuntime | TorchRuntime) -> torch.Tensor:
 
 
 def test_compiled_parts_are_found_again(cache, caplog):
-    first = embedding_of(OpenVinoRuntime(small_model(), cache, "fp32"))
+    first = embedding_of(OpenVinoRuntime(loaded(small_model()), cache, "fp32"))
     assert caplog.text.count("compiling the") == 2
     made = entries(cache)
     assert sorted(name.partition("-")[0] for name in made) == ["decoder", "encoder"]
-    assert torch.equal(embedding_of(OpenVinoRuntime(small_model(), cache, "fp32")), first)
+    assert torch.equal(embedding_of(OpenVinoRuntime(loaded(small_model()), cache, "fp32")), first)
     assert caplog.text.count("compiling the") == 2
     assert entries(cache) == made
     assert not list(cache.directory.glob("*.part"))
@@ -69,20 +69,20 @@ def test_compiled_parts_are_found_again(cache, caplog):
 def test_what_a_part_depends_on_is_in_its_name():
     model, other = small_model(), small_model(1)
     names = {
-        entry_name(part, each, precision)
+        entry_name(part, loaded(each), precision)
         for part in (ENCODER, DECODER)
         for each in (model, other)
         for precision in ("fp32", "bf16")
     }
     assert len(names) == 8
-    assert entry_name(ENCODER, small_model(), "fp32") in names
+    assert entry_name(ENCODER, loaded(small_model()), "fp32") in names
 
 
 def test_a_fine_tuned_model_takes_the_encoder_of_its_origin(cache, caplog):
-    OpenVinoRuntime(small_model(), cache, "fp32")
+    OpenVinoRuntime(loaded(small_model()), cache, "fp32")
     before = entries(cache)
     caplog.clear()
-    tuned = OpenVinoRuntime(fine_tuned(), cache, "fp32")
+    tuned = OpenVinoRuntime(loaded(fine_tuned()), cache, "fp32")
     assert MAKING.format("encoder") not in caplog.text
     assert MAKING.format("decoder") in caplog.text
     (added,) = entries(cache).keys() - before.keys()
@@ -94,26 +94,28 @@ def test_a_fine_tuned_model_takes_the_encoder_of_its_origin(cache, caplog):
 
 
 def test_an_encoder_alone_needs_no_decoder(cache):
-    OpenVinoRuntime(small_model(), cache, "fp32", with_decoder=False)
+    OpenVinoRuntime(loaded(small_model()), cache, "fp32", with_decoder=False)
     (name,) = entries(cache)
     assert name.startswith("encoder-fp32-")
 
 
 def test_a_damaged_entry_is_made_again(cache, caplog):
-    expected = embedding_of(OpenVinoRuntime(small_model(), cache, "fp32", with_decoder=False))
+    expected = embedding_of(OpenVinoRuntime(loaded(small_model()), cache, "fp32", with_decoder=False))
     (path,) = cache.directory.glob("*.bin")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert torch.equal(embedding_of(OpenVinoRuntime(small_model(), cache, "fp32", with_decoder=False)), expected)
+    assert torch.equal(
+        embedding_of(OpenVinoRuntime(loaded(small_model()), cache, "fp32", with_decoder=False)), expected
+    )
     assert "is damaged and is made again" in caplog.text
     assert caplog.text.count("compiling the") == 2
     assert cache.read(path.stem) is not None
 
 
 def test_an_entry_that_openvino_refuses_is_made_again(cache, caplog):
-    cache.write(entry_name(ENCODER, small_model(), "fp32"), b"not a compiled model")
-    found = embedding_of(OpenVinoRuntime(small_model(), cache, "fp32", with_decoder=False))
+    cache.write(entry_name(ENCODER, loaded(small_model()), "fp32"), b"not a compiled model")
+    found = embedding_of(OpenVinoRuntime(loaded(small_model()), cache, "fp32", with_decoder=False))
     expected = embedding_of(TorchRuntime(small_model(), "cpu", "fp32"))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert "OpenVINO does not take encoder-fp32-" in caplog.text
@@ -122,13 +124,24 @@ def test_an_entry_that_openvino_refuses_is_made_again(cache, caplog):
 def test_what_disagrees_with_torch_is_not_kept(cache):
     wrong = replace(ENCODER, graph=lambda model: encoder_graph(small_model(1)))
     with pytest.raises(ConfigError, match="Use runtime=torch"):
-        load_part(wrong, small_model(), "fp32", cache)
+        load_part(wrong, loaded(small_model()), "fp32", cache)
     assert entries(cache) == {}
+
+
+def test_an_openvino_that_always_fuses_attention_serves_too(cache, monkeypatch, caplog):
+    monkeypatch.setattr("sam2_adapter.model.openvino_compiled._UNFUSED", {"A_SETTING_OF_ANOTHER_VERSION": "DISABLE"})
+    caplog.set_level("DEBUG", "sam2_adapter")
+    runtime = OpenVinoRuntime(loaded(small_model()), cache, "fp32")
+    expected = TorchRuntime(small_model(), "cpu", "fp32")
+    image = expected.encode(torch.ones(1, 3, IMAGE_SIZE, IMAGE_SIZE))
+    found, wanted = (engine.decode(image, None, None, BOXES, None) for engine in (runtime, expected))
+    torch.testing.assert_close(found.low_res_logits, wanted.low_res_logits, atol=1e-3, rtol=0)
+    assert "compiled with fused attention" in caplog.text
 
 
 def test_without_a_place_to_keep_it_the_model_is_compiled_every_time(tmp_path, caplog):
     (tmp_path / "file").touch()
-    OpenVinoRuntime(small_model(), CompiledCache(tmp_path / "file" / "compiled"), "fp32", with_decoder=False)
+    OpenVinoRuntime(loaded(small_model()), CompiledCache(tmp_path / "file" / "compiled"), "fp32", with_decoder=False)
     assert "cannot keep a compiled model in" in caplog.text
 
 
@@ -138,10 +151,10 @@ from pathlib import Path
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
-from tests.small_model import small_model
+from tests.small_model import loaded, small_model
 print("ready", flush=True)
 sys.stdin.readline()
-OpenVinoRuntime(small_model(), CompiledCache(Path(sys.argv[1])), "fp32", with_decoder=False)
+OpenVinoRuntime(loaded(small_model()), CompiledCache(Path(sys.argv[1])), "fp32", with_decoder=False)
 """
 
 

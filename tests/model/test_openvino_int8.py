@@ -21,7 +21,7 @@ from sam2_adapter.model.openvino_int8 import (
 from sam2_adapter.model.openvino_runtime import OpenVinoRuntime, resolve_openvino_precision
 from sam2_adapter.model.runtime import TorchRuntime, cpu_has_int8
 from sam2_adapter.model.runtimes import choose_runtime, make_runtime
-from tests.small_model import IMAGE_SIZE, small_model
+from tests.small_model import IMAGE_SIZE, loaded, small_model
 
 
 def test_channels_that_move_alone_are_rounded_to_the_nearest():
@@ -93,14 +93,14 @@ def test_int8_without_the_arithmetic_is_refused(monkeypatch):
 def test_int8_is_openvinos_alone(monkeypatch):
     processor(monkeypatch, bf16=False, int8=True)
     with pytest.raises(ConfigError, match="'int8' is for prediction with runtime = 'openvino'"):
-        make_runtime(small_model(), "cpu", "torch", "int8")
-    choice = choose_runtime(small_model(), "cpu", "auto", "int8")
+        make_runtime(loaded(small_model()), "cpu", "torch", "int8")
+    choice = choose_runtime(loaded(small_model()), "cpu", "auto", "int8")
     assert (choice.name, choice.reason) == ("openvino", "only OpenVINO computes in int8")
 
 
 @pytest.mark.skipif(not cpu_has_int8(), reason="this processor has no int8 arithmetic")
 def test_the_encoder_computes_in_int8_and_the_decoder_in_fp32(tmp_path):
-    made = OpenVinoRuntime(small_model(), CompiledCache(tmp_path), "int8")
+    made = OpenVinoRuntime(loaded(small_model()), CompiledCache(tmp_path), "int8")
     assert made.precision == "int8"
     names = sorted("-".join(path.name.split("-")[:2]) for path in tmp_path.glob("*.bin"))
     assert names == ["decoder-fp32", "encoder-int8"]
@@ -113,7 +113,7 @@ def test_a_model_that_int8_changes_too_much_is_refused_and_not_kept(monkeypatch,
     limits = openvino_check._limits
     monkeypatch.setattr(openvino_check, "_limits", lambda *asked: [limit / 9 for limit in limits(*asked)])
     with pytest.raises(ConfigError, match=r"image encoder in int8 with errors of .* Use runtime=torch"):
-        OpenVinoRuntime(small_model(), CompiledCache(tmp_path), "int8", with_decoder=False)
+        OpenVinoRuntime(loaded(small_model()), CompiledCache(tmp_path), "int8", with_decoder=False)
     assert not list(tmp_path.glob("*.bin"))
 
 

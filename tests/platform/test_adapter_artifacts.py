@@ -52,7 +52,8 @@ def test_models_whose_names_begin_alike_keep_their_own_weights(platform, dl):
     with_other = adapter_of(large)
     with torch.no_grad():
         with_other._loaded.model.mask_decoder.iou_token.weight.add_(1)
-    with_other._use(replace(with_other._loaded, weights_sha256=weights_sha256(with_other._loaded.model.state_dict())))
+    state = with_other._loaded.state
+    with_other._use(replace(with_other._loaded, tensors=state, weights_sha256=weights_sha256(state)))
     with_other.save_to_model()
     adapter_of(small).save_to_model()
 

@@ -10,18 +10,13 @@ from PIL import Image
 from sam2_adapter.annotations import Annotation
 from sam2_adapter.config import Config
 from sam2_adapter.data.sample import Sample
-from sam2_adapter.model.checkpoint import weights_sha256
 from sam2_adapter.model.loading import LoadedModel
-from sam2_adapter.model.transformers_config import architecture_from_config
-from tests.small_model import small_config, small_model
+from tests.small_model import loaded, small_model
 
 
 def small_loaded_model(seed: int = 0, image_size: int = 64) -> LoadedModel:
     """The small model as `load_model` would give it."""
-    model = small_model(seed, image_size)
-    architecture = architecture_from_config({**small_config(image_size).to_dict(), "model_type": "sam2"})
-    identity = weights_sha256(model.state_dict())
-    return LoadedModel(model, architecture, architecture.name, Path("small"), identity, "stretch", {}, {})
+    return loaded(small_model(seed, image_size))
 
 
 def make_samples(folder: Path, num_images: int, seed: int = 0, original_hw: tuple[int, int] = (48, 64)) -> list[Sample]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -22,15 +20,15 @@ from sam2_adapter.training.trainable import (
     trained_names,
     trained_parameters,
 )
-from tests.small_model import small_model
-from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
+from tests.small_model import loaded, small_model
+from tests.training.small_run import make_samples, small_config_of_run
 
 SIZE = 64
 GRID = (16, 16)
 
 
 def decoder_of(model, *arguments) -> TrainableDecoder:
-    return TrainableDecoder(replace(small_loaded_model(), model=model), *arguments)
+    return TrainableDecoder(loaded(model), *arguments)
 
 
 @pytest.fixture(scope="module")

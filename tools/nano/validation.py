@@ -48,7 +48,7 @@ def _scene_ious(trainer: NanoTrainer, index: int, image_size: int) -> dict[str, 
 
     def shown(prompts: Prompts, multimask: bool) -> torch.Tensor:
         decoded = trainer.decode(images, positions, prompts.points, prompts.labels, prompts.boxes, prompts.mask_input)
-        logits, scores = select_masks(trainer.model, decoded, multimask)
+        logits, scores = select_masks(decoded, multimask)
         return logits[torch.arange(len(logits)), scores.argmax(1)].float()
 
     box = Prompts(boxes=torch.from_numpy(boxes[chosen - 1]).to(device)[None] * scale)
