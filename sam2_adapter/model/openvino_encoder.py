@@ -2,7 +2,8 @@
 
 Steps follow `encode_image` and transformers' `Sam2HieraDetModel` and `Sam2VisionNeck`. Against a conversion of the torch model this saves the
 attention weights that transformers computes and never uses, the widening of the two fine levels to the width of the neck, which the decoder's
-1 x 1 convolutions undo, and the tens of seconds of tracing.
+1 x 1 convolutions undo, cutting tokens into windows in every block, and the tens of seconds of tracing. Tokens are two axes, N x C: of more axes
+OpenVINO 2026.4 makes a layer norm of four steps.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ import torch
 from openvino import opset15 as ops
 
 from sam2_adapter.model.image_encoder import two_convolutions_as_one
+from sam2_adapter.model.openvino_attention import attention
 from sam2_adapter.model.openvino_ops import (
     affine,
     constant,
     feed_forward,
+    gather,
     layer_norm,
     linear,
-    matmul,
     model_of,
     permute,
     reshape,
-    shape_of,
 )
+from sam2_adapter.model.openvino_tokens import Tokens
+from sam2_adapter.model.token_order import raster, windows
+
+# Of the hidden channels of a feed-forward network, for each thread; less than the second-level cache of a core, which is 2 MiB on servers.
+_CACHED_BYTES = 3 * 2**19
 
 if TYPE_CHECKING:
     from transformers import Sam2Model
@@ -37,111 +43,70 @@ def encoder_graph(model: Sam2Model) -> ov.Model:
     prompt_encoder: Any = model.prompt_encoder
     size: int = prompt_encoder.input_image_size
     pixels = ops.parameter([1, 3, size, size], np.float32, name="pixel_values")
-    stages = _stages(model.vision_encoder.backbone, pixels, size)
-    fine, middle, coarse = _levels(model, stages)
+    fine, middle, coarse = _levels(model, _stages(model.vision_encoder.backbone, pixels, size))
     names = ("image_embedding", "fine", "middle")
-    return model_of([_channels_first(x) for x in (coarse, fine, middle)], [pixels], names, "image_encoder")
+    return model_of([_as_image(x) for x in (coarse, fine, middle)], [pixels], names, "image_encoder")
 
 
-def _stages(backbone: Any, pixels: Any, size: int) -> list[Any]:
-    """Output of each stage, 1 x h x w x C."""
-    x, hw = _patch_embedding(backbone, pixels, size)
+def _stages(backbone: Any, pixels: Any, size: int) -> list[Tokens]:
+    """Output of each stage."""
+    x = _patch_embedding(backbone, pixels, size)
     outputs = []
     for index, block in enumerate(backbone.blocks):
-        x, hw = _block(block, x, hw)
+        x = _block(block, _in_windows(x, backbone.blocks[index:]))
         if index in backbone.stage_ends:
             outputs.append(x)
     return outputs
 
 
-def _patch_embedding(backbone: Any, pixels: Any, size: int) -> tuple[Any, int]:
+def _patch_embedding(backbone: Any, pixels: Any, size: int) -> Tokens:
     conv = backbone.patch_embed.projection
     stride, padding = conv.stride[0], conv.padding[0]
     patches = ops.convolution(
         pixels, constant(conv.weight), [stride] * 2, [padding] * 2, [padding] * 2, [1, 1], name="patches"
     )
-    hw = (size + 2 * padding - conv.kernel_size[0]) // stride + 1
+    side = (size + 2 * padding - conv.kernel_size[0]) // stride + 1
     with torch.no_grad():
-        positions = backbone._get_pos_embed((hw, hw)) + conv.bias
-    return ops.add(permute(patches, 0, 2, 3, 1), constant(positions)), hw
+        positions = backbone._get_pos_embed((side, side)) + conv.bias
+    tokens = reshape(permute(patches, 0, 2, 3, 1), side * side, -1)
+    return Tokens(ops.add(tokens, constant(positions.flatten(0, 2))), raster(side))
 
 
-def _block(block: Any, x: Any, hw: int) -> tuple[Any, int]:
-    """One transformer block on 1 x hw x hw x C."""
-    normed = layer_norm(x, block.layer_norm1)
-    residual = x if block.dim == block.dim_out else _pool(linear(normed, block.proj), block.query_stride)
-    window = block.window_size or hw
-    stride = block.query_stride[0] if block.query_stride else 1
-    windows = _partition(normed, hw, window)
-    attended = _attention(block.attn, windows, window, stride)
-    out_hw = hw // stride
-    x = ops.add(residual, _unpartition(attended, out_hw, window // stride))
-    return ops.add(x, feed_forward(layer_norm(x, block.layer_norm2), block.mlp)), out_hw
+def _in_windows(x: Tokens, blocks: Any) -> Tokens:
+    """Tokens in the windows of the first of these blocks, ready for the pooling that comes next."""
+    stride = next((_stride(block) for block in blocks if block.query_stride), 1)
+    if blocks[0].window_size:
+        return x.sorted(windows(x.order.side, blocks[0].window_size, stride))
+    if blocks[0].query_stride:
+        return x.sorted(windows(x.order.side, x.order.side, stride))
+    return Tokens(x.values, x.order.as_one_window())
 
 
-def _attention(attention: Any, windows: Any, window: int, stride: int) -> Any:
-    """Multi-head attention inside windows of W x window^2 x C; queries pooled by `stride`."""
-    width = attention.dim_out
-    query_weight, key_weight, value_weight = attention.qkv.weight.chunk(3)
-    query_bias, key_bias, value_bias = attention.qkv.bias.chunk(3)
-    # Scaling the weights saves scaling the scores; pooling takes maxima, which a positive factor does not disturb.
-    query = affine(windows, query_weight * attention.scale, query_bias * attention.scale)
-    if stride > 1:
-        query = reshape(_pool(reshape(query, 0, window, window, width), (stride, stride)), 0, -1, width)
-    key, value = affine(windows, key_weight, key_bias), affine(windows, value_weight, value_bias)
-    query, key, value = (_heads_as_batch(x, attention) for x in (query, key, value))
-    attended = matmul(ops.softmax(matmul(query, key, transpose_b=True), -1), value)
-    heads = reshape(
-        attended, -1, attention.num_attention_heads, (window // stride) ** 2, width // attention.num_attention_heads
-    )
-    return linear(reshape(permute(heads, 0, 2, 1, 3), 0, 0, width), attention.proj)
+def _stride(block: Any) -> int:
+    return block.query_stride[0] if block.query_stride else 1
 
 
-def _heads_as_batch(tokens: Any, attention: Any) -> Any:
-    """W x T x C to (W heads) x T x C / heads.
-
-    With windows and heads as two axes, OpenVINO 2026.4 fuses the attention of small windows into a kernel that is wrong in bf16.
-    """
-    heads = permute(reshape(tokens, 0, 0, attention.num_attention_heads, -1), 0, 2, 1, 3)
-    sizes = [size.get_length() for size in heads.get_output_partial_shape(0)]
-    return reshape(heads, sizes[0] * sizes[1], sizes[2], sizes[3])
-
-
-def _partition(x: Any, hw: int, window: int) -> Any:
-    """1 x hw x hw x C to windows W x window^2 x C; zeros are added below and to the right where they do not fit."""
-    if window == hw:
-        return reshape(x, 1, hw * hw, -1)
-    count = -(-hw // window)
-    if missing := count * window - hw:
-        x = ops.pad(
-            x, shape_of(0, 0, 0, 0), shape_of(0, missing, missing, 0), "constant", ops.constant(0.0, np.float32)
-        )
-    split = reshape(x, count, window, count, window, -1)
-    return reshape(permute(split, 0, 2, 1, 3, 4), count * count, window * window, -1)
+def _block(block: Any, x: Tokens) -> Tokens:
+    """One transformer block on tokens in its windows."""
+    stride = _stride(block)
+    normed = Tokens(layer_norm(x.values, block.layer_norm1), x.order)
+    residual = x if block.dim == block.dim_out else Tokens(linear(normed.values, block.proj), x.order).pooled(stride)
+    num_keys = block.window_size**2 or len(x.order.indices)
+    y = ops.add(residual.values, attention(block.attn, normed, num_keys, stride))
+    num_parts = _num_parts(block.mlp, len(residual.order.indices))
+    return Tokens(ops.add(y, feed_forward(layer_norm(y, block.layer_norm2), block.mlp, num_parts)), residual.order)
 
 
-def _unpartition(windows: Any, hw: int, window: int) -> Any:
-    """Back from windows to 1 x hw x hw x C."""
-    if window == hw:
-        return reshape(windows, 1, hw, hw, -1)
-    count = -(-hw // window)
-    split = permute(reshape(windows, count, count, window, window, -1), 0, 2, 1, 3, 4)
-    whole = reshape(split, 1, count * window, count * window, -1)
-    if count * window == hw:
-        return whole
-    return ops.slice(whole, shape_of(0, 0), shape_of(hw, hw), shape_of(1, 1), shape_of(1, 2))
+def _num_parts(mlp: Any, num_tokens: int) -> int:
+    """How many parts of the tokens have hidden channels that stay in the caches; none so small that reading the weights again costs more."""
+    width, narrow = mlp.proj_in.weight.shape
+    by_cache = -(-num_tokens * width * 4 // (_CACHED_BYTES * torch.get_num_threads()))
+    num_parts: int = max(1, min(by_cache, num_tokens // narrow))
+    return num_parts
 
 
-def _pool(x: Any, stride: tuple[int, int]) -> Any:
-    """Maxima of stride x stride cells of B x h x w x C."""
-    pooled = ops.max_pool(
-        permute(x, 0, 3, 1, 2), list(stride), [1, 1], [0, 0], [0, 0], list(stride), "floor", index_element_type="i64"
-    )
-    return permute(pooled.output(0), 0, 2, 3, 1)
-
-
-def _levels(model: Sam2Model, stages: list[Any]) -> tuple[Any, Any, Any]:
-    """The neck and the decoder's projections: fine, middle and coarse level, 1 x h x w x C."""
+def _levels(model: Sam2Model, stages: list[Tokens]) -> tuple[Tokens, Tokens, Tokens]:
+    """The neck and the decoder's projections: fine, middle and coarse level."""
     neck: Any = model.vision_encoder.neck
     decoder: Any = model.mask_decoder
     convs = list(neck.convs)[::-1]  # the neck lists them from the coarsest stage
@@ -150,39 +115,35 @@ def _levels(model: Sam2Model, stages: list[Any]) -> tuple[Any, Any, Any]:
         if index in neck.fpn_top_down_levels or index > 1:
             levels[index] = _lateral(stages[index], convs[index])
         if index in neck.fpn_top_down_levels and index + 1 < len(stages):
-            levels[index] = ops.add(levels[index], _doubled(levels[index + 1]))
+            levels[index] = _plus_doubled(levels[index], levels[index + 1])
     fine, middle = (
         _lateral(levels[index], projection)
         if levels[index] is not None
         else _two_convolutions(stages[index], convs[index], projection)
         for index, projection in enumerate((decoder.conv_s0, decoder.conv_s1))
     )
-    return fine, middle, ops.add(levels[2], constant(model.no_memory_embedding.reshape(-1)))
+    coarse = Tokens(ops.add(levels[2].values, constant(model.no_memory_embedding.reshape(-1))), levels[2].order)
+    return fine, middle, coarse
 
 
-def _lateral(x: Any, conv: Any) -> Any:
-    """A 1 x 1 convolution on channels-last; exact, as errors of the neck are those of the result."""
-    return affine(x, conv.weight.flatten(1), conv.bias, exact=True)
+def _lateral(x: Tokens, conv: Any) -> Tokens:
+    """A 1 x 1 convolution; exact, as errors of the neck are those of the result."""
+    return Tokens(affine(x.values, conv.weight.flatten(1), conv.bias, exact=True), x.order)
 
 
-def _two_convolutions(x: Any, first: Any, second: Any) -> Any:
+def _two_convolutions(x: Tokens, first: Any, second: Any) -> Tokens:
     """Two 1 x 1 convolutions as one."""
-    return affine(x, *two_convolutions_as_one(first, second), exact=True)
+    return Tokens(affine(x.values, *two_convolutions_as_one(first, second), exact=True), x.order)
 
 
-def _doubled(x: Any) -> Any:
-    """Each pixel of 1 x h x w x C four times."""
-    doubled = ops.interpolate(
-        _channels_first(x),
-        ops.constant([2.0, 2.0], np.float32),
-        "nearest",
-        "scales",
-        axes=shape_of(2, 3),
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )
-    return permute(doubled, 0, 2, 3, 1)
+def _plus_doubled(x: Tokens, coarse: Tokens) -> Tokens:
+    """Add each token of half as large an image to the four that it covers."""
+    rows, columns = np.divmod(x.order.indices, x.order.side)
+    positions = coarse.order.positions_of(rows // 2 * coarse.order.side + columns // 2)
+    return Tokens(ops.add(x.values, gather(coarse.values, positions)), x.order)
 
 
-def _channels_first(x: Any) -> Any:
-    return permute(x, 0, 3, 1, 2)
+def _as_image(x: Tokens) -> Any:
+    """1 x C x h x w."""
+    side = x.order.side
+    return permute(reshape(x.sorted(raster(side)).values, 1, side, side, -1), 0, 3, 1, 2)

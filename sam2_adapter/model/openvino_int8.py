@@ -51,6 +51,29 @@ _BLOCK = 128
 
 
 Array = npt.NDArray[Any]
+Sources = tuple[tuple[str, int], ...]
+
+
+class _Projection(NamedTuple):
+    """Products of parts of the tokens with one weight.
+
+    Attributes:
+        products: matrix products of the graph.
+    """
+
+    products: list[Any]
+
+    @property
+    def weight(self) -> Array:
+        """C_out x C."""
+        weight: Array = self.products[0].input_value(1).get_node().data
+        return weight
+
+    @property
+    def sources(self) -> Sources:
+        """What the products take; several projections may take the same."""
+        outputs = [node.input_value(0) for node in self.products]
+        return tuple((output.get_node().get_name(), output.get_index()) for output in outputs)
 
 
 class Spread(NamedTuple):
@@ -83,15 +106,17 @@ def round_projections(graph: ov.Model, samples: Sequence[torch.Tensor]) -> None:
         graph: one input, no open sizes.
         samples: typical inputs.
     """
-    projections = [node for node in graph.get_ordered_ops() if _is_projection(node)]
+    projections = _projections(graph)
     group = _group_of(projections)
-    projections = [node for node in projections if _weight_of(node).shape[1] % group == 0]
+    projections = [projection for projection in projections if projection.weight.shape[1] % group == 0]
     moments = _second_moments(graph, projections, samples)
-    spreads = {source: _spread(moment) for source, moment in moments.items()}
-    for node in projections:
-        rounded, scale = round_weight(_weight_of(node), spreads[_source(node)])
+    spreads = {sources: _spread(moment) for sources, moment in moments.items()}
+    for projection in projections:
+        rounded, scale = round_weight(projection.weight, spreads[projection.sources])
         steps = ops.convert(ops.constant(rounded), "f32")
-        node.input(1).replace_source_output(ops.multiply(steps, ops.constant(scale)).output(0))
+        weight = ops.multiply(steps, ops.constant(scale)).output(0)
+        for node in projection.products:
+            node.input(1).replace_source_output(weight)
     # Stays with the compiled graph on disk, unlike a setting of the compilation.
     graph.set_rt_info(str(group), ["runtime_options", "DYNAMIC_QUANTIZATION_GROUP_SIZE"])
 
@@ -113,6 +138,15 @@ def round_weight(weight: Array, spread: Spread) -> tuple[Array, Array]:
     return np.ascontiguousarray(rounded[np.argsort(spread.order)].T).astype(np.int8), scale
 
 
+def _projections(graph: ov.Model) -> list[_Projection]:
+    """Products with the same constant are one projection of several parts of the tokens."""
+    products: dict[str, list[Any]] = {}
+    for node in graph.get_ordered_ops():
+        if _is_projection(node):
+            products.setdefault(node.input_value(1).get_node().get_name(), []).append(node)
+    return [_Projection(nodes) for nodes in products.values()]
+
+
 def _is_projection(node: Any) -> bool:
     if node.get_type_name() != "MatMul" or not node.get_attributes()["transpose_b"] or is_exact(node):
         return False
@@ -120,13 +154,8 @@ def _is_projection(node: Any) -> bool:
     return weight.get_node().get_type_name() == "Constant" and len(weight.get_shape()) == 2
 
 
-def _weight_of(node: Any) -> Array:
-    weight: Array = node.input_value(1).get_node().data
-    return weight
-
-
-def _group_of(projections: Sequence[Any]) -> int:
-    work = [(_weight_of(node).shape[1], math.prod(node.get_output_shape(0))) for node in projections]
+def _group_of(projections: Sequence[_Projection]) -> int:
+    work = [(one.weight.shape[1], math.prod(node.get_output_shape(0))) for one in projections for node in one.products]
     total = sum(channels * outputs for channels, outputs in work)
     for group in _GROUPS:
         if sum(channels * outputs for channels, outputs in work if channels % group == 0) >= _ENOUGH * total:
@@ -134,18 +163,12 @@ def _group_of(projections: Sequence[Any]) -> int:
     return _GROUPS[-1]
 
 
-def _source(node: Any) -> tuple[str, int]:
-    """What a projection takes; several may take the same."""
-    output = node.input_value(0)
-    return output.get_node().get_name(), output.get_index()
-
-
 def _second_moments(
-    graph: ov.Model, projections: Sequence[Any], samples: Sequence[torch.Tensor]
-) -> dict[tuple[str, int], torch.Tensor]:
+    graph: ov.Model, projections: Sequence[_Projection], samples: Sequence[torch.Tensor]
+) -> dict[Sources, torch.Tensor]:
     """Sums of x x^T over tokens x, C x C, for everything that projections take."""
-    inputs = {_source(node): node.input_value(0) for node in projections}
-    results = [ops.result(_moment(tokens)) for tokens in inputs.values()]
+    inputs = {one.sources: [node.input_value(0) for node in one.products] for one in projections}
+    results = [ops.result(_moment(parts)) for parts in inputs.values()]
     compiled = CompiledGraph.of(ov.Model(results, graph.get_parameters(), "second_moments"), "fp32")
     sums = [torch.zeros(tuple(result.get_output_shape(0))) for result in results]
     for sample in samples:
@@ -154,12 +177,13 @@ def _second_moments(
     return dict(zip(inputs, sums, strict=True))
 
 
-def _moment(tokens: Any) -> Any:
-    *counts, channels = tokens.get_shape()
-    count = math.prod(counts)
-    rows = ops.reshape(tokens, ops.constant([count, channels]), False)
-    step = ops.constant([max(1, count // _NUM_TOKENS)])
-    some = ops.slice(rows, ops.constant([0]), ops.constant([count]), step, ops.constant([0]))
+def _moment(parts: list[Any]) -> Any:
+    """Of some of the tokens, given in parts of N x C."""
+    tokens = ops.concat(parts, 0)
+    count = tokens.get_output_shape(0)[0]
+    # Odd, so that all places in windows are seen, which are sorted and whose sizes are mostly even.
+    step = ops.constant([count // _NUM_TOKENS | 1])
+    some = ops.slice(tokens, ops.constant([0]), ops.constant([count]), step, ops.constant([0]))
     return ops.matmul(some, some, True, False)
 
 

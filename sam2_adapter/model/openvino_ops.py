@@ -5,9 +5,11 @@ Tokens are kept channels-last, ... x C: every projection is one matrix product a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import openvino as ov
 import torch
 from openvino import opset15 as ops
@@ -33,6 +35,11 @@ def reshape(x: Any, *sizes: int) -> Any:
 def permute(x: Any, *axes: int) -> Any:
     """Reorder axes."""
     return ops.transpose(x, shape_of(*axes))
+
+
+def gather(x: Any, indices: npt.NDArray[np.int64]) -> Any:
+    """Rows of N x C at constant positions."""
+    return ops.gather(x, ops.constant(indices), ops.constant(np.int64(0)))
 
 
 def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Any:
@@ -69,14 +76,40 @@ def gelu(x: Any) -> Any:
     return ops.gelu(x, "erf")
 
 
-def feed_forward(x: Any, mlp: Any) -> Any:
-    """A `Sam2FeedForward` on ... x C tokens."""
+def feed_forward(x: Any, mlp: Any, num_parts: int = 1) -> Any:
+    """A `Sam2FeedForward` on ... x C tokens; in parts along the first axis, one after the other, with the same weights."""
     activation = {"gelu": gelu, "relu": ops.relu}[_activation_name(mlp.activation)]
-    hidden = activation(linear(x, mlp.proj_in))
-    for layer in mlp.layers:
-        hidden = activation(linear(hidden, layer))
-    output = linear(hidden, mlp.proj_out)
+    layers = [(constant(layer.weight), constant(layer.bias)) for layer in (mlp.proj_in, *mlp.layers, mlp.proj_out)]
+    outputs = []
+    for part in split(x, _part_lengths(x, num_parts)):
+        hidden = part
+        for weight, bias in layers[:-1]:
+            hidden = activation(ops.add(matmul(hidden, weight, transpose_b=True), bias))
+        weight, bias = layers[-1]
+        outputs.append(ops.add(matmul(hidden, weight, transpose_b=True), bias))
+    output = concatenated(outputs)
     return ops.sigmoid(output) if mlp.sigmoid_output else output
+
+
+def split(x: Any, lengths: Sequence[int]) -> list[Any]:
+    """Cut along the first axis."""
+    if len(lengths) == 1:
+        return [x]
+    parts: list[Any] = ops.variadic_split(x, ops.constant(np.int64(0)), shape_of(*lengths)).outputs()
+    return parts
+
+
+def concatenated(parts: list[Any]) -> Any:
+    """Put together along the first axis."""
+    return parts[0] if len(parts) == 1 else ops.concat(parts, 0)
+
+
+def _part_lengths(x: Any, num_parts: int) -> list[int]:
+    if num_parts == 1:
+        return [-1]
+    count = x.get_output_shape(0)[0]
+    longest = -(-count // num_parts)
+    return [min(longest, count - start) for start in range(0, count, longest)]
 
 
 def _activation_name(activation: torch.nn.Module) -> str:

@@ -20,7 +20,16 @@ import openvino as ov
 import torch
 
 from sam2_adapter import __version__
-from sam2_adapter.model import openvino_compiled, openvino_decoder, openvino_encoder, openvino_int8, openvino_ops
+from sam2_adapter.model import (
+    openvino_attention,
+    openvino_compiled,
+    openvino_decoder,
+    openvino_encoder,
+    openvino_int8,
+    openvino_ops,
+    openvino_tokens,
+    token_order,
+)
 from sam2_adapter.model.checkpoint import weights_sha256
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.loading import LoadedModel
@@ -32,7 +41,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_GRAPH_MODULES = (openvino_ops, openvino_encoder, openvino_decoder, openvino_int8, openvino_compiled)
+_GRAPH_MODULES = (
+    openvino_ops,
+    token_order,
+    openvino_tokens,
+    openvino_attention,
+    openvino_encoder,
+    openvino_decoder,
+    openvino_int8,
+    openvino_compiled,
+)
 
 # Tensors that `encode_image` uses, by transformers' names; the decoder has the others.
 _ENCODER_PREFIXES = ("vision_encoder.", "no_memory_embedding", "mask_decoder.conv_s0.", "mask_decoder.conv_s1.")

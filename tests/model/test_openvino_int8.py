@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.model import openvino_check, openvino_runtime, runtime
+from sam2_adapter.model import openvino_check, openvino_encoder, openvino_runtime, runtime
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.openvino_check import relative_error
 from sam2_adapter.model.openvino_compiled import CompiledGraph
@@ -48,8 +48,9 @@ def test_products_of_blocks_get_int8_weights_and_those_of_the_neck_stay():
     graph = encoder_graph(model)
     round_projections(graph, sample_pixel_values(model)[:1])
     rounded = [node for node in graph.get_ops() if node.get_type_name() == "Constant" and node.data.dtype == np.int8]
-    # Six of each of the five blocks and three between stages, without the nine that take the 16 channels of the first stage.
-    assert len(rounded) == 5 * 6 + 3 - 9
+    # Six of each of three blocks and two between their stages. Of the first block, whose other products take 16 channels, one; of the second, whose
+    # heads are as wide as its tokens, the two around the attention and two more.
+    assert len(rounded) == 3 * 6 + 2 + 1 + 4
     assert graph.get_rt_info(["runtime_options", "DYNAMIC_QUANTIZATION_GROUP_SIZE"]).astype(str) == "32"
     neck = {tuple(conv.weight.shape[:2]) for conv in model.vision_encoder.neck.convs}
     whole = {
@@ -71,6 +72,22 @@ def test_int8_weights_change_the_embeddings_by_their_rounding_only():
         assert 1e-4 < relative_error(one, other) < 0.03
     again = CompiledGraph.from_bytes(made.to_bytes(), "int8")(pixel_values())
     assert all(torch.equal(one, other) for one, other in zip(again, found, strict=True))
+
+
+def test_parts_of_the_tokens_share_their_weights(monkeypatch):
+    whole = weights_of(rounded_graph())
+    monkeypatch.setattr(openvino_encoder, "_CACHED_BYTES", 2**10)
+    graph = rounded_graph()
+    assert sum(node.get_type_name() == "VariadicSplit" for node in graph.get_ops()) == 2
+    in_parts = weights_of(graph)
+    assert [one.shape for one in in_parts] == [one.shape for one in whole]
+    # Their channels move together as those of all tokens do.
+    assert all((one == other).mean() > 0.99 for one, other in zip(in_parts, whole, strict=True))
+    found, expected = (
+        CompiledGraph.of(graph, "int8")(pixel_values()),
+        TorchRuntime(small_model(), "cpu", "fp32").encode(pixel_values()),
+    )
+    assert relative_error(found[0], expected.image_embedding) < 0.03
 
 
 @pytest.mark.parametrize(("bf16", "expected"), [(True, "bf16"), (False, "fp32")])
@@ -122,6 +139,22 @@ def processor(monkeypatch, *, bf16: bool, int8: bool) -> None:
     monkeypatch.setattr(runtime, "cpu_has_bf16", lambda: bf16)
     monkeypatch.setattr(openvino_runtime, "has_bf16", lambda: bf16)
     monkeypatch.setattr(openvino_runtime, "cpu_has_int8", lambda: int8)
+
+
+def rounded_graph():
+    model = small_model()
+    graph = encoder_graph(model)
+    round_projections(graph, sample_pixel_values(model)[:1])
+    return graph
+
+
+def weights_of(graph) -> list[np.ndarray]:
+    """Int8 weights, in the order of the graph."""
+    return [
+        node.data
+        for node in graph.get_ordered_ops()
+        if node.get_type_name() == "Constant" and node.data.dtype == np.int8
+    ]
 
 
 def pixel_values() -> torch.Tensor:

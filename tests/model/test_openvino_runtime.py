@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.model import openvino_encoder
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.openvino_check import check_decoder, check_encoder, relative_error
 from sam2_adapter.model.openvino_compiled import CompiledGraph
@@ -78,12 +79,22 @@ def test_the_encoder_gives_torchs_embeddings(in_torch, in_openvino):
     torch.testing.assert_close(middle, expected_middle, atol=1e-4, rtol=1e-4)
 
 
-def test_windows_that_do_not_fit_the_image_are_padded_as_torch_pads_them():
-    size = 160  # its last stage has 5 x 5 tokens in windows of 2 x 2
+@pytest.mark.parametrize("size", [96, 160, 224])
+def test_windows_that_do_not_fit_the_image_are_padded_as_torch_pads_them(size):
+    # Of 160, the last stage has 5 x 5 tokens in windows of 2 x 2; of 96 and 224 the third has 6 and 14 in windows of 4 x 4, too.
     model = small_model(image_size=size)
     expected = TorchRuntime(model, "cpu", "fp32").encode(pixel_values(1, size))
-    embedding, _, _ = CompiledGraph.of(encoder_graph(model), "fp32")(pixel_values(1, size))
+    embedding, fine, middle = CompiledGraph.of(encoder_graph(model), "fp32")(pixel_values(1, size))
     torch.testing.assert_close(embedding, expected.image_embedding, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close((fine, middle), expected.high_res_features, atol=1e-4, rtol=1e-4)
+
+
+def test_parts_of_the_tokens_give_what_all_of_them_give(monkeypatch, in_openvino):
+    monkeypatch.setattr(openvino_encoder, "_CACHED_BYTES", 3000)
+    in_parts = encoder_graph(small_model())
+    assert sum(node.get_type_name() == "VariadicSplit" for node in in_parts.get_ops()) == 2
+    expected = in_openvino.encode(pixel_values(1)).image_embedding
+    torch.testing.assert_close(CompiledGraph.of(in_parts, "fp32")(pixel_values(1))[0], expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
