@@ -65,7 +65,7 @@ def test_a_compiled_model_runs_on_openvino_in_the_precision_it_was_compiled_for(
     assert choose_runtime(loaded(small_model(1)), precision="fp32").name == "torch"
     assert choose_runtime(loaded(small_model()), runtime="torch", precision="fp32").name == "torch"
     assert make_runtime(loaded(small_model()), precision="fp32").name == "openvino"
-    assert len(list(cache_dir.glob("openvino/*.bin"))) == 2
+    assert len(list(cache_dir.glob("openvino/*.bin"))) == 3
 
 
 def test_without_openvino_auto_says_how_to_get_it(monkeypatch):
@@ -171,4 +171,4 @@ def test_a_fine_tuned_model_starts_on_openvino_at_once(cache_dir):
     predictor = make_predictor(tuned, "cpu", "auto", "fp32")
     assert predictor.info.runtime == "openvino"
     names = sorted(path.name.partition("-")[0] for path in cache_dir.glob("openvino/*.bin"))
-    assert names == ["decoder", "decoder", "encoder"]
+    assert names == ["decoder", "decoder", "encoder", "image_side", "image_side"]

@@ -6,14 +6,15 @@ conversion, attention of small windows in bf16. Nothing is trusted before it has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.model.decode import decode_masks
+from sam2_adapter.model.decode import decode_masks, image_position_tokens
 from sam2_adapter.model.image_encoder import EncodedImages, encode_image
 from sam2_adapter.model.prompt_encoder import EncodedPrompts
 
@@ -58,8 +59,29 @@ def check_encoder(model: Sam2Model, compiled: Computation, precision: str) -> No
     require_agreement("image encoder", precision, compiled(pixel_values), reference)
 
 
+def check_image_side(model: Sam2Model, compiled: Computation, precision: str) -> None:
+    """Compare a compiled image side of the decoder with torch, without and with mask input; as in `require_agreement`."""
+    for images, prompts in _questions(model):
+        outputs = compiled(*image_side_inputs(images, prompts))
+        require_agreement("image side of the decoder", precision, outputs, partial(_image_side, model, images, prompts))
+
+
 def check_decoder(model: Sam2Model, compiled: Computation, precision: str) -> None:
     """Compare a compiled mask decoder with torch, without and with mask input; as in `require_agreement`."""
+    for images, prompts in _questions(model):
+        with torch.inference_mode():
+            side = _image_side(model, images, prompts)
+        outputs = compiled(*side, prompts.sparse_embeddings)
+        require_agreement("mask decoder", precision, outputs, partial(decode_masks, model, images, prompts))
+
+
+def image_side_inputs(images: EncodedImages, prompts: EncodedPrompts) -> Tensors:
+    """What the graph of the decoder's image side takes, in its order."""
+    return images.image_embedding, *images.high_res_features, prompts.dense_embeddings
+
+
+def _questions(model: Sam2Model) -> Iterator[tuple[EncodedImages, EncodedPrompts]]:
+    """Random prompts about a random image, without and with mask input."""
     generator = torch.Generator().manual_seed(0)
     prompt_encoder: Any = model.prompt_encoder
     channels, (height, width) = prompt_encoder.hidden_size, prompt_encoder.image_embedding_size
@@ -73,14 +95,28 @@ def check_decoder(model: Sam2Model, compiled: Computation, precision: str) -> No
     sparse = torch.randn(_NUM_PROMPTS, _NUM_TOKENS, channels, generator=generator)
     no_mask = prompt_encoder.no_mask_embed.weight.detach().view(1, -1, 1, 1)
     for dense in (no_mask, torch.randn(_NUM_PROMPTS, channels, height, width, generator=generator)):
-        prompts = EncodedPrompts(sparse, dense)
-        outputs = compiled(*decoder_inputs(images, prompts))
-        require_agreement("mask decoder", precision, outputs, partial(decode_masks, model, images, prompts))
+        yield images, EncodedPrompts(sparse, dense)
 
 
-def decoder_inputs(images: EncodedImages, prompts: EncodedPrompts) -> Tensors:
-    """What the decoder's graph takes, in its order."""
-    return images.image_embedding, *images.high_res_features, *prompts
+def _image_side(model: Sam2Model, images: EncodedImages, prompts: EncodedPrompts) -> Tensors:
+    """The parts of `ImageSide`, computed by torch."""
+    decoder: Any = model.mask_decoder
+    first = decoder.transformer.layers[0]
+    to_image, from_image = first.cross_attn_token_to_image, first.cross_attn_image_to_token
+    tokens = (images.image_embedding + prompts.dense_embeddings).flatten(2).transpose(1, 2)
+    placed = tokens + image_position_tokens(model)
+    projections = ((to_image.k_proj, placed), (to_image.v_proj, tokens), (from_image.q_proj, placed))
+    num_heads = to_image.num_attention_heads
+    heads = [layer(x).reshape(*x.shape[:2], num_heads, -1).transpose(1, 2) for layer, x in projections]
+    fine, middle = images.high_res_features
+    halves = F.pixel_unshuffle(middle, 2).reshape(1, middle.shape[1], 4, -1)
+    quarters = F.pixel_unshuffle(F.pixel_unshuffle(fine, 2), 2).reshape(1, fine.shape[1], 4, 4, -1)
+    return (
+        tokens,
+        *heads,
+        quarters.permute(0, 4, 3, 2, 1).flatten(1, 3) + decoder.upscale_conv2.bias,
+        halves.permute(0, 3, 2, 1).flatten(1, 2) + decoder.upscale_conv1.bias,
+    )
 
 
 def require_agreement(part: str, precision: str, computed: Tensors, reference: Callable[[], Tensors]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -61,9 +63,20 @@ class CompiledGraph:
     def __call__(self, *inputs: torch.Tensor) -> Tensors:
         """Compute the outputs, float32, of inputs in the order of the graph."""
         request = self._request()
-        arrays = [tensor.detach().float().contiguous().numpy() for tensor in inputs]
-        outputs = request.infer(arrays, share_inputs=True)
+        outputs = self._infer(request, inputs)
         self._idle.append(request)
+        return outputs
+
+    @contextmanager
+    def lent(self, *inputs: torch.Tensor) -> Iterator[Tensors]:
+        """The outputs without a copy, which may be read inside the block only."""
+        request = self._request()
+        yield self._infer(request, inputs, share_outputs=True)
+        self._idle.append(request)
+
+    def _infer(self, request: Any, inputs: Tensors, share_outputs: bool = False) -> Tensors:
+        arrays = [tensor.detach().float().contiguous().numpy() for tensor in inputs]
+        outputs = request.infer(arrays, share_inputs=True, share_outputs=share_outputs)
         return tuple(torch.from_numpy(outputs[index]) for index in range(len(self._compiled.outputs)))
 
     def _request(self) -> Any:

@@ -1,4 +1,4 @@
-"""Encoder and decoder compiled for this machine: made, compared with torch, kept on disk.
+"""Encoder, decoder and what the latter computes of an image alone, compiled for this machine: made, compared with torch, kept on disk.
 
 Each is kept by its own weights, so that a fine-tuned model finds the encoder that it shares with its origin.
 """
@@ -33,7 +33,7 @@ from sam2_adapter.model import (
 from sam2_adapter.model.checkpoint import weights_sha256
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.loading import LoadedModel
-from sam2_adapter.model.openvino_check import check_decoder, check_encoder
+from sam2_adapter.model.openvino_check import check_decoder, check_encoder, check_image_side
 from sam2_adapter.model.openvino_compiled import CompiledGraph, cpu_facts
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Part:
     """How a part of the model is made.
 
     Attributes:
-        name: `encoder` or `decoder`.
+        name: `encoder`, `image_side` or `decoder`.
         numbers: attributes of the architecture that describe it.
         graph: builds it with the model's weights.
         check: compares it with torch; raises ConfigError.
@@ -89,6 +89,13 @@ ENCODER = Part(
     check_encoder,
     fuse_attention=True,
 )
+IMAGE_SIDE = Part(
+    "image_side",
+    ("image_size", "fpn_hidden_size", "decoder"),
+    openvino_decoder.image_side_graph,
+    check_image_side,
+    fuse_attention=True,
+)
 # The fused kernel takes one and a half times as long for the few tokens of a prompt, which attend to a whole image.
 DECODER = Part(
     "decoder",
@@ -103,7 +110,7 @@ def load_part(part: Part, loaded: LoadedModel, precision: str, cache: CompiledCa
     """Take a part from the cache; if it is not there, compile it, compare it with torch and keep it.
 
     Args:
-        part: `ENCODER` or `DECODER`.
+        part: `ENCODER`, `IMAGE_SIDE` or `DECODER`.
         loaded: on the CPU.
         precision: `fp32`, `bf16` or, of the encoder, `int8`.
         cache: where compiled parts are kept.

@@ -13,11 +13,15 @@ from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.decode import DecodedMasks
 from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.loading import LoadedModel
-from sam2_adapter.model.openvino_check import decoder_inputs
+from sam2_adapter.model.openvino_check import image_side_inputs
 from sam2_adapter.model.openvino_compiled import has_bf16
-from sam2_adapter.model.openvino_parts import DECODER, ENCODER, entry_name, load_part
-from sam2_adapter.model.prompt_encoder import PromptEncoder
+from sam2_adapter.model.openvino_decoder import ImageSide
+from sam2_adapter.model.openvino_parts import DECODER, ENCODER, IMAGE_SIDE, entry_name, load_part
+from sam2_adapter.model.prompt_encoder import EncodedPrompts, PromptEncoder
 from sam2_adapter.model.runtime import Precision, cpu_has_int8, resolve_precision
+
+# Prompts that are decoded at once, for each thread.
+_PROMPTS_PER_THREAD = 2
 
 
 class OpenVinoRuntime:
@@ -25,9 +29,9 @@ class OpenVinoRuntime:
 
     name = "openvino"
     device = "cpu"
-    # With more a prompt gets no faster.
-    prompts_per_call = 16
-    # Neither does an image in a batch.
+    # What is the same for all prompts takes as long as one of them. Their masks take a MiB each.
+    prompts_per_call = 32
+    # In a batch an image gets no faster.
     images_per_call = 1
 
     def __init__(
@@ -50,8 +54,7 @@ class OpenVinoRuntime:
         self.low_res_hw = (architecture.low_res_mask_size, architecture.low_res_mask_size)
         self._prompt_encoder = PromptEncoder(loaded.state, architecture.image_size)
         self._encoder = load_part(ENCODER, loaded, self.precision, cache)
-        decoder_precision = "fp32" if self.precision == "int8" else self.precision
-        self._decoder = load_part(DECODER, loaded, decoder_precision, cache) if with_decoder else None
+        self._decoder = _Decoder(loaded, cache, self.precision) if with_decoder else None
 
     @torch.inference_mode()
     def encode(self, pixel_values: torch.Tensor) -> EncodedImages:
@@ -72,7 +75,41 @@ class OpenVinoRuntime:
         """Decode P prompts of one shape on one image (B = 1), in pixels of the model's square."""
         assert self._decoder is not None, "this runtime was made without a decoder"
         prompts = self._prompt_encoder(point_coords, point_labels, box_xyxy, mask_input)
-        return DecodedMasks(*self._decoder(*decoder_inputs(images, prompts)))
+        return self._decoder(images, prompts)
+
+
+class _Decoder:
+    """The mask decoder: what is the same for all prompts of an image once, then a few prompts at a time."""
+
+    def __init__(self, loaded: LoadedModel, cache: CompiledCache, precision: str) -> None:
+        decoder_precision = "fp32" if precision == "int8" else precision
+        self._image_side = load_part(IMAGE_SIDE, loaded, decoder_precision, cache)
+        self._prompts = load_part(DECODER, loaded, decoder_precision, cache)
+        # Each prompt takes some ten MiB; the caches of the cores hold no more of them.
+        self._at_once = _PROMPTS_PER_THREAD * torch.get_num_threads()
+
+    def __call__(self, images: EncodedImages, prompts: EncodedPrompts) -> DecodedMasks:
+        """All masks of P prompts."""
+        with self._image_side.lent(*image_side_inputs(images, prompts)) as outputs:
+            side = ImageSide(*outputs)
+            parts = [
+                self._prompts(*_rows_of_side(side, rows), prompts.sparse_embeddings[rows])
+                for rows in _slices(len(prompts.sparse_embeddings), self._at_once)
+            ]
+        return DecodedMasks(*(torch.cat(outputs) for outputs in zip(*parts, strict=True)))
+
+
+def _slices(count: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _rows_of_side(side: ImageSide, rows: slice) -> ImageSide:
+    """The image's side of some prompts."""
+    if len(side.tokens) == 1:
+        return side
+    return side._replace(
+        tokens=side.tokens[rows], keys=side.keys[rows], values=side.values[rows], queries=side.queries[rows]
+    )
 
 
 def has_compiled_encoder(loaded: LoadedModel, cache: CompiledCache, precision: Precision = "auto") -> bool:

@@ -14,7 +14,7 @@ import torch
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.openvino_encoder import encoder_graph
-from sam2_adapter.model.openvino_parts import DECODER, ENCODER, entry_name, load_part
+from sam2_adapter.model.openvino_parts import DECODER, ENCODER, IMAGE_SIDE, entry_name, load_part
 from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
 from sam2_adapter.model.runtime import TorchRuntime
 from sam2_adapter.training.trainable import trained_parameters
@@ -57,11 +57,11 @@ def embedding_of(runtime: OpenVinoRuntime | TorchRuntime) -> torch.Tensor:
 
 def test_compiled_parts_are_found_again(cache, caplog):
     first = embedding_of(OpenVinoRuntime(loaded(small_model()), cache, "fp32"))
-    assert caplog.text.count("compiling the") == 2
+    assert caplog.text.count("compiling the") == 3
     made = entries(cache)
-    assert sorted(name.partition("-")[0] for name in made) == ["decoder", "encoder"]
+    assert sorted(name.partition("-")[0] for name in made) == ["decoder", "encoder", "image_side"]
     assert torch.equal(embedding_of(OpenVinoRuntime(loaded(small_model()), cache, "fp32")), first)
-    assert caplog.text.count("compiling the") == 2
+    assert caplog.text.count("compiling the") == 3
     assert entries(cache) == made
     assert not list(cache.directory.glob("*.part"))
 
@@ -70,11 +70,11 @@ def test_what_a_part_depends_on_is_in_its_name():
     model, other = small_model(), small_model(1)
     names = {
         entry_name(part, loaded(each), precision)
-        for part in (ENCODER, DECODER)
+        for part in (ENCODER, IMAGE_SIDE, DECODER)
         for each in (model, other)
         for precision in ("fp32", "bf16")
     }
-    assert len(names) == 8
+    assert len(names) == 12
     assert entry_name(ENCODER, loaded(small_model()), "fp32") in names
 
 
@@ -85,8 +85,9 @@ def test_a_fine_tuned_model_takes_the_encoder_of_its_origin(cache, caplog):
     tuned = OpenVinoRuntime(loaded(fine_tuned()), cache, "fp32")
     assert MAKING.format("encoder") not in caplog.text
     assert MAKING.format("decoder") in caplog.text
-    (added,) = entries(cache).keys() - before.keys()
-    assert added.startswith("decoder-fp32-")
+    decoder, image_side = sorted(entries(cache).keys() - before.keys())
+    assert decoder.startswith("decoder-fp32-")
+    assert image_side.startswith("image_side-fp32-")
     expected = TorchRuntime(fine_tuned(), "cpu", "fp32")
     image = expected.encode(torch.ones(1, 3, IMAGE_SIZE, IMAGE_SIZE))
     found, wanted = (engine.decode(image, None, None, BOXES, None) for engine in (tuned, expected))

@@ -120,7 +120,7 @@ def test_the_encoder_computes_in_int8_and_the_decoder_in_fp32(tmp_path):
     made = OpenVinoRuntime(loaded(small_model()), CompiledCache(tmp_path), "int8")
     assert made.precision == "int8"
     names = sorted("-".join(path.name.split("-")[:2]) for path in tmp_path.glob("*.bin"))
-    assert names == ["decoder-fp32", "encoder-int8"]
+    assert names == ["decoder-fp32", "encoder-int8", "image_side-fp32"]
 
 
 def test_a_model_that_int8_changes_too_much_is_refused_and_not_kept(monkeypatch, tmp_path):

@@ -16,9 +16,9 @@ import torch
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.model import openvino_encoder
 from sam2_adapter.model.compiled_cache import CompiledCache
-from sam2_adapter.model.openvino_check import check_decoder, check_encoder, relative_error
+from sam2_adapter.model.openvino_check import check_decoder, check_encoder, check_image_side, relative_error
 from sam2_adapter.model.openvino_compiled import CompiledGraph
-from sam2_adapter.model.openvino_decoder import decoder_graph
+from sam2_adapter.model.openvino_decoder import decoder_graph, image_side_graph
 from sam2_adapter.model.openvino_encoder import encoder_graph
 from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
 from sam2_adapter.model.runtime import TorchRuntime, cpu_has_bf16
@@ -106,6 +106,15 @@ def test_the_decoder_gives_torchs_masks_and_scores(in_torch, in_openvino, image,
         torch.testing.assert_close(one, other, atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5, 8])
+@pytest.mark.parametrize("mask", [False, True], ids=["no mask", "mask"])
+def test_any_number_of_prompts_is_decoded_at_once(monkeypatch, in_torch, in_openvino, image, mask, at_once):
+    monkeypatch.setattr(in_openvino._decoder, "_at_once", at_once)
+    parts = prompt_parts(box=True, mask=mask)
+    for one, other in zip(in_openvino.decode(image, *parts), in_torch.decode(image, *parts), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=0)
+
+
 def test_prompts_do_not_see_each_other(in_openvino, image):
     parts = prompt_parts(box=True, mask=True)
     together = in_openvino.decode(image, *parts)
@@ -143,14 +152,19 @@ def test_bf16_is_as_close_to_fp32_as_torchs_own(in_torch, tmp_path):
 
 def test_a_graph_that_computes_something_else_is_refused():
     right, wrong = small_model(0), small_model(1)
-    encoder, decoder = (CompiledGraph.of(graph(wrong), "fp32") for graph in (encoder_graph, decoder_graph))
+    encoder, image_side, decoder = (
+        CompiledGraph.of(graph(wrong), "fp32") for graph in (encoder_graph, image_side_graph, decoder_graph)
+    )
     with pytest.raises(
         ConfigError, match=r"OpenVINO computes the image encoder in fp32 with errors of .*runtime=torch"
     ):
         check_encoder(right, encoder, "fp32")
+    with pytest.raises(ConfigError, match="OpenVINO computes the image side of the decoder in fp32 with errors of"):
+        check_image_side(right, image_side, "fp32")
     with pytest.raises(ConfigError, match="OpenVINO computes the mask decoder in fp32 with errors of"):
         check_decoder(right, decoder, "fp32")
     check_encoder(wrong, encoder, "fp32")
+    check_image_side(wrong, image_side, "fp32")
     check_decoder(wrong, decoder, "fp32")
 
 
