@@ -1,14 +1,17 @@
 """Compiled models on disk: made once, complete or absent, shared by all processes of the user.
 
-An entry is the SHA-256 of its content, then the content: a damaged file is noticed, and made again. Entries may be deleted at any time.
+An entry is the SHA-256 of its content, then the content: a damaged file is noticed, and made again. Entries may be deleted at any time; those
+that nobody has read for a quarter of a year, of earlier versions and models, are deleted when another one is made.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -18,6 +21,8 @@ from sam2_adapter.model.tensor_files import atomic_file
 logger = logging.getLogger(__name__)
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
+
+_FORGOTTEN_AFTER_SECONDS = 90 * 24 * 3600
 
 
 class CompiledCache:
@@ -39,6 +44,7 @@ class CompiledCache:
         except OSError:
             return None
         if hashlib.sha256(content).digest() == digest:
+            self._note_use(name)
             return content
         logger.warning("%s is damaged and is made again", self._path(name))
         return None
@@ -49,6 +55,7 @@ class CompiledCache:
             with atomic_file(self._path(name)) as file:
                 file.write(hashlib.sha256(content).digest())
                 file.write(content)
+            self._forget_unused()
         except OSError as error:
             logger.warning("cannot keep a compiled model in %s: %s", self.directory, error)
 
@@ -62,6 +69,19 @@ class CompiledCache:
             except OSError as error:
                 logger.debug("no lock in %s: %s", self.directory, error)
             yield
+
+    def _note_use(self, name: str) -> None:
+        """Set the file's time, as not every file system notes when a file was read."""
+        with suppress(OSError):
+            os.utime(self._path(name))
+
+    def _forget_unused(self) -> None:
+        oldest = time.time() - _FORGOTTEN_AFTER_SECONDS
+        for path in self.directory.glob("*.bin"):
+            with suppress(OSError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+                    path.with_name(f".{path.stem}.lock").unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         return self.directory / f"{name}.bin"

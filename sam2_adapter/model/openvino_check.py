@@ -62,7 +62,7 @@ def check_encoder(model: Sam2Model, compiled: Computation, precision: str) -> No
 def check_image_side(model: Sam2Model, compiled: Computation, precision: str) -> None:
     """Compare a compiled image side of the decoder with torch, without and with mask input; as in `require_agreement`."""
     for images, prompts in _questions(model):
-        outputs = compiled(*image_side_inputs(images, prompts))
+        outputs = compiled(*image_side_inputs(images, prompts.dense_embeddings))
         require_agreement("image side of the decoder", precision, outputs, partial(_image_side, model, images, prompts))
 
 
@@ -75,9 +75,9 @@ def check_decoder(model: Sam2Model, compiled: Computation, precision: str) -> No
         require_agreement("mask decoder", precision, outputs, partial(decode_masks, model, images, prompts))
 
 
-def image_side_inputs(images: EncodedImages, prompts: EncodedPrompts) -> Tensors:
+def image_side_inputs(images: EncodedImages, dense_embeddings: torch.Tensor) -> Tensors:
     """What the graph of the decoder's image side takes, in its order."""
-    return images.image_embedding, *images.high_res_features, prompts.dense_embeddings
+    return images.image_embedding, *images.high_res_features, dense_embeddings
 
 
 def _questions(model: Sam2Model) -> Iterator[tuple[EncodedImages, EncodedPrompts]]:

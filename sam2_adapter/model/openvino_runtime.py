@@ -6,6 +6,8 @@ shares with its origin. The prompt encoder is cheap and stays with torch, where 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from sam2_adapter.errors import ConfigError
@@ -14,8 +16,7 @@ from sam2_adapter.model.decode import DecodedMasks
 from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.model.openvino_check import image_side_inputs
-from sam2_adapter.model.openvino_compiled import has_bf16
-from sam2_adapter.model.openvino_decoder import ImageSide
+from sam2_adapter.model.openvino_compiled import Tensors, has_bf16
 from sam2_adapter.model.openvino_parts import DECODER, ENCODER, IMAGE_SIDE, entry_name, load_part
 from sam2_adapter.model.prompt_encoder import EncodedPrompts, PromptEncoder
 from sam2_adapter.model.runtime import Precision, cpu_has_int8, resolve_precision
@@ -79,7 +80,7 @@ class OpenVinoRuntime:
 
 
 class _Decoder:
-    """The mask decoder: what is the same for all prompts of an image once, then a few prompts at a time."""
+    """The mask decoder, for a few prompts at a time; what all prompts of an image share is computed once."""
 
     def __init__(self, loaded: LoadedModel, cache: CompiledCache, precision: str) -> None:
         decoder_precision = "fp32" if precision == "int8" else precision
@@ -90,26 +91,18 @@ class _Decoder:
 
     def __call__(self, images: EncodedImages, prompts: EncodedPrompts) -> DecodedMasks:
         """All masks of P prompts."""
-        with self._image_side.lent(*image_side_inputs(images, prompts)) as outputs:
-            side = ImageSide(*outputs)
-            parts = [
-                self._prompts(*_rows_of_side(side, rows), prompts.sparse_embeddings[rows])
-                for rows in _slices(len(prompts.sparse_embeddings), self._at_once)
-            ]
+        sparse, dense = prompts
+        few = [slice(start, start + self._at_once) for start in range(0, len(sparse), self._at_once)]
+        if len(dense) == 1:
+            parts = self._parts(images, dense, [sparse[rows] for rows in few])
+        else:
+            parts = [part for rows in few for part in self._parts(images, dense[rows], [sparse[rows]])]
         return DecodedMasks(*(torch.cat(outputs) for outputs in zip(*parts, strict=True)))
 
-
-def _slices(count: int, size: int) -> list[slice]:
-    return [slice(start, start + size) for start in range(0, count, size)]
-
-
-def _rows_of_side(side: ImageSide, rows: slice) -> ImageSide:
-    """The image's side of some prompts."""
-    if len(side.tokens) == 1:
-        return side
-    return side._replace(
-        tokens=side.tokens[rows], keys=side.keys[rows], values=side.values[rows], queries=side.queries[rows]
-    )
+    def _parts(self, images: EncodedImages, dense: torch.Tensor, sparse: Sequence[torch.Tensor]) -> list[Tensors]:
+        """The outputs for some prompts after others, with one image's side for all."""
+        with self._image_side.lent(*image_side_inputs(images, dense)) as side:
+            return [self._prompts(*side, part) for part in sparse]
 
 
 def has_compiled_encoder(loaded: LoadedModel, cache: CompiledCache, precision: Precision = "auto") -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +129,20 @@ def test_what_disagrees_with_torch_is_not_kept(cache):
     with pytest.raises(ConfigError, match="Use runtime=torch"):
         load_part(wrong, loaded(small_model()), "fp32", cache)
     assert entries(cache) == {}
+
+
+def test_entries_that_nobody_reads_any_more_are_deleted_when_another_is_made(cache):
+    for name in ("used", "unused"):
+        cache.write(name, b"content")
+        with cache.making(name):
+            pass
+    a_year_ago = time.time() - 365 * 24 * 3600
+    for name in ("used", "unused"):
+        os.utime(cache.directory / f"{name}.bin", (a_year_ago, a_year_ago))
+    assert cache.read("used") == b"content"
+    cache.write("new", b"new content")
+    assert sorted(path.name for path in cache.directory.iterdir()) == [".used.lock", "new.bin", "used.bin"]
+    assert cache.read("unused") is None
 
 
 def test_an_openvino_that_always_fuses_attention_serves_too(cache, monkeypatch, caplog):
