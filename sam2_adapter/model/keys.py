@@ -21,9 +21,9 @@ POSITIONS = "prompt_encoder.shared_embedding.positional_embedding"
 POSITIONS_COPY = "shared_image_embedding.positional_embedding"
 
 # Foreground and background point, and the two corners of a box.
-_NUM_POINT_EMBEDDINGS = 4
+NUM_POINT_EMBEDDINGS = 4
 _POINT_EMBED = "prompt_encoder.point_embed.weight"
-_META_POINT_EMBEDS = tuple(f"sam_prompt_encoder.point_embeddings.{i}.weight" for i in range(_NUM_POINT_EMBEDDINGS))
+_META_POINT_EMBEDS = tuple(f"sam_prompt_encoder.point_embeddings.{i}.weight" for i in range(NUM_POINT_EMBEDDINGS))
 
 _IMAGE_MODEL_PREFIXES = (
     "vision_encoder.",
@@ -167,7 +167,7 @@ def tensors_to_transformers(meta_tensors: Mapping[str, torch.Tensor]) -> tuple[T
         else:
             tensors[renamed] = tensor
     point_embeds = [meta_tensors[name] for name in _META_POINT_EMBEDS if name in meta_tensors]
-    if len(point_embeds) == _NUM_POINT_EMBEDDINGS:
+    if len(point_embeds) == NUM_POINT_EMBEDDINGS:
         tensors[_POINT_EMBED] = torch.cat(point_embeds)
     return with_positions_copy(tensors), unknown
 

@@ -138,7 +138,7 @@ def encode_prompts(
 ) -> EncodedPrompts:
     """Run the prompt encoder of a model as its weights are now; see `PromptEncoder`."""
     encoder: Any = model.prompt_encoder
-    tensors = {**dict(encoder.named_parameters(_PREFIX[:-1])), **dict(encoder.named_buffers(_PREFIX[:-1]))}
+    tensors = encoder.state_dict(prefix=_PREFIX, keep_vars=True)
     return PromptEncoder(tensors, encoder.input_image_size)(point_coords, point_labels, box_xyxy, mask_input)
 
 

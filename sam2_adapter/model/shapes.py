@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from sam2_adapter.architectures import SAM2_1, Architecture
+from sam2_adapter.model.keys import NUM_POINT_EMBEDDINGS, POSITIONS_COPY
 
 NamedShape = tuple[str, tuple[int, ...]]
 
@@ -22,9 +23,6 @@ _POINTER_MASK_KERNEL = 4
 
 # Width of an MLP in Hiera, as a multiple of its block's.
 _MLP_RATIO = 4
-
-# Foreground and background point, and the two corners of a box.
-_NUM_POINT_EMBEDDINGS = 4
 
 # The single mask and three candidates.
 _NUM_MASKS = 4
@@ -48,7 +46,7 @@ def image_model_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]
     return dict(
         [
             ("no_memory_embedding", (1, 1, channels)),
-            ("shared_image_embedding.positional_embedding", (2, channels // 2)),
+            (POSITIONS_COPY, (2, channels // 2)),
             *_under("vision_encoder.", [*_under("backbone.", _trunk(architecture)), *_neck(architecture)]),
             *_under("prompt_encoder.", _prompt_encoder(channels)),
             *_under("mask_decoder.", _mask_decoder(architecture)),
@@ -113,7 +111,7 @@ def _prompt_encoder(channels: int) -> Iterator[NamedShape]:
     yield from _vectors("mask_embed.layer_norm1", narrow)
     yield from _vectors("mask_embed.layer_norm2", wide)
     yield "no_mask_embed.weight", (1, channels)
-    yield "point_embed.weight", (_NUM_POINT_EMBEDDINGS, channels)
+    yield "point_embed.weight", (NUM_POINT_EMBEDDINGS, channels)
     yield "not_a_point_embed.weight", (1, channels)
 
 

@@ -112,7 +112,7 @@ def _trunk_in(shapes: Shapes, layout: Layout) -> tuple[int, int] | None:
 
 def _shared_part(shapes: Shapes, architecture: Architecture, layout: Layout) -> float:
     """Intersection over union of (name, shape) pairs of the image model."""
-    # Twins have the same image model, which is built once.
+    # Twins have the same image model, whose tensors are renamed once.
     twin = architecture if architecture.family == SAM2 else architecture.twin or architecture
     expected = set(expected_shapes(twin, layout, with_video=False).items())
     found = {(name, shape) for name, shape in shapes.items() if not _is_video_name(name, layout)}
