@@ -17,12 +17,15 @@ from sam2_adapter.architectures import Architecture, architecture_names, get_arc
 from sam2_adapter.errors import Sam2AdapterError
 from sam2_adapter.model.download import default_cache_dir, find_weights, is_offline, weights_sources
 from sam2_adapter.model.loading import DEFAULT_MODEL, load_model
-from sam2_adapter.model.runtime import Precision, available_devices, cpu_has_int8, resolve_precision
+from sam2_adapter.model.runtime import Precision, available_devices, resolve_precision
 from sam2_adapter.model.runtimes import choose_runtime, make_runtime
 
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "opencv-python-headless", "pycocotools")
 
 _BUNDLED_MODEL = "sam2_nano"
+
+# What is prepared is for all images to come.
+_MANY_IMAGES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything that `doctor` shows.
-
-    `openvino` is its version, or `None` where it is not installed; `int8_pays` says whether `precision: int8` would be faster than `auto`.
-    """
+    """Everything that `doctor` shows; `openvino` is its version, or `None` where it is not installed."""
 
     version: str
     python: str
@@ -99,7 +99,6 @@ class Diagnosis:
     devices: tuple[Device, ...]
     threads: int
     openvino: str | None
-    int8_pays: bool
     runtime: ModelRuntime
     cache_dir: Path
     offline: bool
@@ -126,7 +125,6 @@ def examine(model: str | None = None, precision: Precision = "auto") -> Diagnosi
         devices=tuple(_device(name) for name in available_devices()),
         threads=torch.get_num_threads(),
         openvino=_package("openvino").version,
-        int8_pays=cpu_has_int8() and resolve_precision("auto", available_devices()[0]) == "fp32",
         runtime=_model_runtime(model or _model_that_is_here(), precision),
         cache_dir=default_cache_dir(),
         offline=is_offline(),
@@ -141,7 +139,7 @@ def prepare(model: str, precision: Precision = "auto") -> None:
         ConfigError: OpenVINO is not installed, or cannot compute the model in this precision here.
         WeightsNotFoundError: the weights are not here and could not be fetched.
     """
-    make_runtime(load_model(model), "cpu", "openvino", precision)
+    make_runtime(load_model(model), "cpu", "openvino", precision, expected_images=_MANY_IMAGES)
 
 
 def _model_that_is_here() -> str:

@@ -70,15 +70,6 @@ def test_doctor_says_what_is_here_and_what_is_missing(monkeypatch: pytest.Monkey
     assert f"to {tmp_path / 'sam2_hiera_small.pt'}" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("has_int8", "has_bf16", "is_advised"), [(True, False, True), (True, True, False), (False, False, False)]
-)
-def test_doctor_advises_int8_where_it_pays(monkeypatch: pytest.MonkeyPatch, has_int8, has_bf16, is_advised) -> None:
-    monkeypatch.setattr("sam2_adapter.doctor.cpu_has_int8", lambda: has_int8)
-    monkeypatch.setattr("sam2_adapter.model.runtime.cpu_has_bf16", lambda: has_bf16)
-    assert ("predict --set precision=int8" in run("doctor").stdout) is (is_advised and not torch.cuda.is_available())
-
-
 def test_doctor_for_machines() -> None:
     document = json.loads(run("doctor", "--json").stdout)
     assert document["version"] == sam2_adapter.__version__

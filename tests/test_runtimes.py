@@ -61,7 +61,7 @@ def test_on_a_gpu_very_many_images_repay_compiling(monkeypatch, expected_images,
 def test_a_compiled_model_runs_on_openvino_in_the_precision_it_was_compiled_for(cache_dir):
     make_runtime(loaded(small_model()), "cpu", "openvino", "fp32")
     choice = choose_runtime(loaded(small_model()), precision="fp32")
-    assert (choice.name, choice.reason) == ("openvino", "compiled for this machine")
+    assert (choice.name, choice.reason) == ("openvino", "compiled for this machine in fp32")
     assert choose_runtime(loaded(small_model(1)), precision="fp32").name == "torch"
     assert choose_runtime(loaded(small_model()), runtime="torch", precision="fp32").name == "torch"
     assert make_runtime(loaded(small_model()), precision="fp32").name == "openvino"
@@ -111,9 +111,9 @@ def test_doctor_prepares_a_model_for_all_later_commands(cache_dir, tmp_path):
     assert json.loads(done.stdout)["runtime"] == {
         "model": "sam2_nano",
         "runtime": "openvino",
-        "reason": "compiled for this machine",
+        "reason": "compiled for this machine in fp32",
     }
-    assert "openvino: compiled for this machine" in run("doctor", *model).stdout
+    assert "openvino: compiled for this machine in fp32" in run("doctor", *model).stdout
     image = DEMO / "astronaut.jpg"
     done = run("predict", image, *model, "--device", "cpu", "--json", "--no-overlay", "--output", tmp_path / "out")
     document = json.loads(done.stdout)

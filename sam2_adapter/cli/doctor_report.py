@@ -48,19 +48,6 @@ def _place(weights: Weights) -> str:
 
 
 def _advice(diagnosis: Diagnosis) -> list[str]:
-    return [*_advice_on_weights(diagnosis), *_advice_on_speed(diagnosis)]
-
-
-def _advice_on_speed(diagnosis: Diagnosis) -> list[str]:
-    if diagnosis.openvino is None or not diagnosis.int8_pays:
-        return []
-    return [
-        "This processor multiplies int8 fast: predict --set precision=int8 encodes an image in two thirds of the time, not quite as "
-        "exactly; see Engines in docs/prediction.md."
-    ]
-
-
-def _advice_on_weights(diagnosis: Diagnosis) -> list[str]:
     wanted = next(weights for weights in diagnosis.weights if weights.name == DEFAULT_MODEL)
     if wanted.path is not None:
         return []

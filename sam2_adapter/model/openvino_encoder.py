@@ -34,6 +34,9 @@ from sam2_adapter.model.token_order import raster, windows
 # Of the hidden channels of a feed-forward network, for each thread; less than the second-level cache of a core, which is 2 MiB on servers.
 _CACHED_BYTES = 3 * 2**19
 
+# The decoder takes stages up to this one without further blocks: their errors are those of the result, and most are of the feed-forward networks.
+_LAST_HIGH_RES = 1
+
 if TYPE_CHECKING:
     from transformers import Sam2Model
 
@@ -53,7 +56,7 @@ def _stages(backbone: Any, pixels: Any, size: int) -> list[Tokens]:
     x = _patch_embedding(backbone, pixels, size)
     outputs = []
     for index, block in enumerate(backbone.blocks):
-        x = _block(block, _in_windows(x, backbone.blocks[index:]))
+        x = _block(block, _in_windows(x, backbone.blocks[index:]), index <= backbone.stage_ends[_LAST_HIGH_RES])
         if index in backbone.stage_ends:
             outputs.append(x)
     return outputs
@@ -86,15 +89,16 @@ def _stride(block: Any) -> int:
     return block.query_stride[0] if block.query_stride else 1
 
 
-def _block(block: Any, x: Tokens) -> Tokens:
-    """One transformer block on tokens in its windows."""
+def _block(block: Any, x: Tokens, exact: bool) -> Tokens:
+    """One transformer block on tokens in its windows; `exact`: the feed-forward network of it."""
     stride = _stride(block)
     normed = Tokens(layer_norm(x.values, block.layer_norm1), x.order)
     residual = x if block.dim == block.dim_out else Tokens(linear(normed.values, block.proj), x.order).pooled(stride)
     num_keys = block.window_size**2 or len(x.order.indices)
     y = ops.add(residual.values, attention(block.attn, normed, num_keys, stride))
     num_parts = _num_parts(block.mlp, len(residual.order.indices))
-    return Tokens(ops.add(y, feed_forward(layer_norm(y, block.layer_norm2), block.mlp, num_parts)), residual.order)
+    update = feed_forward(layer_norm(y, block.layer_norm2), block.mlp, num_parts, exact)
+    return Tokens(ops.add(y, update), residual.order)
 
 
 def _num_parts(mlp: Any, num_tokens: int) -> int:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,11 +19,10 @@ import numpy.typing as npt
 import openvino as ov
 import torch
 from openvino import opset15 as ops
-from PIL import Image
 
 from sam2_adapter.model.openvino_compiled import CompiledGraph
 from sam2_adapter.model.openvino_ops import is_exact
-from sam2_adapter.model.preprocess import images_to_pixel_values
+from sam2_adapter.model.pictures import CALIBRATION, picture_pixel_values
 
 if TYPE_CHECKING:
     from transformers import Sam2Model
@@ -37,8 +35,6 @@ _GROUPS = (96, 128, 64, 32)
 
 # Part of all multiplications that a group must serve to be taken before a smaller one, which is slower.
 _ENOUGH = 0.75
-
-_PICTURES = ("astronaut.jpg", "coins.png", "flower.jpg", "retina.jpg")
 
 # Evenly spread tokens of a picture that show how channels move together.
 _NUM_TOKENS = 4096
@@ -89,14 +85,9 @@ class Spread(NamedTuple):
 
 
 def sample_pixel_values(model: Sam2Model) -> list[torch.Tensor]:
-    """The pictures of the demo, each as 1 x 3 x S x S pixel values."""
+    """Pictures to calibrate with, each as 1 x 3 x S x S pixel values."""
     prompt_encoder: Any = model.prompt_encoder
-    folder = resources.files("sam2_adapter").joinpath("assets", "demo")
-    images = []
-    for name in _PICTURES:
-        with folder.joinpath(name).open("rb") as file, Image.open(file) as image:
-            images.append(np.asarray(image.convert("RGB")))
-    return [images_to_pixel_values([image], prompt_encoder.input_image_size, "stretch") for image in images]
+    return [picture_pixel_values(name, prompt_encoder.input_image_size) for name in CALIBRATION]
 
 
 def round_projections(graph: ov.Model, samples: Sequence[torch.Tensor]) -> None:

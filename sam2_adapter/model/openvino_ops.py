@@ -49,10 +49,14 @@ def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False)
 
 def affine(x: Any, weight: torch.Tensor, bias: torch.Tensor | None, exact: bool = False) -> Any:
     """`x @ weight.T + bias` for ... x C_in tokens and a C_out x C_in weight; in int8 too a product that is `exact` stays in float32."""
-    product = matmul(x, constant(weight), transpose_b=True)
+    return _affine(x, constant(weight), None if bias is None else constant(bias), exact)
+
+
+def _affine(x: Any, weight: Any, bias: Any | None, exact: bool) -> Any:
+    product = matmul(x, weight, transpose_b=True)
     if exact:
         product.get_rt_info()[_EXACT] = True
-    return product if bias is None else ops.add(product, constant(bias))
+    return product if bias is None else ops.add(product, bias)
 
 
 def is_exact(node: Any) -> bool:
@@ -76,17 +80,16 @@ def gelu(x: Any) -> Any:
     return ops.gelu(x, "erf")
 
 
-def feed_forward(x: Any, mlp: Any, num_parts: int = 1) -> Any:
-    """A `Sam2FeedForward` on ... x C tokens; in parts along the first axis, one after the other, with the same weights."""
+def feed_forward(x: Any, mlp: Any, num_parts: int = 1, exact: bool = False) -> Any:
+    """A `Sam2FeedForward` on ... x C tokens; in parts along the first axis, one after the other, with the same weights; `exact` as in `affine`."""
     activation = {"gelu": gelu, "relu": ops.relu}[_activation_name(mlp.activation)]
     layers = [(constant(layer.weight), constant(layer.bias)) for layer in (mlp.proj_in, *mlp.layers, mlp.proj_out)]
     outputs = []
     for part in split(x, _part_lengths(x, num_parts)):
         hidden = part
         for weight, bias in layers[:-1]:
-            hidden = activation(ops.add(matmul(hidden, weight, transpose_b=True), bias))
-        weight, bias = layers[-1]
-        outputs.append(ops.add(matmul(hidden, weight, transpose_b=True), bias))
+            hidden = activation(_affine(hidden, weight, bias, exact))
+        outputs.append(_affine(hidden, *layers[-1], exact))
     output = concatenated(outputs)
     return ops.sigmoid(output) if mlp.sigmoid_output else output
 

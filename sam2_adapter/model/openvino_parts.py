@@ -11,23 +11,26 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import openvino as ov
 import torch
 
 from sam2_adapter import __version__
+from sam2_adapter.errors import ConfigError
 from sam2_adapter.model import (
     openvino_attention,
+    openvino_check,
     openvino_compiled,
     openvino_decoder,
     openvino_encoder,
     openvino_int8,
     openvino_ops,
     openvino_tokens,
+    pictures,
     token_order,
 )
 from sam2_adapter.model.checkpoint import weights_sha256
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_GRAPH_MODULES = (
+_MODULES = (
     openvino_ops,
     token_order,
     openvino_tokens,
@@ -50,6 +53,8 @@ _GRAPH_MODULES = (
     openvino_decoder,
     openvino_int8,
     openvino_compiled,
+    openvino_check,
+    pictures,
 )
 
 # Tensors that `encode_image` uses, by transformers' names; the decoder has the others.
@@ -114,10 +119,10 @@ def load_part(part: Part, loaded: LoadedModel, precision: str, cache: CompiledCa
         part: `ENCODER`, `IMAGE_SIDE` or `DECODER`.
         loaded: on the CPU.
         precision: `fp32`, `bf16` or, of the encoder, `int8`.
-        cache: where compiled parts are kept.
+        cache: where compiled parts are kept, and what is known of those that did not agree with torch.
 
     Raises:
-        ConfigError: what was compiled does not agree with torch.
+        ConfigError: what was compiled does not agree with torch, now or when it was last tried.
     """
     name = entry_name(part, loaded, precision)
     if (ready := _from_cache(name, precision, cache)) is not None:
@@ -126,25 +131,64 @@ def load_part(part: Part, loaded: LoadedModel, precision: str, cache: CompiledCa
         # Another process may have made it while this one waited.
         if (ready := _from_cache(name, precision, cache)) is not None:
             return ready
-        return _make(part, name, loaded.model, precision, cache)
+        try:
+            return _make(part, name, loaded.model, precision, cache)
+        except ConfigError as error:
+            cache.write(_refusal(name), str(error).encode())
+            raise
+
+
+class PartState(NamedTuple):
+    """What the cache knows of a part in one precision.
+
+    Attributes:
+        is_compiled: it is there.
+        is_refused: it did not agree with torch.
+    """
+
+    is_compiled: bool
+    is_refused: bool
+
+
+def part_states(
+    part: Part, loaded: LoadedModel, precisions: Sequence[str], cache: CompiledCache
+) -> dict[str, PartState]:
+    """What `load_part` would find, by precision."""
+    digest = _digest(part, loaded)
+    names = {precision: _entry_name(part, precision, digest) for precision in precisions}
+    return {precision: PartState(cache.has(name), cache.has(_refusal(name))) for precision, name in names.items()}
 
 
 def entry_name(part: Part, loaded: LoadedModel, precision: str) -> str:
     """Name in the cache: whatever the compiled part depends on changes it."""
+    return _entry_name(part, precision, _digest(part, loaded))
+
+
+def _entry_name(part: Part, precision: str, digest: str) -> str:
+    return f"{part.name}-{precision}-{digest[:32]}"
+
+
+def _refusal(name: str) -> str:
+    """Entry that says why a part was not kept."""
+    return f"{name}-refused"
+
+
+def _digest(part: Part, loaded: LoadedModel) -> str:
     numbers = loaded.architecture.to_dict()
     facts = {
         "weights": weights_sha256(part.weights(loaded)),
         "numbers": [numbers[name] for name in part.numbers],
         "versions": [__version__, version("transformers"), torch.__version__],
-        # The version stays the same while the graphs are being worked on.
-        "graphs": [inspect.getsource(module) for module in _GRAPH_MODULES],
+        # The version stays the same while these are being worked on.
+        "code": [inspect.getsource(module) for module in _MODULES],
         "machine": [platform.machine(), cpu_facts(), torch.cpu.get_capabilities()],
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-    return f"{part.name}-{precision}-{digest[:32]}"
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _from_cache(name: str, precision: str, cache: CompiledCache) -> CompiledGraph | None:
+    if (reason := cache.read(_refusal(name))) is not None:
+        raise ConfigError(reason.decode())
     content = cache.read(name)
     if content is None:
         return None

@@ -7,6 +7,7 @@ shares with its origin. The prompt encoder is cheap and stays with torch, where 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -17,9 +18,15 @@ from sam2_adapter.model.image_encoder import EncodedImages
 from sam2_adapter.model.loading import LoadedModel
 from sam2_adapter.model.openvino_check import image_side_inputs
 from sam2_adapter.model.openvino_compiled import Tensors, has_bf16
-from sam2_adapter.model.openvino_parts import DECODER, ENCODER, IMAGE_SIDE, entry_name, load_part
+from sam2_adapter.model.openvino_parts import DECODER, ENCODER, IMAGE_SIDE, load_part, part_states
 from sam2_adapter.model.prompt_encoder import EncodedPrompts, PromptEncoder
 from sam2_adapter.model.runtime import Precision, cpu_has_int8, resolve_precision
+
+# Channels of the first stage. Of all known architectures, the very small one alone has fewer, and gets no faster.
+_LEAST_CHANNELS_FOR_INT8 = 96
+
+# On two cores, rounding the weights and comparing with torch takes about 25 seconds more than compiling in fp32, and an image saves 0.4 seconds.
+_INT8_REPAID_BY_IMAGES = 100
 
 # Prompts that are decoded at once, for each thread.
 _PROMPTS_PER_THREAD = 2
@@ -43,13 +50,13 @@ class OpenVinoRuntime:
         Args:
             loaded: on the CPU; weights that change later are not noticed.
             cache: where compiled parts are kept.
-            precision: `auto`, `fp32`, `bf16` or `int8`, which is the encoder's alone.
+            precision: `fp32`, `bf16` or `int8`, which is the encoder's alone; `auto` is one of the first two.
             with_decoder: whether `decode` will be called.
 
         Raises:
             ConfigError: the processor does not have the precision, or OpenVINO computes the model wrongly here.
         """
-        self.precision = resolve_openvino_precision(precision)
+        self.precision: str = resolve_openvino_precision(precision)
         architecture = loaded.architecture
         self.image_size = architecture.image_size
         self.low_res_hw = (architecture.low_res_mask_size, architecture.low_res_mask_size)
@@ -105,13 +112,52 @@ class _Decoder:
             return [self._prompts(*side, part) for part in sparse]
 
 
-def has_compiled_encoder(loaded: LoadedModel, cache: CompiledCache, precision: Precision = "auto") -> bool:
-    """Whether the encoder, by far the larger part, can be taken from the cache."""
-    return cache.has(entry_name(ENCODER, loaded, resolve_openvino_precision(precision)))
+@dataclass(frozen=True)
+class EncoderChoice:
+    """The number format of the encoder for a job.
+
+    Attributes:
+        precision: what `auto` stands for, or what was asked for.
+        is_compiled: whether the encoder can be taken from the cache.
+        faster: a number format that would be faster, once it is compiled; `None` where there is none.
+    """
+
+    precision: Precision
+    is_compiled: bool
+    faster: str | None = None
 
 
-def resolve_openvino_precision(precision: Precision) -> str:
-    """The number format that `auto` stands for, or `precision` itself.
+def choose_encoder(
+    loaded: LoadedModel, cache: CompiledCache, precision: Precision = "auto", expected_images: int = 1
+) -> EncoderChoice:
+    """Find what a `precision` stands for: bf16, else int8 where it pays and is compiled or will be repaid, else fp32.
+
+    Args:
+        loaded: the model.
+        cache: where compiled parts are kept.
+        precision: as it was asked for.
+        expected_images: how many images will be encoded.
+
+    Raises:
+        ConfigError: the processor does not have it.
+    """
+    plain = resolve_openvino_precision(precision)
+    wants_int8 = precision == "auto" and plain == "fp32" and cpu_has_int8() and _gains_by_int8(loaded)
+    states = part_states(ENCODER, loaded, (plain, "int8"), cache)
+    in_plain, in_int8 = states[plain].is_compiled, states["int8"]
+    if not wants_int8 or in_int8.is_refused:
+        return EncoderChoice(plain, in_plain)
+    if in_int8.is_compiled or expected_images >= _INT8_REPAID_BY_IMAGES:
+        return EncoderChoice("int8", in_int8.is_compiled)
+    return EncoderChoice(plain, in_plain, "int8")
+
+
+def _gains_by_int8(loaded: LoadedModel) -> bool:
+    return loaded.architecture.hiera.embed_dim >= _LEAST_CHANNELS_FOR_INT8
+
+
+def resolve_openvino_precision(precision: Precision) -> Precision:
+    """The number format that `auto` stands for when nothing is known of the model, or `precision` itself.
 
     Raises:
         ConfigError: the processor does not have it.
@@ -123,4 +169,6 @@ def resolve_openvino_precision(precision: Precision) -> str:
         raise ConfigError(
             f"precision = {precision!r} with runtime = 'openvino' needs a processor with {precision} arithmetic; use 'fp32'."
         )
-    return precision if precision == "int8" else resolve_precision(precision, "cpu")
+    if precision != "int8":
+        resolve_precision(precision, "cpu")
+    return precision

@@ -32,11 +32,13 @@ class RuntimeChoice:
     Attributes:
         name: `torch` or `openvino`.
         reason: why, fit to be shown.
+        precision: number format for the engine; torch resolves `auto` itself.
         compile_encoder: whether torch compiles the image encoder first.
     """
 
     name: Literal["torch", "openvino"]
     reason: str
+    precision: Precision
     compile_encoder: bool = False
 
 
@@ -56,10 +58,13 @@ def choose_runtime(
         raise ConfigError(f"runtime = {runtime!r} is not known; there is {', '.join(RUNTIMES)}.")
     kind = resolve_device(device).partition(":")[0]
     if runtime == "torch":
-        return RuntimeChoice("torch", "asked for")
+        return RuntimeChoice("torch", "asked for", precision)
     if runtime == "openvino":
-        _require_openvino(device, kind, precision)
-        return RuntimeChoice("openvino", "asked for")
+        _require_openvino(device, kind)
+        from sam2_adapter.model.openvino_runtime import choose_encoder
+
+        encoder = choose_encoder(loaded, compiled_cache(), precision, expected_images)
+        return RuntimeChoice("openvino", "asked for", encoder.precision)
     return _automatic(loaded, kind, precision, expected_images)
 
 
@@ -80,7 +85,9 @@ def make_runtime(
         runtime: `torch`; `openvino`, which compiles the model unless it was compiled before; or `auto`: OpenVINO where it is installed, the
             device is the CPU and the model is compiled already or will be used for many images, else torch, which compiles the encoder on
             a GPU for very many images.
-        precision: `auto`, `fp32`, `bf16`, `fp16` or, with OpenVINO, `int8`.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or, with OpenVINO, `int8`; `auto` is bf16, or fp16 on an older GPU, where the processor has it,
+            else with OpenVINO int8 where that pays, errs no more than bf16 would and is compiled already or will be used for many images,
+            else fp32.
         expected_images: how many images will be encoded, as far as the caller knows.
         with_decoder: whether masks will be decoded.
 
@@ -89,16 +96,22 @@ def make_runtime(
     """
     choice = choose_runtime(loaded, device, runtime, precision, expected_images)
     logger.debug("runtime %s: %s", choice.name, choice.reason)
-    if choice.name == "openvino":
-        from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
+    if choice.name == "torch":
+        return TorchRuntime(loaded.model, device, precision, compile_encoder=choice.compile_encoder)
+    from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
 
-        try:
-            return OpenVinoRuntime(loaded, compiled_cache(), precision, with_decoder)
-        except ConfigError as error:
-            if runtime != "auto" or precision == "int8":
-                raise
-            logger.warning("running on torch: %s", error)
-    return TorchRuntime(loaded.model, device, precision, compile_encoder=choice.compile_encoder)
+    try:
+        return OpenVinoRuntime(loaded, compiled_cache(), choice.precision, with_decoder)
+    except ConfigError as error:
+        if precision == "auto" and choice.precision == "int8":
+            logger.info("computing in fp32: %s", error)
+            return make_runtime(
+                loaded, device, runtime, "fp32", expected_images=expected_images, with_decoder=with_decoder
+            )
+        if runtime != "auto" or precision == "int8":
+            raise
+        logger.warning("running on torch: %s", error)
+    return TorchRuntime(loaded.model, device, precision)
 
 
 def compiled_cache() -> CompiledCache:
@@ -111,7 +124,7 @@ def openvino_is_installed() -> bool:
     return find_spec("openvino") is not None
 
 
-def _require_openvino(device: str, kind: str, precision: Precision) -> None:
+def _require_openvino(device: str, kind: str) -> None:
     if not openvino_is_installed():
         raise ConfigError(
             "runtime = 'openvino' is not installed. Install it with: pip install \"sam2-adapter[openvino]\", or use runtime=torch."
@@ -124,23 +137,30 @@ def _require_openvino(device: str, kind: str, precision: Precision) -> None:
 
 def _automatic(loaded: LoadedModel, kind: str, precision: Precision, expected_images: int) -> RuntimeChoice:
     if kind == "cuda" and expected_images >= _REPAID_BY_IMAGES_ON_GPU and compiler_is_installed():
-        return RuntimeChoice("torch", f"the device is cuda, and {expected_images} images repay compiling", True)
+        reason = f"the device is cuda, and {expected_images} images repay compiling"
+        return RuntimeChoice("torch", reason, precision, compile_encoder=True)
     if kind != "cpu":
-        return RuntimeChoice("torch", f"the device is {kind}")
+        return RuntimeChoice("torch", f"the device is {kind}", precision)
+    return _automatic_on_cpu(loaded, precision, expected_images)
+
+
+def _automatic_on_cpu(loaded: LoadedModel, precision: Precision, expected_images: int) -> RuntimeChoice:
     if not openvino_is_installed():
-        return RuntimeChoice(
-            "torch", 'OpenVINO is faster on a CPU, but is not installed: pip install "sam2-adapter[openvino]"'
-        )
-    from sam2_adapter.model.openvino_runtime import has_compiled_encoder, resolve_openvino_precision
+        reason = 'OpenVINO is faster on a CPU, but is not installed: pip install "sam2-adapter[openvino]"'
+        return RuntimeChoice("torch", reason, precision)
+    from sam2_adapter.model.openvino_runtime import choose_encoder
 
     try:
-        resolve_openvino_precision(precision)
+        encoder = choose_encoder(loaded, compiled_cache(), precision, expected_images)
     except ConfigError as error:
-        return RuntimeChoice("torch", str(error))
-    if has_compiled_encoder(loaded, compiled_cache(), precision):
-        return RuntimeChoice("openvino", "compiled for this machine")
+        return RuntimeChoice("torch", str(error), precision)
+    if encoder.is_compiled:
+        reason = f"compiled for this machine in {encoder.precision}"
+        if encoder.faster:
+            reason += f"; {encoder.faster} would be faster: see sam2-adapter doctor --prepare"
+        return RuntimeChoice("openvino", reason, encoder.precision)
     if precision == "int8":
-        return RuntimeChoice("openvino", "only OpenVINO computes in int8")
+        return RuntimeChoice("openvino", "only OpenVINO computes in int8", encoder.precision)
     if expected_images >= _REPAID_BY_IMAGES:
-        return RuntimeChoice("openvino", f"{expected_images} images repay compiling the model")
-    return RuntimeChoice("torch", "not compiled for OpenVINO yet; see sam2-adapter doctor --prepare")
+        return RuntimeChoice("openvino", f"{expected_images} images repay compiling the model", encoder.precision)
+    return RuntimeChoice("torch", "not compiled for OpenVINO yet; see sam2-adapter doctor --prepare", precision)

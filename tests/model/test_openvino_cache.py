@@ -20,7 +20,7 @@ from sam2_adapter.model.openvino_parts import DECODER, ENCODER, IMAGE_SIDE, entr
 from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
 from sam2_adapter.model.runtime import TorchRuntime
 from sam2_adapter.training.trainable import trained_parameters
-from tests.small_model import IMAGE_SIZE, loaded, small_model
+from tests.small_model import HIDDEN, IMAGE_SIZE, loaded, small_model
 
 ROOT = Path(__file__).parents[2]
 MAKING = "compiling the {} for OpenVINO"
@@ -124,11 +124,19 @@ def test_an_entry_that_openvino_refuses_is_made_again(cache, caplog):
     assert "OpenVINO does not take encoder-fp32-" in caplog.text
 
 
-def test_what_disagrees_with_torch_is_not_kept(cache):
+def test_what_disagrees_with_torch_is_not_kept_and_not_tried_again(cache, caplog):
     wrong = replace(ENCODER, graph=lambda model: encoder_graph(small_model(1)))
-    with pytest.raises(ConfigError, match="Use runtime=torch"):
-        load_part(wrong, loaded(small_model()), "fp32", cache)
-    assert entries(cache) == {}
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="Use runtime=torch") as refusal:
+            load_part(wrong, loaded(small_model()), "fp32", cache)
+        refusals.append(str(refusal.value))
+    assert refusals[0] == refusals[1]
+    assert caplog.text.count("compiling the") == 1
+    (path,) = cache.directory.glob("*.bin")
+    assert path.stem.endswith("-refused")
+    path.unlink()
+    assert embedding_of(OpenVinoRuntime(loaded(small_model()), cache, "fp32", with_decoder=False)).shape[1] == HIDDEN
 
 
 def test_entries_that_nobody_reads_any_more_are_deleted_when_another_is_made(cache):
@@ -168,7 +176,7 @@ from pathlib import Path
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
-from tests.small_model import loaded, small_model
+from tests.small_model import HIDDEN, loaded, small_model
 print("ready", flush=True)
 sys.stdin.readline()
 OpenVinoRuntime(loaded(small_model()), CompiledCache(Path(sys.argv[1])), "fp32", with_decoder=False)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.model import openvino_check, openvino_encoder, openvino_runtime, runtime
+from sam2_adapter.model import openvino_check, openvino_encoder, openvino_parts, openvino_runtime, runtime
 from sam2_adapter.model.compiled_cache import CompiledCache
-from sam2_adapter.model.openvino_check import relative_error
+from sam2_adapter.model.openvino_check import check_encoder, relative_error
 from sam2_adapter.model.openvino_compiled import CompiledGraph
 from sam2_adapter.model.openvino_encoder import encoder_graph
 from sam2_adapter.model.openvino_int8 import (
@@ -18,7 +21,13 @@ from sam2_adapter.model.openvino_int8 import (
     round_weight,
     sample_pixel_values,
 )
-from sam2_adapter.model.openvino_runtime import OpenVinoRuntime, resolve_openvino_precision
+from sam2_adapter.model.openvino_runtime import (
+    EncoderChoice,
+    OpenVinoRuntime,
+    choose_encoder,
+    resolve_openvino_precision,
+)
+from sam2_adapter.model.pictures import picture_pixel_values
 from sam2_adapter.model.runtime import TorchRuntime, cpu_has_int8
 from sam2_adapter.model.runtimes import choose_runtime, make_runtime
 from tests.small_model import IMAGE_SIZE, loaded, small_model
@@ -48,9 +57,9 @@ def test_products_of_blocks_get_int8_weights_and_those_of_the_neck_stay():
     graph = encoder_graph(model)
     round_projections(graph, sample_pixel_values(model)[:1])
     rounded = [node for node in graph.get_ops() if node.get_type_name() == "Constant" and node.data.dtype == np.int8]
-    # Six of each of three blocks and two between their stages. Of the first block, whose other products take 16 channels, one; of the second, whose
-    # heads are as wide as its tokens, the two around the attention and two more.
-    assert len(rounded) == 3 * 6 + 2 + 1 + 4
+    # Six of each of the last three blocks and two between their stages. None of the first block, whose products take 16 channels; of the second,
+    # whose heads are as wide as its tokens, the two around the attention.
+    assert len(rounded) == 3 * 6 + 2 + 2
     assert graph.get_rt_info(["runtime_options", "DYNAMIC_QUANTIZATION_GROUP_SIZE"]).astype(str) == "32"
     neck = {tuple(conv.weight.shape[:2]) for conv in model.vision_encoder.neck.convs}
     whole = {
@@ -68,8 +77,14 @@ def test_int8_weights_change_the_embeddings_by_their_rounding_only():
     round_projections(graph, sample_pixel_values(model)[:2])
     made = CompiledGraph.of(graph, "int8")
     found = made(pixel_values())
-    for one, other in zip(found, (expected.image_embedding, *expected.high_res_features), strict=True):
-        assert 1e-4 < relative_error(one, other) < 0.03
+    embedding, fine, middle = (
+        relative_error(one, other)
+        for one, other in zip(found, (expected.image_embedding, *expected.high_res_features), strict=True)
+    )
+    # No product before the fine level is rounded: it has too few channels.
+    assert fine < 1e-6
+    assert 1e-4 < middle < 0.01
+    assert middle < embedding < 0.03
     again = CompiledGraph.from_bytes(made.to_bytes(), "int8")(pixel_values())
     assert all(torch.equal(one, other) for one, other in zip(again, found, strict=True))
 
@@ -90,12 +105,74 @@ def test_parts_of_the_tokens_share_their_weights(monkeypatch):
     assert relative_error(found[0], expected.image_embedding) < 0.03
 
 
-@pytest.mark.parametrize(("bf16", "expected"), [(True, "bf16"), (False, "fp32")])
-def test_auto_does_not_take_int8(monkeypatch, bf16, expected):
-    processor(monkeypatch, bf16=bf16, int8=True)
-    assert resolve_openvino_precision("auto") == expected
-    assert resolve_openvino_precision("int8") == "int8"
-    assert resolve_openvino_precision("fp32") == "fp32"
+def test_the_feed_forward_networks_before_the_high_resolution_levels_stay_whole():
+    shapes = [weight.shape for weight in weights_of(rounded_graph())]
+    # Of the stages with 16, 32, 64 and 128 channels, which have one, one, two and one blocks.
+    networks = {width: [shapes.count((4 * width, width)), shapes.count((width, 4 * width))] for width in (16, 32, 64)}
+    assert networks == {16: [0, 0], 32: [0, 0], 64: [2, 2]}
+
+
+@pytest.mark.parametrize(
+    ("bf16", "int8", "least_channels", "expected"),
+    [
+        (True, True, 0, ("bf16", None)),
+        (False, True, 0, ("fp32", "int8")),
+        (False, True, 17, ("fp32", None)),
+        (False, False, 0, ("fp32", None)),
+    ],
+)
+def test_auto_is_int8_where_it_pays_and_is_compiled(monkeypatch, tmp_path, bf16, int8, least_channels, expected):
+    processor(monkeypatch, bf16=bf16, int8=int8)
+    monkeypatch.setattr(openvino_runtime, "_LEAST_CHANNELS_FOR_INT8", least_channels)
+    cache, model = CompiledCache(tmp_path), loaded(small_model())
+    choice = choose_encoder(model, cache)
+    assert (choice.precision, choice.faster) == expected
+    assert choice.is_compiled is False
+    many = choose_encoder(model, cache, expected_images=100)
+    assert many == EncoderChoice(expected[1] or expected[0], False)
+    assert choose_encoder(model, cache, "fp32", 100) == EncoderChoice("fp32", False)
+
+
+def test_auto_takes_what_is_there_and_says_what_would_be_faster(monkeypatch, compiled_models):
+    processor(monkeypatch, bf16=False, int8=True)
+    monkeypatch.setattr(openvino_runtime, "_LEAST_CHANNELS_FOR_INT8", 0)
+    model = loaded(small_model())
+    assert make_runtime(model, "cpu", "openvino", with_decoder=False).precision == "fp32"
+    choice = choose_runtime(model, "cpu")
+    assert (choice.name, choice.precision) == ("openvino", "fp32")
+    assert choice.reason == "compiled for this machine in fp32; int8 would be faster: see sam2-adapter doctor --prepare"
+    many = make_runtime(model, "cpu", expected_images=100, with_decoder=False)
+    assert (many.name, many.precision) == ("openvino", "int8")
+    choice = choose_runtime(model, "cpu")
+    assert (choice.name, choice.precision, choice.reason) == ("openvino", "int8", "compiled for this machine in int8")
+    assert make_runtime(model, "cpu", with_decoder=False).precision == "int8"
+    assert make_runtime(model, "cpu", precision="fp32", with_decoder=False).precision == "fp32"
+
+
+def test_a_model_that_int8_changes_too_much_is_computed_in_fp32_without_another_try(monkeypatch, compiled_models):
+    processor(monkeypatch, bf16=False, int8=True)
+    monkeypatch.setattr(openvino_runtime, "_LEAST_CHANNELS_FOR_INT8", 0)
+    allow_no_int8(monkeypatch)
+    model = loaded(small_model())
+    assert make_runtime(model, "cpu", expected_images=100, with_decoder=False).precision == "fp32"
+    assert sorted(kept(compiled_models)) == ["encoder-fp32", "encoder-int8-refused"]
+    monkeypatch.setattr(openvino_parts, "_make", None)
+    assert make_runtime(model, "cpu", expected_images=100, with_decoder=False).precision == "fp32"
+    assert choose_runtime(model, "cpu").reason == "compiled for this machine in fp32"
+    with pytest.raises(ConfigError, match="image encoder in int8 with errors of"):
+        make_runtime(model, "cpu", precision="int8", with_decoder=False)
+
+
+def test_int8_is_judged_by_a_picture_that_it_was_not_made_for(monkeypatch):
+    seen = []
+    model = small_model()
+    monkeypatch.setattr(openvino_check, "require_agreement", lambda *asked: None)
+    check_encoder(model, seen.append, "int8")
+    assert len(seen) == 1
+    samples = sample_pixel_values(model)
+    assert len(samples) == 3
+    assert all(relative_error(sample, seen[0]) > 0.1 for sample in samples)
+    torch.testing.assert_close(seen[0], picture_pixel_values("astronaut.jpg", IMAGE_SIZE))
 
 
 def test_int8_without_the_arithmetic_is_refused(monkeypatch):
@@ -125,13 +202,33 @@ def test_the_encoder_computes_in_int8_and_the_decoder_in_fp32(tmp_path):
 
 def test_a_model_that_int8_changes_too_much_is_refused_and_not_kept(monkeypatch, tmp_path):
     processor(monkeypatch, bf16=False, int8=True)
-    errors = openvino_check._errors
-    monkeypatch.setattr(openvino_check, "_errors", lambda *outputs: [9 * error for error in errors(*outputs)])
+    allow_no_int8(monkeypatch)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"image encoder in int8 with errors of .* Use runtime=torch"):
+            OpenVinoRuntime(loaded(small_model()), CompiledCache(tmp_path), "int8", with_decoder=False)
+        assert kept(tmp_path) == ["encoder-int8-refused"]
+
+
+@pytest.fixture
+def compiled_models(monkeypatch, tmp_path) -> Path:
+    """An empty directory of compiled models, which is the user's."""
+    monkeypatch.setenv("SAM2_ADAPTER_CACHE", str(tmp_path))
+    return tmp_path / "openvino"
+
+
+def kept(directory: Path) -> list[str]:
+    """Parts in a directory of compiled models, without what they depend on."""
+    return [re.sub("-[0-9a-f]{32}", "", path.stem) for path in directory.glob("*.bin")]
+
+
+def allow_no_int8(monkeypatch) -> None:
+    """Let any error in int8 be too large."""
     limits = openvino_check._limits
-    monkeypatch.setattr(openvino_check, "_limits", lambda *asked: [limit / 9 for limit in limits(*asked)])
-    with pytest.raises(ConfigError, match=r"image encoder in int8 with errors of .* Use runtime=torch"):
-        OpenVinoRuntime(loaded(small_model()), CompiledCache(tmp_path), "int8", with_decoder=False)
-    assert not list(tmp_path.glob("*.bin"))
+    monkeypatch.setattr(
+        openvino_check,
+        "_limits",
+        lambda precision, *asked: [limit / (100 if precision == "int8" else 1) for limit in limits(precision, *asked)],
+    )
 
 
 def processor(monkeypatch, *, bf16: bool, int8: bool) -> None:
