@@ -34,8 +34,8 @@ from sam2_adapter.model.token_order import raster, windows
 # Of the hidden channels of a feed-forward network, for each thread; less than the second-level cache of a core, which is 2 MiB on servers.
 _CACHED_BYTES = 3 * 2**19
 
-# The decoder takes stages up to this one without further blocks: their errors are those of the result, and most are of the feed-forward networks.
-_LAST_HIGH_RES = 1
+# The stage whose output is the middle level. No block makes up for the errors of its last feed-forward network.
+_MIDDLE = 1
 
 if TYPE_CHECKING:
     from transformers import Sam2Model
@@ -56,7 +56,7 @@ def _stages(backbone: Any, pixels: Any, size: int) -> list[Tokens]:
     x = _patch_embedding(backbone, pixels, size)
     outputs = []
     for index, block in enumerate(backbone.blocks):
-        x = _block(block, _in_windows(x, backbone.blocks[index:]), index <= backbone.stage_ends[_LAST_HIGH_RES])
+        x = _block(block, _in_windows(x, backbone.blocks[index:]), index == backbone.stage_ends[_MIDDLE])
         if index in backbone.stage_ends:
             outputs.append(x)
     return outputs

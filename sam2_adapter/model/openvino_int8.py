@@ -1,7 +1,8 @@
 """Weights of a graph in int8, for processors that multiply int8 fast and bf16 not at all.
 
 Weights of the projections are rounded here, with a scale for each output channel. OpenVINO rounds the tokens as they come, with a scale for each
-group of channels of each token, multiplies int8 by int8 and sums exactly. Everything between projections stays in float32.
+group of channels of each token, multiplies int8 by int8 and sums exactly. Queries and keys of large attentions are rounded as they come, too,
+with a scale for each of them. Everything else stays in float32: values and their weights, which are too uneven, and what lies between products.
 
 Weights that are each rounded to the nearest err several times more than bf16 does. But channels of tokens move together, so an error of one weight
 can make up for that of another: weights are rounded in turn, and what each loses is spread over those still to come. This is GPTQ (Frantar et al.
@@ -21,7 +22,7 @@ import torch
 from openvino import opset15 as ops
 
 from sam2_adapter.model.openvino_compiled import CompiledGraph
-from sam2_adapter.model.openvino_ops import is_exact
+from sam2_adapter.model.openvino_ops import is_exact, matmul, permute, shape_of
 from sam2_adapter.model.pictures import CALIBRATION, picture_pixel_values
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 
 # -128 has no counterpart.
 _MAX_INT8 = 127
+
+# Products of fewer channels get no faster.
+_LEAST_CHANNELS = 128
+
+# The same of attention to fewer keys.
+_LEAST_KEYS = 1024
 
 # Channels of a token that share a scale, best first. A projection whose channels are no multiple of it stays in float32.
 _GROUPS = (96, 128, 64, 32)
@@ -90,13 +97,18 @@ def sample_pixel_values(model: Sam2Model) -> list[torch.Tensor]:
     return [picture_pixel_values(name, prompt_encoder.input_image_size) for name in CALIBRATION]
 
 
-def round_projections(graph: ov.Model, samples: Sequence[torch.Tensor]) -> None:
-    """Give the projections of a graph int8 weights, in place.
+def round_products(graph: ov.Model, samples: Sequence[torch.Tensor]) -> None:
+    """Let a graph compute in int8 what is faster so: give the projections int8 weights, and round queries and keys; in place.
 
     Args:
         graph: one input, no open sizes.
         samples: typical inputs.
     """
+    _round_projections(graph, samples)
+    _round_queries_and_keys(graph)
+
+
+def _round_projections(graph: ov.Model, samples: Sequence[torch.Tensor]) -> None:
     projections = _projections(graph)
     group = _group_of(projections)
     projections = [projection for projection in projections if projection.weight.shape[1] % group == 0]
@@ -129,6 +141,28 @@ def round_weight(weight: Array, spread: Spread) -> tuple[Array, Array]:
     return np.ascontiguousarray(rounded[np.argsort(spread.order)].T).astype(np.int8), scale
 
 
+def _round_queries_and_keys(graph: ov.Model) -> None:
+    # A list, as the graph changes.
+    for node in list(graph.get_ordered_ops()):
+        if node.get_type_name() != "Softmax" or node.get_output_shape(0)[-1] < _LEAST_KEYS:
+            continue
+        product = node.input_value(0).get_node()
+        queries, query_scale = _rounded(product.input_value(0))
+        keys, key_scale = _rounded(product.input_value(1))
+        scores = ops.multiply(matmul(queries, keys, transpose_b=True), query_scale)
+        scores = ops.multiply(scores, permute(key_scale, 0, 2, 1))
+        node.input(0).replace_source_output(scores.output(0))
+
+
+def _rounded(tokens: Any) -> tuple[Any, Any]:
+    """B x T x C as parts of the largest size of a channel of each token, in whole steps of 1 / 127, and those sizes, B x T x 1."""
+    largest = ops.reduce_max(ops.abs(tokens), shape_of(-1), True)
+    # The least makes a token of zeros no special case.
+    largest = ops.maximum(largest, ops.constant(np.float32(1e-12)))
+    low, high = (ops.constant(np.float32(limit)) for limit in (-1, 1))
+    return ops.fake_quantize(ops.divide(tokens, largest), low, high, low, high, 2 * _MAX_INT8 + 1), largest
+
+
 def _projections(graph: ov.Model) -> list[_Projection]:
     """Products with the same constant are one projection of several parts of the tokens."""
     products: dict[str, list[Any]] = {}
@@ -142,7 +176,8 @@ def _is_projection(node: Any) -> bool:
     if node.get_type_name() != "MatMul" or not node.get_attributes()["transpose_b"] or is_exact(node):
         return False
     weight = node.input_value(1)
-    return weight.get_node().get_type_name() == "Constant" and len(weight.get_shape()) == 2
+    shape = weight.get_shape()
+    return weight.get_node().get_type_name() == "Constant" and len(shape) == 2 and shape[1] >= _LEAST_CHANNELS
 
 
 def _group_of(projections: Sequence[_Projection]) -> int:

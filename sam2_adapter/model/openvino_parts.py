@@ -204,7 +204,7 @@ def _make(part: Part, name: str, model: Sam2Model, precision: str, cache: Compil
     start = time.perf_counter()
     graph = part.graph(model)
     if precision == "int8":
-        openvino_int8.round_projections(graph, openvino_int8.sample_pixel_values(model))
+        openvino_int8.round_products(graph, openvino_int8.sample_pixel_values(model))
     made = CompiledGraph.of(graph, precision, part.fuse_attention or precision != "fp32")
     part.check(model, made, precision)
     cache.write(name, made.to_bytes())

@@ -22,7 +22,7 @@ from sam2_adapter.model.openvino_parts import DECODER, ENCODER, IMAGE_SIDE, load
 from sam2_adapter.model.prompt_encoder import EncodedPrompts, PromptEncoder
 from sam2_adapter.model.runtime import Precision, cpu_has_int8, resolve_precision
 
-# Channels of the first stage. Of all known architectures, the very small one alone has fewer, and gets no faster.
+# Channels of the first stage. Of all known architectures, the very small one alone has fewer, and gains little.
 _LEAST_CHANNELS_FOR_INT8 = 96
 
 # On two cores, rounding the weights and comparing with torch takes about 25 seconds more than compiling in fp32, and an image saves 0.4 seconds.
