@@ -38,12 +38,12 @@ def main() -> None:
         rows.append(
             [count, f"{found['folder']:.1f}", f"{found['model']:.1f}", f"{ratio:.3f}", f"{found['peak_mib']:.0f}"]
         )
-    print(f"{args.model.name}, runtime {args.runtime}, {machine()}.\n")
+    print(f"{args.model.name}, runtime {args.runtime} in {found['precision']}, {machine()}.\n")
     print(table(["images", "seconds", "encoder and decoder alone", "ratio", "peak MiB"], rows))
 
 
-def measure(args: argparse.Namespace) -> dict[str, float]:
-    """Seconds of the folder and of the model alone, and the largest memory of the folder's run."""
+def measure(args: argparse.Namespace) -> dict[str, float | str]:
+    """Seconds of the folder and of the model alone, the largest memory of the folder's run, and the number format."""
     from sam2_adapter.bulk import BulkOptions, predict_files
     from sam2_adapter.data.image_tasks import plan_tasks
     from sam2_adapter.data.images import find_images, read_image
@@ -73,7 +73,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
             runtime.encode(values)
             predictor.predict(embedding)
             alone += time.perf_counter() - started
-    return {"folder": folder, "model": alone, "peak_mib": peak_mib}
+    return {"folder": folder, "model": alone, "peak_mib": peak_mib, "precision": predictor.info.precision}
 
 
 def embedding_like(embedding: Any, image: Any) -> Any:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -30,26 +31,34 @@ def main() -> None:
     if args.point:
         print(json.dumps(measure(args, *args.point)))
         return
-    by_side = [[side, *figures(args, side, 1)] for side in SIDES]
-    by_boxes = [[count, *figures(args, SIDE_FOR_BOXES, count)] for count in BOXES]
+    by_side = {side: measured_in_child(args, side, 1) for side in SIDES}
+    by_boxes = {count: measured_in_child(args, SIDE_FOR_BOXES, count) for count in BOXES}
+    precision = by_side[SIDES[0]]["precision"]
     header = ["seconds, encoding", "seconds, masks", "MiB over model"]
-    print(f"{args.model.name}, runtime {args.runtime}, medians of {args.repeats}, {machine()}.\n")
+    print(f"{args.model.name}, runtime {args.runtime} in {precision}, medians of {args.repeats}, {machine()}.\n")
     print("One box, image of side x side pixels:\n")
-    print(table(["side", *header], by_side))
+    print(table(["side", *header], rows(by_side)))
     print(f"\nImage of {SIDE_FOR_BOXES} x {SIDE_FOR_BOXES} pixels:\n")
-    print(table(["boxes", *header], by_boxes))
+    print(table(["boxes", *header], rows(by_boxes)))
 
 
-def figures(args: argparse.Namespace, side: int, count: int) -> list[str]:
-    """One row, measured in a child process."""
+def rows(found: dict[int, dict[str, Any]]) -> list[list[object]]:
+    """Table rows."""
+    return [
+        [number, f"{one['encoding']:.3f}", f"{one['masks']:.3f}", f"{one['mib']:.0f}"] for number, one in found.items()
+    ]
+
+
+def measured_in_child(args: argparse.Namespace, side: int, count: int) -> dict[str, Any]:
+    """What `measure` gives in a process of its own."""
     shared = ["--model", str(args.model), "--image", str(args.image), "--runtime", args.runtime]
     command = [sys.executable, __file__, *shared, "--repeats", str(args.repeats), "--point", str(side), str(count)]
-    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    return [f"{found['encoding']:.3f}", f"{found['masks']:.3f}", f"{found['mib']:.0f}"]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return found
 
 
-def measure(args: argparse.Namespace, side: int, count: int) -> dict[str, float]:
-    """Medians, and the largest memory over that of the loaded and once used model."""
+def measure(args: argparse.Namespace, side: int, count: int) -> dict[str, float | str]:
+    """Medians, the largest memory over that of the loaded and once used model, and the number format."""
     from sam2_adapter.loading import load_predictor
     from sam2_adapter.segmentation import segment
 
@@ -72,6 +81,7 @@ def measure(args: argparse.Namespace, side: int, count: int) -> dict[str, float]
         "encoding": statistics.median(encoding),
         "masks": statistics.median(masks),
         "mib": peak_mib() - before,
+        "precision": predictor.info.precision,
     }
 
 

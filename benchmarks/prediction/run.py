@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from engines import Engine, EngineError, start, write_seeded_weights
 from PIL import Image
-from tables import machine, table
+from tables import machine, native_precisions, prepared_precision, table
 
 BASELINE = "official-fp32"
 ENGINES = [
@@ -105,11 +105,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def engines_of_this_machine() -> list[str]:
     """Without those in a precision that this processor only emulates, and those that would be the same as another."""
-    from sam2_adapter.model.runtime import cpu_has_bf16, cpu_has_int8
-
     left_out = {
-        *(() if cpu_has_bf16() else ("official-bf16", "ours-torch-auto", "ours-openvino-auto")),
-        *(() if cpu_has_int8() and not cpu_has_bf16() else ("ours-openvino-int8",)),
+        *(() if "bf16" in native_precisions() else ("official-bf16", "ours-torch-auto", "ours-openvino-auto")),
+        *(() if prepared_precision() == "int8" else ("ours-openvino-int8",)),
     }
     return [name for name in ENGINES if name not in left_out]
 
@@ -125,6 +123,7 @@ def grid_boxes(count: int, width: int, height: int) -> list[list[float]]:
 def report(engines: list[Engine], args: argparse.Namespace) -> str:
     """Markdown."""
     lines = [f"{args.config}, {args.image.name}, medians of {args.repeats}, {machine()}.", ""]
+    lines += [f"With OpenVINO `precision: auto` is {prepared_precision()} here, once `doctor --prepare` has run.", ""]
     for count in args.boxes:
         measured = [engine for engine in engines if engine.seconds.get(count)]
         what = "The whole image as the prompt" if count == 0 else f"{count} boxes" if count > 1 else "1 box"
