@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from engines import worker_environment, write_seeded_weights
-from tables import machine, prepared_precision, table
+from prepared import prepare, prepared_precision
+from tables import machine, table
 
 MEASURE = "import torch and transformers, read the weights"
 PROGRAMS = {
@@ -63,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch_dir:
         weights = Path(scratch_dir) / "seeded.pt"
         write_seeded_weights(args.peers_python, args.config, weights)
-        prepare(weights)
+        prepare(weights, worker_environment("ours", weights.parent / "cache"))
         for repeat in range(args.repeats + 1):
             for name in PROGRAMS:
                 seconds = run(name, weights, args)
@@ -74,13 +75,6 @@ def main() -> None:
     print(f"{args.config}, {args.image.name}, medians of {args.repeats}, {machine()}.")
     print(f"Prepared in {prepared_precision()}.\n")
     print(table(["process", "seconds", "times the first"], rows))
-
-
-def prepare(weights: Path) -> None:
-    """Compile the model for OpenVINO."""
-    command = [sys.executable, "-m", "sam2_adapter", "doctor", "--prepare", "--model", str(weights)]
-    environment = worker_environment("ours", weights.parent / "cache")
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
 def run(name: str, weights: Path, args: argparse.Namespace) -> float:

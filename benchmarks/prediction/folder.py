@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from prepared import prepare
 from tables import machine, table
 
 DEMO_PHOTOS = Path(__file__).parents[2] / "sam2_adapter" / "assets" / "demo"
@@ -30,6 +31,8 @@ def main() -> None:
     if args.child:
         print(json.dumps(measure(args)))
         return
+    if args.runtime == "openvino":
+        prepare(args.model)
     rows = []
     for count in args.counts:
         command = [sys.executable, __file__, "--child", "--counts", str(count), *shared_arguments(args)]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from prepared import prepare
 from run import grid_boxes
 from tables import machine, table
 
@@ -31,6 +32,8 @@ def main() -> None:
     if args.point:
         print(json.dumps(measure(args, *args.point)))
         return
+    if args.runtime == "openvino":
+        prepare(args.model)
     by_side = {side: measured_in_child(args, side, 1) for side in SIDES}
     by_boxes = {count: measured_in_child(args, SIDE_FOR_BOXES, count) for count in BOXES}
     precision = by_side[SIDES[0]]["precision"]

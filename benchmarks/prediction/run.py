@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from engines import Engine, EngineError, start, write_seeded_weights
 from PIL import Image
-from tables import machine, native_precisions, prepared_precision, table
+from prepared import prepared_precision
+from tables import machine, native_precisions, table
 
 BASELINE = "official-fp32"
 ENGINES = [

@@ -28,13 +28,6 @@ def native_precisions() -> list[str]:
     return ["fp32", "bf16"] if cpu_has_bf16() else ["fp32"]
 
 
-def prepared_precision() -> str:
-    """The number format that `auto` stands for with OpenVINO on this processor, once the model is prepared."""
-    from sam2_adapter.model.runtime import cpu_has_bf16, cpu_has_int8
-
-    return "bf16" if cpu_has_bf16() else "int8" if cpu_has_int8() else "fp32"
-
-
 def _version(name: str) -> str:
     try:
         return version(name)

@@ -112,6 +112,8 @@ def _round_projections(graph: ov.Model, samples: Sequence[torch.Tensor]) -> None
     projections = _projections(graph)
     group = _group_of(projections)
     projections = [projection for projection in projections if projection.weight.shape[1] % group == 0]
+    if not projections:
+        return
     moments = _second_moments(graph, projections, samples)
     spreads = {sources: _spread(moment) for sources, moment in moments.items()}
     for projection in projections:

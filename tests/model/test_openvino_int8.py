@@ -130,6 +130,8 @@ def test_the_last_feed_forward_network_before_the_middle_level_stays_whole():
 def test_products_of_few_channels_stay_whole(monkeypatch):
     monkeypatch.setattr(openvino_int8, "_LEAST_CHANNELS", 128)
     assert {weight.shape[1] for weight in weights_of(rounded_graph())} == {128, 256, 512}
+    monkeypatch.setattr(openvino_int8, "_LEAST_CHANNELS", 1000)
+    assert not weights_of(rounded_graph())
 
 
 def test_queries_and_keys_of_large_attentions_are_rounded(monkeypatch):
