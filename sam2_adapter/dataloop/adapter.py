@@ -45,6 +45,7 @@ from sam2_adapter.dataloop.training_data import download_subsets
 from sam2_adapter.dataloop.weights import load_weights, save_weights
 from sam2_adapter.loading import make_predictor
 from sam2_adapter.model.loading import LoadedModel, load_model
+from sam2_adapter.model.runtimes import choose_runtime
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +143,8 @@ class ModelAdapter(EmbeddingFunctions):
         items = items if isinstance(items, list) else [items]
         annotations: list[Any] = []
         report = Report(len(items), kwargs.get("progress"))
-        for item, documents in run_prediction(items, self._steps(), batch_size or self.config.batch_size, report):
+        steps = self._steps(len(items))
+        for item, documents in run_prediction(items, steps, batch_size or self.config.batch_size, report):
             annotations.extend(make_collection(item, documents).annotations)
         report.raise_broken()
         return items, annotations
@@ -163,7 +165,7 @@ class ModelAdapter(EmbeddingFunctions):
             )
             return
         report = Report(total, progress)
-        predict_all(list_items(dataset, query), self._steps(), batch_size or self.config.batch_size, report)
+        predict_all(list_items(dataset, query), self._steps(total), batch_size or self.config.batch_size, report)
 
     # Training
 
@@ -254,7 +256,7 @@ class ModelAdapter(EmbeddingFunctions):
         worker.load_from_model(model_entity=model, dataset=dataset)
         filters = filters or dl.Filters()
         if worker.settings.overwrite_annotations:
-            predict_truth(worker._steps(), model, dataset, query_of(filters), progress)
+            predict_truth(worker._steps, model, dataset, query_of(filters), progress)
         tell(progress, 98, "calculating metrics")
         model = worker.evaluate(model=model, dataset=dataset, filters=filters)
         self._adopt(worker)
@@ -276,7 +278,24 @@ class ModelAdapter(EmbeddingFunctions):
             with self._state:
                 self.__dict__.update(worker.__dict__)
 
-    def _steps(self) -> ItemPredictor:
+    def _expect(self, num_images: int) -> None:
+        if num_images == 1:
+            return
+        # Another execution waits here, and finds what this one compiles.
+        with self._loading:
+            with self._state:
+                before, loaded, config = self._require_predictor(), self._loaded, self.config
+            assert loaded is not None  # set together with the predictor
+            engine = (config.device, config.runtime, config.precision, num_images)
+            if choose_runtime(loaded, *engine).is_met_by(before.info.runtime, before.info.precision):
+                return
+            found = make_predictor(loaded, *engine)
+            with self._state:
+                if self.predictor is before:
+                    self.predictor = found
+
+    def _steps(self, num_images: int = 1) -> ItemPredictor:
+        self._expect(num_images)
         with self._state:
             now = copy.copy(self)
         return ItemPredictor(now._require_predictor(), now.config, now._owner, now._colors, now._ask)

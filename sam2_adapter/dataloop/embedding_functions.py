@@ -105,6 +105,7 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
 
     def _embedded(self, items: Iterable[Any], is_stored: bool, batch_size: int, report: Report) -> Iterator[_Embedded]:
         set_id = vector_set_id(self.model_entity, self.config.embeddings_size) if is_stored else None
+        self._expect(report.total)
         with ThreadPoolExecutor(THREADS) as pool:
             fetched = in_order_ahead(items, _fetch, pool)
             while batch := list(islice(fetched, batch_size)):
@@ -139,6 +140,10 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
     def _vectors(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[list[float]]:
         embeddings = self._require_predictor().embed(images)
         return [pooled_vector(embedding, self.config.embeddings_size) for embedding in embeddings]
+
+    def _expect(self, num_images: int) -> None:
+        """Take the engine that pays for so many images, which may be another one than for the first."""
+        raise NotImplementedError
 
     def _require_predictor(self) -> Predictor:
         if self.predictor is None:

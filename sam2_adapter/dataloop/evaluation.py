@@ -11,7 +11,7 @@ import json
 import logging
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,17 +62,28 @@ class LabelScores:
 
 
 def predict_truth(
-    steps: ItemPredictor, model: Any, dataset: Any, query: Mapping[str, Any], progress: Any = None
+    make_steps: Callable[[int], ItemPredictor],
+    model: Any,
+    dataset: Any,
+    query: Mapping[str, Any],
+    progress: Any = None,
 ) -> None:
     """Predict every drawn object of the chosen items from its box, store it, and publish the mean IoU of each label.
+
+    Args:
+        make_steps: gives what is done with an item, for a number of items.
+        model: whose metrics they are.
+        dataset: with the items.
+        query: which of them.
+        progress: the platform's progress object, if there is one.
 
     Raises:
         PlatformError: items could not be predicted; the text names them.
     """
     scores = LabelScores()
-    asking = replace(steps, ask=ask_truth, on_segmented=scores.add)
     report = Report(count_all(dataset.id, query), progress, last_percent=_PERCENT_PREDICTED)
-    predict_all(list_items(dataset, query), asking, steps.config.batch_size, report)
+    asking = replace(make_steps(report.total), ask=ask_truth, on_segmented=scores.add)
+    predict_all(list_items(dataset, query), asking, asking.config.batch_size, report)
     publish_label_scores(model, dataset.id, scores.by_label)
 
 

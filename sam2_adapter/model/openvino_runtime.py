@@ -119,11 +119,13 @@ class EncoderChoice:
     Attributes:
         precision: what `auto` stands for, or what was asked for.
         is_compiled: whether the encoder can be taken from the cache.
+        is_refused: whether it did not agree with torch when it was compiled.
         faster: a number format that would be faster, once it is compiled; `None` where there is none.
     """
 
     precision: Precision
     is_compiled: bool
+    is_refused: bool = False
     faster: str | None = None
 
 
@@ -144,12 +146,11 @@ def choose_encoder(
     plain = resolve_openvino_precision(precision)
     wants_int8 = precision == "auto" and plain == "fp32" and cpu_has_int8() and _gains_by_int8(loaded)
     states = part_states(ENCODER, loaded, (plain, "int8"), cache)
-    in_plain, in_int8 = states[plain].is_compiled, states["int8"]
-    if not wants_int8 or in_int8.is_refused:
-        return EncoderChoice(plain, in_plain)
-    if in_int8.is_compiled or expected_images >= _INT8_REPAID_BY_IMAGES:
-        return EncoderChoice("int8", in_int8.is_compiled)
-    return EncoderChoice(plain, in_plain, "int8")
+    if not wants_int8 or states["int8"].is_refused:
+        return EncoderChoice(plain, *states[plain])
+    if states["int8"].is_compiled or expected_images >= _INT8_REPAID_BY_IMAGES:
+        return EncoderChoice("int8", *states["int8"])
+    return EncoderChoice(plain, *states[plain], faster="int8")
 
 
 def _gains_by_int8(loaded: LoadedModel) -> bool:

@@ -41,6 +41,10 @@ class RuntimeChoice:
     precision: Precision
     compile_encoder: bool = False
 
+    def is_met_by(self, name: str, precision: str) -> bool:
+        """Whether an engine of this name in this number format is what was chosen; of a compiled encoder that cannot be told."""
+        return name == self.name and self.precision in ("auto", precision) and not self.compile_encoder
+
 
 def choose_runtime(
     loaded: LoadedModel,
@@ -161,6 +165,8 @@ def _automatic_on_cpu(loaded: LoadedModel, precision: Precision, expected_images
         return RuntimeChoice("openvino", reason, encoder.precision)
     if precision == "int8":
         return RuntimeChoice("openvino", "only OpenVINO computes in int8", encoder.precision)
+    if encoder.is_refused:
+        return RuntimeChoice("torch", "OpenVINO computes this model wrongly on this machine", precision)
     if expected_images >= _REPAID_BY_IMAGES:
         return RuntimeChoice("openvino", f"{expected_images} images repay compiling the model", encoder.precision)
     return RuntimeChoice("torch", "not compiled for OpenVINO yet; see sam2-adapter doctor --prepare", precision)
