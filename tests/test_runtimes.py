@@ -17,7 +17,7 @@ from sam2_adapter.errors import ConfigError
 from sam2_adapter.loading import load_predictor, make_predictor
 from sam2_adapter.masks import mask_iou
 from sam2_adapter.model.loading import load_model
-from sam2_adapter.model.runtimes import choose_runtime, make_runtime
+from sam2_adapter.model.runtimes import RuntimeChoice, choose_runtime, make_runtime
 from sam2_adapter.training.trainer import train
 from tests.command_line import run, run_process
 from tests.small_model import loaded, small_model
@@ -66,6 +66,32 @@ def test_a_compiled_model_runs_on_openvino_in_the_precision_it_was_compiled_for(
     assert choose_runtime(loaded(small_model()), runtime="torch", precision="fp32").name == "torch"
     assert make_runtime(loaded(small_model()), precision="fp32").name == "openvino"
     assert len(list(cache_dir.glob("openvino/*.bin"))) == 3
+
+
+def test_a_model_that_openvino_computes_wrongly_runs_on_torch(monkeypatch, caplog):
+    monkeypatch.setattr("sam2_adapter.model.openvino_check._MAX_ERROR_FP32", 0.0)
+    made = make_runtime(loaded(small_model()), "cpu", precision="fp32", expected_images=500)
+    assert made.name == "torch"
+    assert "running on torch: On this machine OpenVINO computes the image encoder in fp32 with errors of" in caplog.text
+    choice = choose_runtime(loaded(small_model()), "cpu", precision="fp32", expected_images=500)
+    assert (choice.name, choice.reason) == ("torch", "OpenVINO computes this model wrongly on this machine")
+    assert choice.is_met_by("torch", "fp32")
+    with pytest.raises(ConfigError, match="computes the image encoder in fp32 with errors of"):
+        make_runtime(loaded(small_model()), "cpu", "openvino", "fp32")
+
+
+@pytest.mark.parametrize(
+    ("choice", "is_met"),
+    [
+        (RuntimeChoice("torch", "", "auto"), True),
+        (RuntimeChoice("torch", "", "fp32"), True),
+        (RuntimeChoice("torch", "", "bf16"), False),
+        (RuntimeChoice("openvino", "", "fp32"), False),
+        (RuntimeChoice("torch", "", "auto", compile_encoder=True), False),
+    ],
+)
+def test_whether_an_engine_is_what_was_chosen(choice, is_met):
+    assert choice.is_met_by("torch", "fp32") is is_met
 
 
 def test_without_openvino_auto_says_how_to_get_it(monkeypatch):
