@@ -162,6 +162,9 @@ def test_training_encodes_on_openvino_and_predicts_the_same_as_on_torch(cache_di
     for runtime in ("torch", "openvino"):
         config = small_config_of_run(num_epochs=1, runtime=runtime)
         results[runtime] = train(small_loaded_model(), samples[:3], samples[3:], tmp_path / runtime, config)
+        document = json.loads((tmp_path / runtime / "metrics.json").read_text())
+        assert document["image_encoder"] == {"runtime": runtime, "precision": "fp32"}
+        assert f">{runtime} in fp32<" in (tmp_path / runtime / "report.html").read_text()
     assert [path.name.partition("-")[0] for path in cache_dir.glob("openvino/*.bin")] == ["encoder"]
     for key in ("loss", "miou_box"):
         found, expected = (getattr(results[runtime].history[-1], key) for runtime in ("openvino", "torch"))

@@ -62,6 +62,11 @@ class SampleEmbeddings:
         return dict(self._broken)
 
     @property
+    def encoder(self) -> dict[str, str]:
+        """Runtime and number format that images are encoded with."""
+        return {"runtime": self._runtime.name, "precision": self._runtime.precision}
+
+    @property
     def statistics(self) -> StoreStatistics:
         """How often embeddings were found and made in this process."""
         return self._store.statistics

@@ -55,6 +55,7 @@ def about_run(parts: Parts) -> dict[str, object]:
         "validation images": len(parts.validation),
         "processes": parts.accelerator.num_processes,
         "device": str(parts.accelerator.device),
+        "image encoder": "{runtime} in {precision}".format(**parts.embeddings.encoder),
         "images encoded": statistics.made,
         "embeddings read from memory": statistics.from_memory,
         "embeddings read from disk": statistics.from_disk,

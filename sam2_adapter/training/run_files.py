@@ -67,7 +67,9 @@ class RunFiles:
         if not self._parts.is_main:
             return
         try:
-            write_metrics(self._directory, history, {"configuration": self._parts.identity.settings})
+            parts = self._parts
+            about = {"configuration": parts.identity.settings, "image_encoder": parts.embeddings.encoder}
+            write_metrics(self._directory, history, about)
             if self._scalars is not None:
                 self._scalars.write(history[-1])
         except Exception as error:  # whatever it is, training goes on

@@ -283,6 +283,7 @@ class _Run:
             "resize": self._config.resize,
             "configuration": self._config.model_dump(mode="json"),
             "training": identity.settings,
+            "image_encoder": self._parts.embeddings.encoder,
             "base": {"name": self._loaded.name, "weights_sha256": self._loaded.weights_sha256},
             "data_sha256": identity.data_sha256,
         }

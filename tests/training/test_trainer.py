@@ -108,6 +108,7 @@ def test_the_saved_model_says_where_it_comes_from(done):
     assert metadata["base"]["weights_sha256"] == small_loaded_model().weights_sha256
     assert metadata["configuration"]["learning_rate"] == 1e-3
     assert metadata["training"]["seed"] == 0
+    assert metadata["image_encoder"] == {"runtime": "torch", "precision": "fp32"}
     assert metadata["epoch"] == result.best_epoch
 
 
