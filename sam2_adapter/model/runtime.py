@@ -160,7 +160,10 @@ def resolve_precision(precision: str, device: str) -> str:
     if precision == "fp16" and kind == "cpu":
         raise ConfigError("precision = 'fp16' needs a GPU; on a CPU use 'bf16', 'fp32' or 'auto'.")
     if precision == "int8":
-        raise ConfigError("precision = 'int8' is for prediction with runtime = 'openvino'; on torch use 'auto'.")
+        raise ConfigError(
+            "precision = 'int8' is for prediction with runtime = 'openvino' on a CPU, which pip install \"sam2-adapter[openvino]\" brings; on "
+            "torch use 'auto'."
+        )
     if precision != "auto":
         return precision
     if kind == "cuda":
