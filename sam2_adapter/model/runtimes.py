@@ -90,7 +90,7 @@ def make_runtime(
             device is the CPU and the model is compiled already or will be used for many images, else torch, which compiles the encoder on
             a GPU for very many images.
         precision: `auto`, `fp32`, `bf16`, `fp16` or, with OpenVINO, `int8`; `auto` is bf16, or fp16 on an older GPU, where the processor has it,
-            else with OpenVINO int8 where that pays, errs no more than bf16 would and is compiled already or will be used for many images,
+            else with OpenVINO int8 where that pays, errs hardly more than bf16 would and is compiled already or will be used for many images,
             else fp32.
         expected_images: how many images will be encoded, as far as the caller knows.
         with_decoder: whether masks will be decoded.
