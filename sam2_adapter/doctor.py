@@ -18,14 +18,11 @@ from sam2_adapter.errors import Sam2AdapterError
 from sam2_adapter.model.download import default_cache_dir, find_weights, is_offline, weights_sources
 from sam2_adapter.model.loading import DEFAULT_MODEL, load_model
 from sam2_adapter.model.runtime import Precision, available_devices, resolve_precision
-from sam2_adapter.model.runtimes import choose_runtime, make_runtime
+from sam2_adapter.model.runtimes import MANY_IMAGES, choose_runtime, make_runtime
 
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "opencv-python-headless", "pycocotools")
 
 _BUNDLED_MODEL = "sam2_nano"
-
-# What is prepared is for all images to come.
-_MANY_IMAGES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,8 @@ def prepare(model: str, precision: Precision = "auto") -> None:
         ConfigError: OpenVINO is not installed, or cannot compute the model in this precision here.
         WeightsNotFoundError: the weights are not here and could not be fetched.
     """
-    make_runtime(load_model(model), "cpu", "openvino", precision, expected_images=_MANY_IMAGES)
+    # What is prepared is for all images to come.
+    make_runtime(load_model(model), "cpu", "openvino", precision, expected_images=MANY_IMAGES)
 
 
 def _model_that_is_here() -> str:

@@ -26,14 +26,13 @@ from sam2_adapter.data.images import read_image
 from sam2_adapter.errors import CheckpointError, ConfigError, Sam2AdapterError
 from sam2_adapter.loading import load_predictor
 from sam2_adapter.model.runtime import Precision
+from sam2_adapter.model.runtimes import MANY_IMAGES
 from sam2_adapter.outputs import provenance
 from sam2_adapter.predictor import Predictor
 from sam2_adapter.segmentation import segment
 
 logger = logging.getLogger(__name__)
 
-# Enough to let `runtime: auto` compile the model: a cluster is for many images.
-_MANY_IMAGES = 10**6
 # Buckets answer slowly, and one image is in memory for each.
 _READ_AHEAD = 4
 # An image is given up after this many processes have died over it, a machine after this many that died loading the model.
@@ -142,8 +141,9 @@ class ChunkWorker:
             )
         torch.set_num_threads(self._cores)
         choice = self._job.choice
+        # A cluster is for many images.
         self._predictor = load_predictor(
-            choice.model, choice.device, choice.runtime, choice.precision, expected_images=_MANY_IMAGES
+            choice.model, choice.device, choice.runtime, choice.precision, expected_images=MANY_IMAGES
         )
         if self._predictor.info.weights_sha256 != self._job.weights_sha256:
             raise CheckpointError(

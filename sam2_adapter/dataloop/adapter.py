@@ -279,7 +279,7 @@ class ModelAdapter(EmbeddingFunctions):
                 self.__dict__.update(worker.__dict__)
 
     def _expect(self, num_images: int) -> None:
-        if num_images == 1:
+        if num_images <= 1:
             return
         # Another execution waits here, and finds what this one compiles.
         with self._loading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -141,9 +142,9 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
         embeddings = self._require_predictor().embed(images)
         return [pooled_vector(embedding, self.config.embeddings_size) for embedding in embeddings]
 
+    @abstractmethod
     def _expect(self, num_images: int) -> None:
         """Take the engine that pays for so many images, which may be another one than for the first."""
-        raise NotImplementedError
 
     def _require_predictor(self) -> Predictor:
         if self.predictor is None:

@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 RUNTIMES = ("auto", "torch", "openvino")
 
+# As many as repay any compiling.
+MANY_IMAGES = 1_000_000
+
 # On two cores, compiling and comparing with torch takes about six seconds, and an image saves 0.3 seconds in fp32, more in bf16.
 _REPAID_BY_IMAGES = 20
 
@@ -67,8 +70,9 @@ def choose_runtime(
         _require_openvino(device, kind)
         from sam2_adapter.model.openvino_runtime import choose_encoder
 
-        encoder = choose_encoder(loaded, compiled_cache(), precision, expected_images)
-        return RuntimeChoice("openvino", "asked for", encoder.precision)
+        if precision == "auto":
+            precision = choose_encoder(loaded, compiled_cache(), precision, expected_images).precision
+        return RuntimeChoice("openvino", "asked for", precision)
     return _automatic(loaded, kind, precision, expected_images)
 
 

@@ -176,7 +176,7 @@ from pathlib import Path
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 from sam2_adapter.model.compiled_cache import CompiledCache
 from sam2_adapter.model.openvino_runtime import OpenVinoRuntime
-from tests.small_model import HIDDEN, loaded, small_model
+from tests.small_model import loaded, small_model
 print("ready", flush=True)
 sys.stdin.readline()
 OpenVinoRuntime(loaded(small_model()), CompiledCache(Path(sys.argv[1])), "fp32", with_decoder=False)

@@ -226,6 +226,14 @@ def test_int8_is_judged_by_a_picture_that_it_was_not_made_for(monkeypatch):
     torch.testing.assert_close(seen[0], picture_pixel_values("astronaut.jpg", IMAGE_SIZE))
 
 
+@pytest.mark.parametrize(("bf16", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_is_no_int8_where_nothing_is_known_of_the_model(monkeypatch, bf16, expected):
+    processor(monkeypatch, bf16=bf16, int8=True)
+    assert resolve_openvino_precision("auto") == expected
+    assert resolve_openvino_precision("int8") == "int8"
+    assert resolve_openvino_precision("fp32") == "fp32"
+
+
 def test_int8_without_the_arithmetic_is_refused(monkeypatch):
     processor(monkeypatch, bf16=False, int8=False)
     for precision in ("bf16", "int8"):
