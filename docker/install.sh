@@ -36,7 +36,7 @@ for model in "$@"; do
         # Fetches the weights and compiles them for this processor; pods with another one compile before their first large job.
         "$python" -m sam2_adapter doctor --prepare --model "$model"
     else
-        "$python" -c 'import sys; from sam2_adapter.model.loading import load_model; load_model(sys.argv[1])' "$model"
+        "$python" -c 'import sys; from sam2_adapter.models.load import load_model; load_model(sys.argv[1])' "$model"
     fi
 done
 

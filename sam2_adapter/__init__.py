@@ -15,7 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sam2_adapter.annotations import Annotation
+    from sam2_adapter.annotations.masks import MaskPrediction
+    from sam2_adapter.annotations.objects import Annotation
+    from sam2_adapter.annotations.prompts import Prompt
     from sam2_adapter.config import Config
     from sam2_adapter.errors import (
         CheckpointError,
@@ -28,11 +30,9 @@ if TYPE_CHECKING:
         TrainingError,
         WeightsNotFoundError,
     )
-    from sam2_adapter.loading import load_predictor
-    from sam2_adapter.masks import MaskPrediction
-    from sam2_adapter.predictor import ImageEmbedding, Predictor
-    from sam2_adapter.prompts import Prompt
-    from sam2_adapter.segmentation import Segmentation, segment
+    from sam2_adapter.predict.loading import load_predictor
+    from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+    from sam2_adapter.predict.segment import Segmentation, segment
 
 __version__ = "0.1.0"
 
@@ -61,15 +61,15 @@ __all__ = [
 _ERRORS = {name: "errors" for name in __all__ if name.endswith("Error")}
 _HOMES = {
     **_ERRORS,
-    "Annotation": "annotations",
+    "Annotation": "annotations.objects",
     "Config": "config",
-    "ImageEmbedding": "predictor",
-    "MaskPrediction": "masks",
-    "Predictor": "predictor",
-    "Prompt": "prompts",
-    "Segmentation": "segmentation",
-    "load_predictor": "loading",
-    "segment": "segmentation",
+    "ImageEmbedding": "predict.predictor",
+    "MaskPrediction": "annotations.masks",
+    "Predictor": "predict.predictor",
+    "Prompt": "annotations.prompts",
+    "Segmentation": "predict.segment",
+    "load_predictor": "predict.loading",
+    "segment": "predict.segment",
 }
 
 

@@ -18,8 +18,8 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from sam2_adapter.architectures import get_architecture
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.models.families.architectures import get_architecture
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from sam2_adapter import __version__
-from sam2_adapter.architectures import Architecture, architecture_names, get_architecture
 from sam2_adapter.errors import Sam2AdapterError
-from sam2_adapter.model.download import default_cache_dir, find_weights, is_offline, weights_sources
-from sam2_adapter.model.loading import DEFAULT_MODEL, load_model
-from sam2_adapter.model.runtime import Precision, available_devices, resolve_precision
-from sam2_adapter.model.runtimes import MANY_IMAGES, choose_runtime, make_runtime
+from sam2_adapter.models.engines.choose import MANY_IMAGES, choose_runtime, make_runtime
+from sam2_adapter.models.engines.torch import Precision, available_devices, resolve_precision
+from sam2_adapter.models.families.architectures import Architecture, architecture_names, get_architecture
+from sam2_adapter.models.load import DEFAULT_MODEL, load_model
+from sam2_adapter.models.weights.download import default_cache_dir, find_weights, is_offline, weights_sources
 
 _PACKAGES = ("torch", "transformers", "numpy", "pillow", "opencv-python-headless", "pycocotools")
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sam2_adapter.prompts import BoolArray
+from sam2_adapter.annotations.prompts import BoolArray
 
 # The same examples in every run, in memory only.
 repeatable = settings(derandomize=True, deadline=None, database=None)

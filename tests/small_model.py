@@ -14,12 +14,12 @@ from transformers import (
     Sam2VisionConfig,
 )
 
-from sam2_adapter.model.checkpoint import weights_sha256
-from sam2_adapter.model.loading import LoadedModel
-from sam2_adapter.model.preprocess import Resize
-from sam2_adapter.model.runtime import Precision, TorchRuntime
-from sam2_adapter.model.transformers_config import architecture_from_config
-from sam2_adapter.predictor import Predictor
+from sam2_adapter.models.engines.torch import Precision, TorchRuntime
+from sam2_adapter.models.families.sam2_config import architecture_from_config
+from sam2_adapter.models.load import LoadedModel
+from sam2_adapter.models.network.preprocess import Resize
+from sam2_adapter.models.weights.checkpoint import weights_sha256
+from sam2_adapter.predict.predictor import Predictor
 
 IMAGE_SIZE = 128
 HIDDEN = 32

@@ -9,23 +9,25 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
 
-# From the ground up. Rooms of one line may not import each other; a folder is one room.
+# From the ground up. Rooms of one line may not import each other. A room is a module or a folder, named by the longest
+# entry that its path starts with: `models.families` lies far below the rest of `models`.
 LAYERS = (
     ("errors",),
-    ("architectures",),
+    ("files",),
+    ("models.families",),
     ("config",),
-    ("prompts",),
-    ("masks",),
-    ("rle", "outlines"),
-    ("polygons",),
     ("annotations",),
-    ("model",),
-    ("predictor", "data"),
-    ("segmentation", "loading", "visualization"),
+    ("images",),
+    ("models",),
+    ("predict", "formats"),
+    ("reports",),
+    ("embeddings",),
+    ("evaluation",),
     ("training",),
-    ("outputs", "journal"),
-    ("bulk",),
-    ("demo", "doctor", "cluster"),
+    ("jobs",),
+    ("jobs.ray",),
+    ("interactive",),
+    ("demo", "doctor"),
     ("cli", "dataloop"),
     ("__main__",),
 )
@@ -33,16 +35,16 @@ RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 # Third party -> the only rooms that import it.
 RESERVED = {
-    "transformers": {"model"},
+    "transformers": {"models", "models.families"},
     "dtlpy": {"dataloop"},
     "dtlpymetrics": {"dataloop"},
-    "openvino": {"model"},
-    "pycocotools": {"rle"},
+    "openvino": {"models"},
+    "pycocotools": {"annotations"},
     "typer": {"cli"},
-    "jinja2": {"demo"},
-    "ray": {"cluster"},
-    "pyarrow": {"cluster"},
-    "fsspec": {"cluster"},
+    "jinja2": {"demo", "reports"},
+    "ray": {"jobs.ray"},
+    "pyarrow": {"jobs.ray"},
+    "fsspec": {"jobs.ray"},
 }
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -50,8 +52,13 @@ IDS = [str(path.relative_to(PACKAGE)) for path in SOURCES]
 
 
 def _room(module_path: Path) -> str:
-    parts = module_path.relative_to(PACKAGE).with_suffix("").parts
-    return parts[0]
+    return _room_of(module_path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def _room_of(parts: tuple[str, ...]) -> str:
+    """The room of a module: the longest of its prefixes that LAYERS names, else its first part."""
+    prefixes = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((prefix for prefix in prefixes if prefix in RANK), parts[0])
 
 
 def _imported_modules(path: Path) -> list[str]:
@@ -78,7 +85,7 @@ def test_imports_point_downwards(path: Path) -> None:
     assert room in RANK, f"{room}: give the new room its place in LAYERS"
     for module in _imported_modules(path):
         package, _, rest = module.partition(".")
-        other = rest.partition(".")[0]
+        other = _room_of(tuple(rest.split(".")))
         if package != "sam2_adapter" or other == room or other.startswith("__version"):
             continue
         assert other in RANK, f"{path.name} imports {module}: import names from the module that defines them"
@@ -93,13 +100,23 @@ def test_third_parties_stay_in_their_rooms(path: Path) -> None:
 
 
 def test_openvino_is_loaded_only_to_run_on_it() -> None:
-    """It is optional, and slow to import: `model/openvino_*.py` import it, and nothing imports those before they are needed."""
+    """It is optional, and slow to import: nothing outside its folder imports a module of it that needs it before it is needed."""
+    needing = {f"sam2_adapter.models.engines.openvino.{path.stem}" for path in SOURCES if "openvino" in _packages(path)}
+    assert needing
     for path in SOURCES:
-        if path.name.startswith("openvino_"):
-            continue
-        at_once = ast.parse(path.read_text(encoding="utf-8")).body
-        imported = [name for node in at_once if isinstance(node, ast.Import | ast.ImportFrom) for name in _names(node)]
-        assert not [name for name in imported if "openvino" in name], path.name
+        if path.parent.name != "openvino":
+            imported = _imported_at_once(path)
+            assert "openvino" not in _packages(path), path.name
+            assert not [name for name in imported if name in needing or name.rpartition(".")[0] in needing], path.name
+
+
+def _imported_at_once(path: Path) -> list[str]:
+    statements = ast.parse(path.read_text(encoding="utf-8")).body
+    return [name for node in statements if isinstance(node, ast.Import | ast.ImportFrom) for name in _names(node)]
+
+
+def _packages(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in _imported_at_once(path)}
 
 
 def test_every_room_exists_once() -> None:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sam2_adapter.config import Config
-from sam2_adapter.data.files import write_json
+from sam2_adapter.files import write_json
 
 TARGET = Path(__file__).parents[1] / "sam2_adapter" / "assets" / "demo" / "nuclei"
 

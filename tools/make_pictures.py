@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from sam2_adapter.demo.scenes import load_scenes, read_photo
-from sam2_adapter.loading import load_predictor
-from sam2_adapter.segmentation import segment
-from sam2_adapter.visualization import draw_overlay
+from sam2_adapter.predict.loading import load_predictor
+from sam2_adapter.predict.segment import segment
+from sam2_adapter.reports.overlay import draw_overlay
 
 TARGET = Path(__file__).parents[1] / "docs" / "images" / "modes.jpg"
 MODES = ("No prompt", "Points", "Boxes")

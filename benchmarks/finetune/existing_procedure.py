@@ -16,14 +16,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from sam2_adapter.data.sample import Sample
-from sam2_adapter.model.decode import decode_masks
-from sam2_adapter.model.image_encoder import EncodedImages, encode_image
-from sam2_adapter.model.loading import LoadedModel
-from sam2_adapter.model.preprocess import Geometry, images_to_pixel_values
-from sam2_adapter.model.prompt_encoder import encode_prompts
-from sam2_adapter.model.runtime import TorchRuntime
-from sam2_adapter.prompts import BACKGROUND, FOREGROUND, BoolArray
+from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.engines.torch import TorchRuntime
+from sam2_adapter.models.load import LoadedModel
+from sam2_adapter.models.network.image_encoder import EncodedImages, encode_image
+from sam2_adapter.models.network.mask_decoder import decode_masks
+from sam2_adapter.models.network.preprocess import Geometry, images_to_pixel_values
+from sam2_adapter.models.network.prompt_encoder import encode_prompts
 
 POINTS_INSIDE = POINTS_OUTSIDE = 5
 SCORE_WEIGHT = 0.05

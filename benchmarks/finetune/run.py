@@ -19,13 +19,13 @@ import numpy as np
 from existing_procedure import ExistingProcedure
 
 from sam2_adapter.cli.settings import config_from_options
-from sam2_adapter.data.dataset import load_dataset
-from sam2_adapter.data.sample import Sample
-from sam2_adapter.loading import load_predictor
-from sam2_adapter.model.checkpoint import save_checkpoint
-from sam2_adapter.model.loading import load_model
-from sam2_adapter.model.preprocess import Geometry, Resize
-from sam2_adapter.training.evaluation import Evaluation, EvaluationSettings, compare, evaluate_prompts
+from sam2_adapter.evaluation.evaluate import Evaluation, EvaluationSettings, compare, evaluate_prompts
+from sam2_adapter.formats.load import load_dataset
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.load import load_model
+from sam2_adapter.models.network.preprocess import Geometry, Resize
+from sam2_adapter.models.weights.checkpoint import save_checkpoint
+from sam2_adapter.predict.loading import load_predictor
 from sam2_adapter.training.records import EpochRecord
 from sam2_adapter.training.trainer import train
 

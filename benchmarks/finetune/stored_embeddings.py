@@ -19,10 +19,10 @@ from unittest.mock import patch
 from run import with_large_objects
 
 from sam2_adapter.config import Config
-from sam2_adapter.data.dataset import load_dataset
-from sam2_adapter.data.sample import Sample
-from sam2_adapter.model.loading import load_model
-from sam2_adapter.training import store
+from sam2_adapter.embeddings import store
+from sam2_adapter.formats.load import load_dataset
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.load import load_model
 from sam2_adapter.training.records import EpochRecord
 from sam2_adapter.training.trainer import train
 

@@ -24,9 +24,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.platform.adapting import BOX, disk_image, make_adapter
-from tests.platform.client import Platform, load_client, log_in
-from tests.platform.gateway import Gateway
+from tests.dataloop.adapting import BOX, disk_image, make_adapter
+from tests.dataloop.client import Platform, load_client, log_in
+from tests.dataloop.gateway import Gateway
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ torch.load(sys.argv[1], map_location="cpu", weights_only=True)
     "this package, OpenVINO": """
 import sys
 import sam2_adapter
-from sam2_adapter.data.images import read_image
+from sam2_adapter.images.read import read_image
 predictor = sam2_adapter.load_predictor(sys.argv[1])
 assert predictor.info.runtime == "openvino"
 (embedding,) = predictor.embed([read_image(sys.argv[2])])
@@ -39,7 +39,7 @@ assert predictor.predict(embedding, [{"box": [50, 60, 300, 280]}]).masks.shape[0
     "this package, torch": """
 import sys
 import sam2_adapter
-from sam2_adapter.data.images import read_image
+from sam2_adapter.images.read import read_image
 predictor = sam2_adapter.load_predictor(sys.argv[1], runtime="torch")
 (embedding,) = predictor.embed([read_image(sys.argv[2])])
 assert predictor.predict(embedding, [{"box": [50, 60, 300, 280]}]).masks.shape[0] == 1

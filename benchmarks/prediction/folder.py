@@ -47,12 +47,12 @@ def main() -> None:
 
 def measure(args: argparse.Namespace) -> dict[str, float | str]:
     """Seconds of the folder and of the model alone, the largest memory of the folder's run, and the number format."""
-    from sam2_adapter.bulk import BulkOptions, predict_files
-    from sam2_adapter.data.image_tasks import plan_tasks
-    from sam2_adapter.data.images import find_images, read_image
-    from sam2_adapter.loading import load_predictor
-    from sam2_adapter.model.preprocess import images_to_pixel_values
-    from sam2_adapter.outputs import OutputFolder
+    from sam2_adapter.images.read import find_images, read_image
+    from sam2_adapter.jobs.local import BulkOptions, predict_files
+    from sam2_adapter.jobs.output_folder import OutputFolder
+    from sam2_adapter.jobs.tasks import plan_tasks
+    from sam2_adapter.models.network.preprocess import images_to_pixel_values
+    from sam2_adapter.predict.loading import load_predictor
 
     with tempfile.TemporaryDirectory() as scratch:
         paths = fill_folder(Path(scratch) / "photos", find_images([args.photos]), args.counts[0])

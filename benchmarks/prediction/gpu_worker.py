@@ -81,9 +81,9 @@ class Ours:
     @cache  # noqa: B019 one object for the life of the process
     def predictor(self, precision: str) -> Any:
         """A predictor, and the runtime below it."""
-        from sam2_adapter.model.loading import load_model
-        from sam2_adapter.model.runtime import TorchRuntime
-        from sam2_adapter.predictor import Predictor
+        from sam2_adapter.models.engines.torch import TorchRuntime
+        from sam2_adapter.models.load import load_model
+        from sam2_adapter.predict.predictor import Predictor
 
         number_format, _, compiled = precision.partition("-")
         loaded = load_model(self.weights)

@@ -103,7 +103,7 @@ def load_onnxruntime(weights: str, config_name: str, precision: str) -> Segment:
 
 def load_transformers(weights: str, config_name: str, precision: str) -> Segment:
     """`Sam2Model` of transformers as it comes, all boxes in one call; needs this package for the weights."""
-    from sam2_adapter.model.loading import load_model
+    from sam2_adapter.models.load import load_model
 
     model = load_model(weights).model.train(False)
 

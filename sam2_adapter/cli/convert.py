@@ -51,7 +51,7 @@ def convert(
 
     Meta's layout opens in Meta's own code and in ultralytics, the other one with transformers' `from_pretrained`.
     """
-    from sam2_adapter.model.convert import convert_checkpoint
+    from sam2_adapter.models.weights.convert import convert_checkpoint
 
     written = convert_checkpoint(
         source,

@@ -27,7 +27,7 @@ def doctor(
     """
     from sam2_adapter import doctor
     from sam2_adapter.cli.settings import config_from_options
-    from sam2_adapter.model.loading import DEFAULT_MODEL
+    from sam2_adapter.models.load import DEFAULT_MODEL
 
     settings = config_from_options(None, [], {"precision": precision})
     if prepare:

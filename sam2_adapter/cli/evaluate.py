@@ -23,7 +23,7 @@ from sam2_adapter.cli.options import (
 from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message, print_json
 
 if TYPE_CHECKING:
-    from sam2_adapter.training.scores import PromptMode
+    from sam2_adapter.evaluation.scores import PromptMode
 
 
 class PromptName(StrEnum):
@@ -74,7 +74,7 @@ def evaluate(
     intervals.
     """
     from sam2_adapter.cli.settings import config_from_options
-    from sam2_adapter.training.evaluation_report import report_to_text, run_evaluation
+    from sam2_adapter.evaluation.run import report_to_text, run_evaluation
 
     settings = config_from_options(config, assignments or [], {"device": device, "precision": precision})
     with _progress() as bars:
@@ -105,7 +105,7 @@ def _progress() -> Progress:
 
 
 def _write(folder: Path, report: Mapping[str, Any], text: str) -> None:
-    from sam2_adapter.data.files import write_file, write_json
+    from sam2_adapter.files import write_file, write_json
 
     write_json(folder / "evaluation.json", report)
     write_file(folder / "evaluation.txt", lambda file: file.write(f"{text}\n".encode()))

@@ -26,10 +26,10 @@ from sam2_adapter.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from sam2_adapter.annotations.prompts import Prompt
     from sam2_adapter.config import Config
-    from sam2_adapter.data.image_tasks import ImageTask
-    from sam2_adapter.predictor import Predictor
-    from sam2_adapter.prompts import Prompt
+    from sam2_adapter.jobs.tasks import ImageTask
+    from sam2_adapter.predict.predictor import Predictor
 
 
 class EngineChoice(StrEnum):
@@ -167,7 +167,7 @@ def predict(
             run_on_cluster(prediction, output, report)
 
     else:
-        from sam2_adapter.data.images import find_images
+        from sam2_adapter.images.read import find_images
 
         if ray_address is not None:
             raise UsageError("--ray-address goes with --engine ray.")
@@ -199,7 +199,7 @@ def predict(
 
 
 def _load(model: str | None, settings: Config, num_images: int) -> Predictor:
-    from sam2_adapter.loading import load_predictor
+    from sam2_adapter.predict.loading import load_predictor
 
     predictor = load_predictor(
         model or settings.model_cfg,
@@ -222,7 +222,7 @@ def _refuse_on_ray(formats: Sequence[OutputFormat] | None, overlay: bool | None,
 
 
 def _refuse_urls(locations: Sequence[str]) -> None:
-    from sam2_adapter.data.image_tasks import is_url
+    from sam2_adapter.jobs.tasks import is_url
 
     if urls := [location for location in locations if is_url(location)]:
         raise UsageError(f"{urls[0]} is a URL, which only --engine ray reads and writes; give a path.")
@@ -250,9 +250,9 @@ def _typed_prompts(
 
 
 def _plan(paths: Sequence[Path], typed: Sequence[Prompt], prompts_file: Path | None) -> list[ImageTask]:
-    from sam2_adapter.data.image_tasks import plan_tasks
-    from sam2_adapter.data.prompts_file import match_prompts, read_prompts_file, unmatched_names
     from sam2_adapter.errors import PromptError
+    from sam2_adapter.formats.prompts_file import match_prompts, read_prompts_file, unmatched_names
+    from sam2_adapter.jobs.tasks import plan_tasks
 
     if prompts_file is None:
         return plan_tasks(paths, dict.fromkeys(paths, typed))
@@ -271,9 +271,9 @@ def _plan(paths: Sequence[Path], typed: Sequence[Prompt], prompts_file: Path | N
 
 def _run(predictor: Predictor, tasks: Sequence[ImageTask], settings: Config, writing: _Writing, report: Report) -> None:
     """Predict on all images."""
-    from sam2_adapter.bulk import BulkOptions, predict_files
-    from sam2_adapter.journal import Journal
-    from sam2_adapter.outputs import OutputFolder, provenance
+    from sam2_adapter.jobs.journal import Journal
+    from sam2_adapter.jobs.local import BulkOptions, predict_files
+    from sam2_adapter.jobs.output_folder import OutputFolder, provenance
 
     options = BulkOptions(
         settings.clip_to_box, settings.default_label, writing.max_pixels, writing.batch_size, writing.workers

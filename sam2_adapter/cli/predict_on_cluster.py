@@ -13,9 +13,9 @@ from sam2_adapter.errors import ConfigError
 
 if TYPE_CHECKING:
     from sam2_adapter.cli.predict_report import Report
-    from sam2_adapter.cluster.run import ClusterPrediction
     from sam2_adapter.config import Config
-    from sam2_adapter.data.image_tasks import ImageTask
+    from sam2_adapter.jobs.ray.run import ClusterPrediction
+    from sam2_adapter.jobs.tasks import ImageTask
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def find_cluster_tasks(locations: Sequence[str], plan: Callable[[Sequence[Path]]
             '--engine ray is not installed. Install it with: pip install "sam2-adapter[ray]", here and on all machines '
             "of the cluster."
         )
-    from sam2_adapter.cluster.locations import find_sources
-    from sam2_adapter.data.image_tasks import is_url
+    from sam2_adapter.jobs.ray.locations import find_sources
+    from sam2_adapter.jobs.tasks import is_url
 
     # A URL is no path, but its parts are those of one, which is all that names and prompts files ask of it.
     sources = {Path(source): source for source in find_sources(locations)}
@@ -52,11 +52,11 @@ def cluster_prediction(
     request: ClusterRequest, tasks: Sequence[ImageTask], model: str, settings: Config
 ) -> ClusterPrediction:
     """See what there is to do."""
-    from sam2_adapter.architectures import architecture_names
-    from sam2_adapter.bulk import BulkOptions
-    from sam2_adapter.cluster.locations import absolute
-    from sam2_adapter.cluster.run import ClusterOptions, ClusterPrediction
-    from sam2_adapter.cluster.work import ModelChoice
+    from sam2_adapter.jobs.local import BulkOptions
+    from sam2_adapter.jobs.ray.locations import absolute
+    from sam2_adapter.jobs.ray.run import ClusterOptions, ClusterPrediction
+    from sam2_adapter.jobs.ray.worker import ModelChoice
+    from sam2_adapter.models.families.architectures import architecture_names
 
     is_path = model.removesuffix(".yaml") not in architecture_names() and Path(model).exists()
     choice = ModelChoice(absolute(model) if is_path else model, settings.device, settings.runtime, settings.precision)

@@ -17,7 +17,7 @@ from sam2_adapter.cli.terminal import FAILED, print_error
 from sam2_adapter.errors import Sam2AdapterError
 
 if TYPE_CHECKING:
-    from sam2_adapter.bulk import ImageResult
+    from sam2_adapter.jobs.local import ImageResult
 
 
 class Report:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.cli.terminal import UsageError
 from sam2_adapter.errors import PromptError
-from sam2_adapter.prompts import Prompt
 
 
 def prompts_from_options(points: Sequence[str], boxes: Sequence[str]) -> tuple[Prompt, ...]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from sam2_adapter.data.dataset import Dataset
+    from sam2_adapter.formats.load import Dataset
     from sam2_adapter.training.records import EpochRecord
 
 # In a log file, what goes on within an epoch is told no more often than this.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sam2_adapter.data.dataset import Dataset
+    from sam2_adapter.formats.load import Dataset
     from sam2_adapter.training.records import TrainingResult
 
 

@@ -43,9 +43,9 @@ from sam2_adapter.dataloop.storing import Owner
 from sam2_adapter.dataloop.training import RESUME_NAME, PlatformTraining, fresh_folder
 from sam2_adapter.dataloop.training_data import download_subsets
 from sam2_adapter.dataloop.weights import load_weights, save_weights
-from sam2_adapter.loading import make_predictor
-from sam2_adapter.model.loading import LoadedModel, load_model
-from sam2_adapter.model.runtimes import choose_runtime
+from sam2_adapter.models.engines.choose import choose_runtime
+from sam2_adapter.models.load import LoadedModel, load_model
+from sam2_adapter.predict.loading import make_predictor
 
 logger = logging.getLogger(__name__)
 

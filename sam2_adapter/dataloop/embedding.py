@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from sam2_adapter.predictor import ImageEmbedding
+from sam2_adapter.predict.predictor import ImageEmbedding
 
 
 def pooled_vector(embedding: ImageEmbedding, size: int) -> list[float]:

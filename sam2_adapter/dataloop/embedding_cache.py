@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sam2_adapter.data.images import read_image
 from sam2_adapter.dataloop.reading import download_bytes
-from sam2_adapter.predictor import ImageEmbedding, Predictor
+from sam2_adapter.images.read import read_image
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 
 class CacheStatistics(NamedTuple):

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sam2_adapter.config import Config
-from sam2_adapter.data.images import read_image
 from sam2_adapter.dataloop.calls import count_all
 from sam2_adapter.dataloop.embedding import pooled_vector
 from sam2_adapter.dataloop.items import list_items, query_of
@@ -22,7 +21,8 @@ from sam2_adapter.dataloop.reading import BrokenItem, PreparedItem, download_byt
 from sam2_adapter.dataloop.settings import Settings
 from sam2_adapter.dataloop.vectors import store_vectors, vector_set_id
 from sam2_adapter.errors import PlatformError
-from sam2_adapter.predictor import Predictor
+from sam2_adapter.images.read import read_image
+from sam2_adapter.predict.predictor import Predictor
 
 # An item with its image, uint8 RGB H x W x 3.
 _Fetched = tuple[Any, npt.NDArray[np.uint8]]

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sam2_adapter.annotations import Annotation
-from sam2_adapter.data.formats.dataloop_export import is_model_annotation
-from sam2_adapter.data.formats.dataloop_json import OutputType, dataloop_item_to_image, image_to_dataloop_item
+from sam2_adapter.annotations.masks import mask_iou
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.dataloop.calls import WAITS_S, Document, count_all, pause, query_all
 from sam2_adapter.dataloop.items import list_items, query_of
 from sam2_adapter.dataloop.metrics import publish_label_scores
@@ -27,9 +27,9 @@ from sam2_adapter.dataloop.prediction import THREADS, ItemPredictor, Report, in_
 from sam2_adapter.dataloop.reading import PreparedItem, Prompted
 from sam2_adapter.dataloop.storing import list_annotations
 from sam2_adapter.errors import DataError, PlatformError
-from sam2_adapter.masks import mask_iou
-from sam2_adapter.prompts import Prompt
-from sam2_adapter.segmentation import Segmentation
+from sam2_adapter.formats.dataloop.dataset import is_model_annotation
+from sam2_adapter.formats.dataloop.objects import OutputType, dataloop_item_to_image, image_to_dataloop_item
+from sam2_adapter.predict.segment import Segmentation
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from sam2_adapter.annotations import Annotation
+from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.calls import Document
 from sam2_adapter.dataloop.progress import tell
@@ -23,9 +23,9 @@ from sam2_adapter.dataloop.reading import AskPrompts, BrokenItem, PreparedItem, 
 from sam2_adapter.dataloop.results import LabelColors, make_documents
 from sam2_adapter.dataloop.storing import Owner, store_predictions
 from sam2_adapter.errors import PlatformError, Sam2AdapterError
-from sam2_adapter.outputs import provenance
-from sam2_adapter.predictor import ImageEmbedding, Predictor
-from sam2_adapter.segmentation import Segmentation, segment
+from sam2_adapter.jobs.output_folder import provenance
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.predict.segment import Segmentation, segment
 
 logger = logging.getLogger(__name__)
 

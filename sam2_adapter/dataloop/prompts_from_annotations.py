@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from sam2_adapter.data.formats.dataloop_export import is_model_annotation
+from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, Prompt
 from sam2_adapter.dataloop.calls import Document
 from sam2_adapter.errors import PromptError
-from sam2_adapter.prompts import BACKGROUND, FOREGROUND, Prompt
+from sam2_adapter.formats.dataloop.dataset import is_model_annotation
 
 _SIDES = {"inside": FOREGROUND, "outside": BACKGROUND}
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sam2_adapter.annotations import Annotation
-from sam2_adapter.data.images import read_image
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.dataloop.calls import Document, UnansweredError, retried
 from sam2_adapter.dataloop.storing import Owner, list_annotations
 from sam2_adapter.errors import Sam2AdapterError
-from sam2_adapter.prompts import Prompt
+from sam2_adapter.images.read import read_image
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import dtlpy as dl
 
-from sam2_adapter.annotations import AnnotatedImage, Annotation
-from sam2_adapter.data.colors import Color
-from sam2_adapter.data.formats.dataloop_json import OutputType, image_to_dataloop_item
+from sam2_adapter.annotations.colors import Color
+from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.dataloop.calls import Document, retried
 from sam2_adapter.dataloop.storing import NUMBER_KEY, Owner
+from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
 
 logger = logging.getLogger(__name__)
 

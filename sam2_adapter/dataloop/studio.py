@@ -18,7 +18,6 @@ if importlib.util.find_spec("sam2_adapter") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sam2_adapter.config import Config
-from sam2_adapter.data.formats.dataloop_json import OutputType
 from sam2_adapter.dataloop.adapter import ModelAdapter
 from sam2_adapter.dataloop.calls import Document
 from sam2_adapter.dataloop.embedding_cache import ByteBoundedCache, CacheStatistics, ItemEncoder
@@ -29,8 +28,9 @@ from sam2_adapter.dataloop.storing import Owner
 from sam2_adapter.dataloop.studio_boxes import Wanted, answer_boxes
 from sam2_adapter.dataloop.studio_clicks import ClickSession
 from sam2_adapter.dataloop.studio_features import upload_features
-from sam2_adapter.loading import load_predictor
-from sam2_adapter.predictor import Predictor
+from sam2_adapter.formats.dataloop.objects import OutputType
+from sam2_adapter.predict.loading import load_predictor
+from sam2_adapter.predict.predictor import Predictor
 
 CACHE_BYTES = 2 * 2**30
 """Most memory for encoded images, where they are kept (the GPU's or the machine's): about 120 images in fp32."""

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sam2_adapter.annotations import AnnotatedImage, Annotation
-from sam2_adapter.data.colors import Color
-from sam2_adapter.data.formats.dataloop_json import OutputType, image_to_dataloop_item
+from sam2_adapter.annotations.colors import Color
+from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
+from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.dataloop.calls import Document
 from sam2_adapter.dataloop.prompts_from_annotations import prompt_from_box
 from sam2_adapter.dataloop.storing import Owner
 from sam2_adapter.errors import PromptError
-from sam2_adapter.predictor import ImageEmbedding, Predictor
-from sam2_adapter.prompts import Prompt
-from sam2_adapter.segmentation import segment
+from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.predict.segment import segment
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from sam2_adapter.data.colors import Color
-from sam2_adapter.data.formats.dataloop_json import data_url_to_mask, mask_to_data_url
+from sam2_adapter.annotations.colors import Color
+from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
 from sam2_adapter.dataloop.embedding_cache import ByteBoundedCache, EncodedItem, ItemEncoder
 from sam2_adapter.errors import PromptError
-from sam2_adapter.predictor import Predictor
-from sam2_adapter.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
+from sam2_adapter.formats.dataloop.objects import data_url_to_mask, mask_to_data_url
+from sam2_adapter.predict.predictor import Predictor
 
 _WHITE: Color = (255, 255, 255)
 

@@ -30,9 +30,9 @@ import torch
 from sam2_adapter.dataloop.calls import UnansweredError, retried
 from sam2_adapter.dataloop.embedding_cache import EncodedItem
 from sam2_adapter.errors import DataError
-from sam2_adapter.model.image_encoder import EncodedImages
-from sam2_adapter.model.preprocess import Geometry
-from sam2_adapter.predictor import ImageEmbedding
+from sam2_adapter.models.network.image_encoder import EncodedImages
+from sam2_adapter.models.network.preprocess import Geometry
+from sam2_adapter.predict.predictor import ImageEmbedding
 
 VERSION = 1
 

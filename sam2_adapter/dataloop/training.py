@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from sam2_adapter.config import Config
-from sam2_adapter.data.dataset import Dataset
-from sam2_adapter.data.left_out import Reason
 from sam2_adapter.dataloop.artifacts import upload_artifacts
 from sam2_adapter.dataloop.metrics import CurvePublisher
 from sam2_adapter.errors import CheckpointError, TrainingError
-from sam2_adapter.model.loading import LoadedModel
-from sam2_adapter.training.checkpoint import STATE_NAME
-from sam2_adapter.training.datasets import load_configured_dataset
+from sam2_adapter.formats.datasets import load_configured_dataset
+from sam2_adapter.formats.left_out import Reason
+from sam2_adapter.formats.load import Dataset
+from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.training.records import EpochRecord, TrainingResult
 from sam2_adapter.training.run_files import CHECKPOINT_FOLDER, REPORT_NAME
+from sam2_adapter.training.run_state import STATE_NAME
 from sam2_adapter.training.setup import Progress
 from sam2_adapter.training.trainer import train
 

@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sam2_adapter.data.files import write_file
 from sam2_adapter.dataloop.calls import Document, UnansweredError, query_all
 from sam2_adapter.dataloop.items import list_items, query_of
 from sam2_adapter.dataloop.prediction import THREADS, in_order_ahead
 from sam2_adapter.dataloop.reading import BrokenItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations
 from sam2_adapter.errors import DataError, PlatformError, Sam2AdapterError
+from sam2_adapter.files import write_file
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sam2_adapter.dataloop.settings import WEIGHTS_KEY, Settings
 from sam2_adapter.errors import CheckpointError
-from sam2_adapter.model.checkpoint import save_checkpoint
-from sam2_adapter.model.loading import LoadedModel, load_model
+from sam2_adapter.models.load import LoadedModel, load_model
+from sam2_adapter.models.weights.checkpoint import save_checkpoint
 
 # What a saved file says about itself; written anew by every save.
 _OWN_KEYS = ("model", "format_version", "architecture", "weights_sha256")

@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import IO
 
 from sam2_adapter.config import Config
-from sam2_adapter.data.dataset import load_dataset
-from sam2_adapter.data.files import write_file
-from sam2_adapter.data.sample import Sample
 from sam2_adapter.demo import NUM_EPOCHS
 from sam2_adapter.demo.panel import Panel
-from sam2_adapter.loading import load_predictor
-from sam2_adapter.predictor import Predictor
-from sam2_adapter.segmentation import segment
-from sam2_adapter.training.evaluation import evaluate_prompts
+from sam2_adapter.evaluation.evaluate import evaluate_prompts
+from sam2_adapter.evaluation.measure import first_click_prompt
+from sam2_adapter.evaluation.scores import Evaluation, PromptMode
+from sam2_adapter.files import write_file
+from sam2_adapter.formats.load import load_dataset
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.predict.loading import load_predictor
+from sam2_adapter.predict.predictor import Predictor
+from sam2_adapter.predict.segment import segment
 from sam2_adapter.training.fine_tuning import fine_tune
-from sam2_adapter.training.measuring import first_click_prompt
 from sam2_adapter.training.records import TrainingResult
 from sam2_adapter.training.run_files import CHECKPOINT_FOLDER, REPORT_NAME
-from sam2_adapter.training.scores import Evaluation, PromptMode
 from sam2_adapter.training.setup import Progress
 from sam2_adapter.training.trainer import OnEpochEnd
 

@@ -6,10 +6,10 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from sam2_adapter.annotations import Annotation
-from sam2_adapter.data.colors import PALETTE
-from sam2_adapter.polygons import Polygon
-from sam2_adapter.prompts import FOREGROUND, Prompt
+from sam2_adapter.annotations.colors import PALETTE
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.polygons import Polygon
+from sam2_adapter.annotations.prompts import FOREGROUND, Prompt
 
 _PNG_SIGNATURE = b"\x89PNG"
 

@@ -11,18 +11,18 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from sam2_adapter.annotations import Annotation
-from sam2_adapter.data.files import write_file, write_json
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.demo import NUM_EPOCHS
 from sam2_adapter.demo.fine_tuning import FineTuning, fine_tune_nuclei
 from sam2_adapter.demo.page import Section, page_html
 from sam2_adapter.demo.panel import Panel
 from sam2_adapter.demo.scenes import Refinement, Scene, load_scenes, photo_bytes, read_photo
-from sam2_adapter.loading import load_predictor
-from sam2_adapter.outputs import provenance
-from sam2_adapter.predictor import Predictor
-from sam2_adapter.prompts import Prompt
-from sam2_adapter.segmentation import segment
+from sam2_adapter.files import write_file, write_json
+from sam2_adapter.jobs.output_folder import provenance
+from sam2_adapter.predict.loading import load_predictor
+from sam2_adapter.predict.predictor import Predictor
+from sam2_adapter.predict.segment import segment
 from sam2_adapter.training.setup import Progress
 from sam2_adapter.training.trainer import OnEpochEnd
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sam2_adapter.data.images import read_image
-from sam2_adapter.prompts import Prompt, as_prompts
+from sam2_adapter.annotations.prompts import Prompt, as_prompts
+from sam2_adapter.images.read import read_image
 
 
 @dataclass(frozen=True)

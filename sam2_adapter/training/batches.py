@@ -14,17 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sam2_adapter.annotations import Annotation
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.prompt_sampling import sample_prompt
+from sam2_adapter.annotations.prompts import BoolArray, Prompt
 from sam2_adapter.config import Config
-from sam2_adapter.data.prompt_sampling import sample_prompt
-from sam2_adapter.data.sample import Sample
-from sam2_adapter.model.image_encoder import EncodedImages
-from sam2_adapter.model.preprocess import Geometry, Resize
-from sam2_adapter.prompts import BoolArray, Prompt
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.network.image_encoder import EncodedImages
+from sam2_adapter.models.network.preprocess import Geometry, Resize
+from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.losses import MaskTargets
 from sam2_adapter.training.recipe import prompt_mix
 from sam2_adapter.training.targets import inside_on_grid, mask_on_grid
-from sam2_adapter.training.trainable import PromptBatch
 from sam2_adapter.training.variants import ORIGINAL, VARIANTS
 
 # Objects are shuffled within this many images, so that a store that cannot keep all embeddings at hand reads each once

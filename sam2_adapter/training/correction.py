@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sam2_adapter.data.clicks import Click, clicks_to_arrays, sample_correction_click
-from sam2_adapter.prompts import BoolArray, FloatArray
+from sam2_adapter.annotations.clicks import Click, clicks_to_arrays, sample_correction_click
+from sam2_adapter.annotations.prompts import BoolArray, FloatArray
 from sam2_adapter.training.losses import MaskTargets
 
 # A cell belongs to the object when the object covers at least this share of it.

@@ -7,12 +7,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from sam2_adapter.data.sample import Sample
+from sam2_adapter.embeddings.store import EmbeddingStore, Image, StoreStatistics, image_key
 from sam2_adapter.errors import ImageError
-from sam2_adapter.model.image_encoder import EncodedImages
-from sam2_adapter.model.preprocess import Resize, images_to_pixel_values
-from sam2_adapter.model.runtime import Runtime
-from sam2_adapter.training.store import EmbeddingStore, Image, StoreStatistics, image_key
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.engines.torch import Runtime
+from sam2_adapter.models.network.image_encoder import EncodedImages
+from sam2_adapter.models.network.preprocess import Resize, images_to_pixel_values
 from sam2_adapter.training.variants import VARIANTS
 
 logger = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sam2_adapter.masks import mask_iou
-from sam2_adapter.prompts import BoolArray, Prompt
+from sam2_adapter.annotations.masks import mask_iou
+from sam2_adapter.annotations.prompts import BoolArray, Prompt
+from sam2_adapter.embeddings.store import Image as Picture
+from sam2_adapter.training.measure import ObjectQuality
 from sam2_adapter.training.resuming import put
 from sam2_adapter.training.setup import Parts
-from sam2_adapter.training.store import Image as Picture
-from sam2_adapter.training.validation import ObjectQuality
 
 # Around an object as much again is shown on each side as this share of its box.
 _MARGIN = 0.4

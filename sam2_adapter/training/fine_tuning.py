@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sam2_adapter.config import Config
-from sam2_adapter.data.dataset import DataFormat, Dataset
 from sam2_adapter.errors import TrainingError
-from sam2_adapter.model.loading import load_model
-from sam2_adapter.training.datasets import load_configured_dataset
+from sam2_adapter.formats.datasets import load_configured_dataset
+from sam2_adapter.formats.load import DataFormat, Dataset
+from sam2_adapter.models.load import load_model
 from sam2_adapter.training.processes import is_first_process
 from sam2_adapter.training.records import TrainingResult
 from sam2_adapter.training.setup import Progress

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from sam2_adapter.model.decode import DecodedMasks
+from sam2_adapter.models.network.mask_decoder import DecodedMasks
 
 # Focal loss, https://arxiv.org/abs/1708.02002, with the values that SAM2 uses.
 _FOCAL_ALPHA = 0.25

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from sam2_adapter.errors import CheckpointError
-from sam2_adapter.model.decode import DecodedMasks, decode_masks
-from sam2_adapter.model.image_encoder import EncodedImages, encode_image
-from sam2_adapter.model.loading import LoadedModel
-from sam2_adapter.model.prompt_encoder import encode_prompts
+from sam2_adapter.models.load import LoadedModel
+from sam2_adapter.models.network.image_encoder import EncodedImages, encode_image
+from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks
+from sam2_adapter.models.network.prompt_encoder import encode_prompts
 
 # Key of the stored prediction among a model's metadata.
 PROOF_KEY = "stored_prediction"

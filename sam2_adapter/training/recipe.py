@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sam2_adapter.annotations.prompt_sampling import PromptMix
 from sam2_adapter.config import Config
-from sam2_adapter.data.prompt_sampling import PromptMix
 from sam2_adapter.training.losses import LossWeights
 
 

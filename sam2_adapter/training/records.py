@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import torch
 
-from sam2_adapter.data.files import write_file
+from sam2_adapter.files import write_file
+from sam2_adapter.training.measure import Quality
 from sam2_adapter.training.step import StepResult
-from sam2_adapter.training.validation import Quality
 
 logger = logging.getLogger(__name__)
 

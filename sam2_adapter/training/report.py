@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from sam2_adapter import __version__
-from sam2_adapter.data.files import write_file
-from sam2_adapter.training.charts import line_chart
+from sam2_adapter.files import write_file
+from sam2_adapter.reports.charts import line_chart
 from sam2_adapter.training.examples import Example
 from sam2_adapter.training.records import EpochRecord, TrainingResult
 from sam2_adapter.training.setup import Parts

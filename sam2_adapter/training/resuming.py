@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from sam2_adapter.training.checkpoint import (
+from sam2_adapter.training.optim import NamedParameters
+from sam2_adapter.training.records import EpochRecord
+from sam2_adapter.training.run_state import (
     BestModel,
     TrainingState,
     copied_to_cpu,
     random_states,
     restore_random_states,
 )
-from sam2_adapter.training.optim import NamedParameters
-from sam2_adapter.training.records import EpochRecord
 from sam2_adapter.training.setup import Parts
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from sam2_adapter.errors import TrainingError
-from sam2_adapter.training.checkpoint import STATE_NAME, TrainingState, load_state, save_state
 from sam2_adapter.training.examples import make_examples
+from sam2_adapter.training.measure import ObjectQuality
 from sam2_adapter.training.records import EpochRecord, TrainingResult, write_metrics
 from sam2_adapter.training.report import about_run, write_report
+from sam2_adapter.training.run_state import STATE_NAME, TrainingState, load_state, save_state
 from sam2_adapter.training.scalar_log import ScalarLog
 from sam2_adapter.training.setup import Parts
-from sam2_adapter.training.validation import ObjectQuality
 
 logger = logging.getLogger(__name__)
 

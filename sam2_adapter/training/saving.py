@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from sam2_adapter.errors import TrainingError
-from sam2_adapter.model.checkpoint import require_video_tensors, save_checkpoint
-from sam2_adapter.model.loading import LoadedModel, load_model
-from sam2_adapter.training.checkpoint import BestModel, prune
+from sam2_adapter.models.load import LoadedModel, load_model
+from sam2_adapter.models.weights.checkpoint import require_video_tensors, save_checkpoint
 from sam2_adapter.training.proof import PROOF_KEY, Prover, check_proof
+from sam2_adapter.training.run_state import BestModel, prune
 
 logger = logging.getLogger(__name__)
 

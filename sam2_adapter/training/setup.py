@@ -15,24 +15,24 @@ from accelerate.utils import gather_object
 
 from sam2_adapter import __version__
 from sam2_adapter.config import Config
-from sam2_adapter.data.sample import Sample
+from sam2_adapter.embeddings.files import EmbeddingFiles
+from sam2_adapter.embeddings.store import EmbeddingStore, EncoderIdentity
 from sam2_adapter.errors import TrainingError
-from sam2_adapter.model.loading import LoadedModel
-from sam2_adapter.model.preprocess import Geometry
-from sam2_adapter.model.runtime import Runtime, TorchRuntime, resolve_device
-from sam2_adapter.model.runtimes import make_runtime
-from sam2_adapter.predictor import ImageEmbedding, Predictor
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.engines.choose import make_runtime
+from sam2_adapter.models.engines.torch import Runtime, TorchRuntime, resolve_device
+from sam2_adapter.models.load import LoadedModel
+from sam2_adapter.models.network.preprocess import Geometry
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.training.batches import TrainingObject, training_objects
-from sam2_adapter.training.checkpoint import RunIdentity
-from sam2_adapter.training.embedding_files import EmbeddingFiles
 from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint
+from sam2_adapter.training.forward import TrainableDecoder, freeze_all_but_trained, trained_parameters
 from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer
 from sam2_adapter.training.recipe import loss_weights
+from sam2_adapter.training.run_state import RunIdentity
 from sam2_adapter.training.scalar_log import require_tensorboard
 from sam2_adapter.training.step import Stepper
-from sam2_adapter.training.store import EmbeddingStore, EncoderIdentity
 from sam2_adapter.training.targets import loss_grid_hw
-from sam2_adapter.training.trainable import TrainableDecoder, freeze_all_but_trained, trained_parameters
 from sam2_adapter.training.variants import ORIGINAL, variants_to_encode
 
 logger = logging.getLogger(__name__)

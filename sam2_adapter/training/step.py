@@ -19,11 +19,11 @@ from accelerate import Accelerator
 from torch import nn
 
 from sam2_adapter.errors import TrainingError
-from sam2_adapter.model.memory import is_out_of_memory
+from sam2_adapter.models.memory import is_out_of_memory
 from sam2_adapter.training.batches import Question, buckets
+from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.losses import LossTerms
 from sam2_adapter.training.optim import NamedParameters, clip_gradients, set_learning_rate
-from sam2_adapter.training.trainable import PromptBatch
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import torch
 
-from sam2_adapter.model.preprocess import Geometry
-from sam2_adapter.prompts import BoolArray, FloatArray
+from sam2_adapter.annotations.prompts import BoolArray, FloatArray
+from sam2_adapter.models.network.preprocess import Geometry
 
 __all__ = ["inside_on_grid", "mask_on_grid"]
 

@@ -17,17 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from sam2_adapter.config import Config
-from sam2_adapter.data.left_out import LeftOut, Reason
-from sam2_adapter.data.sample import Sample
 from sam2_adapter.errors import Sam2AdapterError, TrainingError
-from sam2_adapter.model.image_encoder import EncodedImages
-from sam2_adapter.model.loading import LoadedModel
+from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.load import LoadedModel
+from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.training.batches import Question, draw_question, make_batch, steps_of_epoch
-from sam2_adapter.training.checkpoint import (
-    BestModel,
-    TrainingState,
-    copied_to_cpu,
-)
+from sam2_adapter.training.forward import PromptBatch
+from sam2_adapter.training.measure import ObjectQuality, Quality, mean_quality, measure
 from sam2_adapter.training.proof import Prover
 from sam2_adapter.training.records import (
     EpochRecord,
@@ -38,11 +35,14 @@ from sam2_adapter.training.records import (
 )
 from sam2_adapter.training.resuming import averaged, capture, put, restore
 from sam2_adapter.training.run_files import RunFiles
+from sam2_adapter.training.run_state import (
+    BestModel,
+    TrainingState,
+    copied_to_cpu,
+)
 from sam2_adapter.training.saving import ModelSaver
 from sam2_adapter.training.setup import Progress, build, gathered
 from sam2_adapter.training.step import StepResult
-from sam2_adapter.training.trainable import PromptBatch
-from sam2_adapter.training.validation import ObjectQuality, Quality, mean_quality, measure
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sam2_adapter.prompts import BoolArray
+from sam2_adapter.annotations.prompts import BoolArray
 
 Image = npt.NDArray[np.uint8]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sam2_adapter.model.preprocess import images_to_pixel_values
-from sam2_adapter.predictor import Predictor
-from sam2_adapter.prompts import Prompt
+from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.models.network.preprocess import images_to_pixel_values
+from sam2_adapter.predict.predictor import Predictor
 
 # `SAM2ImagePredictor.predict` clamps the low-res logits that it returns.
 OFFICIAL_LOGIT_LIMIT = 32.0

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sam2_adapter.annotations import Annotation
+from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.config import Config
-from sam2_adapter.data.sample import Sample
-from sam2_adapter.model.loading import LoadedModel
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.load import LoadedModel
 from tests.small_model import loaded, small_model
 
 

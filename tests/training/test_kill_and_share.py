@@ -15,7 +15,7 @@ import time
 import pytest
 import torch
 
-from sam2_adapter.training.checkpoint import STATE_NAME
+from sam2_adapter.training.run_state import STATE_NAME
 from tests.training import child_run
 from tests.training.small_run import make_samples
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sam2_adapter.model.decode import DecodedMasks
+from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.training.losses import LossWeights, MaskTargets, cell_iou, dice_loss, pixel_loss, training_loss
 
 

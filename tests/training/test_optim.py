@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from sam2_adapter.training.forward import trained_parameters
 from sam2_adapter.training.optim import MovingAverage, Schedule, build_optimizer, clip_gradients
-from sam2_adapter.training.trainable import trained_parameters
 from tests.small_model import small_model
 
 

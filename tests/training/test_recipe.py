@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
+from sam2_adapter.annotations.prompt_sampling import PromptMix
 from sam2_adapter.config import Config, VariantName
-from sam2_adapter.data.prompt_sampling import PromptMix
 from sam2_adapter.training.losses import LossWeights
 from sam2_adapter.training.recipe import loss_weights, prompt_mix
 from sam2_adapter.training.variants import VARIANTS

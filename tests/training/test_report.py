@@ -9,8 +9,8 @@ import re
 import pytest
 from PIL import Image
 
-from sam2_adapter.data.left_out import LeftOut, Reason
-from sam2_adapter.training.charts import line_chart
+from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.reports.charts import line_chart
 from sam2_adapter.training.trainer import train
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_adapter.model.preprocess import Geometry
+from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.training.targets import inside_on_grid, loss_grid_hw, mask_on_grid
 
 

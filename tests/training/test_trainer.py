@@ -12,18 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
-from sam2_adapter.annotations import Annotation
-from sam2_adapter.data.sample import Sample
+from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.errors import CheckpointError, TrainingError
-from sam2_adapter.loading import make_predictor
-from sam2_adapter.model.checkpoint import weights_sha256
-from sam2_adapter.model.loading import load_model
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.load import load_model
+from sam2_adapter.models.weights.checkpoint import weights_sha256
+from sam2_adapter.predict.loading import make_predictor
 from sam2_adapter.training import run_files, saving, setup
-from sam2_adapter.training.checkpoint import STATE_NAME, checkpoint_paths
+from sam2_adapter.training.forward import TrainableDecoder, trained_names
+from sam2_adapter.training.measure import mean_quality, measure
 from sam2_adapter.training.proof import check_proof
-from sam2_adapter.training.trainable import TrainableDecoder, trained_names
+from sam2_adapter.training.run_state import STATE_NAME, checkpoint_paths
 from sam2_adapter.training.trainer import train
-from sam2_adapter.training.validation import mean_quality, measure
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sam2_adapter.annotations import Annotation
+from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.config import Config
 from sam2_adapter.training.batches import TrainingObject, draw_question
 from sam2_adapter.training.variants import VARIANTS, variants_to_encode

@@ -24,10 +24,10 @@ from scenes import TEST_SEED, VALIDATION_SEED, render_scene
 from scipy.stats import spearmanr
 from validation import OBJECTS_PER_SCENE
 
-from sam2_adapter.architectures import get_architecture
-from sam2_adapter.loading import load_predictor
-from sam2_adapter.predictor import ImageEmbedding, Predictor
-from sam2_adapter.prompts import Prompt
+from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.models.families.architectures import get_architecture
+from sam2_adapter.predict.loading import load_predictor
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 Mask = npt.NDArray[np.bool_]
 

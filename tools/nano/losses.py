@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from sam2_adapter.model.decode import DecodedMasks
+from sam2_adapter.models.network.mask_decoder import DecodedMasks
 
 # Share of the loss that candidates other than the best one get, so that none is forgotten.
 _OTHERS_SHARE = 0.1

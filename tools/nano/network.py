@@ -11,11 +11,11 @@ from torch import nn
 from transformers import Sam2Model
 from transformers.models.sam2.modeling_sam2 import Sam2Attention, Sam2MultiScaleAttention, do_pool
 
-from sam2_adapter.architectures import get_architecture
-from sam2_adapter.model.decode import DecodedMasks, decode_masks
-from sam2_adapter.model.image_encoder import EncodedImages
-from sam2_adapter.model.prompt_encoder import encode_prompts
-from sam2_adapter.model.transformers_config import sam2_config
+from sam2_adapter.models.families.architectures import get_architecture
+from sam2_adapter.models.families.sam2_config import sam2_config
+from sam2_adapter.models.network.image_encoder import EncodedImages
+from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks
+from sam2_adapter.models.network.prompt_encoder import encode_prompts
 
 PATCH_SIZE = 16
 # Channels of the throw-away head: foreground, boundary, distances to the left, top, right and bottom of the object's box.

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from losses import prompt_loss
 from network import PATCH_SIZE, NanoTrainer
 
-from sam2_adapter.model.decode import DecodedMasks
-from sam2_adapter.model.image_encoder import EncodedImages
+from sam2_adapter.models.network.image_encoder import EncodedImages
+from sam2_adapter.models.network.mask_decoder import DecodedMasks
 
 # How many correction rounds a step makes, and how often; only the last one is trained, the ones before it run without gradients.
 _ROUNDS, _ROUND_SHARES = (1, 2, 3, 4), (0.55, 0.2, 0.1, 0.15)

@@ -30,8 +30,8 @@ from rollout import prompt_losses
 from torch.utils.data import DataLoader
 from validation import validate
 
-from sam2_adapter.model.decode import image_position_tokens
-from sam2_adapter.model.preprocess import PIXEL_MEAN, PIXEL_STD
+from sam2_adapter.models.network.mask_decoder import image_position_tokens
+from sam2_adapter.models.network.preprocess import PIXEL_MEAN, PIXEL_STD
 
 ASSET = Path(__file__).parents[2] / "sam2_adapter" / "assets" / "sam2_nano.safetensors"
 LOG_NAME, STATE_NAME = "log.jsonl", "state.pt"

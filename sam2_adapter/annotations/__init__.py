@@ -1,0 +1,1 @@
+"""Prompts, masks, polygons and annotated objects: values and geometry, no model."""

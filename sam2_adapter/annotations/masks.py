@@ -1,0 +1,100 @@
+"""`MaskPrediction`, the result of one prediction, and pure operations on masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sam2_adapter.annotations.prompts import BoolArray, FloatArray, rotated_box_corners
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPrediction:
+    """The masks of all objects of one image, checked when built.
+
+    Attributes:
+        masks: bool O x M x H x W (objects, masks per object, original height and width).
+        iou_scores: float32 O x M, the model's estimate of each mask's IoU; not clamped.
+        low_res_logits: float32 O x M x h x w in the model's frame; usable as `Prompt.mask_input`.
+    """
+
+    masks: BoolArray
+    iou_scores: FloatArray
+    low_res_logits: FloatArray
+
+    def __post_init__(self) -> None:
+        """Check that the three arrays describe the same objects and masks."""
+        expected = self.masks.shape[:2]
+        if self.masks.ndim != 4 or self.masks.dtype != np.bool_:
+            raise ValueError(
+                f"masks: expected bool O x M x H x W, but got {self.masks.dtype} of shape {self.masks.shape}"
+            )
+        if self.iou_scores.shape != expected:
+            raise ValueError(f"iou_scores: expected shape {expected}, but got {self.iou_scores.shape}")
+        if self.low_res_logits.ndim != 4 or self.low_res_logits.shape[:2] != expected:
+            raise ValueError(f"low_res_logits: expected shape {expected} + (h, w), but got {self.low_res_logits.shape}")
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return len(self.masks)
+
+
+def box_region(
+    original_hw: tuple[int, int], box_xyxy: tuple[float, float, float, float], angle: float = 0.0
+) -> BoolArray:
+    """The pixels whose centres lie inside a box.
+
+    Args:
+        original_hw: (height, width) of the image.
+        box_xyxy: (x0, y0, x1, y1) in pixels, half-open.
+        angle: rotation of the box about its centre in degrees, clockwise on screen.
+
+    Returns:
+        bool H x W.
+    """
+    height, width = original_hw
+    if angle:
+        return _turned_box_region(original_hw, rotated_box_corners(box_xyxy, angle))
+    x = np.arange(width, dtype=np.float64) + 0.5
+    y = np.arange(height, dtype=np.float64) + 0.5
+    x0, y0, x1, y1 = box_xyxy
+    return ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))[None, :]
+
+
+def _turned_box_region(original_hw: tuple[int, int], corners: npt.NDArray[np.float64]) -> BoolArray:
+    height, width = original_hw
+    # Only the hull of the corners is computed: an image has far more pixels.
+    left, top = np.clip(np.floor(corners.min(axis=0)), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)), 0, (width, height)).astype(int)
+    x = np.arange(left, right, dtype=np.float64) + 0.5
+    y = np.arange(top, bottom, dtype=np.float64) + 0.5
+    region = np.zeros(original_hw, np.bool_)
+    region[top:bottom, left:right] = _inside_parallelogram(x[None, :], y[:, None], corners)
+    return region
+
+
+def _inside_parallelogram(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], corners: npt.NDArray[np.float64]
+) -> BoolArray:
+    origin, along_width, along_height = corners[0], corners[1] - corners[0], corners[3] - corners[0]
+    dx, dy = x - origin[0], y - origin[1]
+    u = (dx * along_width[0] + dy * along_width[1]) / (along_width @ along_width)
+    v = (dx * along_height[0] + dy * along_height[1]) / (along_height @ along_height)
+    inside: BoolArray = (u >= 0) & (u < 1) & (v >= 0) & (v < 1)
+    return inside
+
+
+def mask_to_box_xyxy(mask: BoolArray) -> tuple[int, int, int, int] | None:
+    """The tight half-open box (x0, y0, x1, y1) around the set pixels of a bool H x W mask; `None` when it is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def mask_iou(first: BoolArray, second: BoolArray) -> float:
+    """Intersection over union of two bool masks of one shape, in [0, 1]; two empty masks agree (1.0)."""
+    union = np.count_nonzero(first | second)
+    return np.count_nonzero(first & second) / union if union else 1.0

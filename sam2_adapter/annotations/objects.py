@@ -1,0 +1,182 @@
+"""`Annotation`, one object with its mask, and `AnnotatedImage`, all objects of one image.
+
+Every output format is written from these two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sam2_adapter.annotations.polygons import Polygon, mask_to_polygons, polygons_to_mask
+from sam2_adapter.annotations.prompts import BoolArray
+from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask, rle_to_mask_in_box
+from sam2_adapter.errors import DataError
+
+__all__ = [
+    "AnnotatedImage",
+    "Annotation",
+    "Polygon",
+    "Rle",
+    "mask_to_polygons",
+    "mask_to_rle",
+    "polygons_to_mask",
+    "rle_to_mask",
+]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One object of one image, checked when built. Its mask is never empty: an empty mask is no annotation.
+
+    Attributes:
+        label: class name.
+        rle: the mask, run-length encoded in the size of the (upright) original image.
+        iou_score: the model's estimate of the mask's IoU, in [0, 1]; 1 for an object that a person drew.
+        attributes: free attributes of the object.
+        object_id: identity of the object.
+        parent_id: identity of the object's parent.
+        prompt_index: position of the prompt that the object came from, counted from 0; `None` when it came from no
+            prompt.
+    """
+
+    label: str
+    rle: Rle
+    iou_score: float = 1.0
+    attributes: Mapping[str, Any] | None = None
+    object_id: str | None = None
+    parent_id: str | None = None
+    prompt_index: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if not isinstance(self.label, str) or not self.label:
+            raise DataError(f"An annotation needs a label, a text that is not empty, but got {self.label!r}.")
+        if not self.rle.area:
+            raise DataError(
+                f"The mask of an annotation with label {self.label!r} is empty; an object without pixels is no annotation."
+            )
+        object.__setattr__(self, "iou_score", _checked_score(self.iou_score))
+        object.__setattr__(self, "attributes", _checked_attributes(self.attributes))
+        for name in ("object_id", "parent_id"):
+            _check_text(name, getattr(self, name))
+
+    @classmethod
+    def from_mask(
+        cls,
+        mask: BoolArray,
+        label: str,
+        iou_score: float = 1.0,
+        *,
+        attributes: Mapping[str, Any] | None = None,
+        object_id: str | None = None,
+        parent_id: str | None = None,
+        prompt_index: int | None = None,
+    ) -> Annotation:
+        """Make an annotation of a mask.
+
+        Args:
+            mask: bool H x W in the size of the original image, at least one pixel set; look before you call
+                (`mask.any()`).
+            label: class name.
+            iou_score: finite; clamped to [0, 1], since models estimate slightly outside.
+            attributes: free attributes of the object.
+            object_id: identity of the object.
+            parent_id: identity of the object's parent.
+            prompt_index: position of the prompt.
+
+        Raises:
+            DataError: the mask is empty or no bool H x W array, or the score is not finite.
+        """
+        if getattr(mask, "ndim", None) != 2 or mask.dtype != bool:
+            found = f"{mask.dtype} of shape {mask.shape}" if hasattr(mask, "dtype") else type(mask).__name__
+            raise DataError(f"The mask of an annotation is a bool array of height x width, but got {found}.")
+        score = float(iou_score)
+        if not math.isfinite(score):
+            raise DataError(f"The IoU score of an annotation must be finite, but got {score}.")
+        return cls(label, mask_to_rle(mask), min(max(score, 0.0), 1.0), attributes, object_id, parent_id, prompt_index)
+
+    @property
+    def mask(self) -> BoolArray:
+        """Bool H x W in the size of the original image, decoded anew at each call."""
+        return rle_to_mask(self.rle)
+
+    @property
+    def mask_in_box(self) -> BoolArray:
+        """The part of the mask inside `box_xyxy`; cheap for a small object of a large image."""
+        return rle_to_mask_in_box(self.rle)
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.rle.area
+
+    @property
+    def box_xyxy(self) -> tuple[int, int, int, int]:
+        """The tight half-open box (x0, y0, x1, y1) in pixels of the original image."""
+        box = self.rle.box_xyxy
+        assert box is not None  # checked when built
+        return box
+
+    @property
+    def original_hw(self) -> tuple[int, int]:
+        """(height, width) of the image in pixels."""
+        return self.rle.original_hw
+
+    def to_polygons(self, tolerance: float = 1.0) -> list[Polygon]:
+        """The outlines of the mask, all parts and holes; see `mask_to_polygons`."""
+        x0, y0, _, _ = self.box_xyxy
+        return [part.moved(x0, y0) for part in mask_to_polygons(self.mask_in_box, tolerance)]
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """One image and its objects, checked when built.
+
+    Attributes:
+        file_name: name of the image, or its path below the image folder with forward slashes.
+        original_hw: (height, width) of the upright image in pixels.
+        annotations: the objects, possibly none.
+    """
+
+    file_name: str
+    original_hw: tuple[int, int]
+    annotations: tuple[Annotation, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the name and that every mask has the image's size."""
+        if not isinstance(self.file_name, str) or not self.file_name:
+            raise DataError(f"An annotated image needs a file name, but got {self.file_name!r}.")
+        height, width = (int(value) for value in self.original_hw)
+        if height < 1 or width < 1:
+            raise DataError(f"{self.file_name}: height and width must be positive, but got {height} and {width}.")
+        object.__setattr__(self, "original_hw", (height, width))
+        object.__setattr__(self, "annotations", tuple(self.annotations))
+        for index, annotation in enumerate(self.annotations):
+            if annotation.original_hw != (height, width):
+                mask_height, mask_width = annotation.original_hw
+                raise DataError(
+                    f"{self.file_name}: the mask of annotation {index} ({annotation.label!r}) is {mask_width}x{mask_height} pixels, "
+                    f"but the image is {width}x{height}."
+                )
+
+
+def _checked_score(score: Any) -> float:
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+        raise DataError(f"The IoU score of an annotation is a number from 0 to 1, but got {score!r}.")
+    return float(score)
+
+
+def _checked_attributes(attributes: Any) -> dict[str, Any] | None:
+    if attributes is None:
+        return None
+    if not isinstance(attributes, Mapping):
+        raise DataError(f"The attributes of an annotation are names and values, but got {attributes!r}.")
+    return dict(attributes)
+
+
+def _check_text(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, str):
+        raise DataError(f"The {name} of an annotation is a text, but got {value!r}.")

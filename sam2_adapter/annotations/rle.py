@@ -1,0 +1,206 @@
+"""`Rle`: a mask as COCO's compressed run-length encoding, small enough to keep hundreds of large masks.
+
+Runs alternate between unset and set pixels, starting with unset, in column-major order (down the first column, then the
+second). Reading is done here rather than in pycocotools, which trusts its input and only decodes whole images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+from sam2_adapter.annotations.masks import mask_to_box_xyxy
+from sam2_adapter.annotations.prompts import BoolArray
+from sam2_adapter.errors import DataError
+
+IntArray = npt.NDArray[np.int64]
+
+# COCO writes five bits a character; more characters than this would not fit in 64 bits.
+_MAX_CHARACTERS_A_RUN = 12
+
+
+@dataclass(frozen=True)
+class Rle:
+    """A run-length encoded mask, checked when built.
+
+    Attributes:
+        counts: the runs in COCO's compressed text form.
+        original_hw: (height, width) of the mask in pixels.
+    """
+
+    counts: str
+    original_hw: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        """Check that the runs cover the mask exactly."""
+        height, width = _checked_hw(self.original_hw)
+        object.__setattr__(self, "original_hw", (height, width))
+        covered = sum(_counts_to_runs(self.counts).tolist())
+        if covered != height * width:
+            raise DataError(
+                f"RLE: the runs cover {covered} pixels, but a mask of {width}x{height} has {height * width}."
+            )
+
+    @property
+    def area(self) -> int:
+        """Number of set pixels."""
+        starts, ends = _set_runs(self)
+        return int((ends - starts).sum())
+
+    @property
+    def box_xyxy(self) -> tuple[int, int, int, int] | None:
+        """The tight half-open box (x0, y0, x1, y1) around the set pixels; `None` when there are none."""
+        starts, ends = _set_runs(self)
+        if not len(starts):
+            return None
+        height = self.original_hw[0]
+        x0, x1 = int(starts[0]) // height, int(ends[-1] - 1) // height + 1
+        if (
+            starts // height != (ends - 1) // height
+        ).any():  # a run that goes on in the next column touches both borders
+            return x0, 0, x1, height
+        return x0, int((starts % height).min()), x1, int(((ends - 1) % height).max()) + 1
+
+
+def runs_to_rle(runs: IntArray, original_hw: tuple[int, int]) -> Rle:
+    """Compress runs.
+
+    Args:
+        runs: lengths in pixels, alternating between unset and set, starting with unset, column-major.
+        original_hw: (height, width) of the mask.
+
+    Raises:
+        DataError: the runs are negative or do not cover the mask.
+    """
+    height, width = _checked_hw(original_hw)
+    lengths = [int(length) for length in runs]
+    if min(lengths, default=0) < 0 or sum(lengths) != height * width:
+        raise DataError(
+            f"RLE: the runs must be positive and cover the {height * width} pixels of a mask of {width}x{height}."
+        )
+    encoded = coco_mask.frPyObjects({"size": [height, width], "counts": lengths}, height, width)
+    return Rle(encoded["counts"].decode("ascii"), (height, width))
+
+
+def mask_to_rle(mask: BoolArray) -> Rle:
+    """Encode a bool H x W mask; exact."""
+    height, width = mask.shape
+    box = mask_to_box_xyxy(mask)
+    if box is None:
+        return runs_to_rle(np.array([height * width]), (height, width))
+    x0, y0, x1, y1 = box
+    columns = np.zeros((x1 - x0, y1 - y0 + 2), np.bool_)
+    columns[:, 1:-1] = mask[y0:y1, x0:x1].T
+    column, row = np.divmod(np.flatnonzero(columns[:, 1:] != columns[:, :-1]), y1 - y0 + 1)
+    bounds = _without_empty_runs((x0 + column) * height + y0 + row)
+    edges = np.concatenate([[0], bounds, [height * width]])
+    runs = np.diff(edges)
+    return runs_to_rle(runs if runs[-1] else runs[:-1], (height, width))
+
+
+def coco_rings_to_rle(rings: Sequence[Sequence[float]], original_hw: tuple[int, int]) -> Rle:
+    """Fill polygons the way COCO's own tools do, to a fifth of a pixel; all rings are parts, none a hole.
+
+    Args:
+        rings: x, y, x, y, ... each, in pixels along pixel edges, at least three points.
+        original_hw: (height, width) of the mask.
+    """
+    height, width = original_hw
+    filled = coco_mask.merge(coco_mask.frPyObjects([list(ring) for ring in rings], height, width))
+    return Rle(filled["counts"].decode("ascii"), original_hw)
+
+
+def rle_iou(first: Rle, second: Rle) -> float:
+    """Intersection over union of two masks of one size, in [0, 1], without decoding them."""
+    encoded = [{"size": list(rle.original_hw), "counts": rle.counts.encode("ascii")} for rle in (first, second)]
+    return float(coco_mask.iou(encoded[:1], encoded[1:], [0])[0, 0])
+
+
+def rle_to_mask(rle: Rle) -> BoolArray:
+    """Decode to a bool H x W mask; exact."""
+    mask = np.zeros(rle.original_hw, np.bool_)
+    box = rle.box_xyxy
+    if box is not None:
+        x0, y0, x1, y1 = box
+        mask[y0:y1, x0:x1] = rle_to_mask_in_box(rle)
+    return mask
+
+
+def rle_to_mask_in_box(rle: Rle) -> BoolArray:
+    """Decode only the part inside `rle.box_xyxy`, at the cost of that part.
+
+    Returns:
+        bool of the box's height x width; 0 x 0 for an empty mask.
+    """
+    box = rle.box_xyxy
+    if box is None:
+        return np.zeros((0, 0), np.bool_)
+    x0, y0, x1, y1 = box
+    height = rle.original_hw[0]
+    bounds = np.stack(_set_runs(rle), axis=1).ravel() - x0 * height
+    runs = np.diff(np.concatenate([[0], bounds, [(x1 - x0) * height]]))
+    is_set = np.arange(len(runs)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(is_set, runs).reshape(x1 - x0, height).T[y0:y1])
+
+
+def _set_runs(rle: Rle) -> tuple[IntArray, IntArray]:
+    """First and one-past-last column-major positions of the non-empty runs of set pixels."""
+    bounds = np.cumsum(_counts_to_runs(rle.counts))
+    bounds = bounds[: len(bounds) // 2 * 2].reshape(-1, 2)
+    bounds = bounds[bounds[:, 0] < bounds[:, 1]]
+    return bounds[:, 0], bounds[:, 1]
+
+
+def _without_empty_runs(bounds: IntArray) -> IntArray:
+    # A run that ends at the foot of a column and goes on at the head of the next one is a single run.
+    repeated = np.flatnonzero(bounds[1:] == bounds[:-1])
+    return np.delete(bounds, np.concatenate([repeated, repeated + 1]))
+
+
+def _counts_to_runs(counts: str) -> IntArray:
+    """Parse COCO's compressed text.
+
+    Numbers are little-endian groups of five bits; from the fourth on they are differences to the run before the last.
+    The format is defined by rleToString in pycocotools' common/maskApi.c.
+    """
+    characters = _checked_characters(counts)
+    is_last = (characters & 0x20) == 0
+    ends = np.flatnonzero(is_last) + 1
+    starts = np.concatenate([[0], ends[:-1]])
+    lengths = ends - starts
+    if lengths.max() > _MAX_CHARACTERS_A_RUN:
+        raise DataError("RLE: 'counts' holds a number that is too large.")
+    position = np.arange(len(characters)) - np.repeat(starts, lengths)
+    runs = np.add.reduceat((characters & 0x1F) << (5 * position), starts)
+    is_negative = (characters[ends - 1] & 0x10) != 0
+    runs -= is_negative.astype(np.int64) << (5 * lengths)
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    if (runs < 0).any():
+        raise DataError("RLE: 'counts' holds a run of negative length.")
+    return runs
+
+
+def _checked_characters(counts: str) -> IntArray:
+    if not isinstance(counts, str) or not counts or not counts.isascii():
+        raise DataError(f"RLE: 'counts' is a text in COCO's compressed form, but got {repr(counts)[:40]}.")
+    characters = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
+    if characters.min() < 0 or characters.max() > 0x3F or characters[-1] & 0x20:
+        raise DataError(f"RLE: 'counts' is not in COCO's compressed form or is cut off: {counts[:40]!r}.")
+    return characters
+
+
+def _checked_hw(original_hw: tuple[int, int]) -> tuple[int, int]:
+    try:
+        height, width = (int(value) for value in original_hw)
+    except (TypeError, ValueError):
+        raise DataError(f"RLE: the size is (height, width) in pixels, but got {original_hw!r}.") from None
+    if height < 1 or width < 1 or height * width >= 2**32:
+        raise DataError(
+            f"RLE: height and width must be positive and below 2**32 pixels together, but got {height} and {width}."
+        )
+    return height, width

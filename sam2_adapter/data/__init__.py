@@ -1,1 +1,0 @@
-"""Images, masks and data sets on disk: reading, writing, and prompts made from ground truth."""

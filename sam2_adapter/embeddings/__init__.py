@@ -1,0 +1,1 @@
+"""Encoded images, kept in memory and on disk."""

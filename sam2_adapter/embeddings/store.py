@@ -1,0 +1,189 @@
+"""`EmbeddingStore`: each image is encoded once.
+
+Its embedding is kept in memory, then on disk, in fp16, and made anew only when neither has it. A file on disk is
+written once, completely or not at all, carries a checksum and lies in a folder named after everything that decides its
+content, so that any number of runs may share a store, one after the other or at the same time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sam2_adapter.embeddings.files import EmbeddingFiles
+from sam2_adapter.models.network.image_encoder import EncodedImages
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """Everything besides the image that decides an embedding.
+
+    Attributes:
+        weights_sha256: identity of the weights.
+        image_size: side of the model's square in pixels.
+        resize: how the image lies in it.
+        runtime: engine that executed the encoder.
+        precision: number format of its arithmetic.
+    """
+
+    weights_sha256: str
+    image_size: int
+    resize: str
+    runtime: str
+    precision: str
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder that these embeddings share."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:24]
+
+
+@dataclass
+class StoreStatistics:
+    """How often embeddings were found and made; `made` counts images that went through the encoder."""
+
+    from_memory: int = 0
+    from_disk: int = 0
+    made: int = 0
+
+
+class EmbeddingStore:
+    """Embeddings by key, wherever they are; see `image_key`."""
+
+    def __init__(self, memory_limit: int, files: EmbeddingFiles | None = None) -> None:
+        """Keep embeddings.
+
+        Args:
+            memory_limit: bytes to keep in memory at most.
+            files: where they are kept on disk; `None` for memory only.
+        """
+        self.statistics = StoreStatistics()
+        self._memory = _Memory(memory_limit)
+        self._files = files
+
+    def get(self, key: str, make: Callable[[], EncodedImages]) -> EncodedImages:
+        """The embedding of one image, fp32 on the CPU; `make` encodes the image where the store has it no longer."""
+        found = self._find(key)
+        if found is None:
+            found = self._keep(key, make())
+        return _as_fp32(found)
+
+    def fill(self, keys: Iterable[str], make: Callable[[list[str]], EncodedImages], batch_size: int) -> Iterator[str]:
+        """Make the embeddings that are in neither place, a batch at a time.
+
+        Args:
+            keys: of the images, in any order, possibly repeated.
+            make: encodes the images of these keys, in order.
+            batch_size: images in one encoder call.
+
+        Yields:
+            Every key once it is dealt with.
+        """
+        missing: list[str] = []
+        for key in dict.fromkeys(keys):
+            if self._has(key):
+                yield key
+                continue
+            missing.append(key)
+            if len(missing) == batch_size:
+                yield from self._make(missing, make)
+                missing = []
+        if missing:
+            yield from self._make(missing, make)
+
+    def _make(self, keys: list[str], make: Callable[[list[str]], EncodedImages]) -> Sequence[str]:
+        encoded = make(keys)
+        for index, key in enumerate(keys):
+            self._keep(key, EncodedImages(encoded.image_embedding[index : index + 1], _level_slices(encoded, index)))
+        return keys
+
+    def _has(self, key: str) -> bool:
+        # Read, not only looked for: a damaged file has to be made anew while batches are being made.
+        return self._find(key) is not None
+
+    def _find(self, key: str) -> EncodedImages | None:
+        if (kept := self._memory.get(key)) is not None:
+            self.statistics.from_memory += 1
+            return kept
+        if self._files is not None and (read := self._files.read(key)) is not None:
+            self.statistics.from_disk += 1
+            self._memory.put(key, read)
+            return read
+        return None
+
+    def _keep(self, key: str, encoded: EncodedImages) -> EncodedImages:
+        self.statistics.made += 1
+        half = _as_fp16(encoded)
+        self._memory.put(key, half)
+        if self._files is not None:
+            self._files.write(key, half)
+        return half
+
+
+def image_key(image: Image, variant: str = "") -> str:
+    """Identity of an image, uint8 H x W x 3, by its pixels, and of the augmented variant of it."""
+    digest = hashlib.sha256(f"{image.shape} {variant}\n".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
+
+
+def num_bytes(encoded: EncodedImages) -> int:
+    """Size of embeddings in bytes."""
+    return sum(
+        tensor.numel() * tensor.element_size() for tensor in (encoded.image_embedding, *encoded.high_res_features)
+    )
+
+
+class _Memory:
+    """The embeddings used last, up to a number of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._entries: OrderedDict[str, EncodedImages] = OrderedDict()
+
+    def get(self, key: str) -> EncodedImages | None:
+        if key in self._entries:
+            self._entries.move_to_end(key)
+        return self._entries.get(key)
+
+    def put(self, key: str, encoded: EncodedImages) -> None:
+        size = num_bytes(encoded)
+        if key in self._entries or size > self._limit:
+            return
+        while self._used + size > self._limit:
+            _, oldest = self._entries.popitem(last=False)
+            self._used -= num_bytes(oldest)
+        self._entries[key] = encoded
+        self._used += size
+
+
+def _level_slices(encoded: EncodedImages, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    fine, middle = encoded.high_res_features
+    return fine[index : index + 1], middle[index : index + 1]
+
+
+def _as_fp16(encoded: EncodedImages) -> EncodedImages:
+    # Values beyond fp16 would become infinite; embeddings of real images stay far below.
+    limit = torch.finfo(torch.float16).max
+    return _map(
+        encoded, lambda tensor: tensor.detach().float().clamp(-limit, limit).to("cpu", torch.float16, copy=True)
+    )
+
+
+def _as_fp32(encoded: EncodedImages) -> EncodedImages:
+    return _map(encoded, lambda tensor: tensor.float())
+
+
+def _map(encoded: EncodedImages, change: Callable[[torch.Tensor], torch.Tensor]) -> EncodedImages:
+    fine, middle = encoded.high_res_features
+    return EncodedImages(change(encoded.image_embedding), (change(fine), change(middle)))

@@ -1,0 +1,101 @@
+"""`evaluate`: prompts made from ground truth, answered by a predictor, and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sam2_adapter.errors import ConfigError, DataError, ImageError
+from sam2_adapter.evaluation.compare import Comparison, compare
+from sam2_adapter.evaluation.measure import measure_image
+from sam2_adapter.evaluation.scores import PROMPT_MODES, Evaluation, EvaluationSettings, ObjectScore, PromptMode
+from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+
+__all__ = ["Comparison", "Evaluation", "EvaluationSettings", "compare", "evaluate", "evaluate_prompts"]
+
+Embed = Callable[[Sample], ImageEmbedding]
+Progress = Callable[[int, int], None]
+
+
+def evaluate(
+    predictor: Predictor,
+    samples: Sequence[Sample],
+    prompt: PromptMode = "box",
+    settings: EvaluationSettings | None = None,
+    *,
+    embed: Embed | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a model with one kind of prompt; see `evaluate_prompts`."""
+    return evaluate_prompts(predictor, samples, (prompt,), settings, embed=embed, progress=progress)[prompt]
+
+
+def evaluate_prompts(
+    predictor: Predictor,
+    samples: Sequence[Sample],
+    prompts: Sequence[PromptMode],
+    settings: EvaluationSettings | None = None,
+    *,
+    embed: Embed | None = None,
+    progress: Progress | None = None,
+) -> dict[PromptMode, Evaluation]:
+    """Measure a model with several kinds of prompts, encoding each image once.
+
+    - `box`: the box of each object;
+    - `point`: one click in the middle of each object;
+    - `clicks`: clicks in the middle of the largest error, with the last answer fed back, until the object is good enough;
+    - `zero_shot`: no prompt; the one mask of an image is held against the object that it fits best.
+
+    Args:
+        predictor: the model.
+        samples: images with ground truth.
+        prompts: kinds of prompts.
+        settings: how prompts are made.
+        embed: gives the encoded image of a sample where it is at hand; by default the image is read and encoded.
+        progress: called with the number of images done and their total.
+
+    Raises:
+        ConfigError: an unknown kind of prompt.
+        DataError: no object could be measured; images that cannot be read are otherwise left out and counted.
+    """
+    settings = settings or EvaluationSettings()
+    modes = [_checked_mode(prompt) for prompt in prompts]
+    rows: dict[PromptMode, list[ObjectScore]] = {mode: [] for mode in modes}
+    left_out = LeftOut()
+    for done, sample in enumerate(samples, start=1):
+        try:
+            embedding = embed(sample) if embed else predictor.embed([sample.read_image()])[0]
+        except ImageError:
+            left_out.add_image(Reason.BROKEN_IMAGE, sample.name)
+        else:
+            objects = _large_enough(sample, embedding, settings.min_side_px, left_out)
+            for mode in modes:
+                rows[mode] += measure_image(predictor, sample, objects, embedding, mode, settings)
+        if progress:
+            progress(done, len(samples))
+    if not any(rows.values()):
+        raise DataError(f"There is nothing to measure in {len(samples)} images. Left out:\n{left_out}")
+    model = {"name": predictor.info.name, "weights_sha256": predictor.info.weights_sha256}
+    return {mode: Evaluation(mode, model, settings, tuple(found), tuple(left_out)) for mode, found in rows.items()}
+
+
+def _checked_mode(prompt: str) -> PromptMode:
+    for mode in PROMPT_MODES:
+        if prompt == mode:
+            return mode
+    raise ConfigError(f"Unknown kind of prompt {prompt!r}; the kinds are {', '.join(PROMPT_MODES)}.")
+
+
+def _large_enough(sample: Sample, embedding: ImageEmbedding, min_side_px: float, left_out: LeftOut) -> list[int]:
+    """Positions of the objects whose box is large enough in the model's input."""
+    kept = []
+    for index, annotation in enumerate(sample.objects):
+        corners = embedding.geometry.points_to_input(np.reshape(annotation.box_xyxy, (2, 2)))
+        if (corners[1] - corners[0]).min() >= min_side_px:
+            kept.append(index)
+        else:
+            left_out.add_object(Reason.TOO_SMALL, f"{sample.name}: {annotation.label} {index}")
+    return kept

@@ -1,0 +1,182 @@
+"""Prompting a model for the objects of one image and measuring its answers, a few objects at a time."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sam2_adapter.annotations.clicks import Click, clicks_to_arrays, evaluation_click
+from sam2_adapter.annotations.masks import mask_iou
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.prompt_sampling import jitter_box
+from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt
+from sam2_adapter.evaluation.metrics import boundary_f, filled_box, inscribed_ellipse, mask_dice
+from sam2_adapter.evaluation.scores import CLICKS_REPORTED, EvaluationSettings, ObjectScore, PromptMode
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+
+Box = tuple[float, float, float, float]
+
+
+def measure_image(
+    predictor: Predictor,
+    sample: Sample,
+    objects: Sequence[int],
+    embedding: ImageEmbedding,
+    mode: PromptMode,
+    settings: EvaluationSettings,
+) -> list[ObjectScore]:
+    """Measure one image with one kind of prompt.
+
+    Args:
+        predictor: the model.
+        sample: the image's ground truth.
+        objects: positions of the objects that are measured; masks are held against these only.
+        embedding: the encoded image.
+        mode: kind of prompt.
+        settings: how prompts are made.
+
+    Returns:
+        One row an object, in order; for `zero_shot` one row, about the object that the mask fits best.
+    """
+    if not objects:
+        return []
+    if mode == "zero_shot":
+        return [_measure_zero_shot(predictor, sample, objects, embedding)]
+    if mode == "clicks":
+        rows = _measure_clicks(predictor, sample, objects, embedding, settings)
+    else:
+        rows = _measure_once(predictor, sample, objects, embedding, mode, settings)
+    return sorted(rows, key=lambda row: row.object_index)
+
+
+def first_click_prompt(annotation: Annotation) -> Prompt:
+    """The one click that an object is measured with, in its middle."""
+    return _click_prompt([_first_click(annotation)])
+
+
+def _measure_zero_shot(
+    predictor: Predictor, sample: Sample, objects: Sequence[int], embedding: ImageEmbedding
+) -> ObjectScore:
+    prediction = predictor.predict(embedding)
+    mask, score = prediction.masks[0, 0], float(prediction.iou_scores[0, 0])
+    best = max(objects, key=lambda index: mask_iou(mask, sample.objects[index].mask))
+    height, width = sample.original_hw
+    return _score(sample, best, sample.objects[best].mask, mask, score, (0.0, 0.0, float(width), float(height)))
+
+
+def _measure_once(
+    predictor: Predictor,
+    sample: Sample,
+    objects: Sequence[int],
+    embedding: ImageEmbedding,
+    mode: PromptMode,
+    settings: EvaluationSettings,
+) -> Iterator[ObjectScore]:
+    """One box or one click for every object, all objects in one call."""
+    boxes = [_box(sample, index, settings) for index in objects]
+    if mode == "box":
+        prompts = [Prompt(box_xyxy=box) for box in boxes]
+    else:
+        prompts = [first_click_prompt(sample.objects[index]) for index in objects]
+    for positions, part in predictor.predict_parts(embedding, prompts):
+        for row, position in enumerate(positions):
+            mask = part.masks[row, 0]
+            if mode == "box" and settings.clip_to_box:
+                mask = mask & filled_box(sample.original_hw, boxes[position])
+            index = objects[position]
+            yield _score(
+                sample, index, sample.objects[index].mask, mask, float(part.iou_scores[row, 0]), boxes[position]
+            )
+
+
+@dataclass
+class _Clicked:
+    """An object that is being clicked on."""
+
+    index: int
+    clicks: list[Click]
+    logits: FloatArray | None = None
+    ious: list[float] = field(default_factory=list)
+
+
+def _measure_clicks(
+    predictor: Predictor,
+    sample: Sample,
+    objects: Sequence[int],
+    embedding: ImageEmbedding,
+    settings: EvaluationSettings,
+) -> Iterator[ObjectScore]:
+    """Click on all objects together: each round is one call with one more click for every object that is not good enough yet."""
+    pending = [_Clicked(index, [_first_click(sample.objects[index])]) for index in objects]
+    while pending:
+        unfinished = []
+        prompts = [_click_prompt(item.clicks, item.logits) for item in pending]
+        for positions, part in predictor.predict_parts(embedding, prompts):
+            for row, position in enumerate(positions):
+                item, mask, score = pending[position], part.masks[row, 0], float(part.iou_scores[row, 0])
+                gt_mask = sample.objects[item.index].mask
+                item.ious.append(mask_iou(mask, gt_mask))
+                click = _next_click(item, gt_mask, mask, settings)
+                if click is None:
+                    box = sample.objects[item.index].box_xyxy
+                    yield _score(sample, item.index, gt_mask, mask, score, box, tuple(item.ious))
+                    continue
+                item.clicks.append(click)
+                item.logits = part.low_res_logits[row, 0].copy()  # a view would keep the whole part in memory
+                unfinished.append(item)
+        pending = unfinished
+
+
+def _next_click(item: _Clicked, gt_mask: BoolArray, mask: BoolArray, settings: EvaluationSettings) -> Click | None:
+    """The next click; `None` when the object is good enough, has had all its clicks or has no error left to click."""
+    is_good = item.ious[-1] >= settings.stop_iou and len(item.ious) >= max(CLICKS_REPORTED)
+    if is_good or len(item.ious) >= settings.max_clicks:
+        return None
+    return evaluation_click(gt_mask, mask, clicks_to_arrays(item.clicks)[0])
+
+
+def _score(
+    sample: Sample,
+    index: int,
+    gt_mask: BoolArray,
+    mask: BoolArray,
+    iou_score: float,
+    box_xyxy: Box,
+    iou_by_click: tuple[float, ...] = (),
+) -> ObjectScore:
+    annotation = sample.objects[index]
+    return ObjectScore(
+        sample=sample.name,
+        object_index=index,
+        label=annotation.label,
+        area_px=annotation.area,
+        mask_iou=mask_iou(mask, gt_mask),
+        dice=mask_dice(mask, gt_mask),
+        boundary_f=boundary_f(mask, gt_mask),
+        iou_score=iou_score,
+        box_iou=mask_iou(filled_box(sample.original_hw, box_xyxy), gt_mask),
+        ellipse_iou=mask_iou(inscribed_ellipse(sample.original_hw, box_xyxy), gt_mask),
+        iou_by_click=iou_by_click,
+    )
+
+
+def _box(sample: Sample, index: int, settings: EvaluationSettings) -> Box:
+    # A generator for each object: the same box whatever else is measured, in whatever order.
+    rng = np.random.default_rng([settings.seed, zlib.crc32(sample.name.encode()), index])
+    return jitter_box(sample.objects[index].box_xyxy, sample.original_hw, rng, jitter=settings.box_jitter)
+
+
+def _first_click(annotation: Annotation) -> Click:
+    click = evaluation_click(annotation.mask_in_box)
+    assert click is not None  # annotations are never empty
+    x0, y0, _, _ = annotation.box_xyxy
+    return click._replace(x=click.x + x0, y=click.y + y0)
+
+
+def _click_prompt(clicks: list[Click], logits: FloatArray | None = None) -> Prompt:
+    coords, labels = clicks_to_arrays(clicks)
+    return Prompt(point_coords=coords, point_labels=labels, mask_input=logits)

@@ -1,0 +1,102 @@
+"""COCO JSON written image by image: what is done lies on disk, so that memory does not grow with the number of images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from sam2_adapter.annotations.objects import AnnotatedImage
+from sam2_adapter.errors import ExportError
+from sam2_adapter.files import reason_of, write_file
+from sam2_adapter.formats.coco.objects import images_to_coco
+
+
+class CocoStream:
+    """A COCO file that images are added to one by one; it is put in place, complete, by `close`."""
+
+    def __init__(self, path: str | Path, model_name: str, made_by: Mapping[str, Any]) -> None:
+        """Start a file at `path`.
+
+        Args:
+            path: the file; its folder is made.
+            model_name: what made the masks.
+            made_by: further facts about that, plain JSON types.
+
+        Raises:
+            ExportError: the folder cannot be written to.
+        """
+        self._path = Path(path)
+        self._info = {"description": "Masks predicted by sam2-adapter", "model": model_name, "made_by": dict(made_by)}
+        self._model_name = model_name
+        self._categories: list[dict[str, Any]] = []
+        self._num_images = 0
+        self._num_annotations = 0
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Beside the target: a system's temporary folder may be kept in memory.
+            self._images = tempfile.TemporaryFile(dir=self._path.parent)  # noqa: SIM115 - closed by close()
+            self._annotations = tempfile.TemporaryFile(dir=self._path.parent)  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise ExportError(f"{path}: cannot write here: {reason_of(error)}. Choose another folder.") from error
+
+    def add(self, image: AnnotatedImage) -> tuple[str, ...]:
+        """Add one image.
+
+        Returns:
+            What the format could not hold, one sentence each.
+
+        Raises:
+            ExportError: the disk is full, or an attribute cannot be written as JSON.
+        """
+        existing = {"info": {}, "images": [], "annotations": [], "categories": self._categories}
+        export = images_to_coco([image], self._model_name, existing=existing, source=str(self._path))
+        entry = {**export.document["images"][0], "id": self._num_images + 1}
+        rows = [
+            {**row, "id": self._num_annotations + 1 + index, "image_id": entry["id"]}
+            for index, row in enumerate(export.document["annotations"])
+        ]
+        # Encoded before anything is written, so that an image that fails leaves no trace.
+        image_text, annotation_texts = self._encoded(entry), [self._encoded(row) for row in rows]
+        self._append(self._images, [image_text], is_first=not self._num_images)
+        self._append(self._annotations, annotation_texts, is_first=not self._num_annotations)
+        self._categories = export.document["categories"]
+        self._num_images += 1
+        self._num_annotations += len(rows)
+        return export.notes
+
+    def close(self) -> Path:
+        """Put the file in place.
+
+        Raises:
+            ExportError: it cannot be written.
+        """
+        with self._images, self._annotations:
+            write_file(self._path, self._compose)
+        return self._path
+
+    def _compose(self, file: IO[bytes]) -> None:
+        file.write(b'{"info": ' + self._encoded(self._info) + b',\n"images": [')
+        for name, rows in ((b"", self._images), (b'],\n"annotations": [', self._annotations)):
+            file.write(name)
+            rows.seek(0)
+            shutil.copyfileobj(rows, file)
+        file.write(b'],\n"categories": ' + self._encoded(self._categories) + b"}\n")
+
+    def _encoded(self, value: Any) -> bytes:
+        try:
+            return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ExportError(
+                f"{self._path}: the annotations cannot be written as JSON: {error}. Check the attributes of the prompts."
+            ) from error
+
+    def _append(self, file: IO[bytes], rows: list[bytes], *, is_first: bool) -> None:
+        try:
+            for index, row in enumerate(rows):
+                file.write((b"\n" if is_first and not index else b",\n") + row)
+        except OSError as error:
+            raise ExportError(f"{self._path}: cannot write here: {reason_of(error)}.") from error

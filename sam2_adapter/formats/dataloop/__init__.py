@@ -1,0 +1,1 @@
+"""Dataloop's annotation JSON and exports."""

@@ -1,0 +1,112 @@
+"""What the readers of data sets share: finding images and split folders, and counting what cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.errors import DataError, ImageError
+from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.images.read import MAX_PIXELS, find_images, image_size
+
+# Name of the split of a data set that comes without splits.
+WHOLE = ""
+
+_SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+Samples = dict[str, list[Sample]]
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """What readers keep.
+
+    Attributes:
+        min_area_px: objects with fewer pixels of the original image are left out.
+        include_model_annotations: keep objects that a model made.
+        max_pixels: images with more pixels are left out.
+    """
+
+    min_area_px: int = 16
+    include_model_annotations: bool = False
+    max_pixels: int = MAX_PIXELS
+
+
+def split_name(text: str) -> str:
+    """Our name of a split: `train`, `validation` or `test` where the text is a usual word for it, else the text."""
+    return _SPLIT_NAMES.get(text.lower(), text)
+
+
+def split_folders(root: Path, required: str) -> dict[str, Path]:
+    """The folders that hold a file or folder `required`: `root` itself as `WHOLE`, or those of its subfolders that do, by split.
+
+    Raises:
+        DataError: two subfolders stand for the same split.
+    """
+    if (root / required).exists():
+        return {WHOLE: root}
+    found: dict[str, Path] = {}
+    for folder in sorted(path for path in root.iterdir() if (path / required).exists()):
+        name = split_name(folder.name)
+        if name in found:
+            raise DataError(
+                f"{root}: both {found[name].name} and {folder.name} are the {name} split; keep one of them."
+            )
+        found[name] = folder
+    return found
+
+
+def images_below(folder: Path) -> dict[str, Path]:
+    """The images of a folder and its subfolders by their path below it, with forward slashes, sorted; empty where there are none."""
+    if not folder.is_dir():
+        return {}
+    try:
+        return {path.relative_to(folder).as_posix(): path for path in find_images([folder])}
+    except ImageError:
+        return {}
+
+
+def usable_hw(path: Path, name: str, options: ReadingOptions, left_out: LeftOut) -> tuple[int, int] | None:
+    """The (height, width) of an upright image; `None`, and counted, where it cannot be used."""
+    try:
+        height, width = image_size(path, name=name)
+    except ImageError:
+        left_out.add_image(Reason.BROKEN_IMAGE, name)
+        return None
+    if height * width > options.max_pixels:
+        left_out.add_image(Reason.BROKEN_IMAGE, name)
+        return None
+    return height, width
+
+
+def add_sample(
+    samples: list[Sample],
+    name: str,
+    path: Path,
+    original_hw: tuple[int, int],
+    objects: Iterable[Annotation],
+    options: ReadingOptions,
+    left_out: LeftOut,
+) -> None:
+    """Add an image with its objects of sufficient size; counted as left out where there is none."""
+    kept = []
+    for index, annotation in enumerate(objects):
+        if annotation.area >= options.min_area_px:
+            kept.append(annotation)
+        else:
+            left_out.add_object(Reason.TOO_SMALL, f"{name}: {annotation.label} {index} ({annotation.area} px)")
+    if kept:
+        samples.append(Sample(name, path, original_hw, tuple(kept)))
+    else:
+        left_out.add_image(Reason.NO_OBJECT_LEFT, name)

@@ -1,0 +1,76 @@
+"""What all formats share: the results of writing and reading, and checked access to foreign documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sam2_adapter.annotations.objects import AnnotatedImage
+from sam2_adapter.errors import DataError
+
+
+@dataclass(frozen=True)
+class Export:
+    """Annotations as a document of some format.
+
+    Attributes:
+        document: plain JSON types.
+        notes: what the format could not hold, one sentence each that names image and object; empty when nothing was
+            lost.
+    """
+
+    document: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Import:
+    """Annotations read from a document.
+
+    Attributes:
+        images: the images and their objects.
+        notes: what was left out and why, one sentence each; empty when everything was read.
+    """
+
+    images: tuple[AnnotatedImage, ...]
+    notes: tuple[str, ...] = ()
+
+
+_KIND_NAMES = {dict: "an object", list: "a list", str: "a text", int: "a whole number", float: "a number"}
+
+
+def field(entry: Any, key: str, kind: type, where: str) -> Any:
+    """The value of a required key.
+
+    Args:
+        entry: a part of a parsed JSON document.
+        key: name of the field.
+        kind: `dict`, `list`, `str`, `int` or `float`, which takes whole numbers too.
+        where: the place in the file, for messages.
+
+    Raises:
+        DataError: the entry is no object, the key is missing or its value is of another kind.
+    """
+    if not isinstance(entry, Mapping):
+        raise DataError(f"{where}: expected an object, but got {short(entry)}.")
+    if key not in entry:
+        raise DataError(f"{where}: the key {key!r} is missing.")
+    value = entry[key]
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind in (int, float)):
+        raise DataError(f"{where}: {key!r} is {_KIND_NAMES[kind]}, but got {short(value)}.")
+    return value
+
+
+def optional(entry: Any, key: str, kind: type, where: str) -> Any:
+    """As `field`, but `None` where the key is missing or null."""
+    if isinstance(entry, Mapping) and entry.get(key) is None:
+        return None
+    return field(entry, key, kind, where)
+
+
+def short(value: Any) -> str:
+    """A value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

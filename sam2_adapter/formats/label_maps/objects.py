@@ -1,0 +1,110 @@
+"""Mask PNGs: a label map of all objects of an image, and one picture an object.
+
+Label maps are plain grey PNGs, 0 for the background and i + 1 for the object at index i. They carry no palette: some
+readers would turn its colours back into grey values and lose the numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from sam2_adapter.annotations.objects import AnnotatedImage
+from sam2_adapter.annotations.prompts import BoolArray
+from sam2_adapter.errors import DataError, ExportError
+from sam2_adapter.files import write_file
+from sam2_adapter.images.masks import png
+from sam2_adapter.images.read import MAX_PIXELS, decoded
+
+LabelMap = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+_MOST_OBJECTS = 65_535
+
+
+def image_to_label_map(image: AnnotatedImage) -> LabelMap:
+    """Paint all objects of an image, larger ones first, so that smaller ones stay visible on top.
+
+    Returns:
+        H x W, 0 background, i + 1 for the object at index i; uint8 up to 255 objects, else uint16.
+
+    Raises:
+        ExportError: more objects than a 16-bit picture can number.
+    """
+    count = len(image.annotations)
+    if count > _MOST_OBJECTS:
+        raise ExportError(
+            f"{image.file_name}: a label map holds up to {_MOST_OBJECTS} objects, but there are {count}; choose another format."
+        )
+    label_map = np.zeros(image.original_hw, np.uint8 if count <= 255 else np.uint16)
+    areas = [annotation.area for annotation in image.annotations]
+    for index in sorted(range(count), key=lambda i: -areas[i]):
+        annotation = image.annotations[index]
+        x0, y0, x1, y1 = annotation.box_xyxy
+        label_map[y0:y1, x0:x1][annotation.mask_in_box] = index + 1
+    return label_map
+
+
+def write_label_map(path: str | Path, image: AnnotatedImage) -> tuple[str, ...]:
+    """Write the label map of an image as PNG.
+
+    Returns:
+        A note for every object that smaller ones cover completely, so that it is not in the picture.
+
+    Raises:
+        ExportError: too many objects, or the file cannot be written.
+    """
+    label_map = image_to_label_map(image)
+    content = png(Image.fromarray(label_map))
+    write_file(path, lambda file: file.write(content))
+    visible = set(np.unique(label_map).tolist())
+    return tuple(
+        f"{image.file_name}: object {index} ({annotation.label!r}) lies completely under smaller objects and is not in the label map."
+        for index, annotation in enumerate(image.annotations)
+        if index + 1 not in visible
+    )
+
+
+def read_label_map(path: str | Path) -> LabelMap:
+    """Read a label map.
+
+    Returns:
+        H x W, uint8 or uint16, the numbers as they are stored; for a palette picture its indices.
+
+    Raises:
+        ImageError: the file is missing, broken or too large.
+        DataError: the picture has several channels.
+    """
+    with decoded(path, max_pixels=MAX_PIXELS) as image:
+        mode, values = image.mode, np.array(image)
+    if values.ndim != 2 or not (mode in ("1", "L", "P") or mode.startswith("I;16")):
+        raise DataError(f"{path}: a label map has one channel of 8 or 16 bits, but this picture has the mode {mode}.")
+    return values.astype(np.uint16) if mode.startswith("I;16") else values.astype(np.uint8)
+
+
+def write_object_masks(folder: str | Path, image: AnnotatedImage) -> list[Path]:
+    """Write one PNG an object into `folder`: 255 inside, 0 outside.
+
+    They are called `<image>_<number>.png`, numbered from 1 as in the label map.
+
+    Raises:
+        ExportError: a file cannot be written.
+    """
+    stem = PurePosixPath(image.file_name).stem
+    digits = max(3, len(str(len(image.annotations))))
+    paths = [Path(folder, f"{stem}_{number:0{digits}}.png") for number in range(1, len(image.annotations) + 1)]
+    for path, annotation in zip(paths, image.annotations, strict=True):
+        write_mask(path, annotation.mask)
+    return paths
+
+
+def write_mask(path: str | Path, mask: BoolArray) -> None:
+    """Write a bool H x W mask as a grey PNG, 255 inside and 0 outside; `read_mask` reads it back.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    content = png(Image.fromarray(mask.astype(np.uint8) * np.uint8(255)))
+    write_file(path, lambda file: file.write(content))

@@ -1,0 +1,184 @@
+"""`load_dataset`: a folder of any known layout to samples, with an account of everything that was left out."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from sam2_adapter.errors import ConfigError, DataError
+from sam2_adapter.formats.coco.dataset import is_coco_data, read_coco_data
+from sam2_adapter.formats.dataloop.dataset import is_dataloop_export, read_dataloop_export
+from sam2_adapter.formats.dataset_reader import WHOLE, ReadingOptions, Samples
+from sam2_adapter.formats.label_maps.dataset import is_label_map_data, read_label_map_data
+from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_off_validation
+
+__all__ = ["DataFormat", "Dataset", "LeftOut", "Reason", "Sample", "find_format", "load_dataset"]
+
+logger = logging.getLogger(__name__)
+
+DataFormat = Literal["dataloop", "coco", "label_maps"]
+
+ALL_SPLITS = "all"
+
+# Names of a folder's content in a message.
+_NAMES_SHOWN = 6
+
+_LAYOUTS: dict[DataFormat, str] = {
+    "dataloop": "a Dataloop export (items/ and json/)",
+    "coco": "COCO (annotations.json or annotations/*.json and images)",
+    "label_maps": "label maps (images/ and masks/)",
+}
+_RECOGNISERS: dict[DataFormat, Callable[[Path], bool]] = {
+    "dataloop": lambda root: root.is_dir() and is_dataloop_export(root),
+    "coco": is_coco_data,
+    "label_maps": lambda root: root.is_dir() and is_label_map_data(root),
+}
+_READERS: dict[DataFormat, Callable[[Path, ReadingOptions, LeftOut], Samples]] = {
+    "dataloop": read_dataloop_export,
+    "coco": read_coco_data,
+    "label_maps": read_label_map_data,
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The samples of a data set by split.
+
+    Attributes:
+        splits: `train`, `validation`, `test` or other names to samples, sorted by name; no split is empty.
+        left_out: what was not used, and why.
+        data_format: the layout that was read.
+        notes: sentences to show the user, such as how a validation split was made.
+    """
+
+    splits: dict[str, tuple[Sample, ...]]
+    left_out: LeftOut
+    data_format: DataFormat
+    notes: tuple[str, ...] = field(default=())
+
+    def samples(self, split: str) -> tuple[Sample, ...]:
+        """The samples of one split; `all` for those of all splits.
+
+        Raises:
+            DataError: there is no such split, or nothing is left of it.
+        """
+        if split == ALL_SPLITS and ALL_SPLITS not in self.splits:
+            return tuple(sample for samples in self.splits.values() for sample in samples)
+        if split not in self.splits:
+            raise DataError(
+                f"The data set has no usable images in the split {split!r}; it has {', '.join(self.splits)} (or all). "
+                f"Left out:\n{self.left_out}"
+            )
+        return self.splits[split]
+
+    @property
+    def label_counts(self) -> dict[str, int]:
+        """Number of objects of each label in all splits, most frequent first."""
+        labels = Counter(annotation.label for sample in self.samples(ALL_SPLITS) for annotation in sample.objects)
+        return dict(labels.most_common())
+
+
+def load_dataset(
+    path: str | Path,
+    data_format: DataFormat | None = None,
+    *,
+    min_area_px: int = 16,
+    validation_share: float = 0.2,
+    seed: int = 0,
+    include_model_annotations: bool = False,
+) -> Dataset:
+    """Read a data set; images are only looked at, their pixels are read when they are needed.
+
+    Args:
+        path: the folder, or a COCO file.
+        data_format: its layout; found by looking when left out.
+        min_area_px: objects with fewer pixels of the original image are left out.
+        validation_share: share of the training images that become the validation split where none was given; 0 makes none.
+        seed: of that choice.
+        include_model_annotations: also take objects that a model made (Dataloop exports).
+
+    Raises:
+        DataError: no such folder or layout, a malformed file, an image in two splits, or nothing usable.
+        ConfigError: an option is out of range.
+    """
+    root = Path(path)
+    if not 0 <= validation_share < 1:
+        raise ConfigError(f"validation_share is at least 0 and below 1, but got {validation_share}.")
+    found_format = _checked_format(_existing(root), data_format) if data_format is not None else find_format(root)
+    left_out = LeftOut()
+    options = ReadingOptions(min_area_px, include_model_annotations)
+    read = _READERS[found_format](root, options, left_out)
+    if set(read) == {WHOLE}:
+        split_file = root / "split.json"
+        read = apply_split_file(read[WHOLE], split_file, left_out) if split_file.is_file() else read
+    splits = _named_splits(read)
+    if not splits:
+        raise DataError(f"{path}: nothing in this data set can be used. Left out:\n{left_out}")
+    check_disjoint(splits)
+    notes = _ensure_validation(splits, validation_share, seed)
+    for note in notes:
+        logger.info("%s: %s", path, note)
+    return Dataset({split: tuple(samples) for split, samples in splits.items()}, left_out, found_format, notes)
+
+
+def find_format(root: Path) -> DataFormat:
+    """Find the layout of a data set by looking.
+
+    Raises:
+        DataError: none or several fit; the text says what is expected.
+    """
+    found = [name for name, recognises in _RECOGNISERS.items() if recognises(_existing(root))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DataError(
+            f"{root}: looks like {' and like '.join(found)}; name the one that is meant with the data format."
+        )
+    raise DataError(f"{root}: not a known data set. Expected {' or '.join(_LAYOUTS.values())}; found {_content(root)}.")
+
+
+def _existing(root: Path) -> Path:
+    if not root.exists():
+        raise DataError(f"{root}: there is no such folder. Check the path.")
+    return root
+
+
+def _checked_format(root: Path, data_format: DataFormat) -> DataFormat:
+    """The named layout, where the data set has it."""
+    if data_format not in _LAYOUTS:
+        raise ConfigError(f"Unknown data format {data_format!r}; the formats are {', '.join(_LAYOUTS)}.")
+    if not _RECOGNISERS[data_format](root):
+        raise DataError(
+            f"{root}: not of the data format {data_format!r}. Expected {_LAYOUTS[data_format]}; found {_content(root)}. "
+            "Name another data format, or none to have it found."
+        )
+    return data_format
+
+
+def _content(root: Path) -> str:
+    """The first names in a folder, for messages."""
+    if not root.is_dir():
+        return "a file"
+    names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in root.iterdir())
+    return f"{', '.join(names[:_NAMES_SHOWN])}{', ...' if len(names) > _NAMES_SHOWN else ''}" if names else "nothing"
+
+
+def _named_splits(read: Samples) -> dict[str, list[Sample]]:
+    """Splits with something in them, sorted by name; a data set without splits is for training."""
+    named: dict[str, list[Sample]] = {}
+    for split, samples in read.items():
+        named.setdefault(split or "train", []).extend(samples)
+    return {split: sorted(samples, key=lambda sample: sample.name) for split, samples in named.items() if samples}
+
+
+def _ensure_validation(splits: dict[str, list[Sample]], fraction: float, seed: int) -> tuple[str, ...]:
+    if "validation" in splits or "train" not in splits or not fraction:
+        return ()
+    splits["train"], splits["validation"], note = split_off_validation(splits["train"], fraction, seed)
+    return (note,)

@@ -1,0 +1,195 @@
+"""Reading a prompts file: which prompts belong to which image.
+
+    {"images": {"street.jpg": [{"box": [10, 20, 200, 180], "label": "car"},
+                               {"points": [[50, 60], [90, 10]], "labels": [1, 0]},
+                               {"mask": "masks/roof.png"},
+                               {"mask": "earlier/roof.npz"}]}}
+
+One entry an object; its keys are those of `Prompt.from_dict`. A `mask` is a picture (see `read_mask`) or a `.npz` file
+with earlier logits under the key `low_res_logits`; its path is relative to the prompts file and must stay in that
+folder, since prompts files come from other people.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sam2_adapter.annotations.prompts import FloatArray, Prompt
+from sam2_adapter.errors import ImageError, PromptError
+from sam2_adapter.files import read_json, reason_of
+from sam2_adapter.images.masks import read_mask
+
+LOGITS_KEY = "low_res_logits"
+
+# Logits of one object are 256 x 256 numbers; this is far above any model's and keeps a crafted file from filling the
+# memory.
+_MAX_LOGITS_BYTES = 64 * 2**20
+
+
+def read_prompts_file(path: str | Path) -> dict[str, list[Prompt]]:
+    """Read the prompts of all images that a prompts file lists.
+
+    Args:
+        path: JSON file of the form shown at the head of this module.
+
+    Returns:
+        Image name, as written in the file, to its prompts in order.
+
+    Raises:
+        PromptError: the file, an entry or a mask is malformed; the text names the file, the image and the position of
+            the prompt, from 0.
+    """
+    path = Path(path)
+    document = read_json(path, PromptError)
+    images = document.get("images") if isinstance(document, dict) else None
+    if not isinstance(images, dict) or len(document) != 1:
+        raise PromptError(
+            f'{path}: expected {{"images": {{"name.jpg": [prompts], ...}}}} and nothing else, but got {_short(document)}.'
+        )
+    return {name: _read_entries(path, name, entries) for name, entries in images.items()}
+
+
+def match_prompts(prompts_of: Mapping[str, list[Prompt]], image_paths: Iterable[Path]) -> dict[Path, list[Prompt]]:
+    """Find the prompts of every image by its name.
+
+    A name in a prompts file fits an image whose path ends with it, folder by folder: `a.jpg` fits `photos/a.jpg`,
+    `photos/a.jpg` fits only that. Of several names that fit an image the longest counts.
+
+    Args:
+        prompts_of: image name to prompts, as `read_prompts_file` returns them.
+        image_paths: the images.
+
+    Returns:
+        Image path to prompts, for the images with a name that fits.
+
+    Raises:
+        PromptError: one name fits several images.
+    """
+    names = {_parts(name): name for name in sorted(prompts_of)}
+    chosen: dict[Path, str] = {}
+    for image_path in image_paths:
+        parts = _parts(image_path.as_posix())
+        fitting = [names[tail] for start in range(len(parts)) if (tail := parts[start:]) in names]
+        if fitting:
+            chosen[image_path] = fitting[0]
+    _check_unambiguous(chosen)
+    return {image_path: prompts_of[name] for image_path, name in chosen.items()}
+
+
+def unmatched_names(prompts_of: Mapping[str, list[Prompt]], image_paths: Iterable[Path]) -> list[str]:
+    """The names of a prompts file that fit none of the images, in the file's order; usually misspelt."""
+    tails = {
+        parts[start:] for path in image_paths for parts in [_parts(path.as_posix())] for start in range(len(parts))
+    }
+    return [name for name in prompts_of if _parts(name) not in tails]
+
+
+def _check_unambiguous(chosen: Mapping[Path, str]) -> None:
+    owner: dict[str, Path] = {}
+    for image_path, name in chosen.items():
+        if name in owner:
+            raise PromptError(
+                f"The name {name!r} in the prompts file fits two images, {owner[name]} and {image_path}; "
+                "write the folder before the name, such as 'folder/name.jpg'."
+            )
+        owner[name] = image_path
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return PurePosixPath(name.replace("\\", "/")).parts
+
+
+def _read_entries(path: Path, image_name: str, entries: Any) -> list[Prompt]:
+    if not isinstance(entries, list):
+        raise PromptError(f"{path}: image {image_name!r}: expected a list of prompts, but got {_short(entries)}.")
+    return [
+        _read_entry(path, f"{path}: image {image_name!r}, prompt {index}", entry) for index, entry in enumerate(entries)
+    ]
+
+
+def _read_entry(path: Path, where: str, entry: Any) -> Prompt:
+    try:
+        if isinstance(entry, dict) and entry.get("mask") is not None:
+            entry = {**entry, "mask": _read_prompt_mask(path.parent, entry["mask"])}
+        return Prompt.from_dict(entry)
+    except (PromptError, ImageError) as error:
+        raise PromptError(f"{where}: {error}") from error
+    except OverflowError:
+        raise PromptError(f"{where}: a number is too large.") from None
+
+
+def _read_prompt_mask(folder: Path, name: Any) -> npt.NDArray[Any]:
+    if not isinstance(name, str) or not name:
+        raise PromptError(f"'mask' is the path of a picture or .npz file, but got {_short(name)}.")
+    mask_path = _path_inside(folder, name)
+    if mask_path.suffix.lower() == ".npz":
+        return _read_logits(mask_path)
+    return read_mask(mask_path, name=f"mask {name!r}")
+
+
+def _path_inside(folder: Path, name: str) -> Path:
+    try:
+        path = (folder / name).resolve()
+        is_inside = path.is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # null characters, loops of links
+        raise PromptError(f"mask {name!r} is no usable path: {reason_of(error)}.") from error
+    if not is_inside:
+        raise PromptError(
+            f"mask {name!r} lies outside the folder of the prompts file; put the mask beside or below the prompts file."
+        )
+    return path
+
+
+def _read_logits(path: Path) -> FloatArray:
+    try:
+        _check_logits_size(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            logits = np.asarray(arrays[LOGITS_KEY])
+    except PromptError:
+        raise
+    except FileNotFoundError:
+        raise PromptError(f"mask {path.name!r}: there is no such file. Check the path.") from None
+    except (
+        Exception
+    ) as error:  # damaged archives raise almost anything: BadZipFile, zlib.error, EOFError, SyntaxError, ...
+        reason = str(reason_of(error)).rstrip(".")
+        raise PromptError(f"mask {path.name!r} is not a readable .npz file of numbers ({reason}).") from error
+    return _one_object(logits, path.name)
+
+
+def _check_logits_size(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        sizes = {member.filename: member.file_size for member in archive.infolist()}
+    size = sizes.get(f"{LOGITS_KEY}.npy")
+    if size is None:
+        found = ", ".join(sorted(name.removesuffix(".npy") for name in sizes)) or "nothing"
+        raise PromptError(f"mask {path.name!r} needs an array {LOGITS_KEY!r}, but holds {found[:80]}.")
+    if size > _MAX_LOGITS_BYTES:
+        raise PromptError(
+            f"mask {path.name!r}: {LOGITS_KEY!r} has {size:,} bytes, more than the logits of one object can have."
+        )
+
+
+def _one_object(logits: npt.NDArray[Any], name: str) -> FloatArray:
+    """Earlier logits h x w; a prediction saves them with leading axes for objects and masks, which must be single."""
+    if (
+        logits.ndim < 2
+        or any(length != 1 for length in logits.shape[:-2])
+        or not np.issubdtype(logits.dtype, np.floating)
+    ):
+        raise PromptError(
+            f"mask {name!r}: {LOGITS_KEY!r} are floats h x w of one object, but got {logits.dtype} of shape {logits.shape}."
+        )
+    with np.errstate(over="ignore"):  # infinities are refused by the prompt, with a better text
+        return logits.reshape(logits.shape[-2:]).astype(np.float32)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

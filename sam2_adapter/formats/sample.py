@@ -1,0 +1,60 @@
+"""`Sample`, one image with its objects, as readers make it and training and evaluation use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.prompts import BoolArray
+from sam2_adapter.errors import DataError, ImageError
+from sam2_adapter.images.read import MAX_PIXELS, read_image
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and its objects. Masks are held run-length encoded and the image is read on demand, so that thousands fit in memory.
+
+    Attributes:
+        name: path of the image below the image folder, with forward slashes; unique within a split.
+        image_path: the image file.
+        original_hw: (height, width) of the upright image in pixels.
+        objects: the ground truth, at least one object.
+    """
+
+    name: str
+    image_path: Path
+    original_hw: tuple[int, int]
+    objects: tuple[Annotation, ...]
+
+    def __post_init__(self) -> None:
+        """Check that there are objects and that their masks have the image's size."""
+        if not self.objects:
+            raise DataError(f"{self.name}: a sample needs at least one object.")
+        for index, annotation in enumerate(self.objects):
+            if annotation.original_hw != self.original_hw:
+                raise DataError(
+                    f"{self.name}: the mask of object {index} has (height, width) {annotation.original_hw}, "
+                    f"but the image has {self.original_hw}."
+                )
+
+    def read_image(self, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
+        """Read the image: uint8 RGB H x W x 3 in 0..255, upright.
+
+        Raises:
+            ImageError: the file is missing, broken, too large, or no longer of the size that it had when the data set was read.
+        """
+        image = read_image(self.image_path, max_pixels=max_pixels, name=self.name)
+        if image.shape[:2] != self.original_hw:
+            raise ImageError(
+                f"{self.name}: the image has (height, width) {image.shape[:2]}, but had {self.original_hw} when the data set was read."
+            )
+        return image
+
+    @property
+    def gt_masks(self) -> BoolArray:
+        """Bool O x H x W, decoded anew at each call; for large images take the objects one at a time instead."""
+        return np.stack([annotation.mask for annotation in self.objects])

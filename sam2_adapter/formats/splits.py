@@ -1,0 +1,118 @@
+"""Splits: those that a data set names in `split.json`, and a seeded one where no validation images were given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from sam2_adapter.errors import DataError
+from sam2_adapter.files import read_json
+from sam2_adapter.formats.dataset_reader import split_name
+from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.sample import Sample
+
+# A separate stream of random numbers for each use of one seed.
+_SPLIT_STREAM = 1
+
+
+def read_split_file(path: Path) -> dict[str, list[str]]:
+    """Read `split.json`: split to list of image names, with or without suffix.
+
+    Raises:
+        DataError: the file has another form, or an image is in two splits.
+    """
+    content = read_json(path)
+    is_lists = isinstance(content, dict) and all(isinstance(names, list) for names in content.values())
+    if not is_lists or not all(isinstance(name, str) for names in content.values() for name in names):
+        raise DataError(f'{path}: expected lists of image names by split, such as {{"train": ["a"], "test": ["b"]}}.')
+    splits: dict[str, list[str]] = {}
+    home: dict[str, str] = {}
+    for split, names in content.items():
+        for name in names:
+            if home.setdefault(name, split) != split:
+                raise DataError(
+                    f"{path}: the image {name!r} is in {home[name]!r} and in {split!r}; an image belongs to one split."
+                )
+        splits.setdefault(split_name(split), []).extend(dict.fromkeys(names))
+    return splits
+
+
+def apply_split_file(samples: Sequence[Sample], path: Path, left_out: LeftOut) -> dict[str, list[Sample]]:
+    """Distribute samples as a split file says; images in no split are counted as left out.
+
+    Raises:
+        DataError: the file is malformed.
+    """
+    home = {name: split for split, names in read_split_file(path).items() for name in names}
+    found: dict[str, list[Sample]] = {split: [] for split in dict.fromkeys(home.values())}
+    for sample in samples:
+        split = home.get(sample.name, home.get(str(PurePosixPath(sample.name).with_suffix(""))))
+        if split is None:
+            left_out.add_image(Reason.NOT_IN_SPLIT, sample.name)
+        else:
+            found[split].append(sample)
+    return found
+
+
+def check_disjoint(splits: Mapping[str, Sequence[Sample]]) -> None:
+    """Refuse an image file that is in two splits.
+
+    Raises:
+        DataError: names the image and the splits.
+    """
+    home: dict[Path, str] = {}
+    for split, samples in splits.items():
+        for sample in samples:
+            other = home.setdefault(sample.image_path, split)
+            if other != split:
+                raise DataError(
+                    f"{sample.name} is in {other!r} and in {split!r}: results on it would be too good. Keep it in one split."
+                )
+
+
+def split_off_validation(
+    samples: Sequence[Sample], fraction: float, seed: int
+) -> tuple[list[Sample], list[Sample], str]:
+    """Choose validation samples at random, by image; one image alone is split by objects.
+
+    Args:
+        samples: at least one; their order does not matter.
+        fraction: share of the images for validation, above 0 and below 1; at least one image stays on each side.
+        seed: of the choice.
+
+    Returns:
+        Training samples, validation samples, and a sentence that says what was done.
+    """
+    rng = np.random.default_rng([seed, _SPLIT_STREAM])
+    ordered = sorted(samples, key=lambda sample: sample.name)
+    if len(ordered) == 1:
+        return _split_objects(ordered[0], fraction, rng, seed)
+    chosen = _choose(len(ordered), fraction, rng)
+    train = [sample for index, sample in enumerate(ordered) if index not in chosen]
+    validation = [sample for index, sample in enumerate(ordered) if index in chosen]
+    note = f"No validation split was given: {len(validation)} of {len(ordered)} images were chosen for it at random (seed {seed})."
+    return train, validation, note
+
+
+def _split_objects(
+    sample: Sample, fraction: float, rng: np.random.Generator, seed: int
+) -> tuple[list[Sample], list[Sample], str]:
+    count = len(sample.objects)
+    if count == 1:
+        note = f"There is only one object ({sample.name}): training and validation use the same one, so the result says nothing about other images."
+        return [sample], [sample], note
+    chosen = _choose(count, fraction, rng)
+    train, validation = (
+        replace(sample, objects=tuple(o for index, o in enumerate(sample.objects) if (index in chosen) is is_chosen))
+        for is_chosen in (False, True)
+    )
+    note = f"There is only one image ({sample.name}): {len(chosen)} of its {count} objects were chosen for validation at random (seed {seed})."
+    return [train], [validation], note
+
+
+def _choose(count: int, fraction: float, rng: np.random.Generator) -> set[int]:
+    number = min(max(1, round(count * fraction)), count - 1)
+    return set(rng.permutation(count)[:number].tolist())

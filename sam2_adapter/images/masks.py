@@ -1,0 +1,86 @@
+"""Masks as image files: which pixels of a picture belong to the object."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from sam2_adapter.annotations.prompts import BoolArray
+from sam2_adapter.errors import ImageError
+from sam2_adapter.images.read import MAX_PIXELS, decoded
+
+# Alpha above which a pixel belongs to the mask, as the platform reads it.
+_ALPHA_THRESHOLD = 127
+
+
+def read_mask(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -> BoolArray:
+    """Read a mask that a person or another tool made.
+
+    Where the image has transparency, its opaque pixels (alpha over 127) are the mask, whatever their colour. Otherwise,
+    and where nothing is transparent, every pixel that is not black is: masks of 0 and 1, of 0 and 255 and label maps
+    all read as expected.
+
+    Returns:
+        bool H x W.
+
+    Raises:
+        ImageError: as in `read_image`.
+    """
+    with decoded(source, max_pixels=max_pixels, name=name) as image:
+        alpha = _alpha(image)
+        if alpha is not None and not alpha.all():
+            return alpha
+        return _not_black(image)
+
+
+def read_alpha_mask(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -> BoolArray:
+    """Read a mask of the platform's form: the pixels with alpha over 127, whatever their colour; bool H x W.
+
+    Raises:
+        ImageError: as in `read_image`, or the image has no transparency.
+    """
+    with decoded(source, max_pixels=max_pixels, name=name) as image:
+        alpha = _alpha(image)
+        if alpha is None:
+            raise ImageError(
+                f"{name or 'mask'}: expected a PNG with transparency (RGBA), but its mode is {image.mode}."
+            )
+        return alpha
+
+
+def alpha_mask_png(mask: BoolArray, color: tuple[int, int, int]) -> bytes:
+    """Encode a mask in the platform's form, a PNG with RGBA pixels: `color` and alpha 255 inside, all 0 outside.
+
+    Args:
+        mask: bool H x W.
+        color: (red, green, blue) in 0..255; may be black: the mask is in the alpha channel alone.
+    """
+    rgba = np.zeros((*mask.shape, 4), np.uint8)
+    rgba[mask] = (*color, 255)
+    return png(Image.fromarray(rgba))
+
+
+def png(image: Image.Image) -> bytes:
+    """The image as the content of a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _alpha(image: Image.Image) -> BoolArray | None:
+    has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    return np.asarray(image.convert("RGBA"))[..., 3] > _ALPHA_THRESHOLD if has_alpha else None
+
+
+def _not_black(image: Image.Image) -> BoolArray:
+    # The indices of a palette are names of colours, not brightness.
+    shown = (
+        image.convert("RGB") if image.mode not in ("1", "L", "I", "F") and not image.mode.startswith("I;") else image
+    )
+    values: npt.NDArray[np.generic] = np.asarray(shown)
+    is_set: BoolArray = values.astype(np.bool_)
+    return is_set if is_set.ndim == 2 else np.logical_or.reduce(is_set, axis=2)

@@ -1,0 +1,1 @@
+"""Prediction over many images: local folders and Ray clusters."""

@@ -1,0 +1,159 @@
+"""The Parquet files of a run: one row an image, its objects as a list with masks in COCO's compressed run-length encoding."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.rle import Rle
+from sam2_adapter.errors import DataError
+from sam2_adapter.jobs.local import ImageResult
+from sam2_adapter.jobs.tasks import ImageTask
+from sam2_adapter.predict.segment import Segmentation
+
+_OBJECT = pa.struct(
+    [
+        ("label", pa.string()),
+        ("iou_score", pa.float64()),
+        ("rle_counts", pa.string()),
+        ("box_xyxy", pa.list_(pa.int32())),
+        ("area", pa.int64()),
+        ("prompt_index", pa.int32()),
+        ("object_id", pa.string()),
+        ("parent_id", pa.string()),
+        ("attributes", pa.string()),
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("source", pa.string()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("seconds", pa.float64()),
+        ("empty_prompts", pa.list_(pa.int32())),
+        ("objects", pa.list_(_OBJECT)),
+    ]
+)
+_MADE_BY = b"made_by"
+
+
+def part_name(index: int) -> str:
+    """File of a chunk of images."""
+    return f"part-{index:06}.parquet"
+
+
+def row_of(task: ImageTask, segmentation: Segmentation, original_hw: tuple[int, int]) -> dict[str, Any]:
+    """The row of an image that was segmented; attributes are JSON text.
+
+    Args:
+        task: the image.
+        segmentation: its objects.
+        original_hw: (height, width) in pixels.
+    """
+    height, width = original_hw
+    return {
+        **_row(task, "ok"),
+        "height": height,
+        "width": width,
+        "empty_prompts": list(segmentation.empty_prompts),
+        "objects": [_object(entry) for entry in segmentation.annotations],
+    }
+
+
+def failed_row(task: ImageTask, reason: str) -> dict[str, Any]:
+    """The row of an image that failed; its error names it."""
+    return {**_row(task, "failed"), "error": encodable(task.named(reason))}
+
+
+def to_parquet(rows: Sequence[Mapping[str, Any]], made_by: Mapping[str, Any]) -> bytes:
+    """The content of a part; which model made it stands in the schema's metadata under `made_by`, as JSON."""
+    schema = SCHEMA.with_metadata({_MADE_BY: json.dumps(dict(made_by)).encode()})
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema), content, compression="zstd")
+    return content.getvalue()
+
+
+def read_rows(content: bytes, tasks: Sequence[ImageTask], where: str) -> list[dict[str, Any]]:
+    """The rows of a part.
+
+    Args:
+        content: the file.
+        tasks: the images of its chunk, in order.
+        where: the file's place, for messages.
+
+    Raises:
+        DataError: the file is damaged or holds other images.
+    """
+    try:
+        table = pq.read_table(io.BytesIO(content))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{where}: not a Parquet file: {error}. Remove it to have it made again.") from error
+    if table.schema != SCHEMA or table["name"].to_pylist() != [encodable(task.name) for task in tasks]:
+        raise DataError(f"{where}: holds other columns or images than expected. Remove it to have it made again.")
+    return table.to_pylist()  # type: ignore[no-any-return]
+
+
+def result_of(row: Mapping[str, Any], task: ImageTask, *, is_kept: bool) -> ImageResult:
+    """What a row says became of its image.
+
+    Args:
+        row: as `read_rows` returns it.
+        task: the image.
+        is_kept: whether an earlier run made it.
+    """
+    if row["status"] != "ok":
+        return ImageResult(task, None, (), row["seconds"], row["error"])
+    original_hw = row["height"], row["width"]
+    annotations = tuple(
+        Annotation(
+            entry["label"],
+            Rle(entry["rle_counts"], original_hw),
+            entry["iou_score"],
+            None if entry["attributes"] is None else json.loads(entry["attributes"]),
+            entry["object_id"],
+            entry["parent_id"],
+            entry["prompt_index"],
+        )
+        for entry in row["objects"]
+    )
+    segmentation = Segmentation.restored(annotations, task.prompts, original_hw, row["empty_prompts"])
+    return ImageResult(task, segmentation, (), row["seconds"], is_kept=is_kept)
+
+
+def encodable(text: str) -> str:
+    """Text with escapes for what UTF-8 cannot hold, such as the bytes of a file name in another encoding."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _row(task: ImageTask, status: str) -> dict[str, Any]:
+    return {
+        "name": encodable(task.name),
+        "source": encodable(task.source),
+        "status": status,
+        "seconds": 0.0,
+        "empty_prompts": [],
+        "objects": [],
+    }
+
+
+def _object(entry: Annotation) -> dict[str, Any]:
+    return {
+        "label": encodable(entry.label),
+        "iou_score": entry.iou_score,
+        "rle_counts": entry.rle.counts,
+        "box_xyxy": list(entry.box_xyxy),
+        "area": entry.area,
+        "prompt_index": entry.prompt_index,
+        "object_id": entry.object_id and encodable(entry.object_id),
+        "parent_id": entry.parent_id and encodable(entry.parent_id),
+        "attributes": None if entry.attributes is None else json.dumps(dict(entry.attributes)),
+    }

@@ -1,0 +1,252 @@
+"""A run over a Ray cluster: chunks of images go to workers, each chunk becomes one Parquet file, and what is there is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sam2_adapter import __version__
+from sam2_adapter.errors import ConfigError, Sam2AdapterError
+from sam2_adapter.jobs.local import BulkOptions, ImageResult
+from sam2_adapter.jobs.ray.locations import ResultFolder
+from sam2_adapter.jobs.ray.parquet import part_name, read_rows, result_of
+from sam2_adapter.jobs.ray.plan import Request
+from sam2_adapter.jobs.ray.worker import Chunk, Job, ModelChoice
+from sam2_adapter.jobs.tasks import ImageTask, prompts_sha256
+from sam2_adapter.models.load import load_model
+
+logger = logging.getLogger(__name__)
+
+# Readers of Parquet folders pass over names that begin so.
+MANIFEST = "_run.json"
+
+# Parts are so many that workers end together and little is lost with one, and so few that a million images have not too many.
+_ABOUT_PARTS = 1000
+_CHUNK_SIZES = (8, 256)
+_CONNECT_SECONDS = 10
+_SHUTDOWN_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """How the work is spread.
+
+    Attributes:
+        address: of the cluster; `None` takes RAY_ADDRESS, or starts one on this machine.
+        workers: number of models at work; `None` takes one a GPU, or one for every 8 cores.
+        resume: keep the parts that an earlier run has made.
+        chunk_size: images in one part; `None` takes 8, and more where there are many images.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    resume: bool = False
+    chunk_size: int | None = None
+
+
+class ClusterPrediction:
+    """Prediction on many images. The folder is this run's as soon as the object is made.
+
+    Attributes:
+        made_by: the program, the model and its weights.
+        resize: the model's, see `LoadedModel`.
+    """
+
+    def __init__(
+        self,
+        choice: ModelChoice,
+        tasks: Sequence[ImageTask],
+        output: str,
+        options: BulkOptions,
+        cluster: ClusterOptions,
+    ) -> None:
+        """Look at what is there.
+
+        Args:
+            choice: the model; it is also loaded here, so that all machines can be held to the same weights.
+            tasks: the images; those without URL have absolute paths.
+            output: folder for the parts, an absolute path or URL that all machines reach.
+            options: `clip_to_box`, `default_label` and `max_pixels` are used.
+            cluster: see `ClusterOptions`.
+
+        Raises:
+            ConfigError: the folder holds another run, or the device cannot be had on a cluster.
+            CheckpointError: as `load_model`.
+            ExportError: the folder cannot be read or written.
+        """
+        if choice.device.startswith("cuda:"):
+            raise ConfigError(f"device = {choice.device!r}: on a cluster Ray chooses the GPU; use cuda or auto.")
+        loaded = load_model(choice.model)
+        self.made_by = {
+            "tool": f"sam2-adapter {__version__}",
+            "name": loaded.name,
+            "weights_sha256": loaded.weights_sha256,
+        }
+        self.resize = loaded.resize
+        self._choice = choice
+        self._options = options
+        self._cluster = cluster
+        self._folder = ResultFolder(output)
+        size = cluster.chunk_size or min(max(len(tasks) // _ABOUT_PARTS, _CHUNK_SIZES[0]), _CHUNK_SIZES[1])
+        self._chunks = [tasks[start : start + size] for start in range(0, len(tasks), size)]
+        names = self._folder.names()
+        self._present = [part_name(index) in names for index in range(len(self._chunks))]
+        self._claim(names, {**self._settings(), "chunk_size": size, "images": len(tasks), "tasks": _digest(tasks)})
+
+    def results(self) -> Generator[ImageResult, None, None]:
+        """Predict, yielding what became of each image, part by part in any order; the parts that are there come first.
+
+        Images that failed in an earlier run are done again.
+
+        Raises:
+            ConfigError: the cluster cannot be reached.
+            Sam2AdapterError: a worker cannot do its work: weights or output that it does not reach.
+        """
+        todo: dict[int, Sequence[int]] = {}
+        for index, chunk in enumerate(self._chunks):
+            if not self._present[index]:
+                todo[index] = range(len(chunk))
+                continue
+            earlier = self._part(index, range(len(chunk)), is_kept=True)
+            yield from (result for result in earlier if result.error is None)
+            if failed := [position for position, result in enumerate(earlier) if result.error is not None]:
+                todo[index] = failed
+        if todo:
+            with closing(self._work(todo)) as done:
+                for index in done:
+                    yield from self._part(index, todo[index], is_kept=False)
+
+    def _work(self, todo: Mapping[int, Sequence[int]]) -> Generator[int, None, None]:
+        """Let the cluster do chunks; yields the index of each when its part is written."""
+        job = Job(self._choice, self.made_by["weights_sha256"], self._options, self._folder.location)
+        debug = logger.isEnabledFor(logging.DEBUG)
+        address = self._cluster.address or os.environ.get("RAY_ADDRESS") or "local"
+        _check_that_somebody_listens(address)
+        use_gpus = self._choice.device in ("auto", "cuda")
+        request = Request(pickle.dumps(job), use_gpus, address, self._cluster.workers, len(todo), debug)
+        with _driver(debug=debug) as driver:
+            try:
+                pickle.dump(request, driver.stdin)
+                for index, positions in todo.items():
+                    pickle.dump(pickle.dumps(Chunk(index, self._chunks[index], positions)), driver.stdin)
+                driver.stdin.flush()
+            except BrokenPipeError:
+                pass  # it has ended, and its answers or its status say why
+            waiting = set(todo)
+            for line in driver.stdout:
+                answer = json.loads(line)
+                if "error" in answer:
+                    raise Sam2AdapterError(answer["error"])
+                waiting.discard(answer["index"])
+                yield answer["index"]
+            driver.wait()
+            if waiting:
+                raise Sam2AdapterError(
+                    f"Ray ended unexpectedly, with status {driver.returncode}. Run the command with --debug to see what it "
+                    "says; --resume goes on."
+                )
+
+    def _part(self, index: int, positions: Sequence[int], *, is_kept: bool) -> list[ImageResult]:
+        name, chunk = part_name(index), self._chunks[index]
+        rows = read_rows(self._folder.read(name), chunk, f"{self._folder.location}/{name}")
+        return [result_of(rows[position], chunk[position], is_kept=is_kept) for position in positions]
+
+    def _settings(self) -> dict[str, Any]:
+        """What results depend on."""
+        return {
+            **self.made_by,
+            "device": self._choice.device,
+            "runtime": self._choice.runtime,
+            "precision": self._choice.precision,
+            "clip_to_box": self._options.clip_to_box,
+            "default_label": self._options.default_label,
+            "max_pixels": self._options.max_pixels,
+        }
+
+    def _claim(self, names: set[str], manifest: Mapping[str, Any]) -> None:
+        """Make the folder this run's, or see that it is."""
+        location = self._folder.location
+        parts = sorted(name for name in names if name.startswith("part-") and name.endswith(".parquet"))
+        if parts and not self._cluster.resume:
+            raise ConfigError(
+                f"{location}: there is a run here already. Go on with it with --resume, or choose another --output."
+            )
+        if not parts:
+            self._folder.write(MANIFEST, json.dumps(manifest, indent=1).encode())
+            return
+        try:
+            earlier = dict(json.loads(self._folder.read(MANIFEST))) if MANIFEST in names else {}
+        except (TypeError, ValueError):
+            earlier = {}
+        if other := [
+            _difference(name, earlier.get(name), value)
+            for name, value in manifest.items()
+            if earlier.get(name) != value
+        ]:
+            raise ConfigError(
+                f"{location}: cannot go on with this run: {'; '.join(other)}. Use the same images and settings, or choose "
+                "another --output."
+            )
+
+
+@contextmanager
+def _driver(*, debug: bool) -> Iterator[Any]:
+    """A process that talks to Ray, see `cluster.driver`; it is gone in the end, with the cluster that it has started."""
+    # -P: files in the working directory are not taken for modules.
+    command = [sys.executable, "-P", "-c", "from sam2_adapter.jobs.ray.driver import main; main()"]
+    # In a session of its own a Ctrl-C in the terminal does not reach it.
+    driver = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=None if debug else subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield driver
+    finally:
+        try:
+            driver.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                driver.wait(_SHUTDOWN_SECONDS)
+        finally:
+            driver.kill()
+            driver.wait()
+            for pipe in (driver.stdin, driver.stdout):
+                with suppress(BrokenPipeError):
+                    pipe.close()  # type: ignore[union-attr]
+
+
+def _check_that_somebody_listens(address: str) -> None:
+    """Ray would try for ever."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if not host:
+        return
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"The Ray cluster {address} cannot be reached: {error}. Check the address.") from error
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    if name == "tasks":
+        return "the images or their prompts are not the same"
+    return f"{name} was {before!r} and is now {now!r}"
+
+
+def _digest(tasks: Sequence[ImageTask]) -> str:
+    digest = hashlib.sha256()
+    for task in tasks:
+        line = f"{task.source}\n{task.name}\n{prompts_sha256(task.prompts)}\n"
+        digest.update(line.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

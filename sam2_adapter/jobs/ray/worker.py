@@ -1,0 +1,232 @@
+"""What one worker of the cluster does: it loads the model once, and turns chunks of images into Parquet files."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import socket
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sam2_adapter.errors import CheckpointError, ConfigError, Sam2AdapterError
+from sam2_adapter.images.read import read_image
+from sam2_adapter.jobs.local import BulkOptions, reason_of_failure
+from sam2_adapter.jobs.output_folder import provenance
+from sam2_adapter.jobs.ray.ledger import START
+from sam2_adapter.jobs.ray.locations import ResultFolder, read_source
+from sam2_adapter.jobs.ray.parquet import encodable, failed_row, part_name, read_rows, row_of, to_parquet
+from sam2_adapter.jobs.tasks import ImageTask
+from sam2_adapter.models.engines.choose import MANY_IMAGES
+from sam2_adapter.models.engines.torch import Precision
+from sam2_adapter.predict.loading import load_predictor
+from sam2_adapter.predict.predictor import Predictor
+from sam2_adapter.predict.segment import segment
+
+logger = logging.getLogger(__name__)
+
+# Buckets answer slowly, and one image is in memory for each.
+_READ_AHEAD = 4
+# An image is given up after this many processes have died over it, a machine after this many that died loading the model.
+_DEATHS_OF_AN_IMAGE = 2
+_DEATHS_WHILE_LOADING = 3
+
+_Image = npt.NDArray[np.uint8] | Exception
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The model, as in `load_predictor`; a path must lead to the same file on every machine."""
+
+    model: str
+    device: str = "auto"
+    runtime: str = "auto"
+    precision: Precision = "auto"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all workers of a run have in common.
+
+    Attributes:
+        choice: the model.
+        weights_sha256: of this model, as the machine that started the run has it.
+        options: `clip_to_box`, `default_label` and `max_pixels` are used.
+        output: folder for the parts, a path or URL.
+    """
+
+    choice: ModelChoice
+    weights_sha256: str
+    options: BulkOptions
+    output: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Images whose results become one part.
+
+    Attributes:
+        index: number of the part.
+        tasks: the images.
+        positions: which of them are to be done; the part has the others already.
+    """
+
+    index: int
+    tasks: Sequence[ImageTask]
+    positions: Sequence[int]
+
+
+class AnyLedger(Protocol):
+    """See `Ledger`, which may be in another process."""
+
+    def begin(self, work: str) -> dict[int, int]:
+        """A process begins a piece of work."""
+
+    def reach(self, work: str, step: int) -> None:
+        """It comes to a step."""
+
+    def end(self, work: str) -> None:
+        """It is done."""
+
+
+class ChunkWorker:
+    """One model on one machine, as Ray Data calls it: batches of one pickled `Chunk`.
+
+    Nothing is raised: Ray would wrap errors in its own. They are told in words, and with them the worker does no more.
+    """
+
+    def __init__(self, job: Job, cores: int, ledger: AnyLedger, name: str) -> None:
+        """Load the model.
+
+        Args:
+            job: what all workers have in common.
+            cores: number of threads of the model.
+            ledger: notes what is under way.
+            name: of this worker, the same in the process that takes the place of one that died.
+        """
+        self._job = job
+        self._cores = cores
+        self._ledger = ledger
+        self._failure: dict[str, str] | None = None
+        try:
+            self._load(f"loading by {name}")
+        except Exception as error:
+            self._failure = _told(error)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Do a chunk; returns its index, and under `error` and `traceback` why it could not be done, or empty texts."""
+        (content,) = batch["chunk"]
+        chunk: Chunk = pickle.loads(content)
+        told = self._failure
+        if told is None:
+            try:
+                self._run(chunk)
+            except Exception as error:
+                told = _told(error)
+        told = told or {"error": "", "traceback": ""}
+        return {"index": np.array([chunk.index]), **{key: np.array([text]) for key, text in told.items()}}
+
+    def _load(self, work: str) -> None:
+        if self._ledger.begin(work).get(START, 0) >= _DEATHS_WHILE_LOADING:
+            raise ConfigError(
+                "the process dies while it loads the model, most likely for want of memory. Use fewer --workers."
+            )
+        torch.set_num_threads(self._cores)
+        choice = self._job.choice
+        # A cluster is for many images.
+        self._predictor = load_predictor(
+            choice.model, choice.device, choice.runtime, choice.precision, expected_images=MANY_IMAGES
+        )
+        if self._predictor.info.weights_sha256 != self._job.weights_sha256:
+            raise CheckpointError(
+                f"the model {choice.model} is another one here than where the run was started. Put the same file there "
+                "on all machines."
+            )
+        self._output = ResultFolder(self._job.output)
+        self._ledger.end(work)
+
+    def _run(self, chunk: Chunk) -> None:
+        work = f"part {chunk.index}"
+        deaths = self._ledger.begin(work)
+        rows = self._earlier_rows(chunk)
+        deadly = [position for position in chunk.positions if deaths.get(position, 0) >= _DEATHS_OF_AN_IMAGE]
+        for position in deadly:
+            rows[position] = failed_row(chunk.tasks[position], _DEADLY.format(deaths[position]))
+        # After a death images are read one by one, so that the next death is blamed on the right one.
+        todo = [position for position in chunk.positions if position not in deadly]
+        images = self._read_ahead([chunk.tasks[position] for position in todo], 0 if deaths else _READ_AHEAD)
+        for position in todo:
+            self._ledger.reach(work, position)
+            rows[position] = self._row(chunk.tasks[position], next(images))
+        content = to_parquet([rows[position] for position in sorted(rows)], provenance(self._predictor.info))
+        self._output.write(part_name(chunk.index), content)
+        self._ledger.end(work)
+
+    def _earlier_rows(self, chunk: Chunk) -> dict[int, dict[str, Any]]:
+        if len(chunk.positions) == len(chunk.tasks):
+            return {}
+        name = part_name(chunk.index)
+        return dict(enumerate(read_rows(self._output.read(name), chunk.tasks, f"{self._output.location}/{name}")))
+
+    def _read_ahead(self, tasks: Sequence[ImageTask], ahead: int) -> Iterator[_Image]:
+        """Read images in order, some of them before they are asked for."""
+        reading: deque[Future[_Image]] = deque()
+        with ThreadPoolExecutor(max(1, ahead), thread_name_prefix="read-image") as readers:
+            for task in tasks:
+                reading.append(readers.submit(self._read, task))
+                if len(reading) > ahead:
+                    yield reading.popleft().result()
+            while reading:
+                yield reading.popleft().result()
+
+    def _read(self, task: ImageTask) -> _Image:
+        try:
+            return read_image(read_source(task.source), max_pixels=self._job.options.max_pixels, name=task.source)
+        except Exception as error:
+            return error
+
+    def _row(self, task: ImageTask, image: _Image) -> dict[str, Any]:
+        started = time.perf_counter()
+        try:
+            row = self._segmented(self._predictor, task, image)
+        except Exception as error:
+            row = failed_row(task, _reason(error))
+        return {**row, "seconds": time.perf_counter() - started}
+
+    def _segmented(self, predictor: Predictor, task: ImageTask, image: _Image) -> dict[str, Any]:
+        if isinstance(image, Exception):
+            raise image
+        (embedding,) = predictor.embed([image])
+        options = self._job.options
+        segmentation = segment(
+            predictor,
+            embedding,
+            task.prompts,
+            clip_to_box=options.clip_to_box,
+            default_label=options.default_label,
+        )
+        return row_of(task, segmentation, embedding.original_hw)
+
+
+_DEADLY = "the process that worked on this image died, {} times. It may need more memory than there is, or be damaged."
+
+
+def _reason(error: Exception) -> str:
+    if (reason := reason_of_failure(error)) is not None:
+        return reason
+    logger.error("unexpected error", exc_info=error)
+    return f"unexpected {type(error).__name__}: {error}"
+
+
+def _told(error: Exception) -> dict[str, str]:
+    text = str(error) if isinstance(error, Sam2AdapterError) else f"unexpected {type(error).__name__}: {error}"
+    told = {"error": f"a worker on {socket.gethostname()}: {text}", "traceback": traceback.format_exc()}
+    return {key: encodable(value) for key, value in told.items()}

@@ -1,0 +1,1 @@
+"""The models: families, weights, networks and the engines that run them."""

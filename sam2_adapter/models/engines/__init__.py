@@ -1,0 +1,1 @@
+"""Where a model runs: torch, CUDA, OpenVINO."""

@@ -1,0 +1,1 @@
+"""The numbers, names and shapes of each model family."""

@@ -1,0 +1,1 @@
+"""The forward pass in torch: image encoder, prompt encoder, mask decoder."""

@@ -1,0 +1,1 @@
+"""Weights files: find, fetch, read, check, convert and write them."""

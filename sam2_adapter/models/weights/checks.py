@@ -1,0 +1,172 @@
+"""Do these tensors belong to that architecture? Names, shapes, number formats and values, without exception."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache
+
+import torch
+
+from sam2_adapter.errors import CheckpointError
+from sam2_adapter.models.families.architectures import SAM2, SAM2_1, Architecture, architecture_names, get_architecture
+from sam2_adapter.models.families.sam2_names import (
+    Layout,
+    Tensors,
+    is_video_tensor,
+    name_to_transformers,
+    tensors_to_meta,
+)
+from sam2_adapter.models.families.sam2_shapes import image_model_shapes, video_memory_shapes
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+
+# Tensors that only the video model of SAM2.1 has (transformers' names).
+_ONLY_2_1 = ("occlusion_spatial_embedding_parameter", "temporal_positional_encoding_projection_layer.")
+
+# How many tensors an error names before it counts the rest.
+_NAMED_IN_ERRORS = 3
+
+# A tensor of every trunk.
+_PATCHES = {
+    "meta": "image_encoder.trunk.patch_embed.proj.weight",
+    "transformers": "vision_encoder.backbone.patch_embed.projection.weight",
+}
+
+# A file shares at least this part of its tensors with the architecture that it is taken for.
+_RECOGNISED_FROM = 0.5
+
+
+def family_of_video_tensors(names: Collection[str]) -> str | None:
+    """Tell SAM2 from SAM2.1 by the video-memory tensors among transformers' `names`; `None` if there are none."""
+    if not any(is_video_tensor(name) for name in names):
+        return None
+    return SAM2_1 if any(name.startswith(_ONLY_2_1) for name in names) else SAM2
+
+
+def recognise(shapes: Shapes, layout: Layout) -> Architecture | None:
+    """Find the known architecture that the shapes of a state dict fit best.
+
+    The image model does not tell SAM2 from SAM2.1: without video-memory tensors the SAM2 one is returned.
+    """
+    known = [get_architecture(name) for name in architecture_names()]
+    # Renaming the tensors of all architectures takes a tenth of a second.
+    trunk = _trunk_in(shapes, layout)
+    likely = [one for one in known if _trunk_of(one) == trunk]
+    best, found = max(
+        ((_shared_part(shapes, one, layout), one) for one in likely or known), key=lambda scored: scored[0]
+    )
+    return found if best >= _RECOGNISED_FROM else None
+
+
+def check_tensors(tensors: Tensors, architecture: Architecture, layout: Layout, with_video: bool, source: str) -> None:
+    """Check tensors under the names of their own layout.
+
+    Args:
+        tensors: the state dict.
+        architecture: what they should be.
+        layout: whose names they have.
+        with_video: whether the video-memory tensors belong to them.
+        source: the file, for the error.
+
+    Raises:
+        CheckpointError: a tensor is missing, unexpected, of the wrong shape or number format, or has values that are not finite.
+    """
+    expected = expected_shapes(architecture, layout, with_video)
+    problems = _name_and_shape_problems(tensors, expected) or _value_problems(tensors)
+    if problems:
+        found = recognise({name: tuple(tensor.shape) for name, tensor in tensors.items()}, layout)
+        other = found is not None and found.image_model != architecture.image_model
+        hint = f" The tensors look like {honest_name(found)}." if found and other else ""
+        raise CheckpointError(f"{source} does not fit {architecture.name}: {'; '.join(problems)}.{hint}")
+
+
+def honest_name(architecture: Architecture, family_known: bool = False) -> str:
+    """The name, or both names where only the family, which cannot be told, would decide between them."""
+    twin = architecture.twin
+    return architecture.name if family_known or twin is None else f"{architecture.name} or {twin.name}"
+
+
+@cache
+def expected_shapes(architecture: Architecture, layout: Layout, with_video: bool) -> Shapes:
+    """Names and shapes of all tensors of an architecture, in the layout's names."""
+    shapes = {**image_model_shapes(architecture), **(video_memory_shapes(architecture) if with_video else {})}
+    if layout == "transformers":
+        return shapes
+    tensors, _ = tensors_to_meta({name: torch.empty(shape, device="meta") for name, shape in shapes.items()})
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _trunk_of(architecture: Architecture) -> tuple[int, int]:
+    """Channels of the first stage and number of blocks."""
+    return architecture.hiera.embed_dim, sum(architecture.hiera.stages)
+
+
+def _trunk_in(shapes: Shapes, layout: Layout) -> tuple[int, int] | None:
+    """The same, of a state dict; `None` where it has no such trunk."""
+    patches = shapes.get(_PATCHES[layout])
+    blocks = {name.partition(".blocks.")[2].partition(".")[0] for name in shapes if ".blocks." in name}
+    return (patches[0], len(blocks)) if patches else None
+
+
+def _shared_part(shapes: Shapes, architecture: Architecture, layout: Layout) -> float:
+    """Intersection over union of (name, shape) pairs of the image model."""
+    # Twins have the same image model, whose tensors are renamed once.
+    twin = architecture if architecture.family == SAM2 else architecture.twin or architecture
+    expected = set(expected_shapes(twin, layout, with_video=False).items())
+    found = {(name, shape) for name, shape in shapes.items() if not _is_video_name(name, layout)}
+    video = {name for name in shapes if _is_video_name(name, layout)}
+    overlap = len(expected & found) / len(expected | found)
+    # Among twins the family decides; it counts less than any tensor of the image model.
+    family = family_of_video_tensors([_transformers_name(name, layout) for name in video])
+    return overlap + (1e-6 if family is not None and family == architecture.family else 0)
+
+
+def _is_video_name(name: str, layout: Layout) -> bool:
+    return is_video_tensor(_transformers_name(name, layout)) and (
+        layout == "transformers" or name_to_transformers(name) is not None
+    )
+
+
+def _transformers_name(name: str, layout: Layout) -> str:
+    return name if layout == "transformers" else name_to_transformers(name) or name
+
+
+def _name_and_shape_problems(tensors: Tensors, expected: Shapes) -> list[str]:
+    missing = [name for name in expected if name not in tensors]
+    unexpected = [name for name in tensors if name not in expected]
+    misshapen = [
+        f"{name} is {_shape(tensor.shape)}, expected {_shape(expected[name])}"
+        for name, tensor in tensors.items()
+        if name in expected and tuple(tensor.shape) != expected[name]
+    ]
+    counted = (("missing", missing), ("unexpected", unexpected), ("of the wrong shape", misshapen))
+    return [_count(kind, names) for kind, names in counted if names]
+
+
+def _value_problems(tensors: Tensors) -> list[str]:
+    formats = [
+        f"{name} is {str(tensor.dtype).removeprefix('torch.')}"
+        for name, tensor in tensors.items()
+        if tensor.dtype not in _FLOATS
+    ]
+    if formats:
+        return [_count("not float32, float16 or bfloat16", formats)]
+    infinite = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
+    return [_count("with values that are not finite", infinite)] if infinite else []
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    # NaN goes through minimum and maximum; a mask of all values, which this does without, takes many times as long.
+    return not tensor.numel() or all(bool(extreme.isfinite()) for extreme in torch.aminmax(tensor))
+
+
+def _count(kind: str, names: list[str]) -> str:
+    rest = len(names) - _NAMED_IN_ERRORS
+    more = f", and {rest} more" if rest > 0 else ""
+    return f"{len(names)} {'tensor' if len(names) == 1 else 'tensors'} {kind} ({', '.join(names[:_NAMED_IN_ERRORS])}{more})"
+
+
+def _shape(shape: Collection[int]) -> str:
+    return " x ".join(map(str, shape)) or "a scalar"

@@ -1,0 +1,129 @@
+"""Checkpoints between Meta's layout and transformers'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from sam2_adapter.errors import CheckpointError
+from sam2_adapter.models.families.architectures import Architecture
+from sam2_adapter.models.families.sam2_config import sam2_config, sam2_video_config
+from sam2_adapter.models.families.sam2_names import Tensors
+from sam2_adapter.models.weights.checkpoint import LoadedCheckpoint, load_checkpoint, save_checkpoint
+from sam2_adapter.models.weights.checks import honest_name
+from sam2_adapter.models.weights.files import write_directory
+
+# ultralytics builds SAM2.1 whenever this stands anywhere in the path that it is given (`ultralytics/models/sam/build.py`).
+_ULTRALYTICS_MARK_OF_2_1 = "sam2.1"
+
+
+def convert_checkpoint(
+    source: str | Path,
+    target: str | Path,
+    *,
+    to: Literal["meta", "transformers"] = "meta",
+    for_ultralytics: bool = False,
+    video_tensors: str | Path | None = None,
+    architecture: str | None = None,
+) -> Path:
+    """Write a checkpoint in another layout; every value stays bit for bit what it was.
+
+    Args:
+        source: a file or directory as in `load_checkpoint`.
+        target: the file for Meta's layout (or an existing directory to put it in), or the new directory for transformers'.
+        to: the layout to write.
+        for_ultralytics: write Meta's layout under the file name by which ultralytics knows the model; `target` is a directory or that name.
+        video_tensors: a full checkpoint of the same model to take the video-memory tensors from, for a source without them.
+        architecture: configuration name of the source; recognised where not given.
+
+    Returns:
+        The file or directory that was written.
+
+    Raises:
+        CheckpointError: the source does not fit, has no video-memory tensors and Meta's layout needs them, or the target will not do.
+    """
+    if for_ultralytics and to != "meta":
+        raise CheckpointError(
+            "ultralytics reads Meta's layout only; leave out the transformers layout or the name for ultralytics."
+        )
+    checkpoint = load_checkpoint(source, architecture)
+    found, video = _with_video_tensors(checkpoint, video_tensors)
+    if to == "transformers":
+        _write_transformers(Path(target), checkpoint, found, video)
+        return Path(target)
+    path = _ultralytics_path(Path(target), found) if for_ultralytics else _meta_path(Path(target), found)
+    save_checkpoint(path, checkpoint.state, found, video_tensors=video, metadata=_free_metadata(checkpoint.metadata))
+    return path
+
+
+def _with_video_tensors(checkpoint: LoadedCheckpoint, donor_path: str | Path | None) -> tuple[Architecture, Tensors]:
+    if donor_path is None or checkpoint.video_tensors:
+        return checkpoint.architecture, checkpoint.video_tensors
+    donor = load_checkpoint(donor_path)
+    if not donor.video_tensors:
+        raise CheckpointError(
+            f"{donor_path} has no video-memory tensors either; name a full checkpoint from Meta or the hub."
+        )
+    wanted = checkpoint.architecture
+    known_family = wanted.family if checkpoint.family_known else None
+    other_family = known_family not in (None, donor.architecture.family)
+    if donor.architecture.image_model != wanted.image_model or other_family:
+        raise CheckpointError(
+            f"{donor_path} holds the video-memory tensors of {donor.name}, but {checkpoint.path} is {checkpoint.name}. "
+            "Name a full checkpoint of the same model."
+        )
+    return donor.architecture, donor.video_tensors
+
+
+def _write_transformers(target: Path, checkpoint: LoadedCheckpoint, architecture: Architecture, video: Tensors) -> None:
+    config = sam2_video_config(architecture) if video else sam2_config(architecture)
+    config.architectures = ["Sam2VideoModel" if video else "Sam2Model"]
+    config.dtype = str(next(iter(checkpoint.state.values())).dtype).removeprefix("torch.")
+    # Cloned: safetensors refuses tensors that share memory, such as the positional matrix and its copy.
+    tensors = {name: tensor.clone().contiguous() for name, tensor in {**checkpoint.state, **video}.items()}
+    write_directory(target, tensors, config.to_json_string(use_diff=True), _json_metadata(checkpoint.metadata))
+
+
+def _meta_path(target: Path, architecture: Architecture) -> Path:
+    if not target.is_dir():
+        return target
+    return target / (architecture.weights.file_name if architecture.weights else f"{architecture.name}.pt")
+
+
+def _ultralytics_path(target: Path, architecture: Architecture) -> Path:
+    if architecture.weights is None:
+        raise CheckpointError(f"ultralytics knows no model {architecture.name}; it knows the eight official ones.")
+    name = architecture.weights.ultralytics_name
+    path = target if target.name == name else target / name
+    if target.suffix and target.name != name and not target.is_dir():
+        raise CheckpointError(
+            f"ultralytics tells models by their file name: call the target {name}, not {target.name}."
+        )
+    directory = str(path.parent)
+    if _ULTRALYTICS_MARK_OF_2_1 in directory and _ULTRALYTICS_MARK_OF_2_1 not in name:
+        raise CheckpointError(
+            f"ultralytics would take {path} for SAM2.1, because of {_ULTRALYTICS_MARK_OF_2_1!r} in the name of its directory, but it is "
+            f"{honest_name(architecture, family_known=True)}. Use a directory without it."
+        )
+    return path
+
+
+def _free_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What callers stored: `save_checkpoint` adds the rest anew."""
+    return {
+        key: value for key, value in metadata.items() if key not in ("format_version", "architecture", "weights_sha256")
+    }
+
+
+def _json_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a safetensors header can hold: everything but tensors."""
+    return {key: value for key, value in metadata.items() if not _holds_tensor(value)}
+
+
+def _holds_tensor(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_tensor, value.values()))
+    return any(map(_holds_tensor, value)) if isinstance(value, list | tuple) else isinstance(value, torch.Tensor)

@@ -1,0 +1,48 @@
+"""From a name, a weights file or a directory to a predictor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sam2_adapter.models.engines.choose import make_runtime
+from sam2_adapter.models.engines.torch import Precision
+from sam2_adapter.models.load import LoadedModel, load_model
+from sam2_adapter.predict.predictor import Predictor
+
+
+def load_predictor(
+    model: str | Path = "sam2_hiera_s.yaml",
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: Precision = "auto",
+    expected_images: int = 1,
+    **load_options: Any,
+) -> Predictor:
+    """Load a model for prediction.
+
+    Args:
+        model: configuration name (`sam2_hiera_s.yaml`, `sam2.1_hiera_l`, `sam2_nano`, ...), weights file or directory.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        runtime: `auto`, `torch` or `openvino`; see `make_runtime`.
+        precision: `auto`, `fp32`, `bf16`, `fp16` or, with OpenVINO, `int8`; prompts always stay in fp32.
+        expected_images: how many images it will encode; for many, `runtime="auto"` takes the time to compile the model.
+        load_options: see `load_model`.
+
+    Raises:
+        ConfigError: an unknown name, device, runtime or precision, or a runtime that is not installed.
+        CheckpointError: the weights do not fit, or are not there and cannot be fetched.
+    """
+    return make_predictor(load_model(model, **load_options), device, runtime, precision, expected_images)
+
+
+def make_predictor(
+    loaded: LoadedModel,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: Precision = "auto",
+    expected_images: int = 1,
+) -> Predictor:
+    """Make a predictor of a model that is loaded already; arguments as in `load_predictor`."""
+    engine = make_runtime(loaded, device, runtime, precision, expected_images=expected_images)
+    return Predictor(engine, loaded.name, loaded.weights_sha256, loaded.resize)

@@ -1,0 +1,260 @@
+"""`Predictor`: images to embeddings, embeddings and prompts to masks.
+
+    predictor = load_predictor("sam2_hiera_s.yaml")
+    embeddings = predictor.embed([image])
+    prediction = predictor.predict(embeddings[0], [{"box": [10, 20, 200, 180]}])
+
+A predictor keeps no current image and may be used from many threads at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from sam2_adapter.annotations.masks import MaskPrediction
+from sam2_adapter.annotations.prompts import Prompt, as_prompts
+from sam2_adapter.errors import ImageError, PromptError, Sam2AdapterError
+from sam2_adapter.models.engines.torch import Runtime
+from sam2_adapter.models.memory import is_out_of_memory
+from sam2_adapter.models.network.image_encoder import EncodedImages
+from sam2_adapter.models.network.mask_decoder import DecodedMasks, select_masks, take_masks
+from sam2_adapter.models.network.preprocess import Geometry, Resize, images_to_pixel_values
+from sam2_adapter.models.network.prompt_tensors import PromptShape, click_positions, prompt_tensors
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model made a result, and how.
+
+    Attributes:
+        name: architecture, such as `sam2_hiera_s`.
+        weights_sha256: identity of the weights.
+        runtime: engine that executed the model.
+        precision: number format of the encoder and decoder.
+        device: where it ran.
+        resize: how images were brought to the model's square.
+    """
+
+    name: str
+    weights_sha256: str
+    runtime: str
+    precision: str
+    device: str
+    resize: Resize
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEmbedding:
+    """One encoded image; a value that may be kept, shared between threads and used for any number of prompts.
+
+    Attributes:
+        encoded: the encoder's output for this image, batch of 1.
+        geometry: how the image lies in the model's square.
+        weights_sha256: identity of the weights that encoded it.
+    """
+
+    encoded: EncodedImages
+    geometry: Geometry
+    weights_sha256: str
+
+    @property
+    def original_hw(self) -> tuple[int, int]:
+        """(height, width) of the image in pixels."""
+        return self.geometry.original_hw
+
+
+class Predictor:
+    """A model ready for prediction; see `load_predictor`."""
+
+    def __init__(self, runtime: Runtime, name: str, weights_sha256: str, resize: Resize = "stretch") -> None:
+        """Use `runtime` with the weights that `name` and `weights_sha256` describe."""
+        self._runtime = runtime
+        self.info = ModelInfo(name, weights_sha256, runtime.name, runtime.precision, runtime.device, resize)
+
+    @property
+    def images_per_call(self) -> int:
+        """How many images are best given to `embed` at a time."""
+        return self._runtime.images_per_call
+
+    def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[ImageEmbedding, ...]:
+        """Encode a batch of images in one encoder call.
+
+        Args:
+            images: uint8 RGB H x W x 3 in 0..255; sizes may differ.
+
+        Returns:
+            One embedding an image, in order.
+
+        Raises:
+            ImageError: an entry is not such an array.
+        """
+        if not len(images):
+            return ()
+        runtime = self._runtime
+        geometries = [
+            Geometry(_checked_hw(index, image), runtime.image_size, self.info.resize)
+            for index, image in enumerate(images)
+        ]
+        encoded = runtime.encode(images_to_pixel_values(images, runtime.image_size, self.info.resize, runtime.device))
+        return tuple(
+            ImageEmbedding(_image_of_batch(encoded, index), geometry, self.info.weights_sha256)
+            for index, geometry in enumerate(geometries)
+        )
+
+    def predict(
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[Prompt | Mapping[str, Any]] | None = None,
+        multimask_output: bool | None = None,
+    ) -> MaskPrediction:
+        """Predict the masks of all objects of one image.
+
+        Args:
+            embedding: the encoded image.
+            prompts: one entry an object, `Prompt` or a dict of the prompts file's form; none means the box of the whole image.
+            multimask_output: `None` chooses by prompt: a single click (among the candidates that contain it) or the whole image gives the
+                best-scored of three candidates, anything else the single-mask output. `True` gives all three candidates, `False` the
+                single-mask output.
+
+        Returns:
+            Masks in the order of the prompts; M = 3 for `multimask_output=True`, else 1.
+
+        Raises:
+            PromptError: a prompt is malformed or lies outside the image.
+        """
+        checked = self._fitted_prompts(embedding, prompts)
+        height, width = embedding.original_hw
+        num_masks = 3 if multimask_output else 1
+        masks = np.empty((len(checked), num_masks, height, width), np.bool_)
+        iou_scores = np.empty((len(checked), num_masks), np.float32)
+        low_res_logits = np.empty((len(checked), num_masks, *self._runtime.low_res_hw), np.float32)
+        for indices, part in self._predict_parts(embedding, checked, multimask_output):
+            masks[indices], iou_scores[indices], low_res_logits[indices] = (
+                part.masks,
+                part.iou_scores,
+                part.low_res_logits,
+            )
+        return MaskPrediction(masks, iou_scores, low_res_logits)
+
+    def predict_parts(
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[Prompt | Mapping[str, Any]] | None = None,
+        multimask_output: bool | None = None,
+    ) -> Iterator[tuple[list[int], MaskPrediction]]:
+        """Like `predict`, but yield a few objects at a time, so that memory does not grow with their number.
+
+        Yields:
+            Positions in `prompts` and the prediction for them; parts come grouped by the prompts' shape, not in order.
+        """
+        yield from self._predict_parts(embedding, self._fitted_prompts(embedding, prompts), multimask_output)
+
+    def _fitted_prompts(
+        self, embedding: ImageEmbedding, prompts: Sequence[Prompt | Mapping[str, Any]] | None
+    ) -> list[Prompt]:
+        if embedding.weights_sha256 != self.info.weights_sha256:
+            raise Sam2AdapterError(
+                f"The image was encoded with the weights {embedding.weights_sha256[:12]}, but this predictor has "
+                f"{self.info.weights_sha256[:12]}; call embed() of the same predictor."
+            )
+        fitted = []
+        for index, prompt in enumerate(as_prompts(prompts) or [Prompt.whole_image(embedding.original_hw)]):
+            try:
+                fitted.append(prompt.fitted_to(embedding.original_hw))
+            except PromptError as error:
+                raise PromptError(f"Prompt {index}: {error}") from error
+        return fitted
+
+    def _predict_parts(
+        self, embedding: ImageEmbedding, prompts: list[Prompt], multimask_output: bool | None
+    ) -> Iterator[tuple[list[int], MaskPrediction]]:
+        shapes = defaultdict(list)
+        for index, prompt in enumerate(prompts):
+            shapes[PromptShape.of(prompt, embedding.original_hw)].append(index)
+        for shape, members in shapes.items():
+            at_once, start = self._runtime.prompts_per_call, 0
+            while start < len(members):
+                indices = members[start : start + at_once]
+                try:
+                    part = self._predict_shape(embedding, [prompts[i] for i in indices], shape, multimask_output)
+                except (RuntimeError, MemoryError) as error:
+                    if len(indices) == 1 or not is_out_of_memory(error):
+                        raise
+                    at_once = len(indices) // 2
+                    logger.warning("Out of memory: going on with %d prompts at a time.", at_once)
+                    continue
+                yield indices, part
+                start += len(indices)
+
+    def _predict_shape(
+        self, embedding: ImageEmbedding, prompts: list[Prompt], shape: PromptShape, multimask_output: bool | None
+    ) -> MaskPrediction:
+        geometry = embedding.geometry
+        tensors = prompt_tensors(prompts, shape, geometry, self._runtime.low_res_hw)
+        decoded = self._runtime.decode(embedding.encoded, *tensors)
+        if multimask_output is None and shape.is_ambiguous:
+            logits, scores = _best_candidates(decoded, click_positions(prompts, geometry))
+        else:
+            logits, scores = select_masks(decoded, bool(multimask_output))
+        return _to_prediction(logits, scores, geometry)
+
+
+def _checked_hw(index: int, image: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    if (
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
+        or image.ndim != 3
+        or image.shape[2] != 3
+        or not image.size
+    ):
+        found = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageError(f"Image {index}: expected a uint8 RGB array of shape H x W x 3, but got {found}.")
+    return image.shape[0], image.shape[1]
+
+
+def _image_of_batch(encoded: EncodedImages, index: int) -> EncodedImages:
+    if len(encoded.image_embedding) == 1:
+        return encoded
+    # Cloned: a view would keep the whole batch in memory.
+    fine, middle = encoded.high_res_features
+    return EncodedImages(
+        encoded.image_embedding[index : index + 1].clone(),
+        (fine[index : index + 1].clone(), middle[index : index + 1].clone()),
+    )
+
+
+def _best_candidates(decoded: DecodedMasks, clicks: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The best-scored of the three candidates, for a click among those that contain it; P x 1 x h x w and P x 1."""
+    candidates, scores = decoded.low_res_logits[:, 1:], decoded.iou_scores[:, 1:]
+    ranked = scores
+    if clicks is not None:
+        grid = clicks.to(candidates.device)[:, None, None]
+        at_click = F.grid_sample(candidates, grid, mode="bilinear", padding_mode="border", align_corners=False)[
+            :, :, 0, 0
+        ]
+        contains = at_click > 0
+        # Scores are at most 1, so a candidate that misses the click ranks below all that contain it.
+        ranked = torch.where(contains | ~contains.any(dim=1, keepdim=True), scores, scores - 2)
+    return take_masks(candidates, scores, ranked.argmax(dim=1))
+
+
+def _to_prediction(logits: torch.Tensor, scores: torch.Tensor, geometry: Geometry) -> MaskPrediction:
+    low_res_logits = logits.cpu().numpy()
+    if logits.is_cuda:
+        masks = geometry.device_logits_to_masks(logits.flatten(0, 1))
+    else:
+        masks = geometry.logits_to_masks(low_res_logits.reshape(-1, *low_res_logits.shape[2:]))
+    return MaskPrediction(
+        masks.reshape(*low_res_logits.shape[:2], *geometry.original_hw), scores.cpu().numpy(), low_res_logits
+    )

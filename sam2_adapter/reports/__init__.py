@@ -1,0 +1,1 @@
+"""Overlays, charts and colours."""

@@ -1,0 +1,181 @@
+"""The part of the model that is trained, and one training step of it as one forward pass.
+
+`TrainableDecoder` shares `encode_prompts` and `decode_masks` with prediction, so the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from sam2_adapter.models.load import LoadedModel
+from sam2_adapter.models.network.image_encoder import EncodedImages
+from sam2_adapter.models.network.mask_decoder import (
+    DecodedMasks,
+    decode_masks,
+    image_position_tokens,
+    select_masks,
+    take_masks,
+)
+from sam2_adapter.models.network.prompt_encoder import encode_prompts
+from sam2_adapter.training.correction import correction_clicks
+from sam2_adapter.training.losses import LossTerms, LossWeights, MaskTargets, training_loss
+
+_TRAINED_PREFIXES = ("prompt_encoder.", "mask_decoder.")
+
+# Parts of the decoder that only see the image: embeddings are stored behind them, so they stay as they are.
+_IMAGE_SIDE_PREFIXES = ("mask_decoder.conv_s0.", "mask_decoder.conv_s1.")
+
+# SAM2 limits logits that are fed back (`sam_mask_decoder` input in `SAM2Base._forward_sam_heads`).
+_FED_BACK_LIMIT = 32.0
+
+
+def trained_names(model: nn.Module) -> tuple[str, ...]:
+    """Names of the trained parameters: prompt encoder and mask decoder without what belongs to the image."""
+    return tuple(name for name, _ in model.named_parameters() if _is_trained(name))
+
+
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The trained parameters by name, in the order of `trained_names`."""
+    return {name: parameter for name, parameter in model.named_parameters() if _is_trained(name)}
+
+
+def freeze_all_but_trained(model: nn.Module) -> None:
+    """Let gradients flow to the trained parameters and to nothing else."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(_is_trained(name))
+
+
+def _is_trained(name: str) -> bool:
+    return name.startswith(_TRAINED_PREFIXES) and not name.startswith(_IMAGE_SIDE_PREFIXES)
+
+
+@dataclass(frozen=True)
+class PromptBatch:
+    """P objects whose prompts have one shape, ready for the decoder; coordinates are pixels of the model's square.
+
+    Attributes:
+        images: the encoded image of each object (B = P), or one for all (B = 1).
+        targets: what the masks should be; their grid is the logits' or finer.
+        point_coords: float32 P x N x 2, (x, y); `None` without points.
+        point_labels: int64 P x N, 1 foreground, 0 background.
+        box_xyxy: float32 P x 4; `None` without boxes.
+        mask_input: float32 P x h x w logits; `None` without.
+        num_corrections: rounds that follow the first, each with one more click and the logits of the round before.
+        seeds: one number an object, from which its correction clicks are drawn.
+        is_ambiguous: the prompt is a single click, answered by the best-scored candidate.
+    """
+
+    images: EncodedImages
+    targets: MaskTargets
+    point_coords: torch.Tensor | None
+    point_labels: torch.Tensor | None
+    box_xyxy: torch.Tensor | None
+    mask_input: torch.Tensor | None
+    num_corrections: int
+    seeds: tuple[int, ...]
+    is_ambiguous: bool
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return len(self.targets.masks)
+
+    def to(self, device: torch.device) -> PromptBatch:
+        """The batch with all its tensors on a device."""
+        return PromptBatch(
+            images=self.images.to(device),
+            targets=MaskTargets(self.targets.masks.to(device), self.targets.inside.to(device)),
+            point_coords=_moved(self.point_coords, device),
+            point_labels=_moved(self.point_labels, device),
+            box_xyxy=_moved(self.box_xyxy, device),
+            mask_input=_moved(self.mask_input, device),
+            num_corrections=self.num_corrections,
+            seeds=self.seeds,
+            is_ambiguous=self.is_ambiguous,
+        )
+
+
+class TrainableDecoder(nn.Module):
+    """The model as training sees it: a batch of prompts with all its correction rounds in, losses out."""
+
+    def __init__(self, loaded: LoadedModel, weights: LossWeights, dtype: torch.dtype = torch.float32) -> None:
+        """Train the model of `loaded` in place.
+
+        Args:
+            loaded: the model; see `freeze_all_but_trained`.
+            weights: how the parts of the loss count.
+            dtype: number format of the mask decoder's arithmetic; prompts and losses stay in fp32.
+        """
+        super().__init__()
+        self.model = loaded.model
+        self._weights = weights
+        self._dtype = dtype
+        image_size: Any = loaded.model.prompt_encoder.input_image_size
+        self._image_size = int(image_size)
+        with torch.no_grad():
+            self._positions = image_position_tokens(loaded.model)
+
+    def forward(self, batch: PromptBatch) -> LossTerms:
+        """Run all rounds of a batch.
+
+        Returns:
+            The losses of each object, averaged over its rounds.
+        """
+        generators = [np.random.default_rng(seed) for seed in batch.seeds]
+        rounds = []
+        for index in range(batch.num_corrections + 1):
+            decoded = self._decode(batch)
+            rounds.append(training_loss(on_grid(decoded, batch.targets), batch.targets, self._weights))
+            if index < batch.num_corrections:
+                batch = self._with_correction(batch, decoded, generators)
+        return LossTerms(*(torch.stack(terms).mean(dim=0) for terms in zip(*rounds, strict=True)))
+
+    def _decode(self, batch: PromptBatch) -> DecodedMasks:
+        prompts = encode_prompts(self.model, batch.point_coords, batch.point_labels, batch.box_xyxy, batch.mask_input)
+        device_type = batch.targets.masks.device.type
+        with torch.autocast(device_type, dtype=self._dtype, enabled=self._dtype != torch.float32):
+            decoded = decode_masks(self.model, batch.images, prompts, self._positions)
+        return DecodedMasks(*(output.float() for output in decoded))
+
+    @torch.no_grad()
+    def _with_correction(
+        self, batch: PromptBatch, decoded: DecodedMasks, generators: list[np.random.Generator]
+    ) -> PromptBatch:
+        logits = self._answer(batch, decoded)
+        on_target_grid = _resized(logits[:, None], batch.targets)[:, 0]
+        coords, labels = correction_clicks(on_target_grid, batch.targets, self._image_size, generators)
+        return replace(
+            batch,
+            point_coords=coords if batch.point_coords is None else torch.cat([batch.point_coords, coords], dim=1),
+            point_labels=labels if batch.point_labels is None else torch.cat([batch.point_labels, labels], dim=1),
+            mask_input=logits.clamp(-_FED_BACK_LIMIT, _FED_BACK_LIMIT),
+            is_ambiguous=False,
+        )
+
+    def _answer(self, batch: PromptBatch, decoded: DecodedMasks) -> torch.Tensor:
+        """The logits P x h x w that prediction would return."""
+        if batch.is_ambiguous:
+            candidates, scores = decoded.low_res_logits[:, 1:], decoded.iou_scores[:, 1:]
+            return take_masks(candidates, scores, scores.argmax(dim=1))[0][:, 0]
+        return select_masks(decoded, multimask_output=False)[0][:, 0]
+
+
+def on_grid(decoded: DecodedMasks, targets: MaskTargets) -> DecodedMasks:
+    """The same outputs with logits on the grid of the targets, bilinearly, as prediction upsamples them."""
+    return decoded._replace(low_res_logits=_resized(decoded.low_res_logits, targets))
+
+
+def _resized(logits: torch.Tensor, targets: MaskTargets) -> torch.Tensor:
+    grid_hw = targets.masks.shape[-2:]
+    if logits.shape[-2:] == grid_hw:
+        return logits
+    return F.interpolate(logits, size=grid_hw, mode="bilinear", align_corners=False)
+
+
+def _moved(tensor: torch.Tensor | None, device: torch.device) -> torch.Tensor | None:
+    return None if tensor is None else tensor.to(device)

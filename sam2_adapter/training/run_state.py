@@ -1,0 +1,201 @@
+"""What a run keeps while it lasts: one state to resume from, and the trained part of the model every few epochs.
+
+The state holds everything that a run needs to go on as if it had never stopped: the trained part of the model, the
+optimizer's state, the random states, the best model so far and the history. There is one, which each later one replaces.
+An interval checkpoint is a quarter as large: the trained part alone, as it was measured after its epoch.
+
+Both are written completely or not at all, and opened without running code. A state of another run is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sam2_adapter.errors import CheckpointError, TrainingError
+from sam2_adapter.models.weights.files import write_torch_file
+
+FORMAT_VERSION = 2
+
+STATE_NAME = "resume.torch"
+"""File of the state, beside the interval checkpoints."""
+
+KEPT_CHECKPOINTS = 2
+
+_NAME = "epoch_{epoch:06d}.torch"
+_NAME_PATTERN = re.compile(r"epoch_(\d{6,})\.torch")
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What a run is: resuming with anything else would give another result.
+
+    Attributes:
+        settings: every setting that the result depends on, as plain values.
+        data_sha256: identity of the training and validation data.
+        base_sha256: identity of the weights that training started from.
+    """
+
+    settings: dict[str, Any]
+    data_sha256: str
+    base_sha256: str
+
+    def differences(self, other: RunIdentity) -> list[str]:
+        """In words, how `other` differs from this run; empty where it does not."""
+        found = [
+            f"{key} = {other.settings.get(key)!r} instead of {self.settings.get(key)!r}"
+            for key in sorted(self.settings.keys() | other.settings.keys())
+            if self.settings.get(key) != other.settings.get(key)
+        ]
+        found += ["other training or validation data"] if self.data_sha256 != other.data_sha256 else []
+        found += ["other base weights"] if self.base_sha256 != other.base_sha256 else []
+        return found
+
+
+@dataclass
+class BestModel:
+    """The best model so far.
+
+    Attributes:
+        epoch: 0 is the untouched model.
+        score: what it is best by.
+        trained: its trained part.
+    """
+
+    epoch: int
+    score: float
+    trained: Tensors
+
+
+@dataclass
+class TrainingState:
+    """A run between two epochs.
+
+    Attributes:
+        epoch: epochs done.
+        step: optimizer steps done.
+        trained: the trained part of the model.
+        optimizer: state of the optimizer.
+        best: the best model so far.
+        history: one record for every epoch, the untouched model's first.
+        random: states of the random generators.
+        scaler: state of the gradient scaler; empty without one.
+        average: moving average of the trained part; empty without one.
+        average_steps: steps that the moving average has seen.
+        micro_batch: objects in one decoder pass.
+        skipped_steps: steps without finite gradients, in a row.
+        seconds: time that the run has taken.
+    """
+
+    epoch: int
+    step: int
+    trained: Tensors
+    optimizer: dict[str, Any]
+    best: BestModel
+    history: list[dict[str, Any]]
+    random: dict[str, Any]
+    scaler: dict[str, Any] = field(default_factory=dict)
+    average: Tensors = field(default_factory=dict)
+    average_steps: int = 0
+    micro_batch: int = 1
+    skipped_steps: int = 0
+    seconds: float = 0.0
+
+
+def save_state(directory: Path, state: TrainingState, identity: RunIdentity) -> None:
+    """Replace the state of a run, then write the checkpoint of `state.epoch` and remove all but the newest checkpoints.
+
+    Raises:
+        OSError: one of the two cannot be written; those that are there stay.
+    """
+    header = {"format_version": FORMAT_VERSION, "identity": asdict(identity)}
+    parts = {item.name: getattr(state, item.name) for item in fields(state)}
+    write_torch_file(directory / STATE_NAME, {**header, "state": {**parts, "best": vars(state.best)}})
+    # Where there is a moving average, the figures of the epoch are those of the average.
+    checkpoint = {**header, "epoch": state.epoch, "trained": state.average or state.trained}
+    write_torch_file(directory / _NAME.format(epoch=state.epoch), checkpoint)
+    prune(directory, KEPT_CHECKPOINTS)
+
+
+def load_state(directory: Path, identity: RunIdentity) -> TrainingState | None:
+    """Read the state of a run; `None` where there is none.
+
+    Raises:
+        TrainingError: it is of a run with other settings, data or weights; the text names what differs.
+        CheckpointError: it is not readable.
+    """
+    path = directory / STATE_NAME
+    if not path.is_file():
+        return None
+    content = _read(path)
+    _require_same(path, RunIdentity(**content["identity"]), identity)
+    state = content["state"]
+    return TrainingState(**{**state, "best": BestModel(**state["best"])})
+
+
+def checkpoint_paths(directory: Path) -> list[Path]:
+    """The interval checkpoints of a run, oldest first."""
+    found = (
+        [path for path in directory.glob("epoch_*.torch") if _NAME_PATTERN.fullmatch(path.name)]
+        if directory.is_dir()
+        else []
+    )
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("epoch_")))
+
+
+def prune(directory: Path, keep: int) -> None:
+    """Remove all but the `keep` newest interval checkpoints, and what interrupted writes have left."""
+    for path in checkpoint_paths(directory)[: -keep or None]:
+        path.unlink(missing_ok=True)
+    for path in directory.glob(".*.torch.*.part"):
+        path.unlink(missing_ok=True)
+
+
+def copied_to_cpu(tensors: Mapping[str, torch.Tensor]) -> Tensors:
+    """Copies of tensors on the CPU that later training steps do not change."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+
+
+def random_states() -> dict[str, Any]:
+    """The states of torch's generators; ours are seeded anew for every epoch and object and have none."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def restore_random_states(states: Mapping[str, Any]) -> None:
+    """Set torch's generators back; those of GPUs only where there are as many as before."""
+    torch.set_rng_state(states["cpu"])
+    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        version = content["format_version"]
+        identity, state = content["identity"], content["state"]
+    except Exception as error:  # a damaged file raises almost anything
+        raise CheckpointError(
+            f"{path} is damaged or no state of a run ({str(error).partition(chr(10))[0]}): the run cannot go on. What it has saved so "
+            "far stays as it is; start a new run in another folder."
+        ) from error
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format_version {version}, but this version of sam2-adapter resumes from {FORMAT_VERSION} only."
+        )
+    return {"identity": identity, "state": state}
+
+
+def _require_same(path: Path, saved: RunIdentity, wanted: RunIdentity) -> None:
+    differences = saved.differences(wanted)
+    if differences:
+        raise TrainingError(
+            f"{path} belongs to another run: now there is {'; '.join(differences)}. Resume with what the run was started with, or start a "
+            "new run in another folder."
+        )

@@ -1,0 +1,297 @@
+"""`train` and `evaluate` as users call them: from a folder of masks to a tuned model, its figures, and predictions."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from sam2_adapter.cli.train_progress import TerminalProgress, TrainProgress
+from sam2_adapter.formats.load import load_dataset
+from sam2_adapter.models.load import load_model
+from sam2_adapter.training.records import EpochRecord
+from sam2_adapter.training.run_state import checkpoint_paths
+from tests.command_line import Run, run, run_process
+from tests.disc_data import make_disc_data
+
+FAST = ("--model", "sam2_nano", "--precision", "fp32", "--device", "cpu", "--set", "correction_rounds=1")
+QUICK = (*FAST, "--set", "num_epochs=2", "--set", "batch_size=3", "--set", "learning_rate=1e-4")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Any:
+    """Tiny batches gain nothing from threads, and lose much on a busy machine."""
+    before = os.environ.get("OMP_NUM_THREADS"), torch.get_num_threads()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before[1])
+    os.environ.pop("OMP_NUM_THREADS")
+    if before[0] is not None:
+        os.environ["OMP_NUM_THREADS"] = before[0]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_disc_data(tmp_path_factory.mktemp("discs") / "data")
+
+
+@pytest.fixture(scope="module")
+def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    """A finished run of two epochs in a process of its own."""
+    output = tmp_path_factory.mktemp("runs") / "run"
+    return output, run_process("train", data, "--output", output, *QUICK, "--json")
+
+
+def test_the_result_is_one_document(done: tuple[Path, Run]) -> None:
+    output, finished = done
+    assert finished.status == 0, finished.stderr
+    document = json.loads(finished.stdout)
+    assert document["data"]["splits"] == {
+        "train": {"images": 3, "objects": 6},
+        "validation": {"images": 2, "objects": 4},
+        "test": {"images": 2, "objects": 4},
+    }
+    assert document["left_out"] == [
+        {"kind": "object", "reason": "mask is too small", "count": 1, "examples": ["a.png: object 2 (4 px)"]}
+    ]
+    assert (document["epochs"], document["stopped"]) == (2, "all epochs done")
+    assert document["gained"] is (document["best_epoch"] > 0)
+    assert document["best"]["score"] - document["before"]["score"] == pytest.approx(document["gain"])
+    assert document["before"]["miou_box"] > 0.9
+    assert document["files"] == {
+        "model": str(output / "best_sam2_model.torch"),
+        "report": str(output / "report.html"),
+        "metrics": str(output / "metrics.json"),
+    }
+    assert document["predict"] == f"sam2-adapter predict IMAGES --model {output / 'best_sam2_model.torch'}"
+    assert load_model(document["files"]["model"]).weights_sha256 == document["weights_sha256"]
+
+
+def test_what_goes_on_is_told_in_dated_lines(done: tuple[Path, Run]) -> None:
+    _, finished = done
+    lines = finished.stderr.splitlines()
+    assert lines[0][:2] == "20"
+    assert lines[0][19:] == " train: 3 images, 6 objects"
+    assert "    1  object  mask is too small  a.png: object 2 (4 px)" in lines
+    epochs = [line for line in lines if " epoch " in line[:27]]
+    assert [line[20:27] for line in epochs] == ["epoch 0", "epoch 1", "epoch 2"]
+    assert "left" in epochs[1]
+    assert "left" not in epochs[2]
+
+
+def test_the_metrics_hold_the_settings_and_all_epochs(done: tuple[Path, Run]) -> None:
+    output, finished = done
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["configuration"]["learning_rate"] == 1e-4
+    assert metrics["configuration"]["correction_rounds"] == 1
+    assert [record["epoch"] for record in metrics["epochs"]] == [0, 1, 2]
+    assert metrics["epochs"][0] == json.loads(finished.stdout)["before"]
+
+
+def test_the_tuned_file_predicts(done: tuple[Path, Run], data: Path, tmp_path: Path) -> None:
+    output, finished = done
+    (sample,) = [sample for sample in load_dataset(data).samples("test") if sample.name == "f.png"]
+    truth = sample.objects[0]
+    box = ",".join(str(side) for side in truth.box_xyxy)
+    arguments = ("--model", output / "best_sam2_model.torch", "--precision", "fp32", "--box", box, "--format", "masks")
+    predicted = run("predict", sample.image_path, *arguments, "--no-overlay", "--output", tmp_path, "--json")
+    document = json.loads(predicted.stdout)
+    assert document["model"]["weights_sha256"] == json.loads(finished.stdout)["weights_sha256"]
+    (found,) = document["images"][0]["objects"]
+    assert found["area"] == pytest.approx(truth.area, rel=0.1)
+
+
+def test_evaluate_measures_and_compares(done: tuple[Path, Run], data: Path, tmp_path: Path) -> None:
+    output, finished = done
+    arguments = ("--model", output / "best_sam2_model.torch", "--compare-with", "sam2_nano", "--precision", "fp32")
+    prompts = ("--prompt", "box", "--prompt", "point", "--prompt", "zero-shot")
+    measured = run("evaluate", data, "--split", "validation", *arguments, *prompts, "--output", tmp_path, "--json")
+    assert measured.status == 0
+    report = json.loads(measured.stdout)
+    assert report == json.loads((tmp_path / "evaluation.json").read_text())
+    assert set(report["evaluations"]) == {"box", "point", "zero_shot"}
+    summary, before = (report[key]["box"]["summary"] for key in ("evaluations", "compared_with"))
+    assert summary["num_objects"] == before["num_objects"] == 4
+    # The same images, boxes and clipping as the run's own measurement, from embeddings that were not rounded to fp16.
+    document = json.loads(finished.stdout)
+    assert summary["miou"] == pytest.approx(document["best"]["miou_box"], abs=0.003)
+    assert before["miou"] == pytest.approx(document["before"]["miou_box"], abs=0.003)
+    difference = report["comparisons"]["box"]["differences"]["miou"]
+    assert difference["difference"] == pytest.approx(summary["miou"] - before["miou"])
+
+
+def test_evaluate_prints_a_table(data: Path, tmp_path: Path) -> None:
+    done = run("evaluate", data, "--model", "sam2_nano", "--precision", "fp32", "--prompt", "box", "--output", tmp_path)
+    assert done.status == 0
+    assert done.stdout == (tmp_path / "evaluation.txt").read_text()
+    assert done.stdout.startswith(f"2 images, 4 objects of {data} (test)\n")
+    assert "boundary F" in done.stdout
+
+
+def test_a_finished_run_is_resumed_to_the_same_result(done: tuple[Path, Run], data: Path) -> None:
+    output, finished = done
+    again = run("train", data, "--output", output, *QUICK, "--resume", "--json")
+    assert again.status == 0
+    first, second = json.loads(finished.stdout), json.loads(again.stdout)
+    assert first["weights_sha256"] == second["weights_sha256"]
+    assert first["best"] == second["best"]
+
+
+def test_a_run_is_resumed_only_as_it_was(done: tuple[Path, Run], data: Path) -> None:
+    output, _ = done
+    refused = run("train", data, "--output", output, *QUICK, "--resume", "--set", "loss_dice=2")
+    assert refused.status == 1
+    assert "loss_dice = 2.0 instead of 1.0" in refused.stderr
+    kept = run(
+        "train", data, "--output", output, *QUICK, "--resume", "--set", "memory_mib=64", "--set", "micro_batch=2"
+    )
+    assert kept.status == 0
+
+
+def test_no_gain_is_said_and_no_failure(data: Path, tmp_path: Path) -> None:
+    done = run("train", data, "--output", tmp_path / "run", *QUICK, "--set", "learning_rate=1e-12")
+    assert done.status == 0
+    assert "Training gained nothing" in done.stdout
+    assert f"model    {tmp_path / 'run' / 'best_sam2_model.torch'}\n" in done.stdout
+    assert f"report   {tmp_path / 'run' / 'report.html'}\n" in done.stdout
+    tuned = load_model(tmp_path / "run" / "best_sam2_model.torch")
+    assert tuned.weights_sha256 == load_model("sam2_nano").weights_sha256
+
+
+def test_a_split_that_was_made_is_announced(tmp_path: Path) -> None:
+    data = make_disc_data(tmp_path / "data", with_splits=False)
+    done = run("train", data, "--output", tmp_path / "run", *QUICK, "--set", "num_epochs=1", "--set", "seed=3")
+    assert "No validation split was given: 1 of 7 images were chosen for it at random (seed 3)." in done.stderr
+
+
+def test_a_tuned_model_keeps_its_resize(data: Path, tmp_path: Path) -> None:
+    arguments = ("train", data, *FAST[2:], "--set", "num_epochs=1")
+    run(*arguments, "--output", tmp_path / "a", "--model", "sam2_nano", "--set", "resize=pad")
+    first = tmp_path / "a" / "best_sam2_model.torch"
+    assert load_model(first).resize == "pad"
+    run(*arguments, "--output", tmp_path / "b", "--model", first)
+    assert load_model(tmp_path / "b" / "best_sam2_model.torch").resize == "pad"
+    image = data / "images" / "a.png"
+    predict = ("predict", image, "--model", first, "--no-overlay", "--output", tmp_path / "out", "--set")
+    assert "resize = stretch has no effect here: this model was made for pad" in run(*predict, "resize=stretch").stderr
+    assert "resize" not in run(*predict, "resize=pad").stderr
+
+
+def _start(data: Path, output: Path, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+    """Start a run that lasts; returns it with the line about its first epoch after epoch 0."""
+    settings = (*FAST, "--set", "num_epochs=100000", "--set", "patience=100000", *arguments)
+    command = [sys.executable, "-m", "sam2_adapter", "train", str(data), "--output", str(output), *settings, "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if " epoch " in line[:27] and " epoch 0," not in line:
+            return process, line
+    raise AssertionError("the run ended by itself")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_run_in_good_order(data: Path, tmp_path: Path, number: int, status: int) -> None:
+    process, _ = _start(data, tmp_path / "run")
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "give the same command with --resume to go on" in stderr
+    assert "Traceback" not in stderr
+    document = json.loads(stdout)
+    assert document["stopped"] == "interrupted"
+    assert load_model(document["files"]["model"]).weights_sha256 == document["weights_sha256"]
+    (checkpoint,) = checkpoint_paths(tmp_path / "run" / "checkpoints")
+    epoch = int(checkpoint.stem.removeprefix("epoch_"))
+    assert document["epochs"] - epoch in (0, 1), "an epoch that was measured but not yet kept is trained again"
+    process, line = _start(data, tmp_path / "run", "--resume")
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert f" epoch {epoch + 1}," in line
+
+
+def test_an_interruption_before_the_first_epoch(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("sam2_adapter.training.fine_tuning.load_configured_dataset", interrupt)
+    handler = signal.getsignal(signal.SIGTERM)
+    done = run("train", data, "--output", tmp_path / "run", *QUICK, "--json")
+    assert done.status == 143
+    assert "with --resume" in done.stderr
+    assert json.loads(done.stdout)["exit_status"] == 143
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+RECORD = EpochRecord(
+    epoch=0, loss=None, loss_pixels=None, loss_dice=None, loss_iou_score=None, loss_object_score=None, miou_box=0.5,
+    miou_click=0.25, miou_clicks=0.75, boundary_f=0.5, score_error=0.1, score=0.5, is_best=True, learning_rate=None,
+    gradient_norm=None, skipped_steps=0, micro_batch=8, training_seconds=0.0, evaluation_seconds=2.0, memory_mib=100.0,
+    device_memory_mib=0.0,
+)  # fmt: skip
+
+
+def test_on_a_terminal_a_table_grows(data: Path) -> None:
+    screen = io.StringIO()
+    with TerminalProgress(10, Console(file=screen, force_terminal=True, width=100)) as progress:
+        progress.show_data(load_dataset(data))
+        progress.advance("encoding images", 3, 5)
+        progress.end_epoch(RECORD)
+        progress.advance("epoch 1 of 10", 1, 2)
+        progress.end_epoch(replace(RECORD, epoch=1, loss=0.125, training_seconds=60.0, is_best=False))
+    text = screen.getvalue()
+    assert "train: 3 images, 6 objects" in text
+    assert "epoch 1 of 10" in text
+    assert "1/2" in text
+    assert "1/10" in text
+    assert "  epoch      loss    boxes   1 click  5 clicks  mean IoU   seconds" in text
+    assert "      0         -   0.5000    0.2500    0.7500    0.5000       2.0  best" in text
+    assert "      1    0.1250   0.5000    0.2500    0.7500    0.5000      62.0\n" in text
+    assert text.count("mean IoU") == 1
+
+
+@pytest.mark.parametrize(("epoch", "left"), [(1, "at most 3 h 05 min left"), (9, "at most 20 min 37 s left")])
+def test_the_time_left_is_told(capsys: pytest.CaptureFixture[str], epoch: int, left: str) -> None:
+    TrainProgress(10).end_epoch(replace(RECORD, epoch=epoch, training_seconds=1235.0))
+    assert capsys.readouterr().err.endswith(f"{left}\n")
+
+
+def test_parts_of_an_epoch_are_told_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    clock = iter(np.arange(0.0, 1000.0, 10.0))
+    monkeypatch.setattr("sam2_adapter.cli.train_progress.time.monotonic", lambda: next(clock))
+    progress = TrainProgress(10)
+    for done in range(1, 6):
+        progress.advance("measuring", done, 5)
+    assert [line[20:] for line in capsys.readouterr().err.splitlines()] == ["measuring: 3/5"]
+
+
+def test_the_curves_go_to_tensorboard(data: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    arguments = ("train", data, "--output", tmp_path / "run", *QUICK, "--set", "tensorboard=true")
+    assert run(*arguments).status == 0
+    events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    epochs = json.loads((tmp_path / "run" / "metrics.json").read_text())["epochs"]
+    for name, first in (("score", 0), ("loss", 1)):
+        points = [(event.step, event.value) for event in events.Scalars(name)]
+        assert points == [(record["epoch"], pytest.approx(record[name], rel=1e-5)) for record in epochs[first:]]
+
+
+def test_tensorboard_that_is_not_installed_is_an_error(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sam2_adapter.training.scalar_log.find_spec", lambda name: None)
+    refused = run("train", data, "--output", tmp_path / "run", *QUICK, "--set", "tensorboard=true")
+    assert refused.status == 1
+    assert "pip install 'sam2-adapter[tensorboard]'" in refused.stderr

@@ -1,0 +1,160 @@
+"""COCO data sets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sam2_adapter.annotations.objects import mask_to_rle
+from sam2_adapter.errors import DataError
+from sam2_adapter.formats.coco.dataset import read_coco_data
+from sam2_adapter.formats.dataset_reader import ReadingOptions
+from sam2_adapter.formats.left_out import LeftOut, Reason
+from tests.formats.folders import HW, coco, coco_image, coco_object, rectangle, write_image, write_json
+
+SQUARE = [[2, 3, 10, 3, 10, 12, 2, 12]]
+MASK = rectangle(2, 3, 10, 12)
+
+
+def read(root):
+    left_out = LeftOut()
+    return read_coco_data(root, ReadingOptions(), left_out), left_out
+
+
+def one_image(root, *segmentations, **extra):
+    write_image(root / "images" / "a.png")
+    annotations = [coco_object(5, segmentation, **extra) for segmentation in segmentations]
+    write_json(root / "annotations.json", coco([coco_image(5, "a.png")], annotations))
+    return root
+
+
+def test_polygons_and_both_kinds_of_rle(tmp_path):
+    flat = MASK.T.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    runs = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
+    size = list(HW)
+    compressed = {"size": size, "counts": mask_to_rle(MASK).counts}
+    (sample,) = read(one_image(tmp_path, SQUARE, {"size": size, "counts": runs}, compressed))[0][""]
+    np.testing.assert_array_equal(sample.gt_masks, [MASK] * 3)
+    assert [annotation.label for annotation in sample.objects] == ["cat"] * 3
+
+
+def test_extra_fields_are_nobodys_business(tmp_path):
+    root = one_image(tmp_path, SQUARE, score=17, attributes=["any"], object_id=3)
+    (sample,) = read(root)[0][""]
+    assert sample.objects[0].iou_score == 1.0
+
+
+def test_parts_of_an_object_belong_together(tmp_path):
+    (sample,) = read(one_image(tmp_path, [*SQUARE, [20, 0, 26, 0, 26, 6, 20, 6]]))[0][""]
+    np.testing.assert_array_equal(sample.gt_masks[0], MASK | rectangle(20, 0, 26, 6))
+
+
+def test_crowds_and_what_cannot_be_read_are_counted(tmp_path):
+    outside = [[40, 0, 50, 0, 50, 9, 40, 9]]
+    unseen = [[2.1, 3.1, 2.4, 3.1, 2.4, 3.4]]
+    root = one_image(tmp_path, SQUARE, [[1, 2, 3]], {"size": [9, 9], "counts": [81]}, outside, unseen, None)
+    document = coco(
+        [coco_image(5, "a.png")],
+        [
+            *(
+                coco_object(5, s)
+                for s in (SQUARE, [[1, 2, 3]], {"size": [9, 9], "counts": [81]}, outside, unseen, None)
+            ),
+            coco_object(5, SQUARE, iscrowd=1),
+            coco_object(5, SQUARE, category_id=99),
+        ],
+    )
+    write_json(root / "annotations.json", document)
+    samples, left_out = read(root)
+    assert len(samples[""][0].objects) == 1
+    assert {str(row["reason"]): row["count"] for row in left_out} == {
+        Reason.MALFORMED: 3,
+        Reason.OUTSIDE: 1,
+        Reason.EMPTY: 1,
+        Reason.UNSUPPORTED_TYPE: 1,
+        Reason.CROWD: 1,
+    }
+
+
+def test_images_are_found_by_name_not_by_order(tmp_path):
+    for name in ("b.png", "images/a.JPG", "images/sub/c.webp"):
+        write_image(tmp_path / name)
+    boxes = {"c.webp": 0, "images/a.JPG": 10, "b.png": 20}
+    images = [coco_image(index, name) for index, name in enumerate(boxes)]
+    squares = [coco_object(i, [[x, 0, x + 9, 0, x + 9, 9, x, 9]], 7) for i, x in enumerate(boxes.values())]
+    write_json(tmp_path / "annotations.json", coco(images, squares[::-1]))
+    samples, left_out = read(tmp_path)
+    found = {sample.name: sample.objects[0].box_xyxy[0] for sample in samples[""]}
+    assert found == {"images/sub/c.webp": 0, "images/a.JPG": 10, "b.png": 20}
+    assert not left_out
+
+
+def test_names_are_looked_up_never_opened(tmp_path):
+    root = one_image(tmp_path / "data", SQUARE)
+    secret = write_image(tmp_path / "secret.png")
+    names = ["../secret.png", str(secret), "missing.png", "a.png"]
+    images = [coco_image(index, name) for index, name in enumerate(names)]
+    write_json(root / "annotations.json", coco(images, [coco_object(i, SQUARE) for i in range(4)]))
+    samples, left_out = read(root)
+    assert [sample.image_path for sample in samples[""]] == [root / "images" / "a.png"]
+    assert left_out.count(Reason.NO_IMAGE) == 3
+
+
+def test_ambiguous_and_repeated_names_are_left_out(tmp_path):
+    for name in ("x/a.png", "y/a.png", "b.png"):
+        write_image(tmp_path / name)
+    images = [coco_image(1, "a.png"), coco_image(2, "b.png"), coco_image(3, "b.png")]
+    write_json(tmp_path / "annotations.json", coco(images, [coco_object(i, SQUARE) for i in (1, 2, 3)]))
+    samples, left_out = read(tmp_path)
+    assert [sample.name for sample in samples[""]] == ["b.png"]
+    assert left_out.count(Reason.DUPLICATE_NAME) == 2
+
+
+def test_an_image_of_another_size_is_left_out(tmp_path):
+    root = one_image(tmp_path, SQUARE)
+    write_image(root / "images" / "a.png", HW[::-1])
+    samples, left_out = read(root)
+    assert samples == {"": []}
+    assert left_out.count(Reason.OTHER_SIZE) == 1
+
+
+def test_splits_are_named_by_their_files(tmp_path):
+    for split, year in (("train", "2017"), ("val", "2017"), ("test", "")):
+        write_image(tmp_path / f"{split}{year}" / "a.png")
+        document = coco([coco_image(1, "a.png")], [coco_object(1, SQUARE)])
+        write_json(tmp_path / "annotations" / f"instances_{split}{year}.json", document)
+    write_json(tmp_path / "annotations" / "captions_train2017.json", {})
+    samples, left_out = read(tmp_path)
+    assert {split: found[0].name for split, found in samples.items()} == {
+        "train": "train2017/a.png",
+        "validation": "val2017/a.png",
+        "test": "test/a.png",
+    }
+    assert not left_out
+
+
+def test_one_file_in_each_split_folder(tmp_path):
+    for split in ("train", "valid"):
+        write_image(tmp_path / split / "a.png")
+        document = coco([coco_image(1, "a.png")], [coco_object(1, SQUARE)])
+        write_json(tmp_path / split / "_annotations.coco.json", document)
+    assert set(read(tmp_path)[0]) == {"train", "validation"}
+
+
+def test_a_file_may_be_named(tmp_path):
+    root = one_image(tmp_path, SQUARE)
+    assert len(read(root / "annotations.json")[0][""]) == 1
+
+
+def test_images_that_no_entry_names_are_counted(tmp_path):
+    root = one_image(tmp_path, SQUARE)
+    write_image(root / "images" / "b.png")
+    assert read(root)[1].count(Reason.NO_ANNOTATION) == 1
+
+
+@pytest.mark.parametrize("content", [[], {"images": []}, {"images": {}, "annotations": [], "categories": []}])
+def test_other_files_are_refused(tmp_path, content):
+    write_json(tmp_path / "annotations.json", content)
+    with pytest.raises(DataError, match=r"annotations\.json: not a COCO file: expected a list '"):
+        read(tmp_path)

@@ -1,0 +1,112 @@
+"""Mask PNGs: every object numbered, small ones on top, nothing that a palette could turn into something else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from PIL import Image
+
+from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
+from sam2_adapter.errors import DataError, ExportError, ImageError
+from sam2_adapter.formats.label_maps.objects import (
+    image_to_label_map,
+    read_label_map,
+    write_label_map,
+    write_mask,
+    write_object_masks,
+)
+from sam2_adapter.images.masks import read_mask
+from tests.formats.examples import HW, annotated_image
+from tests.shapes import FEW, pixel_masks
+
+
+def test_every_object_has_its_number(tmp_path):
+    image = annotated_image()
+    assert write_label_map(tmp_path / "masks" / "a.png", image) == ()
+    label_map = read_label_map(tmp_path / "masks" / "a.png")
+    assert label_map.dtype == np.uint8
+    for number, annotation in enumerate(image.annotations, start=1):
+        assert np.array_equal(label_map == number, annotation.mask)
+    # Other readers see the same numbers, not the colours of a palette.
+    with Image.open(tmp_path / "masks" / "a.png") as picture:
+        assert picture.mode == "L"
+    assert np.array_equal(cv2.imread(str(tmp_path / "masks" / "a.png"), cv2.IMREAD_UNCHANGED), label_map)
+
+
+def test_small_objects_lie_on_top_and_hidden_ones_are_reported(tmp_path):
+    large = np.ones((6, 6), np.bool_)
+    left, right = large.copy(), large.copy()
+    left[:, 3:] = False
+    right[:, :3] = False
+    image = AnnotatedImage("a.jpg", (6, 6), [Annotation.from_mask(mask, "cat") for mask in (left, large, right)])
+    assert write_label_map(tmp_path / "a.png", image) == (
+        "a.jpg: object 1 ('cat') lies completely under smaller objects and is not in the label map.",
+    )
+    assert read_label_map(tmp_path / "a.png").tolist() == [[1, 1, 1, 3, 3, 3]] * 6
+
+
+def test_many_objects_take_16_bits(tmp_path):
+    pixels = [divmod(index, 20) for index in range(300)]
+    masks = [np.zeros((15, 20), np.bool_) for _ in pixels]
+    for mask, pixel in zip(masks, pixels, strict=True):
+        mask[pixel] = True
+    image = AnnotatedImage("a.jpg", (15, 20), [Annotation.from_mask(mask, "cat") for mask in masks])
+    write_label_map(tmp_path / "a.png", image)
+    label_map = read_label_map(tmp_path / "a.png")
+    assert label_map.dtype == np.uint16
+    assert label_map.ravel().tolist() == list(range(1, 301))
+
+
+def test_more_objects_than_numbers_are_refused():
+    annotation = Annotation.from_mask(np.ones((1, 1), np.bool_), "cat")
+    image = AnnotatedImage("a.jpg", (1, 1), [annotation] * 65_536)
+    with pytest.raises(ExportError, match=r"a\.jpg: a label map holds up to 65535 objects, but there are 65536"):
+        image_to_label_map(image)
+
+
+def test_one_picture_an_object(tmp_path):
+    image = annotated_image()
+    paths = write_object_masks(tmp_path / "objects", image)
+    assert [path.name for path in paths] == [f"a_00{number}.png" for number in range(1, 6)]
+    for path, annotation in zip(paths, image.annotations, strict=True):
+        assert np.array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), annotation.mask * np.uint8(255))
+
+
+@FEW
+@given(mask=pixel_masks())
+def test_any_mask_survives(tmp_path_factory, mask):
+    path = tmp_path_factory.mktemp("mask") / "mask.png"
+    write_mask(path, mask)
+    assert np.array_equal(read_mask(path), mask)
+
+
+def test_an_image_without_objects_gives_a_black_map(tmp_path):
+    write_label_map(tmp_path / "a.png", AnnotatedImage("a.jpg", HW))
+    assert not read_label_map(tmp_path / "a.png").any()
+    assert write_object_masks(tmp_path, AnnotatedImage("a.jpg", HW)) == []
+
+
+def test_palette_maps_are_read_by_index(tmp_path):
+    picture = Image.fromarray(np.array([[0, 1, 2]], np.uint8)).convert("P")
+    picture.putpalette([0, 0, 0, 0, 0, 0, 9, 9, 9])
+    picture.putdata([0, 1, 2])
+    picture.save(tmp_path / "p.png")
+    assert read_label_map(tmp_path / "p.png").tolist() == [[0, 1, 2]]
+
+
+def test_other_pictures_are_no_label_maps(tmp_path):
+    Image.new("RGB", (3, 3)).save(tmp_path / "rgb.png")
+    with pytest.raises(
+        DataError, match=r"rgb\.png: a label map has one channel of 8 or 16 bits, but this picture has the mode RGB"
+    ):
+        read_label_map(tmp_path / "rgb.png")
+    with pytest.raises(ImageError, match="there is no such file"):
+        read_label_map(tmp_path / "missing.png")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match=r"a\.png: cannot write the file: .* Choose a folder"):
+        write_mask(tmp_path / "file" / "a.png", np.ones((2, 2), np.bool_))

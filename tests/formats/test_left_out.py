@@ -1,0 +1,31 @@
+"""The account of what was left out."""
+
+from __future__ import annotations
+
+from sam2_adapter.formats.left_out import Kind, LeftOut, Reason
+
+
+def test_counts_by_reason_and_keeps_a_few_names():
+    left_out = LeftOut()
+    for number in range(7):
+        left_out.add_object(Reason.EMPTY, f"a.png: cat {number}")
+    left_out.add_image(Reason.BROKEN_IMAGE, "b.png")
+    assert left_out.count(Reason.EMPTY) == 7
+    assert (left_out.total(Kind.OBJECT), left_out.total(Kind.IMAGE)) == (7, 1)
+    assert list(left_out) == [
+        {"kind": "image", "reason": "image is broken or too large", "count": 1, "examples": ["b.png"]},
+        {"kind": "object", "reason": "mask is empty", "count": 7, "examples": [f"a.png: cat {n}" for n in range(5)]},
+    ]
+
+
+def test_the_table_is_for_people():
+    left_out = LeftOut()
+    assert str(left_out) == "Nothing was left out."
+    assert not left_out
+    left_out.add_image(Reason.NO_ANNOTATION, "b.png")
+    left_out.add_object(Reason.CROWD, "a.png: annotation 3")
+    assert str(left_out).splitlines() == [
+        "count  what    reason                   such as",
+        "    1  image   image has no annotation  b.png",
+        "    1  object  crowd of objects         a.png: annotation 3",
+    ]

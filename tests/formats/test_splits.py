@@ -1,0 +1,66 @@
+"""Named and seeded splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.errors import DataError
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.formats.splits import check_disjoint, read_split_file, split_off_validation
+from tests.formats.folders import HW, rectangle, write_json
+
+
+def sample(name: str, num_objects: int = 1) -> Sample:
+    objects = [Annotation.from_mask(rectangle(i, 0, i + 5, 5), f"o{i}") for i in range(num_objects)]
+    return Sample(name, Path(name), HW, tuple(objects))
+
+
+def test_the_choice_depends_on_the_seed_alone():
+    samples = [sample(f"{index}.png") for index in range(20)]
+    train, validation, note = split_off_validation(samples, 0.2, seed=3)
+    assert len(validation) == 4
+    assert {s.name for s in train} | {s.name for s in validation} == {s.name for s in samples}
+    assert split_off_validation(samples[::-1], 0.2, seed=3) == (train, validation, note)
+    assert split_off_validation(samples, 0.2, seed=4)[1] != validation
+    assert note == "No validation split was given: 4 of 20 images were chosen for it at random (seed 3)."
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99])
+def test_both_sides_get_something(fraction):
+    train, validation, _ = split_off_validation([sample("a"), sample("b")], fraction, seed=0)
+    assert (len(train), len(validation)) == (1, 1)
+
+
+def test_one_image_is_split_by_objects():
+    (train,), (validation,), note = split_off_validation([sample("a.png", 5)], 0.2, seed=0)
+    assert (len(train.objects), len(validation.objects)) == (4, 1)
+    assert set(train.objects) & set(validation.objects) == set()
+    assert note == "There is only one image (a.png): 1 of its 5 objects were chosen for validation at random (seed 0)."
+
+
+def test_one_object_is_its_own_validation_and_says_so():
+    train, validation, note = split_off_validation([sample("a.png")], 0.2, seed=0)
+    assert train == validation
+    assert "only one object (a.png)" in note
+
+
+def test_split_names_are_brought_to_ours(tmp_path):
+    path = write_json(tmp_path / "split.json", {"train": ["a", "a"], "val": ["b"], "extra": ["c"]})
+    assert read_split_file(path) == {"train": ["a"], "validation": ["b"], "extra": ["c"]}
+
+
+def test_an_image_in_two_splits_is_refused(tmp_path):
+    path = write_json(tmp_path / "split.json", {"train": ["a"], "test": ["a"]})
+    with pytest.raises(DataError, match="the image 'a' is in 'train' and in 'test'; an image belongs to one split"):
+        read_split_file(path)
+    with pytest.raises(DataError, match="a is in 'train' and in 'test': results on it would be too good"):
+        check_disjoint({"train": [sample("a")], "test": [sample("a")]})
+
+
+@pytest.mark.parametrize("content", [[], {"train": "a"}, {"train": [1]}])
+def test_other_content_is_refused(tmp_path, content):
+    with pytest.raises(DataError, match=r"split\.json: expected lists of image names by split"):
+        read_split_file(write_json(tmp_path / "split.json", content))

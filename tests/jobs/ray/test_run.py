@@ -1,0 +1,345 @@
+"""`predict --engine ray` with two workers on this machine: the same masks as in one process, whatever ends or dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from sam2_adapter.formats.coco.objects import read_coco
+from tests.command_line import Run, run
+from tests.conftest import save_photos
+
+SETTINGS = ("--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch", "--device", "cpu")
+ON_RAY = (*SETTINGS, "--engine", "ray", "--workers", "2", "--json")
+NUM_PHOTOS = 64
+BROKEN = "40.png"
+DEADLY = "07.png"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray_files() -> Iterator[None]:
+    """Ray keeps its files in a folder of these tests; its sockets need a short path."""
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 photographs, which are eight chunks, one of them broken, and prompts for some of them."""
+    folder = tmp_path_factory.mktemp("many") / "photos"
+    save_photos(folder, NUM_PHOTOS, shift=1)
+    (folder / BROKEN).write_bytes(b"no image")
+    mask = np.zeros((120, 160), np.uint8)
+    mask[20:100, 40:120] = 255
+    Image.fromarray(mask).save(folder.parent / "mask.png")
+    prompts = {
+        "00.png": [{"mask": "mask.png", "label": "disk", "attributes": {"sure": True}, "object_id": "7"}],
+        "01.png": [{"box": [25, 25, 95, 95]}, {"points": [[60, 60], [5, 5]], "labels": [1, 0]}],
+    }
+    (folder.parent / "prompts.json").write_text(json.dumps({"images": prompts}))
+    return folder
+
+
+@dataclass
+class Command:
+    """A command under way, and the processes that it started."""
+
+    process: subprocess.Popen[str]
+    children: dict[int, psutil.Process]
+
+    def look(self) -> list[psutil.Process]:
+        """The processes below the command now."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.children |= {p.pid: p for p in psutil.Process(self.process.pid).children(recursive=True)}
+        return list(self.children.values())
+
+    def names(self) -> set[str]:
+        """The names of the processes below the command."""
+        found = set()
+        for process in self.look():
+            with contextlib.suppress(psutil.Error):
+                found.add(process.name())
+        return found
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes with a model."""
+        found = []
+        for process in self.look():
+            with contextlib.suppress(psutil.Error):
+                if "_Worker" in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def wait_for(self, what: Callable[[], object]) -> None:
+        looked = 0.0
+        while not what():
+            assert self.process.poll() is None, self.process.communicate()
+            if time.monotonic() > looked + 0.5:
+                looked = time.monotonic()
+                self.look()
+            time.sleep(0.01)
+
+    def end(self) -> Run:
+        """Wait for its end, and for that of all that it started."""
+        while self.process.poll() is None:
+            self.look()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                stdout, stderr = self.process.communicate(timeout=0.5)
+        _, alive = psutil.wait_procs(list(self.children.values()), timeout=30)
+        assert not alive
+        return Run(self.process.returncode, stdout, stderr)
+
+
+def _start(folder: Path, output: Path, *more: object) -> Command:
+    prompts = ("--prompts", folder.parent / "prompts.json")
+    words = ["predict", f"file://{folder}", *ON_RAY, *prompts, "--output", f"file://{output}", *more]
+    command = [sys.executable, "-m", "sam2_adapter", *map(str, words)]
+    return Command(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), {})
+
+
+def _num_parts(output: Path) -> int:
+    return len(list(output.glob("part-*.parquet")))
+
+
+def _rows(output: Path) -> list[dict]:
+    return [row for part in sorted(output.glob("part-*.parquet")) for row in pq.read_table(part).to_pylist()]
+
+
+@dataclass(frozen=True)
+class Story:
+    """One run in three acts: interrupted, gone on with while a worker was killed, and nothing left to do but what failed."""
+
+    output: Path
+    interrupted: Run
+    num_parts_then: int
+    stamps_then: dict[str, int]
+    resumed: Run
+
+
+@pytest.fixture(scope="module")
+def story(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    output = tmp_path_factory.mktemp("cluster") / "out"
+    first = _start(folder, output)
+    first.wait_for(lambda: _num_parts(output))
+    first.process.send_signal(signal.SIGTERM)
+    interrupted = first.end()
+    then = _num_parts(output)
+    stamps = {part.name: part.stat().st_mtime_ns for part in output.glob("part-*")}
+
+    second = _start(folder, output, "--resume")
+    second.wait_for(lambda: _num_parts(output) > then)
+    second.workers()[0].kill()
+    return Story(output, interrupted, then, stamps, second.end())
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_run_in_good_order(story: Story) -> None:
+    assert story.interrupted.status == 143
+    assert "with --resume to go on" in story.interrupted.stderr
+    assert len(story.interrupted.stderr.splitlines()) <= 2  # and perhaps the broken image
+    assert json.loads(story.interrupted.stdout)["error"] == "interrupted"
+    assert 1 <= story.num_parts_then < 8
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_nothing(story: Story) -> None:
+    assert story.resumed.status == 1
+    (line,) = story.resumed.stderr.splitlines()
+    assert BROKEN in line
+    document = json.loads(story.resumed.stdout)
+    assert document["summary"] == {"images": NUM_PHOTOS, "objects": NUM_PHOTOS, "failed": 1}
+    assert document["model"]["engine"] == "ray"
+    assert sorted(entry["name"] for entry in document["images"]) == [f"{index:02}.png" for index in range(NUM_PHOTOS)]
+    assert {entry["path"].partition("://")[0] for entry in document["images"]} == {"file"}
+    assert document["output"] == f"file://{story.output}"
+
+
+@pytest.mark.slow
+def test_what_was_done_is_kept(story: Story) -> None:
+    images = json.loads(story.resumed.stdout)["images"]
+    kept = [entry["name"] for entry in images if entry["status"] == "kept"]
+    # The broken image may have been among them, and is done again.
+    assert len(kept) in (8 * story.num_parts_then, 8 * story.num_parts_then - 1)
+    for name, stamp in story.stamps_then.items():
+        names = pq.read_table(story.output / name)["name"].to_pylist()
+        if BROKEN not in names:
+            assert (story.output / name).stat().st_mtime_ns == stamp
+
+
+@pytest.mark.slow
+def test_it_gives_what_one_process_gives(folder: Path, story: Story, tmp_path: Path) -> None:
+    prompts = ("--prompts", folder.parent / "prompts.json")
+    assert run("predict", folder, *SETTINGS, *prompts, "--no-overlay", "--output", tmp_path).status == 1
+    expected = {image.file_name: image for image in read_coco(tmp_path / "annotations.json").images}
+    rows = _rows(story.output)
+    assert [row["name"] for row in rows] == [f"{index:02}.png" for index in range(NUM_PHOTOS)]
+    for row in rows:
+        if row["name"] == BROKEN:
+            continue
+        image = expected[row["name"]]
+        assert (row["status"], row["error"], row["height"], row["width"]) == ("ok", None, *image.original_hw)
+        for found, entry in zip(row["objects"], image.annotations, strict=True):
+            assert found["rle_counts"] == entry.rle.counts
+            assert found["iou_score"] == pytest.approx(entry.iou_score, abs=1e-6)
+            assert (found["label"], found["area"], found["object_id"]) == (entry.label, entry.area, entry.object_id)
+            assert tuple(found["box_xyxy"]) == entry.box_xyxy
+    (disk,) = rows[0]["objects"]
+    assert (disk["label"], json.loads(disk["attributes"]), disk["object_id"]) == ("disk", {"sure": True}, "7")
+    assert [entry["prompt_index"] for entry in rows[1]["objects"]] == [0, 1]
+
+
+@pytest.mark.slow
+def test_a_broken_image_costs_only_itself(story: Story) -> None:
+    (failed,) = [row for row in _rows(story.output) if row["status"] != "ok"]
+    assert (failed["name"], failed["objects"], failed["height"]) == (BROKEN, [], None)
+    assert BROKEN in failed["error"]
+
+
+@pytest.mark.slow
+def test_every_part_says_which_model_made_it(story: Story) -> None:
+    manifest = json.loads((story.output / "_run.json").read_text())
+    parts = sorted(story.output.glob("*.parquet"))
+    assert [part.name for part in parts] == [f"part-{index:06}.parquet" for index in range(8)]
+    for part in parts:
+        made_by = json.loads(pq.read_schema(part).metadata[b"made_by"])
+        assert (made_by["name"], made_by["precision"], made_by["device"]) == ("sam2_nano", "fp32", "cpu")
+        assert made_by["weights_sha256"] == manifest["weights_sha256"]
+
+
+@pytest.mark.slow
+def test_the_documented_program_reads_the_parts(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "prediction.md").read_text("utf-8")
+    (program,) = re.findall(
+        r"```python\n(.*?)```", text.partition("## Many machines")[2].partition("\n## ")[0], re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "predictions").symlink_to(story.output)
+    exec(program, {})
+    printed = capsys.readouterr().out.splitlines()
+    rows = {row["name"]: row for row in _rows(story.output)}
+    assert printed == [
+        f"{name} {found['label']} {found['area']}" for name, row in sorted(rows.items()) for found in row["objects"]
+    ]
+    images = read_coco(tmp_path / "annotations.json").images
+    assert len(images) == NUM_PHOTOS - 1
+    for image in images:
+        counts = [found["rle_counts"] for found in rows[image.file_name]["objects"]]
+        assert [entry.rle.counts for entry in image.annotations] == counts
+
+
+@pytest.mark.soak
+def test_an_image_that_kills_its_process_costs_only_itself(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "import sam2_adapter.images.read as images\n"
+        "read = images.read_image\n"
+        f"images.read_image = lambda *a, name, **k: os._exit(1) if name.endswith({DEADLY!r}) else read(*a, name=name, **k)\n"
+    )
+    root = str(Path(__file__).parents[3])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), root, os.environ.get("PYTHONPATH", "")]))
+    own = tmp_path / "photos"
+    own.mkdir()
+    for index in (*range(9), 40):
+        shutil.copy(folder / f"{index:02}.png", own)
+    words = ["predict", own, *ON_RAY, "--workers", "1", "--output", tmp_path / "out"]
+    command = [sys.executable, "-m", "sam2_adapter", *map(str, words)]
+    started = Command(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), {})
+    done = started.end()
+    assert done.status == 1
+    statuses = {entry["name"]: entry["status"] for entry in json.loads(done.stdout)["images"]}
+    assert [name for name, status in sorted(statuses.items()) if status != "ok"] == [DEADLY, BROKEN]
+    assert f"{own / DEADLY}: the process that worked on this image died, 2 times" in done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_ray_starts(folder: Path, tmp_path: Path) -> None:
+    command = _start(folder, tmp_path / "out")
+    command.wait_for(lambda: "gcs_server" in command.names())
+    command.process.send_signal(signal.SIGINT)
+    done = command.end()
+    assert done.status == 130
+    assert json.loads(done.stdout)["error"] == "interrupted"
+    assert [line.partition(";")[0] for line in done.stderr.splitlines()] == ["error: interrupted"]
+
+
+def test_without_ray_it_says_what_to_install(folder: Path, tmp_path: Path) -> None:
+    program = (
+        "import importlib.util as u, sys; find = u.find_spec\n"
+        "u.find_spec = lambda name, *more: None if name == 'ray' else find(name, *more)\n"
+        "from sam2_adapter.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, "predict", str(folder), *ON_RAY, "--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert 'pip install "sam2-adapter[ray]"' in done.stderr
+
+
+@pytest.mark.parametrize("words", [("--help",), ("predict", "--help")])
+def test_help_imports_nothing_of_it(words: tuple[str, ...]) -> None:
+    program = (
+        "import sys; from sam2_adapter.cli import main\n"
+        "try: main()\n"
+        "finally: sys.exit([name for name in ('ray', 'pyarrow', 'fsspec') if name in sys.modules] or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (("--engine", "ray", "--format", "masks"), "leave --format out"),
+        (("--engine", "ray", "--overlay"), "leave --overlay out"),
+        (("--engine", "ray", "--batch-size", "4"), "leave --batch-size out"),
+        (("--ray-address", "a:1"), "--ray-address goes with --engine ray"),
+        (("s3://bucket/a.png",), "s3://bucket/a.png is a URL, which only --engine ray reads and writes"),
+        (("--output", "s3://bucket/out"), "s3://bucket/out is a URL, which only --engine ray reads and writes"),
+    ],
+)
+def test_options_that_do_not_go_together(folder: Path, more: tuple[str, ...], text: str) -> None:
+    done = run("predict", folder, *SETTINGS, *more)
+    assert done.status == 2
+    assert text in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (("--model", "no/model.pt"), "no/model.pt"),
+        (("--ray-address", "127.0.0.1:9"), "The Ray cluster 127.0.0.1:9 cannot be reached"),
+        (("--output", "nosuch://bucket/out"), "nosuch://bucket/out: cannot be used"),
+        (("--output", "file:///proc/no/out"), "cannot write the file"),
+    ],
+)
+def test_what_is_not_there_is_one_clear_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...], text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("predict", folder, *SETTINGS, "--engine", "ray", *more)
+    assert done.status == 1
+    (line,) = done.stderr.splitlines()
+    assert text in line

@@ -1,0 +1,244 @@
+"""`predict --resume`: what is done is kept, whatever ended the run, and the files are those of a run without interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.jobs.journal import JOURNAL_NAME, Journal
+from sam2_adapter.jobs.local import BulkOptions, predict_files
+from sam2_adapter.jobs.output_folder import OutputFolder
+from sam2_adapter.jobs.tasks import ImageTask
+from tests.command_line import Run, run
+from tests.conftest import disk_photo, save_photos
+from tests.small_model import small_predictor
+
+FORMATS = tuple(word for name in ("coco", "dataloop", "masks", "polygons") for word in ("--format", name))
+SETTINGS = ("--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch", "--box", "20,20,110,110", *FORMATS)
+NUM_PHOTOS = 24
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("many") / "photos"
+    save_photos(folder, NUM_PHOTOS, shift=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    output = tmp_path_factory.mktemp("whole") / "out"
+    assert _predict(folder, output).status == 0
+    return _results(output)
+
+
+def _predict(folder: Path, output: Path, *more: str) -> Run:
+    return run("predict", folder, *SETTINGS, "--output", output, *more)
+
+
+def _results(output: Path) -> dict[str, bytes]:
+    """Every file but the journal, whose lines come in the order of the work."""
+    files = (path for path in output.rglob("*") if path.is_file() and path.name != JOURNAL_NAME)
+    return {path.relative_to(output).as_posix(): path.read_bytes() for path in files}
+
+
+def _start(folder: Path, output: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "sam2_adapter", "predict", str(folder), *SETTINGS, "--output", str(output), *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _num_done(output: Path) -> int:
+    journal = output / JOURNAL_NAME
+    return max(journal.read_bytes().count(b"\n") - 1, 0) if journal.exists() else 0
+
+
+def _wait_for(output: Path, count: int, process: subprocess.Popen[str]) -> None:
+    while _num_done(output) < count:
+        assert process.poll() is None, "the run ended by itself"
+        time.sleep(0.002)
+
+
+def _check_kill(folder: Path, output: Path, expected: dict[str, bytes], rng: random.Random) -> None:
+    process = _start(folder, output)
+    _wait_for(output, rng.randrange(0, NUM_PHOTOS - 6), process)
+    time.sleep(rng.uniform(0, 0.05))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    num_done = _num_done(output)
+    resumed = _predict(folder, output, "--resume", "--json")
+    assert resumed.status == 0, resumed.stderr
+    statuses = [entry["status"] for entry in json.loads(resumed.stdout)["images"]]
+    assert statuses == ["kept"] * num_done + ["ok"] * (NUM_PHOTOS - num_done)
+    assert _results(output) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_run_goes_on(folder: Path, expected: dict[str, bytes], tmp_path: Path, seed: int) -> None:
+    _check_kill(folder, tmp_path / "out", expected, random.Random(seed))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(3, 23))
+def test_a_run_killed_at_many_moments_goes_on(
+    folder: Path, expected: dict[str, bytes], tmp_path: Path, seed: int
+) -> None:
+    _check_kill(folder, tmp_path / "out", expected, random.Random(seed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_run_in_good_order(
+    folder: Path, expected: dict[str, bytes], tmp_path: Path, number: int, status: int
+) -> None:
+    output = tmp_path / "out"
+    process = _start(folder, output, "--json")
+    _wait_for(output, 2, process)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "with --resume to go on" in stderr
+    assert "Traceback" not in stderr
+    assert json.loads(stdout)["error"] == "interrupted"
+    assert len(json.loads((output / "annotations.json").read_text())["images"]) == _num_done(output)
+    assert _predict(folder, output, "--resume").status == 0
+    assert _results(output) == expected
+
+
+@pytest.fixture
+def finished(folder: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of four photographs of its own, and its results."""
+    own = tmp_path / "photos"
+    own.mkdir()
+    for index in range(4):
+        shutil.copy2(folder / f"{index:02}.png", own)
+    assert _predict(own, tmp_path / "out").status == 0
+    return own, tmp_path / "out"
+
+
+def _kept(done: Run) -> list[bool]:
+    assert done.status == 0, done.stderr
+    return [line.endswith(", kept from an earlier run") for line in done.stdout.splitlines()]
+
+
+def test_what_is_done_is_not_written_again(finished: tuple[Path, Path]) -> None:
+    own, output = finished
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*.*") if path.name != "annotations.json"}
+    results = _results(output)
+    assert _kept(_predict(own, output, "--resume")) == [True] * 4
+    assert {path: path.stat().st_mtime_ns for path in before if path.name != JOURNAL_NAME} == {
+        path: stamp for path, stamp in before.items() if path.name != JOURNAL_NAME
+    }
+    assert _results(output) == results
+
+
+def test_without_resume_everything_is_done_again(finished: tuple[Path, Path]) -> None:
+    assert _kept(_predict(*finished)) == [False] * 4
+
+
+def test_a_torn_line_and_all_after_it_are_done_again(finished: tuple[Path, Path]) -> None:
+    own, output = finished
+    results = _results(output)
+    journal = output / JOURNAL_NAME
+    journal.write_bytes(journal.read_bytes()[:-20])
+    done = _predict(own, output, "--resume")
+    assert _kept(done) == [True, True, True, False]
+    assert "line 5 is damaged" in done.stderr
+    assert _results(output) == results
+    assert _kept(_predict(own, output, "--resume")) == [True] * 4
+
+
+def test_a_changed_image_is_done_again(finished: tuple[Path, Path]) -> None:
+    own, output = finished
+    shutil.copy(own / "02.png", own / "01.png")
+    os.utime(own / "01.png", ns=(1, 1))
+    assert _kept(_predict(own, output, "--resume")) == [True, False, True, True]
+    fresh = output.with_name("fresh")
+    _predict(own, fresh)
+    assert _results(output) == _results(fresh)
+
+
+def test_changed_prompts_are_done_again(finished: tuple[Path, Path]) -> None:
+    own, output = finished
+    assert _kept(_predict(own, output, "--resume", "--box", "30,30,90,90")) == [False] * 4
+
+
+def test_a_missing_result_is_made_again(finished: tuple[Path, Path]) -> None:
+    own, output = finished
+    results = _results(output)
+    (output / "overlays" / "01.jpg").unlink()
+    assert _kept(_predict(own, output, "--resume")) == [True, False, True, True]
+    assert _results(output) == results
+
+
+def test_what_a_killed_run_left_half_written_is_removed(finished: tuple[Path, Path]) -> None:
+    own, output = finished
+    results = _results(output)
+    (output / "masks" / "01" / f".01_001.png.{'0af3' * 8}.part").write_bytes(b"half a mask")
+    own_file = output / "masks" / ".mine.part"
+    own_file.write_bytes(b"the user's")
+    assert _kept(_predict(own, output, "--resume")) == [True] * 4
+    assert own_file.read_bytes() == b"the user's"
+    own_file.unlink()
+    assert _results(output) == results
+
+
+def test_a_folder_that_has_grown(finished: tuple[Path, Path], folder: Path) -> None:
+    own, output = finished
+    shutil.copy2(folder / "05.png", own / "00a.png")
+    assert _kept(_predict(own, output, "--resume")) == [True, False, True, True, True]
+    fresh = output.with_name("fresh")
+    _predict(own, fresh)
+    assert _results(output) == _results(fresh)
+
+
+def test_a_failed_image_is_tried_again(finished: tuple[Path, Path], folder: Path) -> None:
+    own, output = finished
+    (own / "03.png").write_bytes(b"no image")
+    assert _predict(own, output, "--resume").status == 1
+    shutil.copy2(folder / "03.png", own / "03.png")
+    assert _kept(_predict(own, output, "--resume"))[:3] == [True] * 3
+    assert len(json.loads((output / "annotations.json").read_text())["images"]) == 4
+
+
+def test_other_settings_are_refused_by_name(finished: tuple[Path, Path]) -> None:
+    own, output = finished
+    results = _results(output)
+    done = _predict(own, output, "--resume", "--label", "cell", "--no-overlay")
+    assert done.status == 1
+    assert "default_label was 'object' and is now 'cell'" in done.stderr
+    assert "overlay was True and is now False" in done.stderr
+    assert "leave --resume out" in done.stderr
+    assert _results(output) == results
+
+
+def test_memory_does_not_grow_with_the_images_that_are_done(tmp_path: Path) -> None:
+    predictor = small_predictor()
+    disk_photo().save(tmp_path / "a.png")
+    prompts = (Prompt(box_xyxy=(40, 20, 120, 100), label="disk"),)
+    peaks = {}
+    for count in (12, 60):
+        tasks = [ImageTask(tmp_path / "a.png", f"{index:04}.png", prompts) for index in range(count)]
+        for resume in (False, True):
+            output = OutputFolder(tmp_path / str(count), ["coco", "masks"], predictor.info, overlay=False)
+            tracemalloc.start()
+            with output, Journal(output.directory, {}, resume=resume) as journal:
+                kept = [r.is_kept for r in predict_files(predictor, iter(tasks), output, BulkOptions(), journal)]
+            peaks[count, resume] = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert kept == [resume] * count
+    # A photograph is 77 kB; which of three are in memory at once differs a little.
+    assert peaks[60, False] < peaks[12, False] + 200_000
+    assert peaks[60, True] < peaks[12, False] + 50_000

@@ -1,0 +1,167 @@
+"""The trained part: which parameters, gradients of every output that prediction reads, and the path that it shares with prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.engines.torch import TorchRuntime
+from sam2_adapter.models.network.image_encoder import EncodedImages, encode_image
+from sam2_adapter.models.network.preprocess import Geometry, images_to_pixel_values
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.training.batches import draw_question, make_batch, training_objects
+from sam2_adapter.training.forward import (
+    PromptBatch,
+    TrainableDecoder,
+    freeze_all_but_trained,
+    trained_names,
+    trained_parameters,
+)
+from sam2_adapter.training.losses import LossWeights, MaskTargets
+from tests.small_model import loaded, small_model
+from tests.training.small_run import make_samples, small_config_of_run
+
+SIZE = 64
+GRID = (16, 16)
+
+
+def decoder_of(model, *arguments) -> TrainableDecoder:
+    return TrainableDecoder(loaded(model), *arguments)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory) -> Sample:
+    return make_samples(tmp_path_factory.mktemp("images"), 1)[0]
+
+
+@pytest.fixture
+def model():
+    model = small_model(image_size=SIZE)
+    freeze_all_but_trained(model)
+    return model
+
+
+@torch.no_grad()
+def encoded(model, sample) -> EncodedImages:
+    return encode_image(model, images_to_pixel_values([sample.read_image()], SIZE))
+
+
+def only(kind: str) -> dict[str, float]:
+    return {"prompt_box": 0, "prompt_click": 0, f"prompt_{kind}": 1}
+
+
+def batch(model, sample, kind: str, corrections: int = 0) -> PromptBatch:
+    config = small_config_of_run(
+        **only(kind),
+        correction_share=float(corrections > 0),
+        correction_rounds=corrections,
+        max_points=1,
+    )
+    questions = [draw_question(item, 1, config, SIZE) for item in training_objects([sample])]
+    return make_batch(questions[:1], [encoded(model, sample)], SIZE, "stretch", GRID)
+
+
+def test_exactly_the_prompt_encoder_and_the_decoders_prompt_side_are_trained():
+    model = small_model(image_size=SIZE)
+    names = {name for name, _ in model.named_parameters()}
+    left_out = {f"mask_decoder.conv_s{level}.{part}" for level in (0, 1) for part in ("weight", "bias")}
+    expected = {name for name in names if name.startswith(("prompt_encoder.", "mask_decoder."))} - left_out
+    assert set(trained_names(model)) == expected
+    assert len(expected) == 140
+    groups = {".".join(name.split(".")[:2]) for name in expected}
+    assert groups == {
+        "prompt_encoder.mask_embed", "prompt_encoder.no_mask_embed", "prompt_encoder.not_a_point_embed", "prompt_encoder.point_embed",
+        "mask_decoder.iou_prediction_head", "mask_decoder.iou_token", "mask_decoder.mask_tokens", "mask_decoder.obj_score_token",
+        "mask_decoder.output_hypernetworks_mlps", "mask_decoder.pred_obj_score_head", "mask_decoder.transformer",
+        "mask_decoder.upscale_conv1", "mask_decoder.upscale_conv2", "mask_decoder.upscale_layer_norm",
+    }  # fmt: skip
+
+
+def test_freezing_lets_gradients_flow_to_the_trained_part_only(model):
+    flowing = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert flowing == set(trained_names(model))
+
+
+@pytest.mark.parametrize("kind", ["box", "click", "clicks"])
+def test_every_output_that_prediction_reads_gets_gradient(model, sample, kind):
+    decoder = decoder_of(model, LossWeights())
+    decoder(batch(model, sample, kind)).total.sum().backward()
+    heads = model.mask_decoder.output_hypernetworks_mlps
+    norms = [sum(p.grad.norm().item() for p in head.parameters() if p.grad is not None) for head in heads]
+    assert norms[0] > 0, "the single-mask output, which boxes and several points are answered with"
+    assert sum(norm > 0 for norm in norms[1:]) == 1, "the best candidate, which clicks are answered with"
+    assert (model.mask_decoder.iou_prediction_head.proj_out.bias.grad != 0).all()
+    assert model.mask_decoder.pred_obj_score_head.proj_out.bias.grad.item() != 0
+
+
+def test_corrections_train_the_mask_input_and_the_background_point(model, sample):
+    decoder = decoder_of(model, LossWeights())
+    decoder(batch(model, sample, "box", corrections=3)).total.sum().backward()
+    assert model.prompt_encoder.mask_embed.conv1.weight.grad.norm() > 0
+    assert (model.prompt_encoder.point_embed.weight.grad.norm(dim=1) > 0).sum() >= 3
+
+
+@pytest.mark.parametrize("kind", ["box", "click", "clicks"])
+def test_training_and_prediction_give_the_same_masks(model, sample, kind):
+    """One decoder pass of training equals the predictor's, bit for bit: same prompts, same embedding, same logits."""
+    config = small_config_of_run(**only(kind), correction_share=0.0)
+    question = draw_question(training_objects([sample])[0], 1, config, SIZE)
+    image = encoded(model, sample)
+    seen = []
+    decoder = decoder_of(model, LossWeights())
+    original = decoder._decode
+    decoder._decode = lambda batch: seen.append(original(batch)) or seen[-1]
+    decoder(make_batch([question], [image], SIZE, "stretch", GRID))
+    predictor = Predictor(TorchRuntime(model, "cpu", "fp32"), "small", "0", "stretch")
+    embedding = ImageEmbedding(image, Geometry(sample.original_hw, SIZE), "0")
+    prediction = predictor.predict(embedding, [question.prompt], multimask_output=True)
+    assert np.array_equal(prediction.low_res_logits[0], seen[0].low_res_logits[0, 1:].detach().numpy())
+    assert np.array_equal(prediction.iou_scores[0], seen[0].iou_scores[0, 1:].detach().numpy())
+
+
+def test_rounds_are_averaged_and_a_batch_is_its_objects(model, sample):
+    objects = training_objects([sample])
+    config = small_config_of_run(**only("box"), correction_share=1.0, correction_rounds=2)
+    questions = [draw_question(item, 1, config, SIZE) for item in objects]
+    image = encoded(model, sample)
+    decoder = decoder_of(model, LossWeights())
+    together = decoder(make_batch(questions, [image] * 2, SIZE, "stretch", GRID))
+    alone = [decoder(make_batch([question], [image], SIZE, "stretch", GRID)) for question in questions]
+    torch.testing.assert_close(together.total, torch.cat([terms.total for terms in alone]), rtol=1e-4, atol=1e-4)
+
+
+def test_the_loss_grid_may_be_finer_than_the_logits(model, sample):
+    config = small_config_of_run(correction_share=1.0, correction_rounds=1)
+    question = draw_question(training_objects([sample])[0], 1, config, SIZE)
+    terms = decoder_of(model, LossWeights())(
+        make_batch([question], [encoded(model, sample)], SIZE, "stretch", (64, 64))
+    )
+    assert terms.total.isfinite().all()
+
+
+def test_bf16_moves_the_loss_little_and_leaves_weights_in_fp32(model, sample):
+    prompts = batch(model, sample, "box")
+    exact = decoder_of(model, LossWeights())(prompts).total
+    rounded = decoder_of(model, LossWeights(), torch.bfloat16)(prompts).total
+    assert exact.dtype == rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)
+    rounded.sum().backward()
+    assert {parameter.grad.dtype for parameter in trained_parameters(model).values() if parameter.grad is not None} == {
+        torch.float32
+    }
+
+
+def test_correction_clicks_stay_out_of_the_padding(model, sample):
+    from sam2_adapter.training.correction import correction_clicks
+
+    masks, inside = torch.zeros(1, 16, 16), torch.zeros(1, 16, 16)
+    masks[:, 2:4, 2:4] = 1
+    inside[:, :8] = 1
+    logits = torch.ones(1, 16, 16)
+    for seed in range(20):
+        coords, labels = correction_clicks(logits, MaskTargets(masks, inside), SIZE, [np.random.default_rng(seed)])
+        assert coords[0, 0, 1] < SIZE / 2
+        x, y = (coords[0, 0] / 4).long().tolist()
+        assert labels.item() == masks[0, y, x]
