@@ -93,10 +93,33 @@ class Annotation:
         if getattr(mask, "ndim", None) != 2 or mask.dtype != bool:
             found = f"{mask.dtype} of shape {mask.shape}" if hasattr(mask, "dtype") else type(mask).__name__
             raise DataError(f"The mask of an annotation is a bool array of height x width, but got {found}.")
+        return cls.from_rle(
+            mask_to_rle(mask),
+            label,
+            iou_score,
+            attributes=attributes,
+            object_id=object_id,
+            parent_id=parent_id,
+            prompt_index=prompt_index,
+        )
+
+    @classmethod
+    def from_rle(
+        cls,
+        rle: Rle,
+        label: str,
+        iou_score: float = 1.0,
+        *,
+        attributes: Mapping[str, Any] | None = None,
+        object_id: str | None = None,
+        parent_id: str | None = None,
+        prompt_index: int | None = None,
+    ) -> Annotation:
+        """As `from_mask`, of a mask that is run-length encoded already."""
         score = float(iou_score)
         if not math.isfinite(score):
             raise DataError(f"The IoU score of an annotation must be finite, but got {score}.")
-        return cls(label, mask_to_rle(mask), min(max(score, 0.0), 1.0), attributes, object_id, parent_id, prompt_index)
+        return cls(label, rle, min(max(score, 0.0), 1.0), attributes, object_id, parent_id, prompt_index)
 
     @property
     def mask(self) -> BoolArray:

@@ -88,7 +88,18 @@ def runs_to_rle(runs: IntArray, original_hw: tuple[int, int]) -> Rle:
 
 def mask_to_rle(mask: BoolArray) -> Rle:
     """Encode a bool H x W mask; exact."""
-    height, width = mask.shape
+    return placed_mask_to_rle(mask, (0, 0), (mask.shape[0], mask.shape[1]))
+
+
+def placed_mask_to_rle(mask: BoolArray, offset_xy: tuple[int, int], original_hw: tuple[int, int]) -> Rle:
+    """Encode the mask of an image of which only a part is given; exact, at the cost of that part.
+
+    Args:
+        mask: bool h x w, the part; nothing is set outside it.
+        offset_xy: (x, y) pixel of the image where the part begins; the part lies inside the image.
+        original_hw: (height, width) of the image.
+    """
+    height, width = original_hw
     box = mask_to_box_xyxy(mask)
     if box is None:
         return runs_to_rle(np.array([height * width]), (height, width))
@@ -96,10 +107,18 @@ def mask_to_rle(mask: BoolArray) -> Rle:
     columns = np.zeros((x1 - x0, y1 - y0 + 2), np.bool_)
     columns[:, 1:-1] = mask[y0:y1, x0:x1].T
     column, row = np.divmod(np.flatnonzero(columns[:, 1:] != columns[:, :-1]), y1 - y0 + 1)
-    bounds = _without_empty_runs((x0 + column) * height + y0 + row)
+    bounds = _without_empty_runs((offset_xy[0] + x0 + column) * height + offset_xy[1] + y0 + row)
     edges = np.concatenate([[0], bounds, [height * width]])
     runs = np.diff(edges)
     return runs_to_rle(runs if runs[-1] else runs[:-1], (height, width))
+
+
+def union_rle(rles: Sequence[Rle]) -> Rle:
+    """The pixels that are set in any of one or more masks of one size, without decoding them."""
+    if len(rles) == 1:
+        return rles[0]
+    merged = coco_mask.merge([_encoded(rle) for rle in rles])
+    return Rle(merged["counts"].decode("ascii"), rles[0].original_hw)
 
 
 def coco_rings_to_rle(rings: Sequence[Sequence[float]], original_hw: tuple[int, int]) -> Rle:
@@ -116,8 +135,7 @@ def coco_rings_to_rle(rings: Sequence[Sequence[float]], original_hw: tuple[int, 
 
 def rle_iou(first: Rle, second: Rle) -> float:
     """Intersection over union of two masks of one size, in [0, 1], without decoding them."""
-    encoded = [{"size": list(rle.original_hw), "counts": rle.counts.encode("ascii")} for rle in (first, second)]
-    return float(coco_mask.iou(encoded[:1], encoded[1:], [0])[0, 0])
+    return float(coco_mask.iou([_encoded(first)], [_encoded(second)], [0])[0, 0])
 
 
 def rle_to_mask(rle: Rle) -> BoolArray:
@@ -145,6 +163,10 @@ def rle_to_mask_in_box(rle: Rle) -> BoolArray:
     runs = np.diff(np.concatenate([[0], bounds, [(x1 - x0) * height]]))
     is_set = np.arange(len(runs)) % 2 == 1
     return np.ascontiguousarray(np.repeat(is_set, runs).reshape(x1 - x0, height).T[y0:y1])
+
+
+def _encoded(rle: Rle) -> dict[str, object]:
+    return {"size": list(rle.original_hw), "counts": rle.counts.encode("ascii")}
 
 
 def _set_runs(rle: Rle) -> tuple[IntArray, IntArray]:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.annotations.rle import rle_iou
 from sam2_adapter.dataloop.calls import WAITS_S, Document, count_all, pause, query_all
 from sam2_adapter.dataloop.items import list_items, query_of
 from sam2_adapter.dataloop.metrics import publish_label_scores
@@ -58,7 +58,7 @@ class LabelScores:
         predicted = {annotation.prompt_index: annotation for annotation in found.annotations}
         for index, annotation in enumerate(prepared.asked.truth):
             answer = predicted.get(index)
-            self.by_label[annotation.label].append(0.0 if answer is None else mask_iou(answer.mask, annotation.mask))
+            self.by_label[annotation.label].append(0.0 if answer is None else rle_iou(answer.rle, annotation.rle))
 
 
 def predict_truth(

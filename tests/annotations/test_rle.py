@@ -12,10 +12,12 @@ from sam2_adapter.annotations.rle import (
     Rle,
     coco_rings_to_rle,
     mask_to_rle,
+    placed_mask_to_rle,
     rle_iou,
     rle_to_mask,
     rle_to_mask_in_box,
     runs_to_rle,
+    union_rle,
 )
 from sam2_adapter.errors import DataError
 from tests.shapes import QUICK, ellipse, iou, object_masks, pixel_masks
@@ -43,6 +45,21 @@ def test_round_trip_is_exact_and_agrees_with_coco(mask):
 @given(object_masks())
 def test_objects_survive_exactly(mask):
     assert np.array_equal(rle_to_mask(mask_to_rle(mask)), mask)
+
+
+@QUICK
+@given(pixel_masks(), st.tuples(st.integers(0, 3), st.integers(0, 3)), st.tuples(st.integers(0, 3), st.integers(0, 3)))
+def test_a_part_is_encoded_at_its_place(part, before_xy, after_xy):
+    (left, top), (right, bottom) = before_xy, after_xy
+    whole = np.pad(part, ((top, bottom), (left, right)))
+    assert placed_mask_to_rle(part, (left, top), whole.shape) == mask_to_rle(whole)
+
+
+@QUICK
+@given(st.lists(st.binary(min_size=30, max_size=30), min_size=1, max_size=4))
+def test_the_union_has_the_pixels_of_all(contents):
+    masks = [np.frombuffer(content, np.uint8).reshape(5, 6) % 5 == 0 for content in contents]
+    assert np.array_equal(rle_to_mask(union_rle([mask_to_rle(mask) for mask in masks])), np.logical_or.reduce(masks))
 
 
 def test_runs_without_pixels_are_understood():

@@ -20,9 +20,14 @@ import numpy.typing as npt
 from sam2_adapter.annotations.colors import Color, color_of_label
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.prompts import BoolArray
+from sam2_adapter.annotations.rle import Rle, mask_to_rle, placed_mask_to_rle, union_rle
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.files import read_json, write_json
-from sam2_adapter.formats.dataloop.rings import fill_pixel_center_rings, mask_to_pixel_center_rings
+from sam2_adapter.formats.dataloop.rings import (
+    fill_pixel_center_rings,
+    fill_pixel_center_rings_in_box,
+    mask_to_pixel_center_rings,
+)
 from sam2_adapter.formats.document import Export, Import, field, optional, short
 from sam2_adapter.images.masks import alpha_mask_png, read_alpha_mask
 
@@ -35,11 +40,11 @@ _DATA_URL_PREFIX = "data:image/png;base64,"
 
 
 class _Found(NamedTuple):
-    """An object under way: object id and label where it may have more parts, first annotation, mask so far."""
+    """An object under way: object id and label where it may have more parts, first annotation, parts so far."""
 
     key: tuple[str, str] | None
     entry: Any
-    mask: BoolArray
+    parts: list[Rle]
 
 
 def write_dataloop_item(
@@ -127,7 +132,7 @@ def dataloop_item_to_image(
 ) -> Import:
     """The objects of an item JSON.
 
-    Polygons with the same object id and label are parts of one object. Annotations of other types (boxes, points,
+    Polygons with the same object id and label are parts of one object. At most one mask is decoded at a time. Annotations of other types (boxes, points,
     classifications) and empty masks are left out with a note.
 
     Args:
@@ -149,12 +154,12 @@ def dataloop_item_to_image(
                 f"{where} was left out: its type is {kind!r}, neither a mask ('binary') nor a polygon ('segment')."
             )
             continue
-        mask = _read_geometry(entry, kind, original_hw, where)
-        if not mask.any():
+        rle = _read_geometry(entry, kind, original_hw, where)
+        if not rle.area:
             notes.append(f"{where} was left out: its mask is empty.")
             continue
-        _collect(found, _part_key(entry, kind, where), entry, mask)
-    annotations = [_to_annotation(item.entry, item.mask, source) for item in found]
+        _collect(found, _part_key(entry, kind, where), entry, rle)
+    annotations = [_to_annotation(item.entry, union_rle(item.parts), source) for item in found]
     return Import((AnnotatedImage(_name(document, source), original_hw, tuple(annotations)),), tuple(notes))
 
 
@@ -215,16 +220,17 @@ def _segment_coordinates(annotation: Annotation) -> tuple[list[list[dict[str, fl
     return coordinates, int(np.count_nonzero(filled & ~mask))
 
 
-def _read_geometry(entry: Any, kind: str, original_hw: tuple[int, int], where: str) -> BoolArray:
+def _read_geometry(entry: Any, kind: str, original_hw: tuple[int, int], where: str) -> Rle:
     coordinates = entry.get("coordinates", entry.get("data"))
     if kind == "segment":
-        return fill_pixel_center_rings(_rings(coordinates, where), original_hw)
+        part, offset_xy = fill_pixel_center_rings_in_box(_rings(coordinates, where), original_hw)
+        return placed_mask_to_rle(part, offset_xy, original_hw)
     mask = data_url_to_mask(coordinates, where=where)
     if mask.shape != original_hw:
         raise DataError(
             f"{where}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels, but the upright image {original_hw[1]}x{original_hw[0]}."
         )
-    return mask
+    return mask_to_rle(mask)
 
 
 def _rings(coordinates: Any, where: str) -> list[npt.NDArray[np.float64]]:
@@ -251,23 +257,23 @@ def _part_key(entry: Any, kind: str, where: str) -> tuple[str, str] | None:
     return (object_id, field(entry, "label", str, where)) if kind == "segment" and object_id else None
 
 
-def _collect(found: list[_Found], key: tuple[str, str] | None, entry: Any, mask: BoolArray) -> None:
+def _collect(found: list[_Found], key: tuple[str, str] | None, entry: Any, rle: Rle) -> None:
     """Add an object, or one more part to the object of the same key."""
     for earlier in found:
         if key is not None and earlier.key == key:
-            earlier.mask[mask] = True
+            earlier.parts.append(rle)
             return
-    found.append(_Found(key, entry, mask))
+    found.append(_Found(key, entry, [rle]))
 
 
-def _to_annotation(entry: Any, mask: BoolArray, source: str) -> Annotation:
+def _to_annotation(entry: Any, rle: Rle, source: str) -> Annotation:
     system = _system(entry, source)
     user = optional(optional(entry, "metadata", dict, source) or {}, "user", dict, source) or {}
     confidence = optional(optional(user, "model", dict, source) or {}, "confidence", float, source)
     attributes = optional(system, "attributes", dict, source)
     try:
-        return Annotation.from_mask(
-            mask,
+        return Annotation.from_rle(
+            rle,
             field(entry, "label", str, source),
             1.0 if confidence is None else confidence,
             attributes=attributes or None,

@@ -53,12 +53,35 @@ def fill_pixel_center_rings(rings: Sequence[npt.NDArray[np.generic]], original_h
     Returns:
         bool H x W.
     """
-    canvas = np.zeros(original_hw, np.uint8)
+    filled, (x0, y0) = fill_pixel_center_rings_in_box(rings, original_hw)
+    canvas = np.zeros(original_hw, np.bool_)
+    canvas[y0 : y0 + filled.shape[0], x0 : x0 + filled.shape[1]] = filled
+    return canvas
+
+
+def fill_pixel_center_rings_in_box(
+    rings: Sequence[npt.NDArray[np.generic]], original_hw: tuple[int, int]
+) -> tuple[BoolArray, tuple[int, int]]:
+    """As `fill_pixel_center_rings`, at the cost of the box around the rings alone.
+
+    Returns:
+        bool h x w, the part of the image that the box covers, 0 x 0 where it covers none, and the (x, y) pixel where that
+        part begins.
+    """
     limit = _LARGEST_COORDINATE
     rounded = [np.clip(np.round(np.asarray(ring, np.float64)), -limit, limit).astype(np.int32) for ring in rings]
-    if rounded:
-        cv2.drawContours(canvas, rounded, -1, 1, thickness=cv2.FILLED)
-    return canvas.astype(np.bool_)
+    vertices = np.concatenate([*rounded, np.zeros((0, 2), np.int32)])
+    if not len(vertices):
+        return np.zeros((0, 0), np.bool_), (0, 0)
+    height, width = original_hw
+    low = np.maximum(vertices.min(axis=0), 0)
+    right, bottom = np.minimum(vertices.max(axis=0) + 1, (width, height)).tolist()
+    x0, y0 = low.tolist()
+    if right <= x0 or bottom <= y0:
+        return np.zeros((0, 0), np.bool_), (0, 0)
+    canvas = np.zeros((bottom - y0, right - x0), np.uint8)
+    cv2.drawContours(canvas, [ring - low for ring in rounded], -1, 1, thickness=cv2.FILLED)
+    return canvas.view(np.bool_), (x0, y0)
 
 
 def _simplified(ring: npt.NDArray[np.int32], tolerance: float) -> npt.NDArray[np.int32]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import tracemalloc
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -262,6 +264,36 @@ def test_foreign_annotations_are_read():
 def test_broken_annotations_are_refused(entry, text):
     with pytest.raises(DataError, match=text):
         dataloop_item_to_image({"name": "a.jpg", "annotations": [entry]}, (7, 8))
+
+
+@pytest.mark.parametrize("object_id", [None, "7"], ids=["objects", "parts of one object"])
+def test_many_objects_of_a_large_image_are_never_decoded_together(object_id):
+    hw, count = (1500, 2000), 100
+    rng = np.random.default_rng(0)
+    corners = np.array([[0, 0], [40, 0], [40, 30]])
+    rings = rng.integers((0, 0), (1950, 1450), (count, 1, 2)) + corners
+    system = {} if object_id is None else {"objectId": object_id}
+    entries = [
+        {
+            "type": "segment",
+            "label": "cell",
+            "coordinates": [[{"x": x, "y": y} for x, y in ring.tolist()]],
+            "metadata": {"system": system},
+        }
+        for ring in rings
+    ]
+
+    tracemalloc.start()
+    annotations = dataloop_item_to_image({"name": "a", "annotations": entries}, hw).images[0].annotations
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert len(annotations) == (count if object_id is None else 1)
+    assert peak < hw[0] * hw[1]  # bytes of one mask
+    expected = np.zeros(hw, np.uint8)
+    for ring in rings:
+        cv2.drawContours(expected, [ring.astype(np.int32)], -1, 1, thickness=cv2.FILLED)
+    assert np.array_equal(np.logical_or.reduce([annotation.mask for annotation in annotations]), expected.astype(bool))
 
 
 def test_a_document_without_size_needs_one():
