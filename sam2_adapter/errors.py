@@ -6,6 +6,8 @@
     ├── ImageError             an image file cannot be read, is broken or too large
     ├── DataError              a data set, an annotation file or an item is malformed
     ├── ExportError            a result cannot be written in the wanted format
+    │   ├── OutputExistsError      there is something at the place for the results that is not to be replaced
+    │   └── FolderInUseError       another command writes to the output folder
     ├── CheckpointError        a weights file is unreadable, unsafe or does not fit the model
     │   └── WeightsNotFoundError   the weights are neither on disk nor could they be fetched
     ├── TrainingError          a fine-tuning run cannot start or go on
@@ -39,6 +41,14 @@ class DataError(Sam2AdapterError, ValueError):
 
 class ExportError(Sam2AdapterError, ValueError):
     """A result cannot be expressed in the format that was asked for."""
+
+
+class OutputExistsError(ExportError):
+    """Something is at the place where results are to be written, and it is not to be replaced."""
+
+
+class FolderInUseError(ExportError):
+    """Another command writes to the output folder."""
 
 
 class CheckpointError(Sam2AdapterError, ValueError):

@@ -1,16 +1,22 @@
-"""Reading JSON without silent surprises, and writing files that are either complete or not there."""
+"""Reading JSON without silent surprises, writing files that are either complete or not there, and locking folders."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from sam2_adapter.errors import DataError, ExportError, Sam2AdapterError
+from sam2_adapter.errors import DataError, ExportError, FolderInUseError, OutputExistsError, Sam2AdapterError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+LOCK_NAME = ".sam2-adapter.lock"
 
 # As `write_file` calls its temporary files.
 _PARTIAL_NAME = re.compile(r"\..*\.[0-9a-f]{32}\.part", re.DOTALL)
@@ -77,6 +83,46 @@ def remove_partial_files(directory: Path) -> None:
         if _PARTIAL_NAME.fullmatch(path.name):
             with suppress(OSError):
                 path.unlink()
+
+
+def lock_folder(directory: Path) -> BaseFileLock:
+    """Lock an output folder, without waiting; released by `release()` of what is returned, or when the process ends.
+
+    The lock is a file in the folder, which stays there, and holds between processes and machines as far as the file system knows locks.
+
+    Raises:
+        FolderInUseError: another command has locked it.
+        ExportError: there is a link in the place of the lock.
+        OSError: the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout  # slow to import, and most commands lock nothing
+
+    path = directory / LOCK_NAME
+    if path.is_symlink():
+        raise ExportError(f"{path}: this is a link, which is not followed. Remove it, or choose another folder.")
+    lock = FileLock(path, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise FolderInUseError(
+            f"{directory}: another sam2-adapter command writes to this folder. Wait until it has ended, or choose another folder."
+        ) from error
+    return lock
+
+
+def refuse_to_replace(path: str | Path) -> None:
+    """Refuse a target file that is there already.
+
+    Raises:
+        OutputExistsError: it is.
+    """
+    if os.path.lexists(path):
+        raise OutputExistsError(f"{path} exists already. Name another file, or replace this one with --overwrite.")
+
+
+def encodable(text: str) -> str:
+    """Text with escapes for what UTF-8 cannot hold, such as the bytes of a file name in another encoding."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def reason_of(error: Exception) -> str:

@@ -14,6 +14,8 @@ PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
 LAYERS = (
     ("errors",),
     ("files",),
+    ("ownership",),
+    ("owned_folder",),
     ("models.families",),
     ("config",),
     ("annotations",),

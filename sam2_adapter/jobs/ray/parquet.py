@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.errors import DataError
+from sam2_adapter.files import encodable
 from sam2_adapter.jobs.local import ImageResult
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.predict.segment import Segmentation
@@ -127,11 +128,6 @@ def result_of(row: Mapping[str, Any], task: ImageTask, *, is_kept: bool) -> Imag
     )
     segmentation = Segmentation.restored(annotations, task.prompts, original_hw, row["empty_prompts"])
     return ImageResult(task, segmentation, (), row["seconds"], is_kept=is_kept)
-
-
-def encodable(text: str) -> str:
-    """Text with escapes for what UTF-8 cannot hold, such as the bytes of a file name in another encoding."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _row(task: ImageTask, status: str) -> dict[str, Any]:

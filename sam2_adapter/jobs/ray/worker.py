@@ -18,12 +18,13 @@ import numpy.typing as npt
 import torch
 
 from sam2_adapter.errors import CheckpointError, ConfigError, Sam2AdapterError
+from sam2_adapter.files import encodable
 from sam2_adapter.images.read import read_image
 from sam2_adapter.jobs.local import BulkOptions, reason_of_failure
 from sam2_adapter.jobs.output_folder import provenance
 from sam2_adapter.jobs.ray.ledger import START
 from sam2_adapter.jobs.ray.locations import ResultFolder, read_source
-from sam2_adapter.jobs.ray.parquet import encodable, failed_row, part_name, read_rows, row_of, to_parquet
+from sam2_adapter.jobs.ray.parquet import failed_row, part_name, read_rows, row_of, to_parquet
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.models.engines.choose import MANY_IMAGES
 from sam2_adapter.models.engines.torch import Precision

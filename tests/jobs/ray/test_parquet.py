@@ -18,13 +18,14 @@ import torch
 
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.errors import ConfigError, DataError, ExportError, ImageError, Sam2AdapterError
+from sam2_adapter.files import encodable
 from sam2_adapter.images.read import read_image
 from sam2_adapter.jobs.local import BulkOptions
 from sam2_adapter.jobs.ray import run
 from sam2_adapter.jobs.ray import worker as work
 from sam2_adapter.jobs.ray.ledger import START, Ledger
 from sam2_adapter.jobs.ray.locations import ResultFolder, find_sources, read_source
-from sam2_adapter.jobs.ray.parquet import SCHEMA, encodable, read_rows, result_of
+from sam2_adapter.jobs.ray.parquet import SCHEMA, read_rows, result_of
 from sam2_adapter.jobs.ray.run import MANIFEST, ClusterOptions, ClusterPrediction
 from sam2_adapter.jobs.ray.share import Machine, Share, share_of
 from sam2_adapter.jobs.ray.worker import Chunk, ChunkWorker, Job, ModelChoice

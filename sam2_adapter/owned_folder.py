@@ -1,0 +1,310 @@
+"""The rule for the output folders of all commands: nothing is lost there, and one command at a time works in them.
+
+A folder that is neither empty nor ours (see `ownership`) is refused. A folder of ours is gone on with (`resume`), or its files are
+removed and written anew (`overwrite`), and refused otherwise. Nothing is removed or replaced that the marker does not list.
+
+    with OwnedFolder("run", "train", resume=resume, overwrite=overwrite) as folder:   # checked and locked, nothing changed yet
+        folder.begin(["model.torch", "checkpoints"])
+        folder.claim(folder.directory / "model.torch")                                # before it is written
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import IO, Any, Self
+
+from sam2_adapter import __version__
+from sam2_adapter.errors import ExportError, FolderInUseError, OutputExistsError
+from sam2_adapter.files import LOCK_NAME, lock_folder, reason_of
+from sam2_adapter.ownership import MARKER_NAME, Ownership, listed_files, ownership_of
+
+# What file managers leave in a folder by themselves.
+_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", LOCK_NAME})
+
+# Recognises what version 0.1 of a command has left.
+Recognise = Callable[[Path], Ownership | None]
+
+
+class OwnedFolder:
+    """An output folder that is checked and locked; a context manager that lets it go. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        directory: str | Path,
+        command: str,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        inputs: Collection[str | Path] = (),
+        recognise: Recognise | None = None,
+    ) -> None:
+        """Check a folder by the rule above, and lock it; nothing in it is changed. It is made if missing.
+
+        Args:
+            directory: the folder.
+            command: what works in it, such as `predict`.
+            resume: go on with what an earlier run of this command has left; without one, start.
+            overwrite: replace what an earlier run of this command has left.
+            inputs: what the command reads; a folder that holds nothing else counts as empty.
+            recognise: knows folders of version 0.1 of this command.
+
+        Raises:
+            OutputExistsError: the folder is not ours, or holds earlier results; the text says what to do.
+            FolderInUseError: another command works in it.
+            ExportError: the folder cannot be made or written to.
+        """
+        self.directory = Path(directory)
+        self.command = command
+        self._resume, self._overwrite, self._recognise = resume, overwrite, recognise
+        self._inputs = {_same_file(path) for path in inputs}
+        self._marker: IO[bytes] | None = None
+        self._mutex = threading.Lock()
+        self._listed: set[int] | None = None
+        self._trusts_entries = False
+        self._check()
+        self._is_new = not self.directory.exists()
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._lock = lock_folder(self.directory)
+        except OSError as error:
+            raise ExportError(f"{directory}: cannot write here: {reason_of(error)}. Choose another folder.") from error
+        try:
+            # Again: another command may have been here in between.
+            self._earlier = self._check()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether there is something of an earlier run to go on with."""
+        return self._resume and self._earlier is not None
+
+    def begin(self, entries: Iterable[str]) -> None:
+        """Start to write: what is to be overwritten is removed, and the folder is marked as ours.
+
+        Args:
+            entries: the top-level names of everything that will be written.
+
+        Raises:
+            OutputExistsError: a folder that was not ours holds one of these names.
+            ExportError: the marker cannot be written.
+        """
+        names = frozenset(entries)
+        if self._earlier is None:
+            self._refuse_names(names)
+        elif not self._resume:
+            _remove(self.directory, self._files())
+        kept = self._earlier if self.is_resumed else None
+        self._trusts_entries = kept is not None and kept.files is not None
+        path = self.directory / MARKER_NAME
+        try:
+            if kept is None or kept.files is not None or not names <= kept.entries:
+                self._write_header(path, names | (kept.entries if kept else frozenset()), kept)
+            self._marker = _opened_to_append(path)
+        except OSError as error:
+            raise ExportError(f"{path}: cannot write here: {reason_of(error)}. Choose another folder.") from error
+
+    def claim(self, path: Path) -> None:
+        """Note that a file is ours, before it is written.
+
+        Args:
+            path: below the folder.
+
+        Raises:
+            OutputExistsError: there is a file that is not ours, or a link leads out of the folder.
+            ExportError: this cannot be noted.
+        """
+        name = path.relative_to(self.directory).as_posix()
+        with self._mutex:
+            self._refuse_foreign(path, name)
+            assert self._marker is not None  # begin() comes first
+            try:
+                self._marker.write(json.dumps(name).encode() + b"\n")
+                self._marker.flush()
+            except OSError as error:
+                where = self.directory / MARKER_NAME
+                raise ExportError(f"{where}: cannot write here: {reason_of(error)}.") from error
+
+    def close(self) -> None:
+        """Let the folder go; one that was made for nothing is removed."""
+        if self._marker is not None:
+            self._marker.close()
+        self._lock.release()
+        if self._is_new and self._marker is None:
+            with suppress(OSError):
+                Path(self.directory, LOCK_NAME).unlink(missing_ok=True)
+                self.directory.rmdir()
+
+    def __enter__(self) -> Self:
+        """The folder itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Let the folder go."""
+        self.close()
+
+    def _check(self) -> Ownership | None:
+        """Who owns the folder, `None` where it is empty; raises where this command may not write to it."""
+        if self.directory.is_file():
+            raise OutputExistsError(f"{self.directory}: this is a file. Name a folder for the results.")
+        try:
+            names = self._names()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ExportError(
+                f"{self.directory}: cannot look into the folder: {reason_of(error)}. Choose another folder."
+            ) from error
+        owner = ownership_of(self.directory) or (self._recognise(self.directory) if self._recognise else None)
+        if owner is None and names:
+            raise OutputExistsError(
+                f"{self.directory}: the folder is not empty, and what is in it ({_some(names)}) is not from an earlier run of "
+                f"`{self.command}`. Choose another folder; nothing was changed."
+            )
+        if owner is not None and owner.command != self.command:
+            raise OutputExistsError(
+                f"{self.directory}: the folder holds results of `{owner.command}`. Choose another folder for `{self.command}`."
+            )
+        if owner is not None and not (self._resume or self._overwrite):
+            raise OutputExistsError(
+                f"{self.directory}: the folder holds the results of an earlier run. Go on with that run (--resume), replace its "
+                "results (--overwrite), or choose another folder."
+            )
+        return owner
+
+    def _names(self) -> list[str]:
+        """What is in the folder and is neither litter nor an input."""
+        found = []
+        with os.scandir(self.directory) as entries:
+            for entry in entries:
+                is_litter = entry.name in _LITTER and entry.is_file(follow_symlinks=False)
+                if not is_litter and _same_file(entry.path) not in self._inputs:
+                    found.append(entry.name)
+        return sorted(found)
+
+    def _refuse_names(self, names: Iterable[str]) -> None:
+        for name in sorted(names):
+            if os.path.lexists(self.directory / name):
+                raise OutputExistsError(
+                    f"{self.directory / name}: the results would be written here, but this is an input. Choose another folder."
+                )
+
+    def _files(self) -> Iterable[str]:
+        assert self._earlier is not None
+        return self._earlier.files() if self._earlier.files is not None else listed_files(self.directory)
+
+    def _write_header(self, path: Path, entries: frozenset[str], kept: Ownership | None) -> None:
+        """Replace the marker by one with these entries and the files of a run that is gone on with."""
+        header = {"sam2-adapter": __version__, "command": self.command, "entries": sorted(entries)}
+        partial = path.with_name(f"{MARKER_NAME}.part")
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:
+            file.write(json.dumps(header).encode() + b"\n")
+            for name in self._files() if kept is not None else ():
+                file.write(json.dumps(name).encode() + b"\n")
+        partial.replace(path)
+
+    def _refuse_foreign(self, path: Path, name: str) -> None:
+        if os.path.lexists(path) and not self._trusts_entries and hash(name) not in self._earlier_names():
+            raise OutputExistsError(
+                f"{path}: this file is in the way, and it is not from an earlier run. Move it to another place."
+            )
+        for parent in path.relative_to(self.directory).parents:
+            if parent.parts and (self.directory / parent).is_symlink():
+                raise OutputExistsError(
+                    f"{self.directory / parent}: this is a link, which results are not written through. Remove it, or choose "
+                    "another folder."
+                )
+
+    def _earlier_names(self) -> set[int]:
+        """The files of the run that is gone on with, by their hashes: they may be many. Looked up in rare cases only."""
+        if self._listed is None:
+            self._listed = {hash(name) for name in listed_files(self.directory)} if self.is_resumed else set()
+        return self._listed
+
+
+def open_numbered_folder(
+    base: str | Path, command: str, *, resume: bool = False, overwrite: bool = False, **options: Any
+) -> OwnedFolder:
+    """Open the folder that a command writes to when it is given none: `base`, `base2`, `base3`, ...
+
+    Args:
+        base: the first of them.
+        command: as in `OwnedFolder`.
+        resume: take the newest one of this command where there is one; else a new one.
+        overwrite: the same.
+        options: as in `OwnedFolder`.
+
+    Raises:
+        FolderInUseError: the folder to go on with or to replace is in use.
+        ExportError: as in `OwnedFolder`.
+    """
+    if (resume or overwrite) and (newest := _newest(Path(base), command)) is not None:
+        return OwnedFolder(newest, command, resume=resume, overwrite=overwrite, **options)
+    for number in count(1):
+        with suppress(OutputExistsError, FolderInUseError):
+            return OwnedFolder(_numbered(Path(base), number), command, **options)
+    raise AssertionError("numbers do not end")
+
+
+def _newest(base: Path, command: str) -> Path | None:
+    pattern = re.compile(re.escape(base.name) + r"([2-9]|[1-9][0-9]{1,8})?")
+    found = {}
+    for path in base.parent.iterdir() if base.parent.is_dir() else ():
+        match = pattern.fullmatch(path.name)
+        owner = ownership_of(path) if match else None
+        if match and owner is not None and owner.command == command:
+            found[int(match[1] or 1)] = path
+    return found[max(found)] if found else None
+
+
+def _numbered(base: Path, number: int) -> Path:
+    return base if number == 1 else base.with_name(f"{base.name}{number}")
+
+
+def _opened_to_append(path: Path) -> IO[bytes]:
+    file = path.open("r+b")
+    end = file.seek(0, os.SEEK_END)
+    if end:
+        file.seek(end - 1)
+        if file.read(1) != b"\n":  # torn by a crash
+            file.write(b"\n")
+    return file
+
+
+def _remove(directory: Path, names: Iterable[str]) -> None:
+    """Remove files below a folder, and the folders that are empty then; folders that are links are not entered."""
+    parents: dict[PurePosixPath, bool] = {}
+    for name in names:
+        path = PurePosixPath(name)
+        for parent in reversed(path.parents):
+            if parent not in parents:
+                above = parents.get(parent.parent, True)
+                parents[parent] = above and not (parent.parts and (directory / parent).is_symlink())
+        if parents[path.parent]:
+            with suppress(OSError):  # a folder of this name, which is not ours, or gone already
+                (directory / path).unlink()
+    for parent in sorted(parents, key=lambda path: -len(path.parts)):
+        if parent.parts and parents[parent]:
+            with suppress(OSError):
+                (directory / parent).rmdir()
+
+
+def _same_file(path: str | Path) -> str:
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

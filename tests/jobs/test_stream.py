@@ -1,0 +1,136 @@
+"""The stream of images through a job: bounds, order, and what fails costs only itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import count
+
+import pytest
+
+from sam2_adapter.jobs.stream import Bounds, Ready, Steps, stream
+
+
+class Doubling(Steps[int, int, int, int]):
+    """Adds nothing, doubles, and notes what it was asked for. Items of `failing` fail in the step of that name."""
+
+    def __init__(self, failing: dict[int, str] | None = None, memory: int = 100) -> None:
+        self.failing = failing or {}
+        self.memory = memory
+        self.batches: list[list[int]] = []
+        self.stored: list[int] = []
+        self.threads: dict[str, set[str]] = {"predict": set(), "store": set()}
+
+    def _fail(self, item: int, step: str) -> None:
+        if self.failing.get(item) == step:
+            raise ValueError(f"{item} cannot {step}")
+
+    def fetch(self, item: int) -> int | Ready[int]:
+        self._fail(item, "fetch")
+        return Ready(-item) if self.failing.get(item) == "ready" else item
+
+    def encode(self, fetched: Sequence[int]) -> Sequence[int]:
+        self.batches.append(list(fetched))
+        if len(fetched) > self.memory:
+            raise MemoryError
+        for item in fetched:
+            self._fail(item, "encode")
+        return [10 * item for item in fetched]
+
+    def predict(self, item: int, fetched: int, encoded: int) -> int:
+        self._fail(item, "predict")
+        assert (fetched, encoded) == (item, 10 * item)
+        self.threads["predict"].add(threading.current_thread().name)
+        return 2 * item
+
+    def store(self, item: int, found: int) -> int:
+        self._fail(item, "store")
+        self.threads["store"].add(threading.current_thread().name)
+        self.stored.append(item)
+        return found
+
+
+BOUNDS = [Bounds(), Bounds(batch_size=4), Bounds(3, 8, 4, 8, 20), Bounds(under_way=1)]
+
+
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+def test_outcomes_come_in_order(bounds: Bounds) -> None:
+    steps = Doubling()
+    outcomes = list(stream(range(30), steps, bounds))
+    assert [(outcome.item, outcome.stored, outcome.error) for outcome in outcomes] == [
+        (i, 2 * i, None) for i in range(30)
+    ]
+    assert max(map(len, steps.batches)) == bounds.batch_size
+    assert sorted(steps.stored) == list(range(30))
+
+
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+def test_what_fails_costs_only_itself(bounds: Bounds) -> None:
+    failing = {3: "fetch", 8: "encode", 9: "encode", 14: "predict", 19: "store"}
+    outcomes = list(stream(range(25), Doubling(failing), bounds))
+    assert {outcome.item: str(outcome.error) for outcome in outcomes if outcome.error} == {
+        item: f"{item} cannot {step}" for item, step in failing.items()
+    }
+    assert [o.stored for o in outcomes] == [None if i in failing else 2 * i for i in range(25)]
+
+
+def test_what_needs_no_model_keeps_its_turn() -> None:
+    steps = Doubling({1: "ready", 2: "ready", 5: "ready"})
+    outcomes = list(stream(range(7), steps, Bounds(batch_size=3)))
+    assert [outcome.stored for outcome in outcomes] == [0, -1, -2, 6, 8, -5, 12]
+    assert [item for batch in steps.batches for item in batch] == [0, 3, 4, 6]
+    assert steps.stored == list(range(7))
+
+
+def test_a_batch_without_enough_memory_is_halved_and_stays_so(caplog: pytest.LogCaptureFixture) -> None:
+    steps = Doubling(memory=3)
+    outcomes = list(stream(range(24), steps, Bounds(batch_size=8)))
+    assert [outcome.stored for outcome in outcomes] == [2 * item for item in range(24)]
+    assert list(map(len, steps.batches)) == [8, 4] + [2] * 12
+    assert "going on with 2 images at a time" in caplog.text
+
+
+def test_an_image_that_is_too_large_by_itself_fails_alone() -> None:
+    outcomes = list(stream(range(4), Doubling(memory=0), Bounds(batch_size=4)))
+    assert [type(outcome.error) for outcome in outcomes] == [MemoryError] * 4
+
+
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+def test_items_without_end_are_taken_as_they_are_needed(bounds: Bounds) -> None:
+    steps = Doubling()
+    taken = []
+
+    def items() -> object:
+        for item in count():
+            taken.append(item)
+            yield item
+
+    with closing(stream(items(), steps, bounds)) as outcomes:
+        for outcome, _ in zip(outcomes, range(5), strict=False):
+            most = max(bounds.under_way or 3 * bounds.batch_size, bounds.batch_size)
+            assert len(taken) <= outcome.item + most
+    done = len(steps.stored)
+    time.sleep(0.05)
+    assert len(steps.stored) == done  # nothing goes on in the background
+
+
+def test_one_after_the_other_when_asked() -> None:
+    steps, log = Doubling(), []
+    steps.fetch = lambda item: log.append(("fetch", item)) or item
+    for outcome in stream(range(3), steps, Bounds(under_way=1)):
+        log.append(("done", outcome.item))
+    assert log == [(what, item) for item in range(3) for what in ("fetch", "done")]
+
+
+def test_threads() -> None:
+    steps = Doubling()
+    list(stream(range(20), steps, Bounds()))
+    assert steps.threads["predict"] == {"model_0"}
+    assert len(steps.threads["store"]) == 1
+    many = Doubling()
+    many.store = lambda item, found: time.sleep(0.002) or many.threads["store"].add(threading.current_thread().name)
+    list(stream(range(20), many, Bounds(predictors=3, storers=4, under_way=20)))
+    assert all(name.startswith("predict") for name in many.threads["predict"])
+    assert len(many.threads["store"]) > 1
