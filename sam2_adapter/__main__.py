@@ -1,6 +1,23 @@
-"""`python -m sam2_adapter` and the command `sam2-adapter`."""
+"""`python -m sam2_adapter` and the command `sam2-adapter`.
 
-from sam2_adapter.cli import main
+Imports nothing before it is ready for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line on the arguments of this process, and end it with the exit status."""
+    try:
+        from sam2_adapter.cli import run
+
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
 # From the ground up. Rooms of one line may not import each other. A room is a module or a folder, named by the longest
 # entry that its path starts with: `models.families` lies far below the rest of `models`.
 LAYERS = (
-    ("errors",),
+    ("errors", "text"),
     ("files",),
     ("ownership",),
     ("owned_folder",),

@@ -6,25 +6,35 @@ Results go to stdout, messages and progress bars to stderr. Torch and transforme
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from sam2_adapter.cli.convert import convert
 from sam2_adapter.cli.demo import demo
 from sam2_adapter.cli.doctor import doctor
 from sam2_adapter.cli.evaluate import evaluate
+from sam2_adapter.cli.output import failure_of_output, flush, print_error, print_json, say, show_any_character, tell
 from sam2_adapter.cli.predict import predict
+from sam2_adapter.cli.terminal import FAILED, OK, USAGE
 from sam2_adapter.cli.train import train
+from sam2_adapter.text import closest
+
+NAME = "sam2-adapter"
+
+# Help texts use a wide terminal, but stay readable.
+_WIDEST_HELP = 110
 
 app = typer.Typer(
-    name="sam2-adapter",
+    name=NAME,
     help="Masks from points, boxes or nothing at all, with Segment Anything Model 2.",
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST_HELP},
 )
 
 
@@ -32,7 +42,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from sam2_adapter import __version__
 
-        typer.echo(f"sam2-adapter {__version__}")
+        say(f"{NAME} {__version__}")
         raise typer.Exit
 
 
@@ -45,14 +55,61 @@ def _root(
     pass
 
 
-app.command()(predict)
-app.command()(train)
-app.command()(evaluate)
-app.command()(convert)
-app.command()(doctor)
-app.command()(demo)
+app.command(short_help="Find the masks of objects in images.")(predict)
+app.command(short_help="Fine-tune a model on your own masks.")(train)
+app.command(short_help="Measure a model on a data set with known masks.")(evaluate)
+app.command(short_help="Write a model's weights in another layout.")(convert)
+app.command(short_help="Show what this machine has, and what is missing.")(doctor)
+app.command(short_help="Predict and fine-tune on bundled pictures, offline.")(demo)
 
 
 def main() -> None:
-    """Run the command line on the arguments of this process."""
-    app()
+    """Run the command line on the arguments of this process and end it."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit status. With `--debug` errors are let through."""
+    show_any_character()
+    try:
+        status = _run(arguments or ["--help"])
+        flush()
+    except OSError as error:
+        if "--debug" in arguments:
+            raise
+        if (text := failure_of_output(error)) is None:
+            return OK
+        print_error(text)
+        return FAILED
+    return status if arguments else USAGE
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        status = get_command(app).main(list(arguments), NAME, standalone_mode=False)
+    except Exception as error:
+        # What typer itself finds wrong with a command line; it keeps the classes of these errors to itself.
+        if not hasattr(error, "format_message"):
+            raise
+        return _refuse(error, as_json="--json" in arguments)
+    return status if isinstance(status, int) else OK
+
+
+def _refuse(error: Exception, *, as_json: bool) -> int:
+    context = getattr(error, "ctx", None)
+    text = _sentence(error)
+    print_error(text)
+    if context is not None:
+        tell(f"See: {context.command_path} --help")
+    if as_json:
+        print_json({"error": text, "exit_status": USAGE})
+    return USAGE
+
+
+def _sentence(error: Any) -> str:
+    if getattr(error, "possibilities", None):
+        return (
+            f"No such option {error.option_name!r}. Did you mean {closest(error.option_name, error.possibilities)!r}?"
+        )
+    text: str = error.format_message()
+    return text

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message, print_json
+from sam2_adapter.cli.output import print_json, say
+from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message
 
 
 class Layout(StrEnum):
@@ -64,4 +65,4 @@ def convert(
     if as_json:
         print_json({"written": str(written), "layout": to.value})
     else:
-        typer.echo(written)
+        say(written)

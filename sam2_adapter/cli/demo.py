@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message, print_json
+from sam2_adapter.cli.output import print_json, say, tell
+from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message
 from sam2_adapter.demo import NUM_EPOCHS
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def demo(
     if as_json:
         print_json(_document(result))
     else:
-        typer.echo(f"{result.page}")
-        typer.echo(_text(result), err=True)
+        say(f"{result.page}")
+        tell(_text(result))
     if open_page:
         webbrowser.open(result.page.resolve().as_uri())
 

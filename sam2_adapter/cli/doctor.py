@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from sam2_adapter.cli.options import ModelOption, PrecisionOption
-from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message, print_json
+from sam2_adapter.cli.output import print_json, say
+from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message
 
 
 @one_clear_message
@@ -38,4 +39,4 @@ def doctor(
         return
     from sam2_adapter.cli.doctor_report import render
 
-    typer.echo(render(diagnosis))
+    say(*render(diagnosis))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from sam2_adapter.doctor import Diagnosis, ModelRuntime, Package, Weights
+from sam2_adapter.text import plural
 
 DEFAULT_MODEL = "sam2_hiera_s"
 
 
-def render(diagnosis: Diagnosis) -> str:
-    """All sections of a diagnosis, the advice last."""
+def render(diagnosis: Diagnosis) -> list[str]:
+    """The lines of all sections of a diagnosis, the advice last."""
     sections = {
         f"sam2-adapter {diagnosis.version}": [f"Python {diagnosis.python} on {diagnosis.system}"],
         "packages": _columns([(package.name, _state(package)) for package in diagnosis.packages]),
         "devices, best first": _columns(
             [(device.name, f"{device.description}; precision {device.precision}") for device in diagnosis.devices]
         ),
-        f"runtimes on the CPU, {diagnosis.threads} threads": _columns(
+        f"runtimes on the CPU, {plural(diagnosis.threads, 'thread')}": _columns(
             [("openvino", diagnosis.openvino or "not installed"), ("torch", _version(diagnosis, "torch"))]
         ),
         f"runtime of {diagnosis.runtime.model}": [_runtime(diagnosis.runtime)],
@@ -24,9 +25,11 @@ def render(diagnosis: Diagnosis) -> str:
         ),
         "what to do": _advice(diagnosis),
     }
-    return "\n\n".join(
-        "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items() if lines
-    )
+    lines = []
+    for title, entries in sections.items():
+        if entries:
+            lines += ["", title, *(f"  {entry}" for entry in entries)]
+    return lines[1:]
 
 
 def _state(package: Package) -> str:

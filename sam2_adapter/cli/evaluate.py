@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sam2_adapter.cli.options import (
     AssignmentsOption,
@@ -20,7 +18,9 @@ from sam2_adapter.cli.options import (
     ModelOption,
     PrecisionOption,
 )
-from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message, print_json
+from sam2_adapter.cli.output import print_json, say
+from sam2_adapter.cli.progress import progress
+from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message
 
 if TYPE_CHECKING:
     from sam2_adapter.evaluation.scores import PromptMode
@@ -77,8 +77,7 @@ def evaluate(
     from sam2_adapter.evaluation.run import report_to_text, run_evaluation
 
     settings = config_from_options(config, assignments or [], {"device": device, "precision": precision})
-    with _progress() as bars:
-        task = bars.add_task("measuring", total=None)
+    with progress("measuring") as advance:
         report = run_evaluation(
             data,
             model,
@@ -87,7 +86,7 @@ def evaluate(
             prompts=[_MODES[name] for name in prompt or (PromptName.BOX, PromptName.POINT, PromptName.CLICKS)],
             compare_with=compare_with,
             data_format=data_format.value if data_format else None,
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
+            progress=advance,
         )
     text = report_to_text(report)
     if output is not None:
@@ -95,13 +94,7 @@ def evaluate(
     if as_json:
         print_json(report)
     else:
-        typer.echo(text)
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        say(*text.split("\n"))
 
 
 def _write(folder: Path, report: Mapping[str, Any], text: str) -> None:

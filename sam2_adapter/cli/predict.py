@@ -13,17 +13,9 @@ import typer
 
 from sam2_adapter.cli.interruption import sigterm_like_ctrl_c
 from sam2_adapter.cli.options import AssignmentsOption, ConfigOption, DeviceOption, ModelOption, PrecisionOption
+from sam2_adapter.cli.output import print_error, warn
 from sam2_adapter.cli.predict_report import Report, make_report
-from sam2_adapter.cli.terminal import (
-    FAILED,
-    DebugOption,
-    JsonOption,
-    UsageError,
-    VerboseOption,
-    one_clear_message,
-    print_error,
-    warn,
-)
+from sam2_adapter.cli.terminal import FAILED, DebugOption, JsonOption, UsageError, VerboseOption, one_clear_message
 
 if TYPE_CHECKING:
     from sam2_adapter.annotations.prompts import Prompt

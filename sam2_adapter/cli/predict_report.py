@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sam2_adapter.cli.terminal import FAILED, print_error
+from sam2_adapter.cli.output import json_text, lines_above, print_error, say, tell, write_json_text
+from sam2_adapter.cli.progress import terminal_bars
+from sam2_adapter.cli.terminal import FAILED
 from sam2_adapter.errors import Sam2AdapterError
+from sam2_adapter.text import plural
 
 if TYPE_CHECKING:
     from sam2_adapter.jobs.local import ImageResult
@@ -53,35 +52,30 @@ class Report:
 
 
 class TextReport(Report):
-    """A line an image on stdout, a progress bar and a summary on stderr."""
+    """One line per image on stdout, a progress bar and a summary on stderr."""
 
     def __init__(self, num_tasks: int) -> None:
         """Show a progress bar for `num_tasks` images where stderr is a terminal."""
         super().__init__()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)
-        self._progress = Progress(
-            *columns,
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-            redirect_stdout=sys.stdout.isatty(),
-        )
-        self._bar = self._progress.add_task("predicting", total=num_tasks)
+        self._bars = terminal_bars()
+        if self._bars is not None:
+            self._bar = self._bars.add_task("predicting", total=num_tasks)
         self._open = ExitStack()
 
     def start(self, made_by: dict[str, Any], directory: Path | str) -> None:
         """Start the progress bar."""
         super().start(made_by, directory)
-        self._open.enter_context(self._progress)
+        if self._bars is not None:
+            self._open.enter_context(lines_above(self._bars))
 
     def add(self, result: ImageResult) -> None:
         """Print the image's name, its objects and their scores."""
         super().add(result)
         if result.segmentation is not None:
             kept = ", kept from an earlier run" if result.is_kept else ""
-            typer.echo(f"{result.task.name}: {_objects(result)}{kept}")
-        self._progress.advance(self._bar)
+            say(f"{result.task.name}: {_objects(result)}{kept}")
+        if self._bars is not None:
+            self._bars.advance(self._bar)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -89,12 +83,12 @@ class TextReport(Report):
         """Take the progress bar away and print the summary, unless the run was broken off by an error."""
         self._open.close()
         if error is None:
-            typer.echo(self._summary(), err=True)
+            tell(self._summary())
 
     def _summary(self) -> str:
         done = self.num_images - self.num_failed
-        failed = f", {_count(self.num_failed, 'image')} failed" if self.num_failed else ""
-        return f"{_count(self.num_objects, 'object')} in {_count(done, 'image')}{failed}; results in {self.directory}"
+        failed = f", {plural(self.num_failed, 'image')} failed" if self.num_failed else ""
+        return f"{plural(self.num_objects, 'object')} in {plural(done, 'image')}{failed}; results in {self.directory}"
 
 
 class JsonReport(Report):
@@ -103,11 +97,11 @@ class JsonReport(Report):
     def start(self, made_by: dict[str, Any], directory: Path | str) -> None:
         """Begin the document."""
         super().start(made_by, directory)
-        self._write(f'{{"model": {_dumped(made_by)},\n"output": {_dumped(str(directory))},\n"images": [')
+        write_json_text(f'{{"model": {json_text(made_by)},\n"output": {json_text(str(directory))},\n"images": [')
 
     def add(self, result: ImageResult) -> None:
         """Add one image to the document."""
-        self._write(("," if self.num_images else "") + "\n" + _dumped(_entry(result)))
+        write_json_text(("," if self.num_images else "") + "\n" + json_text(_entry(result)))
         super().add(result)
 
     def __exit__(
@@ -115,15 +109,11 @@ class JsonReport(Report):
     ) -> None:
         """End the document, also when the run was broken off: the error is then part of it."""
         summary = {"images": self.num_images, "objects": self.num_objects, "failed": self.num_failed}
-        broken_off = f',\n"error": {_dumped(_reason(error))}' if error is not None else ""
-        self._write(f'],\n"summary": {_dumped(summary)}{broken_off}}}\n')
+        broken_off = f',\n"error": {json_text(_reason(error))}' if error is not None else ""
+        write_json_text(f'],\n"summary": {json_text(summary)}{broken_off}}}\n')
         if isinstance(error, Sam2AdapterError):
             print_error(error)
             raise typer.Exit(FAILED) from error
-
-    def _write(self, text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
 
 
 def make_report(num_tasks: int, *, as_json: bool) -> Report:
@@ -165,12 +155,4 @@ def _objects(result: ImageResult) -> str:
     found = ", ".join(f"{entry.label} {entry.iou_score:.2f}" for entry in segmentation.annotations)
     empty = segmentation.empty_prompts
     missing = f"; no mask for prompt {', '.join(map(str, empty))}" if empty else ""
-    return f"{_count(len(segmentation.annotations), 'object')}{f' ({found})' if found else ''}{missing}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _dumped(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return f"{plural(len(segmentation.annotations), 'object')}{f' ({found})' if found else ''}{missing}"

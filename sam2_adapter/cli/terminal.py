@@ -1,27 +1,35 @@
-"""What all commands share: messages, exit statuses and machine-readable output.
+"""What all commands share: exit statuses, the options of all, logging, and one message for what went wrong.
 
-Exit status 0: all went well. 1: an input failed, or the work could not be done. 2: the command line itself is wrong.
+Exit status 0: all went well. 1: an input failed, or the work could not be done. 2: the command line or a setting is wrong. 130 and 143: Ctrl-C
+and SIGTERM.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import logging
+import time
 from collections.abc import Callable
-from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
+from typing import Annotated, NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from sam2_adapter.errors import Sam2AdapterError
+from sam2_adapter.cli.interruption import INTERRUPTED, was_interrupted
+from sam2_adapter.cli.output import print_error, print_json, tell_message
+from sam2_adapter.errors import ConfigError, Sam2AdapterError
 
 OK = 0
 FAILED = 1
 USAGE = 2
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr about what is done.")]
+VerboseOption = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Say on stderr what is read, what runs the model, and how long it takes."),
+]
 DebugOption = Annotated[bool, typer.Option("--debug", help="On an error, print the Python traceback.")]
+
+logger = logging.getLogger(__name__)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -36,15 +44,23 @@ def one_clear_message(command: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        as_json = bool(kwargs.get("as_json"))
         set_up_logging(verbose=bool(kwargs.get("verbose")), debug=bool(kwargs.get("debug")))
+        started = time.monotonic()
         try:
             return command(*args, **kwargs)
-        except (typer.Exit, typer.Abort, KeyboardInterrupt):
+        except (typer.Exit, typer.Abort):
             raise
+        except KeyboardInterrupt:
+            exit_with_message("interrupted.", INTERRUPTED, as_json=as_json)
         except Exception as error:
+            if was_interrupted(error):
+                exit_with_message("interrupted.", INTERRUPTED, as_json=as_json)
             if kwargs.get("debug"):
                 raise
-            _exit_with(error, as_json=bool(kwargs.get("as_json")))
+            exit_with_message(_text_of(error), status_of(error), as_json=as_json)
+        finally:
+            logger.info("%s took %.1f s", command.__name__, time.monotonic() - started)
 
     return wrapped
 
@@ -52,7 +68,7 @@ def one_clear_message(command: Callable[_P, _R]) -> Callable[_P, _R]:
 def set_up_logging(*, verbose: bool = False, debug: bool = False) -> None:
     """Send the package's log to stderr: warnings, with `verbose` what is done, with `debug` everything."""
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
-    handler = _EchoHandler()
+    handler = _TerminalHandler()
     handler.setFormatter(_LevelFormatter())
     package = logging.getLogger("sam2_adapter")
     package.handlers = [handler]
@@ -60,26 +76,24 @@ def set_up_logging(*, verbose: bool = False, debug: bool = False) -> None:
     package.propagate = False
 
 
-def print_error(message: object) -> None:
-    """Print one message about a failure on stderr."""
-    typer.echo(f"error: {message}", err=True)
+def status_of(error: Exception) -> int:
+    """The exit status of a command that ended with an error."""
+    return USAGE if isinstance(error, UsageError | ConfigError) else FAILED
 
 
-def warn(message: object) -> None:
-    """Print one message on stderr that asks for attention but stops nothing."""
-    typer.echo(f"warning: {message}", err=True)
+def exit_with_message(text: str, status: int, *, as_json: bool) -> NoReturn:
+    """End the command with one message on stderr, and one document on stdout where machines read it."""
+    print_error(text)
+    if as_json:
+        print_json({"error": text, "exit_status": status})
+    raise typer.Exit(status)
 
 
-def print_json(document: Any) -> None:
-    """Print one machine-readable document on stdout."""
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
-
-
-class _EchoHandler(logging.Handler):
-    """Prints to whatever stderr is at the moment, so that a line and a progress bar do not write over each other."""
+class _TerminalHandler(logging.Handler):
+    """Prints on whatever stderr is at the moment, above the progress bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(self.format(record), err=True)
+        tell_message(self.format(record))
 
 
 class _LevelFormatter(logging.Formatter):
@@ -89,16 +103,9 @@ class _LevelFormatter(logging.Formatter):
         return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
-def _exit_with(error: Exception, *, as_json: bool) -> NoReturn:
-    status = USAGE if isinstance(error, UsageError) else FAILED
-    text = str(error) if isinstance(error, Sam2AdapterError) else _unexpected(error)
-    print_error(text)
-    if as_json:
-        print_json({"error": text, "exit_status": status})
-    raise typer.Exit(status)
-
-
-def _unexpected(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
+    if isinstance(error, Sam2AdapterError):
+        return str(error)
     reason = str(error).strip() or "no further explanation"
     if isinstance(error, OSError):
         return reason

@@ -17,7 +17,8 @@ from sam2_adapter.cli.options import (
     ModelOption,
     PrecisionOption,
 )
-from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message, print_json
+from sam2_adapter.cli.output import print_json, say, tell
+from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message
 
 if TYPE_CHECKING:
     from sam2_adapter.cli.train_progress import TrainProgress
@@ -87,14 +88,14 @@ def train(
 
 
 def _finish(result: TrainingResult, progress: TrainProgress, interruption: Interruption, *, as_json: bool) -> None:
-    from sam2_adapter.cli.train_result import result_document, result_text
+    from sam2_adapter.cli.train_result import result_document, result_lines
     from sam2_adapter.training.processes import is_first_process
 
     if is_first_process():
         if as_json:
             print_json(result_document(result, progress.data))
         else:
-            typer.echo(result_text(result))
+            say(*result_lines(result))
     if result.stopped == "interrupted":
         _exit_interrupted(interruption)
 
@@ -103,5 +104,5 @@ def _exit_interrupted(interruption: Interruption) -> NoReturn:
     from sam2_adapter.training.processes import is_first_process
 
     if is_first_process():
-        typer.echo(_INTERRUPTED, err=True)
+        tell(_INTERRUPTED)
     raise typer.Exit(interruption.exit_status)

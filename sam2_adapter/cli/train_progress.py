@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sam2_adapter.cli.output import lines_above, tell_message
+from sam2_adapter.text import plural
 
 if TYPE_CHECKING:
     from sam2_adapter.formats.load import Dataset
@@ -47,7 +50,7 @@ class TrainProgress:
         self.data = dataset
         for split, samples in dataset.splits.items():
             num_objects = sum(len(sample.objects) for sample in samples)
-            self.line(f"{split}: {len(samples)} images, {num_objects} objects")
+            self.line(f"{split}: {plural(len(samples), 'image')}, {plural(num_objects, 'object')}")
         for note in dataset.notes:
             self.line(note)
         if dataset.left_out:
@@ -66,9 +69,9 @@ class TrainProgress:
         self.line(f"{_figures(record)}{rest}")
 
     def line(self, text: str) -> None:
-        """Print one line."""
+        """Print one line, or a message of several."""
         self._last_line = time.monotonic()
-        typer.echo(f"{datetime.now().isoformat(' ', 'seconds')} {text}", err=True)
+        tell_message(f"{datetime.now().isoformat(' ', 'seconds')} {text}")
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -77,7 +80,7 @@ class TrainProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Nothing to put away."""
+        """There is nothing to take away."""
 
 
 class TerminalProgress(TrainProgress):
@@ -92,6 +95,7 @@ class TerminalProgress(TrainProgress):
         self._run = self._bars.add_task("epochs", total=num_epochs)
         self._part_name = ""
         self._has_header = False
+        self._open = ExitStack()
 
     def advance(self, what: str, done: int, total: int) -> None:
         """Move the bar of the part of the work."""
@@ -109,20 +113,16 @@ class TerminalProgress(TrainProgress):
         self.line("".join(cells) + ("  best" if record.is_best else ""))
         self._bars.update(self._run, completed=record.epoch)
 
-    def line(self, text: str) -> None:
-        """Print text above the bars."""
-        self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
     def __enter__(self) -> Self:
         """Show the bars."""
-        self._bars.start()
+        self._open.enter_context(lines_above(self._bars))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Take the bars away; the table stays."""
-        self._bars.stop()
+        self._open.close()
 
 
 def make_progress(num_epochs: int) -> TrainProgress:

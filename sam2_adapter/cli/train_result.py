@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sam2_adapter.text import plural
+
 if TYPE_CHECKING:
     from sam2_adapter.formats.load import Dataset
     from sam2_adapter.training.records import TrainingResult
@@ -32,17 +34,14 @@ def result_document(result: TrainingResult, dataset: Dataset | None) -> dict[str
     }
 
 
-def result_text(result: TrainingResult) -> str:
+def result_lines(result: TrainingResult) -> list[str]:
     """The summary, where the files are, and what to do next."""
-    lines = [f"{what:<8} {path}" for what, path in _files(result).items()]
-    return "\n".join(
-        [
-            f"Stopped after {result.epochs} epochs, {result.seconds:.0f} s: {result.stopped}.",
-            result.summary,
-            *lines,
-            f"Use it:  {_predict_command(result.model_path)}",
-        ]
-    )
+    return [
+        f"Stopped after {plural(result.epochs, 'epoch')}, {result.seconds:.0f} s: {result.stopped}.",
+        result.summary,
+        *(f"{what:<8} {path}" for what, path in _files(result).items()),
+        f"Use it:  {_predict_command(result.model_path)}",
+    ]
 
 
 def _files(result: TrainingResult) -> dict[str, Path]:

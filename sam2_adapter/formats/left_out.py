@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from sam2_adapter.text import printable
+
 # Names kept for each reason; enough to find the cause, few enough to print.
 _MOST_EXAMPLES = 5
 
@@ -76,7 +78,7 @@ class LeftOut:
             yield {"kind": str(kind), "reason": str(reason), "count": count.number, "examples": list(count.examples)}
 
     def __str__(self) -> str:
-        """A table for people; one sentence when nothing was left out."""
+        """A table for people, its lines indented; one sentence when nothing was left out."""
         if not self:
             return "Nothing was left out."
         rows = [(str(row["count"]), str(row["kind"]), str(row["reason"]), _listed(row)) for row in self]
@@ -96,9 +98,9 @@ def _listed(row: dict[str, object]) -> str:
     examples = row["examples"]
     assert isinstance(examples, list)  # rows are made above
     more = ", ..." if int(str(row["count"])) > len(examples) else ""
-    return ", ".join(examples) + more
+    return ", ".join(map(printable, examples)) + more
 
 
 def _line(row: tuple[str, str, str, str], widths: list[int]) -> str:
     count, kind, reason, examples = row
-    return f"{count:>{widths[0]}}  {kind:<{widths[1]}}  {reason:<{widths[2]}}  {examples}".rstrip()
+    return f"  {count:>{widths[0]}}  {kind:<{widths[1]}}  {reason:<{widths[2]}}  {examples}".rstrip()

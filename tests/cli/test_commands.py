@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import sam2_adapter
 from sam2_adapter.cli import app
@@ -39,7 +38,9 @@ def test_only_finished_commands_are_there() -> None:
 
 
 def test_without_arguments_the_help_is_shown() -> None:
-    assert "Commands:" in CliRunner().invoke(app, []).output
+    done = run()
+    assert "Commands:" in done.stdout
+    assert done.status == 2
 
 
 def test_help_answers_in_a_second() -> None:

@@ -84,7 +84,7 @@ def test_what_goes_on_is_told_in_dated_lines(done: tuple[Path, Run]) -> None:
     lines = finished.stderr.splitlines()
     assert lines[0][:2] == "20"
     assert lines[0][19:] == " train: 3 images, 6 objects"
-    assert "    1  object  mask is too small  a.png: object 2 (4 px)" in lines
+    assert "      1  object  mask is too small  a.png: object 2 (4 px)" in lines
     epochs = [line for line in lines if " epoch " in line[:27]]
     assert [line[20:27] for line in epochs] == ["epoch 0", "epoch 1", "epoch 2"]
     assert "left" in epochs[1]
@@ -293,5 +293,5 @@ def test_tensorboard_that_is_not_installed_is_an_error(
 ) -> None:
     monkeypatch.setattr("sam2_adapter.training.scalar_log.find_spec", lambda name: None)
     refused = run("train", data, "--output", tmp_path / "run", *QUICK, "--set", "tensorboard=true")
-    assert refused.status == 1
+    assert refused.status == 2
     assert "pip install 'sam2-adapter[tensorboard]'" in refused.stderr

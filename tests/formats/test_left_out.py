@@ -25,7 +25,7 @@ def test_the_table_is_for_people():
     left_out.add_image(Reason.NO_ANNOTATION, "b.png")
     left_out.add_object(Reason.CROWD, "a.png: annotation 3")
     assert str(left_out).splitlines() == [
-        "count  what    reason                   such as",
-        "    1  image   image has no annotation  b.png",
-        "    1  object  crowd of objects         a.png: annotation 3",
+        "  count  what    reason                   such as",
+        "      1  image   image has no annotation  b.png",
+        "      1  object  crowd of objects         a.png: annotation 3",
     ]

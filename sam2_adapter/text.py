@@ -1,0 +1,58 @@
+"""Words for people: names made visible, counts with their nouns, and the name that was probably meant.
+
+File names and labels come from outside and may hold anything. Whatever shows them on a terminal passes them through `printable`; files and
+machine-readable output keep them as they are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+# Control characters, line and paragraph separators, characters that reverse the direction of what follows, and bytes that are not UTF-8.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def printable(text: object) -> str:
+    r"""A text on one line, in which everything that a terminal would obey is visible as an escape.
+
+    >>> printable("a\nb\x1b[31m")
+    'a\\nb\\x1b[31m'
+    """
+    return _UNPRINTABLE.sub(lambda found: _escape(found[0]), str(text))
+
+
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """A count and its noun.
+
+    Args:
+        number: how many.
+        noun: for one of them.
+        nouns: for any other number; by default with an `s`.
+
+    >>> plural(1, "image"), plural(0, "image"), plural(2, "box", "boxes")
+    ('1 image', '0 images', '2 boxes')
+    """
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant, whatever its case; `None` where none is near.
+
+    >>> closest("paitence", ["patience", "seed"])
+    'patience'
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    matches = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    return by_folded[matches[0]] if matches else None
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a file name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    if character in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[character]
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

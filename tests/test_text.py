@@ -1,0 +1,58 @@
+"""Words for people: names made visible, counts with their nouns, the name that was meant."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam2_adapter.text import closest, plural, printable
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a.png", "a.png"),
+        ("a\nb.png: 1 object", "a\\nb.png: 1 object"),
+        ("a\r\tb", "a\\r\\tb"),
+        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+        ("\x9b2J", "\\x9b2J"),
+        ("gnp.\u202etxt", "gnp.\\u202etxt"),
+        ("one\u2028two", "one\\u2028two"),
+        (os.fsdecode(b"lat\xe9in.png"), "lat\\xe9in.png"),
+        ("half \ud800 pair", "half \\ud800 pair"),
+        ("\N{BYTE ORDER MARK}x", "\\ufeffx"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_visible(name: str, shown: str) -> None:
+    assert printable(name) == shown
+
+
+@pytest.mark.parametrize("name", ["Straße", "猫.png", "кот", "قطة", "बिल्ली", "👩‍🔬", "e\u0301", "می\u200cخواهم"])
+def test_writing_of_all_kinds_stays(name: str) -> None:
+    assert printable(name) == name
+
+
+@given(st.text())
+def test_any_text_becomes_one_line_of_valid_utf8(text: str) -> None:
+    shown = printable(text)
+    assert len(shown.splitlines()) <= 1
+    assert not {unicodedata.category(character) for character in shown} & {"Cc", "Cs", "Zl", "Zp"}
+    shown.encode("utf-8")
+    assert printable(shown) == shown
+
+
+def test_plurals() -> None:
+    assert [plural(n, "epoch") for n in (0, 1, 2)] == ["0 epochs", "1 epoch", "2 epochs"]
+    assert plural(1, "box", "boxes") == "1 box"
+    assert plural(3, "box", "boxes") == "3 boxes"
+
+
+def test_the_name_that_was_meant() -> None:
+    assert closest("learning-rate", ["learning_rate", "seed"]) == "learning_rate"
+    assert closest("SEED", ["learning_rate", "seed"]) == "seed"
+    assert closest("zebra", ["learning_rate", "seed"]) is None
+    assert closest("x", []) is None
