@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 
 LOCK_NAME = ".sam2-adapter.lock"
 
+# The file that a folder of results is known by: the journal of its run.
+RESULTS_MARK = ".predictions.jsonl"
+
+# What the JSON parser says, by its first words, in plain ones.
+_JSON_PROBLEMS = {
+    "Expecting value": "a value is missing",
+    "Expecting property name": "a key in double quotes is missing",
+    "Expecting ':'": "a colon is missing after a key",
+    "Expecting ','": "a comma or a closing bracket is missing",
+    "Illegal trailing comma": "a comma stands before a closing bracket",
+    "Unterminated string": "a text begins that has no closing quote",
+    "Invalid control character": "a line break or another control character stands inside a text",
+    "Invalid \\": "a backslash stands alone in a text, where two are needed",
+    "Extra data": "something follows after the end of the document",
+}
+
 # As `write_file` calls its temporary files.
 _PARTIAL_NAME = re.compile(r"\..*\.[0-9a-f]{32}\.part", re.DOTALL)
 
@@ -37,7 +53,28 @@ def read_json(path: str | Path, error: type[Sam2AdapterError] = DataError) -> An
     except (OSError, UnicodeDecodeError) as reason:
         raise error(f"{path}: cannot read the file: {reason_of(reason)}; expected a JSON file in UTF-8.") from reason
     except (ValueError, RecursionError) as reason:
-        raise error(f"{path}: not a valid JSON file: {reason}") from reason
+        raise error(f"{path}: not a valid JSON file: {json_problem(reason)}") from reason
+
+
+def json_problem(error: ValueError | RecursionError) -> str:
+    """What is wrong with a JSON text, and where, as a sentence for people."""
+    if isinstance(error, RecursionError):
+        return "lists or objects are nested too deeply."
+    if isinstance(error, json.JSONDecodeError):
+        if not error.doc.strip():
+            return "it is empty."
+        what = next((text for start, text in _JSON_PROBLEMS.items() if error.msg.startswith(start)), error.msg)
+        before, after = error.doc[max(0, error.pos - 30) : error.pos], error.doc[error.pos : error.pos + 20]
+        place = " ".join(f"{before}<here>{after}".split())
+        return f"in line {error.lineno}, at character {error.colno}, {what}: {place}"
+    if "digits" in str(error):
+        return "a number has more digits than can be read."
+    return str(error)
+
+
+def is_results_folder(folder: Path) -> bool:
+    """Whether a prediction run keeps its results in this folder: they are nobody's input."""
+    return (folder / RESULTS_MARK).is_file()
 
 
 def write_json(path: str | Path, document: Any) -> None:

@@ -1,4 +1,4 @@
-"""Files that are complete or not there."""
+"""Files that are complete or not there, what is wrong with a JSON file, and folders of results."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from sam2_adapter.errors import ExportError, OutputExistsError
-from sam2_adapter.files import encodable, read_json, refuse_to_replace, remove_partial_files, write_file, write_json
+from sam2_adapter.errors import DataError, ExportError, OutputExistsError
+from sam2_adapter.files import (
+    RESULTS_MARK,
+    encodable,
+    is_results_folder,
+    read_json,
+    refuse_to_replace,
+    remove_partial_files,
+    write_file,
+    write_json,
+)
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -39,3 +48,36 @@ def test_a_target_that_exists_is_refused(tmp_path: Path) -> None:
 
 def test_text_that_utf_8_cannot_hold_is_escaped() -> None:
     assert encodable("caf\udce9 \u4f60") == "caf\\udce9 \u4f60"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "it is empty."),
+        (" \n", "it is empty."),
+        ('{"a": 1,\n "b": }', 'in line 2, at character 7, a value is missing: {"a": 1, "b": <here>}'),
+        ("{a: 1}", "in line 1, at character 2, a key in double quotes is missing: {<here>a: 1}"),
+        ('{"a" 1}', 'in line 1, at character 6, a colon is missing after a key: {"a" <here>1}'),
+        ("[1 2]", "in line 1, at character 4, a comma or a closing bracket is missing: [1 <here>2]"),
+        ('["x', 'in line 1, at character 2, a text begins that has no closing quote: [<here>"x'),
+        ('["C:\\work"]', "a backslash stands alone in a text, where two are needed"),
+        ('["a\nb"]', "a line break or another control character stands inside a text"),
+        ("{} {}", "something follows after the end of the document: {} <here>{}"),
+        ("[" * 100_000, "lists or objects are nested too deeply."),
+        ("[" + "9" * 5000 + "]", "a number has more digits than can be read."),
+        ('{"a": 1, "a": 2}', "the key 'a' stands twice in one object"),
+    ],
+)
+def test_a_file_that_is_no_json_says_what_is_wrong_and_where(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_json(path)
+    assert str(caught.value).startswith(f"{path}: not a valid JSON file: ")
+    assert problem in str(caught.value)
+
+
+def test_a_folder_of_results_is_known_by_its_journal(tmp_path: Path) -> None:
+    assert not is_results_folder(tmp_path)
+    (tmp_path / RESULTS_MARK).touch()
+    assert is_results_folder(tmp_path)

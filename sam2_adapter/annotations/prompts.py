@@ -9,18 +9,45 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from sam2_adapter.annotations.prompt_values import (
+    BACKGROUND,
+    FOREGROUND,
+    BoolArray,
+    FloatArray,
+    as_pairs,
+    checked_attributes,
+    checked_box,
+    checked_mask,
+    checked_mask_input,
+    checked_number,
+    checked_points,
+    checked_text,
+    default_labels,
+    short,
+    shown_numbers,
+)
 from sam2_adapter.errors import PromptError
 
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
+__all__ = [
+    "BACKGROUND",
+    "FOREGROUND",
+    "BoolArray",
+    "FloatArray",
+    "Prompt",
+    "RefusedPrompt",
+    "Units",
+    "as_prompts",
+    "rotated_box_corners",
+    "rotated_box_hull",
+]
 
-FOREGROUND = 1
-BACKGROUND = 0
+# What the coordinates of boxes and points are: pixels of the image, or fractions of its width and height.
+Units = Literal["pixel", "fraction"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +84,13 @@ class Prompt:
     def __post_init__(self) -> None:
         """Check every field and bring the arrays to their types."""
         set_field = object.__setattr__
-        set_field(self, "box_xyxy", _checked_box(self.box_xyxy))
-        set_field(self, "box_angle", _checked_number("angle", self.box_angle))
-        coords, labels = _checked_points(self.point_coords, self.point_labels)
+        set_field(self, "box_xyxy", checked_box(self.box_xyxy))
+        set_field(self, "box_angle", checked_number("angle", self.box_angle))
+        coords, labels = checked_points(self.point_coords, self.point_labels)
         set_field(self, "point_coords", coords)
         set_field(self, "point_labels", labels)
-        set_field(self, "mask_input", _checked_mask_input(self.mask_input))
-        set_field(self, "mask", _checked_mask(self.mask))
+        set_field(self, "mask_input", checked_mask_input(self.mask_input))
+        set_field(self, "mask", checked_mask(self.mask))
         self._check_combination()
 
     def _check_combination(self) -> None:
@@ -132,7 +159,7 @@ class Prompt:
         hull = rotated_box_hull(self.box_xyxy, self.box_angle)
         if hull[0] >= width or hull[1] >= height or hull[2] <= 0 or hull[3] <= 0:
             raise PromptError(
-                f"Box {_numbers(self.box_xyxy)} lies outside the image, which is {width}x{height} pixels."
+                f"Box {shown_numbers(self.box_xyxy)} lies outside the image, which is {width}x{height} pixels."
             )
         if self.box_angle:
             return self.box_xyxy
@@ -162,13 +189,13 @@ class Prompt:
             PromptError: an unknown key, or a value of the wrong form; the text names the key.
         """
         if not isinstance(entry, Mapping):
-            raise PromptError(f"A prompt is an object with keys such as 'box' or 'points', but got {_short(entry)}.")
+            raise PromptError(f"A prompt is an object with keys such as 'box' or 'points', but got {short(entry)}.")
         unknown = sorted(set(entry) - _ENTRY_KEYS)
         if unknown:
             raise PromptError(f"Unknown key {unknown[0]!r} in a prompt; the keys are {', '.join(sorted(_ENTRY_KEYS))}.")
         if "labels" in entry and "points" not in entry:
             raise PromptError("'labels' says which points are foreground, but this prompt has no 'points'.")
-        points: Any = entry.get("points")
+        points: Any = as_pairs(entry.get("points"))
         coords: Any = () if points is None else points
         labels: Any = entry.get("labels")
         mask = entry.get("mask")
@@ -177,27 +204,40 @@ class Prompt:
             box_xyxy=entry.get("box"),
             box_angle=entry.get("angle", 0.0),
             point_coords=coords,
-            point_labels=_default_labels(points) if labels is None else labels,
+            point_labels=default_labels(points) if labels is None else labels,
             mask_input=mask if is_logits else None,
             mask=None if is_logits else mask,
-            label=_checked_text("label", entry.get("label")),
-            attributes=_checked_attributes(entry.get("attributes")),
-            object_id=_checked_text("object_id", entry.get("object_id")),
-            parent_id=_checked_text("parent_id", entry.get("parent_id")),
+            label=checked_text("label", entry.get("label")),
+            attributes=checked_attributes(entry.get("attributes")),
+            object_id=checked_text("object_id", entry.get("object_id")),
+            parent_id=checked_text("parent_id", entry.get("parent_id")),
         )
 
 
 _ENTRY_KEYS = {"box", "angle", "points", "labels", "mask", "label", "attributes", "object_id", "parent_id"}
 
 
-def as_prompts(prompts: Sequence[Prompt | Mapping[str, Any]] | None) -> list[Prompt]:
+@dataclass(frozen=True)
+class RefusedPrompt:
+    """A prompt that cannot be used; it holds the prompt's position among those of its image.
+
+    Attributes:
+        reason: what is wrong with it, one sentence for the user.
+    """
+
+    reason: str
+
+
+def as_prompts(prompts: Sequence[Prompt | RefusedPrompt | Mapping[str, Any]] | None) -> list[Prompt]:
     """Bring `Prompt` objects and dicts of the prompts file's form to a list of `Prompt`.
 
     Raises:
-        PromptError: an entry is malformed; the text names its position, counted from 0.
+        PromptError: an entry is malformed or refused; the text names its position, counted from 0.
     """
     result = []
     for index, entry in enumerate(prompts or ()):
+        if isinstance(entry, RefusedPrompt):
+            raise PromptError(f"Prompt {index}: {entry.reason}")
         try:
             result.append(entry if isinstance(entry, Prompt) else Prompt.from_dict(entry))
         except PromptError as error:
@@ -232,92 +272,3 @@ def rotated_box_hull(box_xyxy: tuple[float, float, float, float], angle: float) 
     corners = rotated_box_corners(box_xyxy, angle)
     (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     return x0, y0, x1, y1
-
-
-def _checked_box(box: Any) -> tuple[float, float, float, float] | None:
-    if box is None:
-        return None
-    values = _as_array("box", box)
-    if values.shape != (4,):
-        raise PromptError(f"'box' is four numbers x0, y0, x1, y1, but got {_short(box)}.")
-    x0, y0, x1, y1 = values.tolist()
-    if not (x1 > x0 and y1 > y0):
-        raise PromptError(
-            f"Box {_numbers((x0, y0, x1, y1))} is empty: x1 must be greater than x0 and y1 greater than y0."
-        )
-    return x0, y0, x1, y1
-
-
-def _checked_points(coords: Any, labels: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    points = _as_array("points", coords)
-    points = points.reshape(0, 2) if points.size == 0 else points
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise PromptError(f"'points' is a list of [x, y] pairs, but got {_short(coords)}.")
-    values = _as_array("labels", labels)
-    if values.shape != (len(points),):
-        raise PromptError(f"'labels' needs one value for each of the {len(points)} points, but got {_short(labels)}.")
-    if not np.isin(values, (BACKGROUND, FOREGROUND)).all():
-        raise PromptError(f"'labels' are 1 (foreground) or 0 (background), but got {_short(labels)}.")
-    return points.astype(np.float32), values.astype(np.int64)
-
-
-def _checked_mask_input(mask_input: Any) -> FloatArray | None:
-    if mask_input is None:
-        return None
-    logits = np.asarray(mask_input)
-    if logits.ndim != 2 or not np.issubdtype(logits.dtype, np.floating):
-        raise PromptError(f"Earlier logits are a float array h x w, but got {logits.dtype} of shape {logits.shape}.")
-    if not np.isfinite(logits).all():
-        raise PromptError("Earlier logits must be finite, but some are NaN or infinite.")
-    return logits.astype(np.float32)
-
-
-def _checked_mask(mask: Any) -> BoolArray | None:
-    if mask is None:
-        return None
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.ndim != 2:
-        raise PromptError(f"'mask' is a bool array of the image's height x width, but got {_short(mask)}.")
-    if not mask.any():
-        raise PromptError("The mask of the prompt is empty: no pixel is set.")
-    return mask
-
-
-def _as_array(key: str, value: Any) -> npt.NDArray[np.float64]:
-    try:
-        array: npt.NDArray[np.float64] = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise PromptError(f"'{key}' holds numbers only, but got {_short(value)}.") from None
-    if not np.isfinite(array).all():
-        raise PromptError(f"'{key}' must be finite numbers, but got {_short(value)}.")
-    return array
-
-
-def _checked_number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise PromptError(f"'{key}' is a finite number, but got {_short(value)}.")
-    return float(value)
-
-
-def _checked_text(key: str, value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise PromptError(f"'{key}' is a text, but got {_short(value)}.")
-    return value
-
-
-def _checked_attributes(value: Any) -> Mapping[str, Any] | None:
-    if value is not None and not isinstance(value, Mapping):
-        raise PromptError(f"'attributes' is an object of names and values, but got {_short(value)}.")
-    return value
-
-
-def _default_labels(points: Any) -> Any:
-    return [FOREGROUND] * (len(points) if isinstance(points, Sequence | np.ndarray) else 0)
-
-
-def _numbers(values: Sequence[float]) -> str:
-    return "(" + ", ".join(f"{v:g}" for v in values) + ")"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

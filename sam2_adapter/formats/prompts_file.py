@@ -5,61 +5,69 @@
                                {"mask": "masks/roof.png"},
                                {"mask": "earlier/roof.npz"}]}}
 
-One entry an object; its keys are those of `Prompt.from_dict`. A `mask` is a picture (see `read_mask`) or a `.npz` file
+One entry per object; its keys are those of `Prompt.from_dict`. A `mask` is a picture (see `read_mask`) or a `.npz` file
 with earlier logits under the key `low_res_logits`; its path is relative to the prompts file and must stay in that
-folder, since prompts files come from other people.
+folder, since prompts files come from other people. An entry that cannot be used costs none of the others.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sam2_adapter.annotations.prompts import FloatArray, Prompt
+from sam2_adapter.annotations.prompt_values import short
+from sam2_adapter.annotations.prompts import FloatArray, Prompt, RefusedPrompt
 from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.files import read_json, reason_of
+from sam2_adapter.formats.image_names import find_listed, is_foreign, path_parts
 from sam2_adapter.images.masks import read_mask
 
 LOGITS_KEY = "low_res_logits"
+
+Listed = Prompt | RefusedPrompt
 
 # Logits of one object are 256 x 256 numbers; this is far above any model's and keeps a crafted file from filling the
 # memory.
 _MAX_LOGITS_BYTES = 64 * 2**20
 
 
-def read_prompts_file(path: str | Path) -> dict[str, list[Prompt]]:
+def read_prompts_file(path: str | Path) -> dict[str, list[Prompt | RefusedPrompt]]:
     """Read the prompts of all images that a prompts file lists.
 
     Args:
         path: JSON file of the form shown at the head of this module.
 
     Returns:
-        Image name, as written in the file, to its prompts in order.
+        Image name, as written in the file, to its prompts in order. An entry that is malformed, or whose mask cannot be read,
+        is a `RefusedPrompt` at its position.
 
     Raises:
-        PromptError: the file, an entry or a mask is malformed; the text names the file, the image and the position of
-            the prompt, from 0.
+        PromptError: the file itself cannot be read or has another form.
     """
     path = Path(path)
     document = read_json(path, PromptError)
     images = document.get("images") if isinstance(document, dict) else None
     if not isinstance(images, dict) or len(document) != 1:
         raise PromptError(
-            f'{path}: expected {{"images": {{"name.jpg": [prompts], ...}}}} and nothing else, but got {_short(document)}.'
+            f'{path}: expected {{"images": {{"name.jpg": [prompts], ...}}}} and nothing else, but got {short(document)}.'
         )
-    return {name: _read_entries(path, name, entries) for name, entries in images.items()}
+    return {name: _read_entries(path.parent, entries) for name, entries in images.items()}
 
 
-def match_prompts(prompts_of: Mapping[str, list[Prompt]], image_paths: Iterable[Path]) -> dict[Path, list[Prompt]]:
+def match_prompts(
+    prompts_of: Mapping[str, Sequence[Listed]], image_paths: Iterable[Path]
+) -> dict[Path, Sequence[Listed]]:
     """Find the prompts of every image by its name.
 
     A name in a prompts file fits an image whose path ends with it, folder by folder: `a.jpg` fits `photos/a.jpg`,
-    `photos/a.jpg` fits only that. Of several names that fit an image the longest counts.
+    `photos/a.jpg` fits only that. Of several names that fit an image the longest counts. The case of letters and the form of
+    accents count only where names differ in nothing else, and a path of another machine fits the image of its file name where
+    that is unique.
 
     Args:
         prompts_of: image name to prompts, as `read_prompts_file` returns them.
@@ -71,23 +79,35 @@ def match_prompts(prompts_of: Mapping[str, list[Prompt]], image_paths: Iterable[
     Raises:
         PromptError: one name fits several images.
     """
-    names = {_parts(name): name for name in sorted(prompts_of)}
-    chosen: dict[Path, str] = {}
-    for image_path in image_paths:
-        parts = _parts(image_path.as_posix())
-        fitting = [names[tail] for start in range(len(parts)) if (tail := parts[start:]) in names]
-        if fitting:
-            chosen[image_path] = fitting[0]
+    chosen = _chosen_names(prompts_of, list(image_paths))
     _check_unambiguous(chosen)
     return {image_path: prompts_of[name] for image_path, name in chosen.items()}
 
 
-def unmatched_names(prompts_of: Mapping[str, list[Prompt]], image_paths: Iterable[Path]) -> list[str]:
-    """The names of a prompts file that fit none of the images, in the file's order; usually misspelt."""
-    tails = {
-        parts[start:] for path in image_paths for parts in [_parts(path.as_posix())] for start in range(len(parts))
+def unmatched_names(prompts_of: Mapping[str, Sequence[Listed]], image_paths: Iterable[Path]) -> list[str]:
+    """The names of a prompts file that stand for none of the images, in the file's order; usually misspelt."""
+    used = set(_chosen_names(prompts_of, list(image_paths)).values())
+    return [name for name in prompts_of if name not in used]
+
+
+def _chosen_names(names: Iterable[str], image_paths: Sequence[Path]) -> dict[Path, str]:
+    """Of the names that fit an image the longest, and of equally long ones that in its own spelling."""
+    listed = list(names)
+    images = {path.as_posix(): path for path in image_paths}
+    fitting: dict[str, list[str]] = {}
+    for name, candidates in zip(listed, find_listed(listed, images, may_shorten=is_foreign), strict=True):
+        for image in candidates:
+            fitting.setdefault(image, []).append(name)
+
+    def rank(name: str, image: str) -> tuple[int, bool]:
+        parts = path_parts(name)
+        return len(parts), path_parts(image)[-len(parts) :] == parts
+
+    return {
+        path: max(sorted(fitting[image]), key=lambda name: rank(name, image))
+        for image, path in images.items()
+        if image in fitting
     }
-    return [name for name in prompts_of if _parts(name) not in tails]
 
 
 def _check_unambiguous(chosen: Mapping[Path, str]) -> None:
@@ -101,32 +121,24 @@ def _check_unambiguous(chosen: Mapping[Path, str]) -> None:
         owner[name] = image_path
 
 
-def _parts(name: str) -> tuple[str, ...]:
-    return PurePosixPath(name.replace("\\", "/")).parts
-
-
-def _read_entries(path: Path, image_name: str, entries: Any) -> list[Prompt]:
+def _read_entries(folder: Path, entries: Any) -> list[Listed]:
     if not isinstance(entries, list):
-        raise PromptError(f"{path}: image {image_name!r}: expected a list of prompts, but got {_short(entries)}.")
-    return [
-        _read_entry(path, f"{path}: image {image_name!r}, prompt {index}", entry) for index, entry in enumerate(entries)
-    ]
+        return [RefusedPrompt(f"The prompts of an image are a list, but got {short(entries)}.")]
+    return [_read_entry(folder, entry) for entry in entries]
 
 
-def _read_entry(path: Path, where: str, entry: Any) -> Prompt:
+def _read_entry(folder: Path, entry: Any) -> Listed:
     try:
         if isinstance(entry, dict) and entry.get("mask") is not None:
-            entry = {**entry, "mask": _read_prompt_mask(path.parent, entry["mask"])}
+            entry = {**entry, "mask": _read_prompt_mask(folder, entry["mask"])}
         return Prompt.from_dict(entry)
     except (PromptError, ImageError) as error:
-        raise PromptError(f"{where}: {error}") from error
-    except OverflowError:
-        raise PromptError(f"{where}: a number is too large.") from None
+        return RefusedPrompt(str(error))
 
 
 def _read_prompt_mask(folder: Path, name: Any) -> npt.NDArray[Any]:
     if not isinstance(name, str) or not name:
-        raise PromptError(f"'mask' is the path of a picture or .npz file, but got {_short(name)}.")
+        raise PromptError(f"'mask' is the path of a picture or .npz file, but got {short(name)}.")
     mask_path = _path_inside(folder, name)
     if mask_path.suffix.lower() == ".npz":
         return _read_logits(mask_path)
@@ -188,8 +200,3 @@ def _one_object(logits: npt.NDArray[Any], name: str) -> FloatArray:
         )
     with np.errstate(over="ignore"):  # infinities are refused by the prompt, with a better text
         return logits.reshape(logits.shape[-2:]).astype(np.float32)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

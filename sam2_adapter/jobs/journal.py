@@ -18,12 +18,12 @@ from typing import IO, Any, Self
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.errors import ConfigError, ExportError
-from sam2_adapter.files import reason_of, remove_partial_files
+from sam2_adapter.files import RESULTS_MARK, reason_of, remove_partial_files
 from sam2_adapter.jobs.tasks import ImageTask, prompts_sha256
 
 logger = logging.getLogger(__name__)
 
-JOURNAL_NAME = ".predictions.jsonl"
+JOURNAL_NAME = RESULTS_MARK
 
 _OBJECT_FIELDS = ("label", "iou_score", "attributes", "object_id", "parent_id", "prompt_index")
 

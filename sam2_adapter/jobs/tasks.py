@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class ImageTask:
     Attributes:
         path: the file.
         name: what the results call it, a path with forward slashes; unique among the tasks of a run.
-        prompts: one an object; none is the zero-shot mode.
+        prompts: one per object, also those that were refused; none is the zero-shot mode.
         url: where the file is read from instead, such as `s3://bucket/a.jpg`; `path` then has the same parts.
     """
 
     path: Path
     name: str
-    prompts: Sequence[Prompt] = ()
+    prompts: Sequence[Prompt | RefusedPrompt] = ()
     url: str | None = None
 
     @property
@@ -44,7 +44,7 @@ def is_url(location: str) -> bool:
     return "://" in location
 
 
-def plan_tasks(paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt]]) -> list[ImageTask]:
+def plan_tasks(paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt | RefusedPrompt]]) -> list[ImageTask]:
     """Name every image by its path below the folder that all of them share.
 
     Args:
@@ -64,7 +64,7 @@ def plan_tasks(paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt]
     ]
 
 
-def prompts_sha256(prompts: Sequence[Prompt]) -> str:
+def prompts_sha256(prompts: Sequence[Prompt | RefusedPrompt]) -> str:
     """Identity of prompts: other values, or the same in another order, have another."""
     digest = hashlib.sha256()
     for prompt in prompts:

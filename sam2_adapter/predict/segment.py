@@ -12,7 +12,7 @@ from typing import Any
 
 from sam2_adapter.annotations.masks import box_region
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.prompts import BoolArray, Prompt, as_prompts
+from sam2_adapter.annotations.prompts import BoolArray, Prompt, RefusedPrompt, as_prompts
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 
@@ -34,20 +34,20 @@ class Segmentation:
     def restored(
         cls,
         annotations: Sequence[Annotation],
-        asked: Sequence[Prompt],
+        asked: Sequence[Prompt | RefusedPrompt],
         original_hw: tuple[int, int],
         empty_prompts: Sequence[int],
     ) -> Segmentation:
         """What `segment` returned, from annotations that were kept; `asked` are the prompts of the image, or none."""
         prompts = asked or [Prompt.whole_image(original_hw)]
-        found = tuple(prompts[entry.prompt_index or 0] for entry in annotations)
+        found = tuple(as_prompts([prompts[entry.prompt_index or 0]])[0] for entry in annotations)
         return cls(tuple(annotations), found, tuple(empty_prompts))
 
 
 def segment(
     predictor: Predictor,
     embedding: ImageEmbedding,
-    prompts: Sequence[Prompt | Mapping[str, Any]] | None = None,
+    prompts: Sequence[Prompt | RefusedPrompt | Mapping[str, Any]] | None = None,
     *,
     clip_to_box: bool = True,
     default_label: str = "object",
@@ -62,7 +62,7 @@ def segment(
         default_label: label of the objects whose prompt has none.
 
     Raises:
-        PromptError: a prompt is malformed or lies outside the image.
+        PromptError: a prompt is malformed, refused, or lies outside the image.
     """
     asked = as_prompts(prompts) or [Prompt.whole_image(embedding.original_hw)]
     found: dict[int, Annotation] = {}

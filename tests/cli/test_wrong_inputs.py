@@ -175,7 +175,7 @@ WRONG = [
     Wrong("prompts file of broken JSON", _with_prompts(), "p.json: not a valid JSON file", 1, _write("p.json", "{")),
     Wrong("prompts file that is a list", _with_prompts(), "p.json: expected", 1, _write("p.json", "[]")),
     Wrong("no listed image given", _with_prompts(), "none of the images", 1, _prompts([], "b.png")),
-    Wrong("prompts of an image no list", _with_prompts(), "expected a list of prompts", 1, _prompts({"box": [1, 2, 3, 4]})),
+    Wrong("prompts of an image no list", _with_prompts(), "The prompts of an image are a list", 1, _prompts({"box": [1, 2, 3, 4]})),
     Wrong("unknown key in a prompt", _with_prompts(), "Unknown key 'bbox' in a prompt", 1, _prompts([{"bbox": [1, 2, 3, 4]}])),
     Wrong("empty prompt", _with_prompts(), "needs at least one of 'box', 'points' and 'mask'", 1, _prompts([{}])),
     Wrong("box of text", _with_prompts(), "'box' holds numbers only", 1, _prompts([{"box": ["a", 1, 2, 3]}])),

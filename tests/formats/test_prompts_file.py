@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.errors import PromptError
 from sam2_adapter.formats.label_maps.objects import write_mask
 from sam2_adapter.formats.prompts_file import match_prompts, read_prompts_file, unmatched_names
@@ -77,6 +78,7 @@ def test_earlier_logits_are_read(tmp_path, shape):
         ({"bbox": [1, 2, 3, 4]}, "Unknown key 'bbox'"),
         ({"box": [5, 5, 1, 1]}, "is empty"),
         ({"box": [1, 2, 3]}, "'box' is four numbers"),
+        ({"box": [1, 2, 3, float("nan")]}, "'box' must be finite"),
         ({"box": [1, 2, 3, 10**400]}, "'box'|a number is too large"),
         ({"box": [0, 0, 1, 1], "angle": 10**400}, "'angle'|a number is too large"),
         ({"points": [[1, 2], [3]]}, "'points'"),
@@ -103,11 +105,18 @@ def test_earlier_logits_are_read(tmp_path, shape):
         ({"mask": "x" * 5000}, "mask 'x+"),
     ],
 )
-def test_mistakes_are_named_with_file_image_and_position(mask_folder, entry, text):
-    path = _write(mask_folder, {"images": {"ok.jpg": [BOX], "a.jpg": [BOX, entry]}})
-    with pytest.raises(PromptError, match=text) as caught:
-        read_prompts_file(path)
-    assert str(caught.value).startswith(f"{path}: image 'a.jpg', prompt 1: ")
+def test_only_the_prompt_with_a_mistake_is_refused(mask_folder, entry, text):
+    found = read_prompts_file(_write(mask_folder, {"images": {"ok.jpg": [BOX], "a.jpg": [BOX, entry, BOX]}}))
+    first, refused, last = found["a.jpg"]
+    assert isinstance(refused, RefusedPrompt)
+    assert re.search(text, refused.reason)
+    assert first.box_xyxy == last.box_xyxy == found["ok.jpg"][0].box_xyxy == (1, 2, 30, 40)
+
+
+def test_prompts_that_are_no_list_refuse_their_image_alone(tmp_path):
+    found = read_prompts_file(_write(tmp_path, {"images": {"a.jpg": {"box": [1, 2, 3, 4]}, "b.jpg": [BOX]}}))
+    assert found["a.jpg"] == [RefusedPrompt("The prompts of an image are a list, but got {'box': [1, 2, 3, 4]}.")]
+    assert isinstance(found["b.jpg"][0], Prompt)
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +149,8 @@ def mask_folder(tmp_path_factory):
         ("null", r"expected \{\"images\""),
         ('{"images": []}', r"expected \{\"images\""),
         ('{"images": {}, "image": {}}', "and nothing else"),
-        ('{"images": {"a.jpg": {"box": [1, 2, 3, 4]}}}', "image 'a.jpg': expected a list of prompts"),
         ('{"images": {"a.jpg": [], "a.jpg": []}}', "the key 'a.jpg' stands twice in one object"),
         ('{"images": {"a.jpg": [{"box": [1, 2, 3, 4], "box": [5, 6, 7, 8]}]}}', "the key 'box' stands twice"),
-        ('{"images": {"a.jpg": [{"box": [1, 2, 3, NaN]}]}}', "'box' must be finite"),
         ('{"images": {"a.jpg": [{"box": [1, 2, 3, ' + "9" * 5000 + "]}]}}", "not a valid JSON file|too large"),
     ],
 )
@@ -203,7 +210,7 @@ def test_any_document_is_read_or_refused(tmp_path_factory, document):
     except PromptError as error:
         assert str(error).startswith(f"{path}: ")  # noqa: PT017 - both outcomes are right
     else:
-        assert all(isinstance(prompt, Prompt) for prompts in found.values() for prompt in prompts)
+        assert all(isinstance(prompt, Prompt | RefusedPrompt) for prompts in found.values() for prompt in prompts)
 
 
 @QUICK
@@ -225,12 +232,34 @@ def test_names_fit_paths_from_their_end():
     assert found == {images[0]: [PROMPT], images[1]: [], images[2]: [OTHER]}
     assert match_prompts({"photos\\b.jpg": [PROMPT]}, images) == {images[1]: [PROMPT]}
     assert match_prompts({"/data/c.jpg": [PROMPT]}, images) == {images[2]: [PROMPT]}
-    assert match_prompts({"hotos/a.jpg": [PROMPT], "A.jpg": [PROMPT]}, images) == {}
+    assert match_prompts({"hotos/a.jpg": [PROMPT], "other/a.jpg": [PROMPT]}, images) == {}
 
 
 def test_the_longest_name_counts():
     images = [Path("x/a.jpg"), Path("y/a.jpg")]
     assert match_prompts({"a.jpg": [PROMPT], "y/a.jpg": [OTHER]}, images) == {images[0]: [PROMPT], images[1]: [OTHER]}
+
+
+def test_case_and_accents_count_only_between_names_that_differ_in_nothing_else():
+    image, other = Path("photos/Caf\u00e9.jpg"), Path("photos/b.JPG")
+    for name in ("Cafe\u0301.jpg", "CAF\u00c9.JPG", "Photos/cafe\u0301.jpg"):
+        assert match_prompts({name: [PROMPT], "B.jpg": [OTHER]}, [image, other]) == {image: [PROMPT], other: [OTHER]}
+    both = {"B.jpg": [PROMPT], "b.JPG": [OTHER]}
+    assert match_prompts(both, [other]) == {other: [OTHER]}
+    assert unmatched_names(both, [other]) == ["B.jpg"]
+    images = [Path("a.jpg"), Path("A.jpg")]
+    assert match_prompts({"A.jpg": [PROMPT], "a.jpg": [OTHER]}, images) == {images[1]: [PROMPT], images[0]: [OTHER]}
+
+
+@pytest.mark.parametrize(
+    "name", ["C:\\work\\a.jpg", "/srv/shots/a.jpg", "..\\a.jpg", "https://x.example/s/a.jpg?sig=1"]
+)
+def test_paths_of_another_machine_fit_the_only_image_of_that_name(name):
+    images = [Path("photos/a.jpg"), Path("photos/b.jpg")]
+    assert match_prompts({name: [PROMPT]}, images) == {images[0]: [PROMPT]}
+    assert match_prompts({name: [PROMPT]}, [Path("x/b.jpg")]) == {}
+    with pytest.raises(PromptError, match="fits two images"):
+        match_prompts({name: [PROMPT]}, [Path("x/a.jpg"), Path("y/a.jpg")])
 
 
 def test_names_that_fit_two_images_are_refused():

@@ -1,0 +1,151 @@
+"""Finding images by the names that files of other tools give them.
+
+Such a name may come from another machine or system: with folders that are not here, with backslashes, as a URL, percent-encoded,
+without its suffix, in another case, or with its accents composed otherwise. A name is only ever looked up among the images that
+are there; it is never opened.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from sam2_adapter.images.read import IMAGE_SUFFIXES
+
+Parts = tuple[str, ...]
+
+_DRIVE = re.compile(r"^[A-Za-z]:")
+
+# The ways in which names are compared, from the strictest on: accents composed, then also without regard to case.
+_COMPARISONS: tuple[Callable[[str], str], ...] = (
+    lambda text: unicodedata.normalize("NFC", text),
+    lambda text: unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()),
+)
+
+
+def path_parts(name: str) -> Parts:
+    """The folders and the file name of a path of any system, without drive, root, `.` and `..`."""
+    parts = _DRIVE.sub("", name.replace("\\", "/")).split("/")
+    return tuple(part for part in parts if part not in ("", ".", ".."))
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a name says by its form that its folders are those of another place: absolute, a URL, or leading outwards."""
+    slashed = name.replace("\\", "/")
+    return slashed.startswith("/") or bool(_DRIVE.match(slashed)) or "://" in name or ".." in slashed.split("/")
+
+
+class ImageNames:
+    """Images by their names: paths with forward slashes."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._parts = {name: path_parts(name) for name in names}
+        self._by_file_name: list[dict[str, list[str]]] = [{} for _ in _COMPARISONS]
+        self._by_stem: list[dict[str, list[str]]] = [{} for _ in _COMPARISONS]
+        for name, parts in self._parts.items():
+            if not parts:
+                continue
+            for level, compared in enumerate(_COMPARISONS):
+                self._by_file_name[level].setdefault(compared(parts[-1]), []).append(name)
+                self._by_stem[level].setdefault(compared(_stem(parts[-1])), []).append(name)
+
+    def complete(self, listed: str) -> list[str]:
+        """The images whose path is, or ends with, the whole listed name; compared ever less strictly until there are some."""
+        forms = list(_forms(listed))
+        for is_stem in (False, True):
+            for level in range(len(_COMPARISONS)):
+                for parts in forms:
+                    found = self._ending_with(parts, level, is_stem=is_stem)
+                    if found:
+                        return found
+        return []
+
+    def alike_at_the_end(self, listed: str) -> list[str]:
+        """The images that share the longest end of the listed name, at least the file name."""
+        forms = list(_forms(listed))
+        for is_stem in (False, True):
+            for level in range(len(_COMPARISONS)):
+                for parts in forms:
+                    for start in range(1, len(parts)):
+                        found = self._ending_with(parts[start:], level, is_stem=is_stem)
+                        if found:
+                            return found
+        return []
+
+    def _ending_with(self, parts: Parts, level: int, *, is_stem: bool) -> list[str]:
+        if not parts or (is_stem and PurePosixPath(parts[-1]).suffix.lower() in IMAGE_SUFFIXES):
+            return []
+        compared = _COMPARISONS[level]
+        table = self._by_stem if is_stem else self._by_file_name
+        candidates = table[level].get(compared(parts[-1]), [])
+        folders = [compared(part) for part in parts[:-1]]
+        return [name for name in candidates if self._folders_end_with(name, folders, compared)]
+
+    def _folders_end_with(self, name: str, folders: Sequence[str], compared: Callable[[str], str]) -> bool:
+        own = self._parts[name][:-1]
+        return len(own) >= len(folders) and [compared(part) for part in own[len(own) - len(folders) :]] == list(folders)
+
+
+def find_listed(
+    listed: Sequence[str],
+    images: Iterable[str],
+    narrow: Callable[[str, list[str]], list[str]] = lambda _, found: found,
+    may_shorten: Callable[[str], bool] = lambda _: True,
+) -> list[list[str]]:
+    """Find the images that the names of a file mean.
+
+    A name whose folders are not here is found by its end where the file name is unique, both among the images and among the
+    listed names that are looked for in this way.
+
+    Args:
+        listed: the names, in the file's order.
+        images: the images that are there, paths with forward slashes.
+        narrow: given a listed name and the images that it may mean, those that are meant; asked where several fit, and
+            where only the end of the name does.
+        may_shorten: whether a listed name may be found by its end.
+
+    Returns:
+        For each listed name the images that it may mean: none, the one, or several where that is not clear.
+    """
+    names = ImageNames(images)
+    found = []
+    for name in listed:
+        fitting = names.complete(name)
+        found.append(narrow(name, fitting) if len(fitting) > 1 else fitting)
+    taken = {candidates[0] for candidates in found if len(candidates) == 1}
+    lost = {name for name, candidates in zip(listed, found, strict=True) if not candidates and may_shorten(name)}
+    counts = Counter(_folded_file_name(name) for name in lost)
+    for index, name in enumerate(listed):
+        if name in lost and counts[_folded_file_name(name)] == 1:
+            candidates = [image for image in names.alike_at_the_end(name) if image not in taken]
+            found[index] = narrow(name, candidates)
+    return found
+
+
+def _folded_file_name(name: str) -> str:
+    parts = path_parts(name)
+    return _COMPARISONS[-1](parts[-1]) if parts else ""
+
+
+def _forms(listed: str) -> Iterator[Parts]:
+    """The paths that a listed name may mean: as it stands, percent-decoded, and that of a URL."""
+    yield path_parts(listed)
+    if "%" in listed:
+        yield path_parts(unquote(listed))
+    if "://" in listed or "?" in listed:
+        try:
+            url = urlsplit(listed)
+        except ValueError:  # such as a bracket in the host
+            return
+        for value in parse_qs(url.query).get("d", []):  # how Label Studio names local files
+            yield path_parts(value)
+        yield path_parts(unquote(url.path))
+
+
+def _stem(file_name: str) -> str:
+    path = PurePosixPath(file_name)
+    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else file_name

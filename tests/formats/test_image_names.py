@@ -1,0 +1,84 @@
+"""Names that other tools give images, and the images that they mean."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam2_adapter.formats.image_names import find_listed, is_foreign, path_parts
+from tests.shapes import QUICK
+
+IMAGES = ["images/p.png", "images/sub/q.jpg", "images/Top view \u00e9 1.png", "other/R.PNG", "a%20b.png"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "image"),
+    [
+        ("images/p.png", "images/p.png"),
+        ("p.png", "images/p.png"),
+        ("p", "images/p.png"),
+        ("./images\\p.png", "images/p.png"),
+        ("P.PNG", "images/p.png"),
+        ("IMAGES/P", "images/p.png"),
+        ("r.png", "other/R.PNG"),
+        ("..\\..\\tool\\media\\p.png", "images/p.png"),
+        ("C:\\work\\shots\\p.png", "images/p.png"),
+        ("C:p.png", "images/p.png"),
+        ("/data/upload/7/q.jpg", "images/sub/q.jpg"),
+        ("https://store.example/bucket/p.png?sig=1", "images/p.png"),
+        ("/data/local-files/?d=shots%2Fsub%2Fq.jpg", "images/sub/q.jpg"),
+        ("images/Top%20view%20%C3%A9%201.png", "images/Top view \u00e9 1.png"),
+        ("Top view e\u0301 1.png", "images/Top view \u00e9 1.png"),
+        ("a%20b.png", "a%20b.png"),
+        ("elsewhere/sub/q.jpg", "images/sub/q.jpg"),
+    ],
+)
+def test_a_name_finds_its_image(listed, image):
+    assert find_listed([listed], IMAGES) == [[image]]
+
+
+@pytest.mark.parametrize("listed", ["", "/", "..", "x.png", "p.jpg", "pp.png", "images", "http://[", "p.png/x"])
+def test_a_name_of_nothing_finds_nothing(listed):
+    assert find_listed([listed], IMAGES) == [[]]
+
+
+def test_spelling_decides_only_between_images_that_differ_in_nothing_else():
+    assert find_listed(["a.png", "A.png", "A.PNG"], ["a.png", "A.png"]) == [["a.png"], ["A.png"], ["a.png", "A.png"]]
+
+
+def test_folders_that_are_not_here_are_dropped_only_where_the_file_name_is_unique():
+    assert find_listed(["x/1.png"], ["v/1.png", "w/1.png"]) == [["v/1.png", "w/1.png"]]
+    # Two videos, of which one is here: the frames of the other are not its frames.
+    assert find_listed(["v/1.png", "w/1.png"], ["v/1.png"]) == [["v/1.png"], []]
+    assert find_listed(["x/1.png", "w/1.png"], ["v/1.png"]) == [[], []]
+
+
+def test_the_caller_chooses_among_several_and_among_shortened_ones():
+    assert find_listed(["1.png"], ["v/1.png", "w/1.png"], lambda _, found: found[1:]) == [["w/1.png"]]
+    assert find_listed(["x/1.png"], ["w/1.png"], lambda _, found: []) == [[]]
+    assert find_listed(["x/1.png"], ["w/1.png"], may_shorten=is_foreign) == [[]]
+
+
+def test_foreign_names_say_so_by_their_form():
+    for name in ("/a/b.png", "C:\\b.png", "\\\\server\\b.png", "s3://a/b.png", "../b.png", "a/../b.png"):
+        assert is_foreign(name)
+    for name in ("b.png", "a/b.png", "./b.png", "a..b.png"):
+        assert not is_foreign(name)
+
+
+@QUICK
+@given(
+    folders=st.lists(st.text("ab\u00e9\u00df 1", min_size=1, max_size=3), max_size=3),
+    stem=st.text("xy\u00fc\uac00Z", min_size=1, max_size=4),
+    form=st.sampled_from(["NFC", "NFD"]),
+)
+def test_any_spelling_of_a_path_finds_the_image(folders, stem, form):
+    name = "/".join([*folders, f"{stem}.png"])
+    respelt = unicodedata.normalize(form, name).swapcase().replace("/", "\\")
+    assert find_listed([respelt], [unicodedata.normalize("NFD", name), "other.jpg"]) == [
+        [unicodedata.normalize("NFD", name)]
+    ]
+    assert path_parts(name)[-1] == f"{stem}.png"
