@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sam2_adapter.annotations.masks import mask_to_box_xyxy
+from sam2_adapter.annotations.masks import distances_to, mask_to_box_xyxy
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray
 
 # SAM2 draws a tenth of its correction clicks from the object instead of the error region
@@ -83,8 +82,9 @@ def evaluation_click(
 ) -> Click | None:
     """Choose the next click of the standard evaluation of interactive segmentation; no randomness.
 
-    The click goes to the pixel farthest from the border of the missed region or of the region too many, whichever reaches deeper; pixels
-    beyond the image count as right, and a pixel is not clicked twice (f-BRS, https://arxiv.org/abs/2001.10331, and RITM's `Clicker`).
+    The click goes to the pixel farthest from the border of the missed region or of the region too many, whichever reaches deeper; where
+    both are as deep it goes to the region too many, and of several pixels to the first one row by row. Pixels beyond the image count as
+    right, and a pixel is not clicked twice (f-BRS, https://arxiv.org/abs/2001.10331, and RITM's `Clicker`).
 
     Args:
         gt_mask: bool H x W with at least one pixel.
@@ -129,8 +129,7 @@ def _centre(mask: BoolArray, clicked: FloatArray | None = None) -> tuple[float, 
     if box is None:
         return 0.0, 0.0, 0.0
     x0, y0, x1, y1 = box
-    padded = np.pad(mask[y0:y1, x0:x1].astype(np.uint8), 1)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    depth = distances_to(~np.pad(mask[y0:y1, x0:x1], 1))[1:-1, 1:-1]
     for x, y in [] if clicked is None else np.floor(clicked).astype(int).tolist():
         if x0 <= x < x1 and y0 <= y < y1:
             depth[y - y0, x - x0] = 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -98,3 +101,31 @@ def mask_iou(first: BoolArray, second: BoolArray) -> float:
     """Intersection over union of two bool masks of one shape, in [0, 1]; two empty masks agree (1.0)."""
     union = np.count_nonzero(first | second)
     return np.count_nonzero(first & second) / union if union else 1.0
+
+
+def distances_to(region: BoolArray) -> FloatArray:
+    """Distance of every pixel to the nearest pixel of a region, from centre to centre, in pixels.
+
+    Each value is the float32 nearest to the root of a whole number: pixels that are equally far away have equal values, whichever machine
+    computes them and wherever the mask lies in memory.
+
+    Args:
+        region: bool H x W with at least one pixel set.
+
+    Returns:
+        float32 H x W; 0 inside the region.
+    """
+    with _without_ipp():
+        distances = cv2.distanceTransform((~region).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return distances.astype(np.float32, copy=False)
+
+
+@contextmanager
+def _without_ipp() -> Iterator[None]:
+    """Keep this thread's OpenCV off Intel's primitives, whose distances differ in the last bit with the position of the input in memory."""
+    was_on = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    try:
+        yield
+    finally:
+        cv2.ipp.setUseIPP(was_on)

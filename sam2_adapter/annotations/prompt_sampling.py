@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +18,7 @@ from sam2_adapter.annotations.clicks import (
     sample_positive_points,
     tight_box,
 )
+from sam2_adapter.annotations.masks import distances_to
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
 from sam2_adapter.errors import ConfigError
 
@@ -217,7 +217,7 @@ def _outside_near_and_far(mask: BoolArray, band_px: float) -> tuple[npt.NDArray[
     """Flat positions of the pixels outside a mask, at most and more than `band_px` away from it."""
     if mask.all():
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).reshape(-1)
+    distance = distances_to(mask).reshape(-1)
     return np.flatnonzero((distance > 0) & (distance <= max(band_px, 1.0))), np.flatnonzero(
         distance > max(band_px, 1.0)
     )

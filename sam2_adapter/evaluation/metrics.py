@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sam2_adapter.annotations.masks import box_region, mask_to_box_xyxy
-from sam2_adapter.annotations.prompts import BoolArray, FloatArray
+from sam2_adapter.annotations.masks import box_region, distances_to, mask_to_box_xyxy
+from sam2_adapter.annotations.prompts import BoolArray
 
 FloatValues = npt.NDArray[np.float64]
 
@@ -50,8 +49,8 @@ def boundary_f(predicted: BoolArray, truth: BoolArray, tolerance_px: float | Non
     predicted_outline, true_outline = _outline(predicted[window]), _outline(truth[window])
     if not predicted_outline.any() or not true_outline.any():
         return float(predicted_outline.any() == true_outline.any())
-    precision = (_distance_to(true_outline)[predicted_outline] <= tolerance).mean()
-    recall = (_distance_to(predicted_outline)[true_outline] <= tolerance).mean()
+    precision = (distances_to(true_outline)[predicted_outline] <= tolerance).mean()
+    recall = (distances_to(predicted_outline)[true_outline] <= tolerance).mean()
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
@@ -141,8 +140,3 @@ def _outline(mask: BoolArray) -> BoolArray:
     outline[:-1] |= mask[:-1] ^ mask[1:]
     outline[:-1, :-1] |= mask[:-1, :-1] ^ mask[1:, 1:]
     return outline
-
-
-def _distance_to(outline: BoolArray) -> FloatArray:
-    distance = cv2.distanceTransform((~outline).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return distance.astype(np.float32, copy=False)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
-from sam2_adapter.annotations.masks import MaskPrediction, box_region, mask_iou, mask_to_box_xyxy
+from sam2_adapter.annotations.masks import MaskPrediction, box_region, distances_to, mask_iou, mask_to_box_xyxy
 
 
 def test_a_box_with_whole_pixels_is_half_open():
@@ -86,3 +88,28 @@ def test_iou():
 def test_a_prediction_is_checked_when_built(masks, scores, logits, text):
     with pytest.raises(ValueError, match=text):
         MaskPrediction(masks, scores, logits)
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 30), st.integers(1, 30))).filter(np.any))
+def test_distances_are_roots_of_whole_numbers(region):
+    squares = np.rint(ndimage.distance_transform_edt(~region) ** 2)
+    expected = np.sqrt(squares).astype(np.float32)
+    assert np.array_equal(distances_to(region), expected)
+    assert np.array_equal(distances_to(np.asfortranarray(region)), expected)
+
+
+def test_distances_do_not_depend_on_where_the_mask_lies_in_memory():
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        region = rng.random(rng.integers(12, 40, 2)) < 0.02
+        region[0, 0] = True
+        assert len({distances_to(_moved(region, offset)).tobytes() for offset in (0, 1, 4, 16, 24, 32, 48)}) == 1
+
+
+def _moved(mask: np.ndarray, offset: int) -> np.ndarray:
+    """A copy that starts `offset` bytes behind a multiple of 64."""
+    memory = np.empty(mask.size + 128, np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    copy = memory[start : start + mask.size].view(np.bool_).reshape(mask.shape)
+    copy[...] = mask
+    return copy

@@ -301,3 +301,27 @@ def test_one_function_does_everything(tmp_path, monkeypatch):
     assert "1 images, 1 objects" in text
     assert "box: difference, with 95 % interval over images" in text
     assert set(run_evaluation(tmp_path, "m", split="train", prompts=("point",))["evaluations"]) == {"point"}
+
+
+def test_twenty_runs_give_the_same_figures_to_the_last_digit(tmp_path):
+    """Whatever else lies in memory: the clicks follow the errors, so that one bit of a mask or of a distance would spread."""
+    hw = (96, 128)
+    centres = [(x, y) for y in (20, 60) for x in (20, 50, 80, 110)]
+    discs = [_disc(hw, x, y, radius) for radius, (x, y) in enumerate(centres, start=7)]
+    label_map_folder(tmp_path, {"discs.png": discs}, hw)
+    samples = load_dataset(tmp_path, validation_share=0).samples("train")
+    predictor, rng = small_predictor(), np.random.default_rng(0)
+    image = rng.integers(0, 255, (*hw, 3)).astype(np.uint8)
+    embedding = predictor.embed([image])[0]
+    runs = set()
+    for _ in range(20):
+        others = [np.full(rng.integers(1, 9000), 1e30, np.float32) for _ in range(rng.integers(80))]
+        evaluated = evaluate(predictor, samples, "clicks", EvaluationSettings(max_clicks=6), embed=lambda _: embedding)
+        runs.add(repr(evaluated.objects))
+        del others
+    assert len(runs) == 1
+
+
+def _disc(hw: tuple[int, int], x: int, y: int, radius: int) -> np.ndarray:
+    rows, columns = np.mgrid[: hw[0], : hw[1]]
+    return np.hypot(columns - x, rows - y) <= radius

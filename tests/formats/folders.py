@@ -50,10 +50,10 @@ def label_map(*masks: np.ndarray, dtype: type = np.uint8) -> np.ndarray:
     return result
 
 
-def label_map_folder(root: Path, names: dict[str, list[np.ndarray]]) -> Path:
-    """`images/` and `masks/` with one label map an image."""
+def label_map_folder(root: Path, names: dict[str, list[np.ndarray]], hw: tuple[int, int] = HW) -> Path:
+    """`images/` and `masks/` with one label map per image."""
     for name, masks in names.items():
-        write_image(root / "images" / name)
+        write_image(root / "images" / name, hw)
         write_label_map(root / "masks" / Path(name).with_suffix(".png"), label_map(*masks))
     return root
 
