@@ -25,8 +25,18 @@ from sam2_adapter.dataloop.progress import tell
 from sam2_adapter.dataloop.results import LabelColors
 from sam2_adapter.dataloop.settings import read_settings
 from sam2_adapter.dataloop.storing import Owner
+from sam2_adapter.dataloop.studio_arguments import (
+    check_click_radius,
+    check_item,
+    checked_boxes,
+    checked_clicks,
+    checked_color,
+    checked_corners,
+    checked_mask_uri,
+    checked_progress,
+)
 from sam2_adapter.dataloop.studio_boxes import Wanted, answer_boxes
-from sam2_adapter.dataloop.studio_clicks import ClickSession
+from sam2_adapter.dataloop.studio_clicks import Asked, ClickSession
 from sam2_adapter.dataloop.studio_features import upload_features
 from sam2_adapter.formats.dataloop.objects import OutputType
 from sam2_adapter.predict.loading import load_predictor
@@ -99,7 +109,8 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
             Annotation documents of type `binary`, each with the id of its box; a box without an object in it has none.
 
         Raises:
-            PromptError: an annotation is no box, or lies outside the image; the text names it.
+            PromptError: an argument is of the wrong kind, or an annotation is no box or lies outside the image; the text
+                names it.
             PlatformError: the image could not be downloaded.
         """
         return self._box_to(item, annotations, "mask", progress)
@@ -141,10 +152,13 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
             image's; wholly transparent where nothing was found.
 
         Raises:
-            PromptError: a click or the box is malformed or lies outside the image.
+            PromptError: an argument is of the wrong kind, or a click or the box lies outside the image; the text names it.
             PlatformError: the image could not be downloaded.
         """
-        return self._clicks.answer(item, points, bb, mask_uri, color)
+        check_item(item)
+        check_click_radius(click_radius)
+        asked = Asked(*checked_clicks(points), checked_corners(bb), checked_mask_uri(mask_uri), checked_color(color))
+        return self._clicks.answer(item, asked)
 
     def get_sam_features(self, dl: Any = None, item: Any = None) -> str:
         """Store what the encoder makes of an image, for a decoder elsewhere; see `studio_features` for the format.
@@ -155,18 +169,21 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
         Raises:
             PlatformError: the image could not be downloaded, or the features not be stored.
         """
+        check_item(item)
         return upload_features(item, self._items.encode(item), self._predictor.info.name)
 
     def _box_to(
         self, item: Any, annotations: Sequence[Document], output_type: OutputType, progress: Any
     ) -> list[Document]:
-        tell(progress, 0, "encoding the image")
+        check_item(item)
+        boxes = checked_boxes(annotations)
+        tell(checked_progress(progress), 0, "encoding the image")
         embedding = self._items.encode(item).embedding
         tell(progress, 50, "finding the objects")
         colors = self._colors.of(item) if output_type == "mask" else {}
         wanted = Wanted(self._owner, output_type, self._config.clip_to_box, colors)
-        answers = answer_boxes(self._predictor, embedding, item, annotations, wanted)
-        tell(progress, 100, f"found objects in {len({a['id'] for a in answers} - {None})} of {len(annotations)} boxes")
+        answers = answer_boxes(self._predictor, embedding, item, boxes, wanted)
+        tell(progress, 100, f"found objects in {len({a['id'] for a in answers} - {None})} of {len(boxes)} boxes")
         return answers
 
 

@@ -8,22 +8,40 @@ answer, the image itself is refined.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sam2_adapter.annotations.colors import Color
-from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
+from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt
 from sam2_adapter.dataloop.embedding_cache import ByteBoundedCache, EncodedItem, ItemEncoder
 from sam2_adapter.errors import PromptError
 from sam2_adapter.formats.dataloop.objects import data_url_to_mask, mask_to_data_url
 from sam2_adapter.predict.predictor import Predictor
 
-_WHITE: Color = (255, 255, 255)
-
 # (left, top, right, bottom) in whole pixels, half-open.
 _Frame = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the studio asks with a click.
+
+    Attributes:
+        clicks: (x, y) in pixels of the upright image.
+        labels: of the clicks, 1 inside and 0 outside the object.
+        box_xyxy: (x0, y0, x1, y1) around the object; `None` where the clicks alone decide.
+        earlier: data URL of the mask to refine, if there is one.
+        color: (red, green, blue) of the answer.
+    """
+
+    clicks: Sequence[tuple[float, float]]
+    labels: Sequence[int]
+    box_xyxy: tuple[float, float, float, float] | None
+    earlier: str | None
+    color: Color
 
 
 class ClickSession:
@@ -33,32 +51,24 @@ class ClickSession:
         """Predict with `predictor`, and remember logits in `cache`."""
         self._predictor, self._items, self._cache = predictor, items, cache
 
-    def answer(
-        self,
-        item: Any,
-        points: Sequence[Mapping[str, Any]],
-        corners: Sequence[Mapping[str, float]] | None,
-        earlier: str | None,
-        color: Sequence[int] | None,
-    ) -> str:
-        """The mask as a data URL; arguments as in `StudioService.predict_interactive_editing`.
+    def answer(self, item: Any, asked: Asked) -> str:
+        """The mask as a data URL.
 
         Raises:
-            PromptError: a click or the box is malformed or lies outside the image.
+            PromptError: a click or the box lies outside the image, or the mask to refine has another size.
         """
         encoded = self._items.encode(item)
-        box = None if corners is None else _box(corners)
-        frame = _frame(box, encoded.embedding.original_hw)
+        frame = _frame(asked.box_xyxy, encoded.embedding.original_hw)
         prompt = Prompt(
-            box_xyxy=box,
-            point_coords=[_number_pair(point) for point in points],  # type: ignore[arg-type]
-            point_labels=[FOREGROUND if point.get("in", True) else BACKGROUND for point in points],  # type: ignore[arg-type]
-            **self._refined(encoded, item.id, earlier, frame),
+            box_xyxy=asked.box_xyxy,
+            point_coords=asked.clicks,  # type: ignore[arg-type]
+            point_labels=asked.labels,  # type: ignore[arg-type]
+            **self._refined(encoded, item.id, asked.earlier, frame),
         )
         prediction = self._predictor.predict(encoded.embedding, [prompt])
         left, top, right, bottom = frame
         mask = prediction.masks[0, 0, top:bottom, left:right]
-        url = mask_to_data_url(mask, _WHITE if color is None else _color(color))
+        url = mask_to_data_url(mask, asked.color)
         logits = prediction.low_res_logits[0, 0].copy()
         self._cache.put(_key(item.id, encoded, url), logits, logits.nbytes)
         return url
@@ -77,27 +87,11 @@ def _key(item_id: str, encoded: EncodedItem, url: str) -> Hashable:
     return "logits", item_id, encoded.content_sha256, hashlib.sha256(url.encode()).digest()
 
 
-def _box(corners: Sequence[Mapping[str, float]]) -> tuple[float, float, float, float]:
-    if isinstance(corners, str | Mapping) or len(corners) < 2:
-        raise PromptError(f"'bb' is two corners {{'x', 'y'}} of a box, but got {str(corners)[:80]}.")
-    (first_x, first_y), (second_x, second_y) = (_number_pair(corner) for corner in corners[:2])
-    return min(first_x, second_x), min(first_y, second_y), max(first_x, second_x), max(first_y, second_y)
-
-
-def _number_pair(point: Mapping[str, Any]) -> tuple[float, float]:
-    try:
-        return float(point["x"]), float(point["y"])
-    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
-        raise PromptError(f"A click or corner is {{'x': number, 'y': number}}, but got {str(point)[:80]}.") from error
-
-
 def _frame(box: tuple[float, float, float, float] | None, original_hw: tuple[int, int]) -> _Frame:
     """The pixels that an answer covers; as the studio counts them, corners are cut off to whole pixels."""
     height, width = original_hw
     if box is None:
         return 0, 0, width, height
-    if not np.isfinite(box).all():
-        raise PromptError(f"The corners of the box must be finite numbers, but got {box}.")
     left, top = max(0, int(box[0])), max(0, int(box[1]))
     right, bottom = min(width, int(box[2])), min(height, int(box[3]))
     if right <= left or bottom <= top:
@@ -119,11 +113,3 @@ def _in_image(mask: BoolArray, original_hw: tuple[int, int], frame: _Frame) -> B
     whole = np.zeros(original_hw, np.bool_)
     whole[top:bottom, left:right] = mask
     return whole
-
-
-def _color(color: Sequence[int]) -> Color:
-    try:
-        red, green, blue = (min(255, max(0, int(value))) for value in tuple(color)[:3])
-    except (TypeError, ValueError) as error:
-        raise PromptError(f"'color' is (red, green, blue) in 0..255, but got {str(color)[:80]}.") from error
-    return red, green, blue

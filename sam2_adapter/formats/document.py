@@ -71,6 +71,9 @@ def optional(entry: Any, key: str, kind: type, where: str) -> Any:
 
 
 def short(value: Any) -> str:
-    """A value for a message, cut where it is long."""
-    text = repr(value)
+    """A value for a message, cut where it is long; its kind where it cannot be written out."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # numbers of thousands of digits, or lists nested as deeply
+        text = f"a value of the kind {type(value).__name__} that is too long to show"
     return text if len(text) <= 80 else text[:77] + "..."

@@ -179,17 +179,37 @@ def test_the_answer_takes_the_colour_that_is_asked_for(dl, service, item):
         ({}, "needs at least one of"),
         ({"points": [{"x": 5, "y": 5, "in": False}]}, "All points of this prompt are background"),
         ({"points": [{"x": 500, "y": 5}]}, "lies outside the image"),
-        ({"points": [{"x": "left"}]}, "A click or corner is"),
-        ({"bb": [{"x": 5, "y": 5}]}, "'bb' is two corners"),
+        ({"points": [{"x": 1e300, "y": 5}]}, "lies outside the image"),
+        ({"points": [{"x": "left"}]}, "points, click 1: expected"),
+        ({"points": None, "bb": CORNERS}, "points: expected a list of clicks"),
+        ({"points": [{"x": 80, "y": 60, "in": "false"}]}, "points, click 1, 'in': expected true"),
+        ({"bb": [{"x": 5, "y": 5}]}, "bb: expected two corners"),
         ({"bb": [{"x": 5, "y": 5}, {"x": 5, "y": 9}]}, "covers no whole pixel"),
-        ({"bb": [{"x": float("nan"), "y": 5}, {"x": 5, "y": 9}]}, "must be finite"),
+        ({"bb": [{"x": float("nan"), "y": 5}, {"x": 5, "y": 9}]}, "bb, corner 1: expected"),
+        ({"bb": [{"x": -1e300, "y": 5}, {"x": -5, "y": 9}]}, "covers no whole pixel"),
+        ({"points": [CLICK], "mask_uri": 5}, "mask_uri: expected a text"),
+        ({"points": [CLICK], "click_radius": "wide"}, "click_radius: expected a number"),
+        ({"points": [CLICK], "item": None}, "item: expected an item of the platform"),
         ({"points": [CLICK], "mask_uri": mask_to_data_url(np.ones((3, 4), bool), (0, 0, 0))}, "is 4x3 pixels"),
-        ({"points": [CLICK], "color": "green"}, "'color' is"),
+        ({"points": [CLICK], "color": "green"}, "color: expected"),
     ],
 )
 def test_bad_clicks_give_one_clear_error(dl, service, item, arguments, message):
     with pytest.raises(PromptError, match=message):
-        service.predict_interactive_editing(dl, item, **arguments)
+        service.predict_interactive_editing(**{"dl": dl, "item": item, **arguments})
+
+
+def test_wrong_kinds_of_arguments_are_refused_by_every_function(dl, service, item):
+    for function in (service.box_to_segmentation, service.box_to_polygon):
+        with pytest.raises(PromptError, match="annotations: expected a list"):
+            function(dl, item, None)
+        with pytest.raises(PromptError, match="item: expected"):
+            function(dl, "item", [])
+        with pytest.raises(PromptError, match="progress: expected"):
+            function(dl, item, [], progress=50)
+    with pytest.raises(PromptError, match="item: expected"):
+        service.get_sam_features(dl, None)
+    assert service.num_encoded == 0
 
 
 def test_the_second_prompt_encodes_and_downloads_nothing(platform, dl, gateway, service, item):
