@@ -16,7 +16,7 @@ BENCH_IMAGE ?= sam2_adapter/assets/demo/astronaut.jpg
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast check format bench bench-docs soak docs clean
+.PHONY: help demo test test-fast test-browser check format bench bench-docs soak docs clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | sort | expand -t 12
@@ -24,11 +24,14 @@ help:
 demo: $(STAMPS)-run ## predict and fine-tune on bundled pictures, offline, and write demo/index.html
 	$(BIN)/sam2-adapter demo --output demo
 
-test: $(STAMPS)-test ## all tests but the soak tests
+test: $(STAMPS)-test ## all tests but the soak tests and those that need a browser
 	$(BIN)/python -m pytest
 
 test-fast: $(STAMPS)-test ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not gpu and not soak"
+	$(BIN)/python -m pytest -m "not slow and not gpu and not soak and not browser"
+
+test-browser: $(STAMPS)-test ## the pages, looked at in Chromium at three widths, light and dark
+	$(BIN)/python -m pytest -m browser
 
 soak: $(STAMPS)-test ## the tests that run for many minutes
 	$(BIN)/python -m pytest -m soak

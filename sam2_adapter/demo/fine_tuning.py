@@ -128,7 +128,9 @@ def fine_tune_nuclei(
     _remove_earlier(run)
     # fp32: not every CPU has bf16, and its figures would differ. So few crops need no encoded images on disk.
     config = Config(preset="recommended", num_epochs=num_epochs, device="cpu", precision="fp32", disk_mib=0)
-    result = fine_tune(data, run, config, model=model, on_epoch_end=on_epoch_end, on_progress=on_progress)
+    result = fine_tune(
+        data, run, config, model=model, name=DATA_FOLDER, on_epoch_end=on_epoch_end, on_progress=on_progress
+    )
     # The run is over: nobody resumes it.
     shutil.rmtree(run / CHECKPOINT_FOLDER, ignore_errors=True)
     dataset = load_dataset(data)

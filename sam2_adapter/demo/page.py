@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
 
 from sam2_adapter.demo.fine_tuning import FineTuning
 from sam2_adapter.demo.panel import Panel, panel_values
+from sam2_adapter.reports.pages import render_page
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,9 @@ class Section:
 
 def page_html(sections: list[Section], fine_tuning: FineTuning, made_by: dict[str, Any], seconds: float) -> str:
     """The complete page; everything inserted is escaped."""
-    template = resources.files("sam2_adapter").joinpath("assets", "demo_page.html").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     shown = [{"section": section, "panels": [panel_values(panel) for panel in section.panels]} for section in sections]
     pairs = [
         (panel_values(before), panel_values(after))
         for before, after in zip(fine_tuning.before, fine_tuning.after, strict=True)
     ]
-    return environment.from_string(template).render(
-        sections=shown, tuning=fine_tuning, pairs=pairs, made_by=made_by, seconds=seconds
-    )
+    return render_page("demo.html", sections=shown, tuning=fine_tuning, pairs=pairs, made_by=made_by, seconds=seconds)

@@ -1,87 +1,158 @@
-"""Line charts as SVG text, for pages that load nothing."""
+"""Line charts as SVG that takes its colours from the page around it, so that one picture suits light and dark."""
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Points = Sequence[tuple[float, float]]
 
-# Colours that people with red-green blindness tell apart (Okabe and Ito, https://jfly.uni-koeln.de/color/).
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+# In points; about the width of half a page and of a phone, where the text is read as it is drawn.
+_SIZE = (340.0, 215.0)
+_FONT_SIZE = 11.0
 
-_WIDTH, _HEIGHT = 460, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 42
-_TICKS = 4
+# Lines of up to this many points show every point.
+_MOST_DOTS = 40
+
+# Colours that a chart is drawn in stand for those of the page, which knows whether it is light or dark.
+_INK, _GRID, _MARK = "#000001", "#000002", "#000003"
+_PAGE_COLORS = {_INK: "var(--soft, #6d6a64)", _GRID: "var(--line, #e6e2da)", _MARK: "var(--ink, #1d1c1a)"}
+
+# Colours that people with red-green blindness tell apart (Okabe and Ito, https://jfly.uni-koeln.de/color/), as fallbacks.
+_SERIES_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def line_chart(series: Mapping[str, Points], x_label: str, marked_x: float | None = None) -> str:
-    """Draw lines over a common axis.
+@dataclass(frozen=True)
+class Chart:
+    """A chart for a page.
+
+    Attributes:
+        title: what it shows, with the power of ten that is left out of the numbers along its axis.
+        svg: an `<svg>` element; its colours are the page's `--soft`, `--line`, `--ink` and `--series-1`, `--series-2`, ...
+        legend: name and CSS colour of each line; empty where there is only one.
+    """
+
+    title: str
+    svg: str
+    legend: tuple[tuple[str, str], ...]
+
+
+def line_chart(
+    title: str, series: Mapping[str, Points], x_label: str, marked_x: float | None = None, mark: str = ""
+) -> Chart | None:
+    """Draw lines over a common axis of whole numbers.
 
     Args:
-        series: name to (x, y) points, in the order of x; points that are not finite are left out.
+        title: what the chart shows; also told to screen readers.
+        series: name to (x, y) points, in the order of x, at most four; points that are not finite are left out.
         x_label: what x is.
         marked_x: where a vertical line stands.
+        mark: what stands above that line.
 
     Returns:
-        An `<svg>` element; empty text where there is nothing to draw.
+        The chart; `None` where there is nothing to draw.
     """
     drawn = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()}
-    everything = [point for points in drawn.values() for point in points]
-    if not everything:
-        return ""
-    scale = _Scale(everything)
-    parts = [_axes(scale, x_label)]
-    if marked_x is not None:
-        x = scale.x(marked_x)
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" class="mark"/>')
-    for index, (name, points) in enumerate(drawn.items()):
-        parts.append(_line(scale, points, _COLORS[index % len(_COLORS)]))
-        parts.append(_legend(name, index))
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + 20}" role="img">{"".join(parts)}</svg>'
+    drawn = {name: points for name, points in drawn.items() if points}
+    if not drawn:
+        return None
+    legend = tuple((name, _series_color(index)) for index, name in enumerate(drawn))
+    power = _power(y for points in drawn.values() for _, y in points)
+    if power:
+        title = f"{title}, × 10{str(power).translate(_SUPERSCRIPTS)}"
+        drawn = {name: [(x, y * 10.0**-power) for x, y in points] for name, points in drawn.items()}
+    return Chart(title, _svg(title, drawn, x_label, marked_x, mark), legend if len(legend) > 1 else ())
 
 
-class _Scale:
-    """From values to positions in the picture."""
+def _svg(title: str, drawn: Mapping[str, Points], x_label: str, marked_x: float | None, mark: str) -> str:
+    # Slow to import, and only pages need it.
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
-    def __init__(self, points: Points) -> None:
-        xs, ys = [x for x, _ in points], [y for _, y in points]
-        self.x_range = (min(xs), max(max(xs), min(xs) + 1))
-        margin = 0.05 * (max(ys) - min(ys)) or 0.05 * abs(max(ys)) or 1.0
-        self.y_range = (min(ys) - margin, max(ys) + margin)
-
-    def x(self, value: float) -> float:
-        low, high = self.x_range
-        return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
-
-    def y(self, value: float) -> float:
-        low, high = self.y_range
-        return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
-
-
-def _axes(scale: _Scale, x_label: str) -> str:
-    (first, last), (low, high) = scale.x_range, scale.y_range
-    parts = []
-    for tick in range(_TICKS + 1):
-        value = low + (high - low) * tick / _TICKS
-        y = scale.y(value)
-        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
-    for epoch in sorted({round(first + (last - first) * tick / _TICKS) for tick in range(_TICKS + 1)}):
-        x = scale.x(epoch)
-        parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{epoch}</text>')
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    return "".join(parts) + f'<text x="{middle:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>'
+    # Text stays text: it can be read aloud and searched. The salt makes names of the parts differ between charts.
+    with rc_context({"font.size": _FONT_SIZE, "svg.fonttype": "none", "svg.hashsalt": title}):
+        figure = Figure(figsize=(_SIZE[0] / 72, _SIZE[1] / 72), layout="constrained")
+        axes = figure.add_subplot()
+        for index, points in enumerate(drawn.values()):
+            _draw_line(axes, index, points)
+        xs = [x for points in drawn.values() for x, _ in points] + ([] if marked_x is None else [marked_x])
+        _draw_axes(axes, (min(xs), max(xs)), x_label)
+        if marked_x is not None:
+            _draw_mark(axes, marked_x, mark)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _for_page(file.getvalue(), title)
 
 
-def _line(scale: _Scale, points: Points, color: str) -> str:
-    positions = " ".join(f"{scale.x(x):.1f},{scale.y(y):.1f}" for x, y in points)
-    dots = "".join(f'<circle cx="{scale.x(x):.1f}" cy="{scale.y(y):.1f}" r="2" fill="{color}"/>' for x, y in points)
-    return f'<polyline points="{positions}" fill="none" stroke="{color}" stroke-width="1.8"/>{dots}'
+def _draw_line(axes: Axes, index: int, points: Points) -> None:
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    marker = "o" if len(points) <= _MOST_DOTS else None
+    axes.plot(xs, ys, color=_series_sentinel(index), linewidth=1.8, marker=marker, markersize=3.2)
 
 
-def _legend(name: str, index: int) -> str:
-    x, color = _LEFT + 100 * index, _COLORS[index % len(_COLORS)]
-    line = f'<line x1="{x}" x2="{x + 14}" y1="{_HEIGHT + 8}" y2="{_HEIGHT + 8}" stroke="{color}" stroke-width="3"/>'
-    return f'{line}<text x="{x + 18}" y="{_HEIGHT + 12}">{escape(name)}</text>'
+def _draw_axes(axes: Axes, x_range: tuple[float, float], x_label: str) -> None:
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    first, last = x_range
+    margin = 0.03 * max(last - first, 1)
+    axes.set_xlim(first - margin, max(last, first + 1) + margin)
+    axes.set_xlabel(x_label, color=_INK)
+    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_INK, length=0, pad=5)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name == "bottom")
+        spine.set_color(_GRID)
+
+
+def _draw_mark(axes: Axes, x: float, text: str) -> None:
+    axes.axvline(x, color=_MARK, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
+    first, last = axes.get_xlim()
+    side = "left" if x < first + 0.25 * (last - first) else "right" if x > last - 0.25 * (last - first) else "center"
+    axes.annotate(
+        text, (x, 1), (0, 4), xycoords=axes.get_xaxis_transform(), textcoords="offset points", ha=side, color=_MARK
+    )
+
+
+def _power(values: Iterable[float]) -> int:
+    """The power of ten that is told in the title, so that the numbers along the axis are short."""
+    largest = max(abs(value) for value in values)
+    exponent = math.floor(math.log10(largest)) if largest else 0
+    return exponent if exponent < -2 or exponent > 3 else 0
+
+
+def _series_sentinel(index: int) -> str:
+    return f"#0001{index:02d}"
+
+
+def _series_color(index: int) -> str:
+    return f"var(--series-{index + 1}, {_SERIES_COLORS[index]})"
+
+
+def _for_page(svg: str, title: str) -> str:
+    """The element alone, without what would act on the page around it, in the page's colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' id="[a-zA-Z0-9.]+_\d+"|font-family: [^;]*; ', "", svg)
+    for index in range(len(_SERIES_COLORS)):
+        svg = svg.replace(_series_sentinel(index), _series_color(index))
+    for sentinel, color in _PAGE_COLORS.items():
+        svg = svg.replace(sentinel, color)
+    size = re.search(r'viewBox="([^"]+)"', svg)
+    assert size is not None  # matplotlib always writes one
+    return re.sub(
+        r"<svg.*?>", f'<svg viewBox="{size[1]}" role="img" aria-label="{escape(title)}">', svg, count=1, flags=re.DOTALL
+    )

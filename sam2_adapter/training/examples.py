@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sam2_adapter.annotations.masks import mask_iou
+from sam2_adapter.annotations.masks import box_region, mask_iou
 from sam2_adapter.annotations.prompts import BoolArray, Prompt
 from sam2_adapter.embeddings.store import Image as Picture
 from sam2_adapter.training.measure import ObjectQuality
@@ -22,10 +22,10 @@ from sam2_adapter.training.setup import Parts
 # Around an object as much again is shown on each side as this share of its box.
 _MARGIN = 0.4
 
-_SHOWN_PX = 280
+_SHOWN_PX = 360
 _PREDICTED = np.array([0, 114, 178], np.float32)
 _TRUTH = (255, 200, 0)
-_OPACITY = 0.45
+_OPACITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def make_examples(
     untouched: Mapping[str, torch.Tensor],
     trained: Mapping[str, torch.Tensor],
 ) -> list[Example]:
-    """Show the objects that the trained model does best, middling and worst on.
+    """Show the objects whose mask from the exact box has the best, the median and the worst IoU with the trained model.
 
     Args:
         parts: the run; its model has the trained weights afterwards.
@@ -67,7 +67,7 @@ def make_examples(
     """
     if not objects:
         return []
-    ranked = sorted(objects, key=lambda item: item.score, reverse=True)
+    ranked = sorted(objects, key=lambda item: item.box.mask_iou, reverse=True)
     chosen = {0: "best", len(ranked) // 2: "median", len(ranked) - 1: "worst"}
     masks = {}
     for when, weights in (("before", untouched), ("after", trained)):
@@ -81,7 +81,7 @@ def _predicted(parts: Parts, item: ObjectQuality) -> BoolArray:
     annotation = parts.samples[item.position].objects[item.box.object_index]
     embedding = parts.image_embedding(item.position)
     mask: BoolArray = parts.predictor.predict(embedding, [Prompt(box_xyxy=annotation.box_xyxy)]).masks[0, 0]
-    return mask
+    return mask & box_region(mask.shape, annotation.box_xyxy) if parts.config.clip_to_box else mask
 
 
 def _example(parts: Parts, item: ObjectQuality, rank: str, before: BoolArray, after: BoolArray) -> Example:
@@ -99,17 +99,25 @@ def _picture(image: Picture, mask: BoolArray, truth: BoolArray, box_xyxy: tuple[
     tinted = _resized(mask[window], shown)[..., None] * _OPACITY
     picture = (shown * (1 - tinted) + _PREDICTED * tinted).round().astype(np.uint8)
     outline = cv2.findContours(_resized(truth[window], shown).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, outline[0], -1, _TRUTH, max(1, round(scale / 4)))
+    cv2.drawContours(picture, outline[0], -1, _TRUTH, max(2, round(scale / 4)))
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=88)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _window(box_xyxy: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """A square around a box with a margin, as far as the image has one."""
     x0, y0, x1, y1 = box_xyxy
-    margin = max(4, round(_MARGIN * max(x1 - x0, y1 - y0)))
-    columns = slice(max(0, x0 - margin), min(shape[1], x1 + margin))
-    return slice(max(0, y0 - margin), min(shape[0], y1 + margin)), columns
+    longer = max(x1 - x0, y1 - y0)
+    side = longer + 2 * max(4, round(_MARGIN * longer))
+    return _span(y0, y1, side, shape[0]), _span(x0, x1, side, shape[1])
+
+
+def _span(start: int, stop: int, length: int, limit: int) -> slice:
+    """`length` pixels around start to stop, moved into 0 to `limit`; all of them where there are fewer."""
+    length = min(length, limit)
+    first = min(max(0, (start + stop - length) // 2), limit - length)
+    return slice(first, first + length)
 
 
 def _enlarged(image: Picture) -> tuple[Picture, float]:

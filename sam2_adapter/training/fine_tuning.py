@@ -28,6 +28,7 @@ def fine_tune(
     config: Config | None = None,
     *,
     model: str | Path | None = None,
+    name: str | None = None,
     data_format: DataFormat | None = None,
     embeddings_dir: str | Path | None = None,
     resume: bool = False,
@@ -42,6 +43,7 @@ def fine_tune(
         output_dir: folder of the run; empty or not there, unless the run in it is resumed.
         config: all settings. Where `resize` is not set, the model's own is kept.
         model: what to start from, as in `load_model`; by default `config.model_cfg`.
+        name: as in `train`.
         data_format: as in `load_dataset`.
         embeddings_dir: as in `train`.
         resume: as in `train`.
@@ -70,6 +72,8 @@ def fine_tune(
         validation,
         output_dir,
         config,
+        name=name,
+        data=f"{Path(data).resolve().name} ({dataset.data_format.replace('_', ' ')})",
         embeddings_dir=embeddings_dir,
         left_out=dataset.left_out,
         resume=resume,

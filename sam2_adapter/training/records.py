@@ -80,6 +80,8 @@ class TrainingResult:
     """What a run came to.
 
     Attributes:
+        name: of the tuned model.
+        base: name of the model that training started from.
         model_path: the saved model: the best one, or the original where training gained nothing.
         weights_sha256: identity of its weights.
         best_epoch: 0 where training gained nothing.
@@ -91,6 +93,8 @@ class TrainingResult:
         left_out: what was not used, in rows of `kind`, `reason`, `count` and `examples`.
     """
 
+    name: str
+    base: str
     model_path: Path
     weights_sha256: str
     best_epoch: int

@@ -2,185 +2,247 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sam2_adapter import __version__
+from sam2_adapter.config import Config
 from sam2_adapter.files import write_file
-from sam2_adapter.reports.charts import line_chart
+from sam2_adapter.reports.charts import Chart, line_chart
+from sam2_adapter.reports.pages import render_page
+from sam2_adapter.text import plural
 from sam2_adapter.training.examples import Example
 from sam2_adapter.training.records import EpochRecord, TrainingResult
 from sam2_adapter.training.setup import Parts
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 980px; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 2.2rem; }
-.summary { font-size: 1.1rem; padding: .8rem 1rem; border-left: 4px solid #0072b2; background: #8881; }
-.row { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 300px; }
-figcaption { font-size: .9rem; } img { max-width: 100%; display: block; }
-.pair { display: flex; gap: .3rem; } svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; }
-svg text { fill: currentColor; } .grid { stroke: var(--line); } .mark { stroke: #888; stroke-dasharray: 4 3; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
-td, th { padding: .2rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-td.text, th.text { text-align: left; white-space: normal; } tr.best { font-weight: 600; }
-"""
+# Smaller changes of a figure are not coloured as good or bad: they vanish in three decimals.
+_NOTABLE = 0.0005
 
-_COLUMNS: tuple[tuple[str, Callable[[EpochRecord], object]], ...] = (
-    ("epoch", lambda record: record.epoch),
-    ("loss", lambda record: record.loss),
-    ("mIoU box", lambda record: record.miou_box),
-    ("1 click", lambda record: record.miou_click),
-    ("5 clicks", lambda record: record.miou_clicks),
-    ("mean", lambda record: record.score),
-    ("boundary F", lambda record: record.boundary_f),
-    ("score error", lambda record: record.score_error),
-    ("learning rate", lambda record: record.learning_rate),
-    ("training s", lambda record: round(record.training_seconds, 1)),
-    ("measuring s", lambda record: round(record.evaluation_seconds, 1)),
-    ("memory MiB", lambda record: round(record.memory_mib)),
+# A text, and whether it is emphasised.
+Words = tuple[str, bool]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a report says about a run beside its figures.
+
+    Attributes:
+        base_sha256: identity of the weights that training started from.
+        data: the data set in words; may be empty.
+        num_training_images: images that were trained on.
+        num_training_objects: objects in them.
+        num_validation_images: images that were measured with.
+        config: all settings.
+        about: further facts, in words.
+    """
+
+    base_sha256: str
+    data: str
+    num_training_images: int
+    num_training_objects: int
+    num_validation_images: int
+    config: Config
+    about: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    value: Callable[[EpochRecord], float | None]
+    spec: str
+    is_minor: bool = False
+
+
+_COLUMNS = (
+    _Column("epoch", lambda record: record.epoch, "d"),
+    _Column("loss", lambda record: record.loss, ".3f"),
+    _Column("box", lambda record: record.miou_box, ".3f"),
+    _Column("1 click", lambda record: record.miou_click, ".3f"),
+    _Column("5 clicks", lambda record: record.miou_clicks, ".3f"),
+    _Column("mean IoU", lambda record: record.score, ".3f"),
+    _Column("boundary F", lambda record: record.boundary_f, ".3f", True),
+    _Column("score error", lambda record: record.score_error, ".3f", True),
+    _Column("learning rate", lambda record: record.learning_rate, ".2e", True),
+    _Column("training, s", lambda record: record.training_seconds, ".1f", True),
+    _Column("measuring, s", lambda record: record.evaluation_seconds, ".1f", True),
+    _Column("memory, MiB", lambda record: record.memory_mib, ".0f", True),
 )
 
+# Figure, its field, whether more is better.
+_CHANGES = (
+    ("IoU from the exact box", "miou_box", True),
+    ("IoU after one click", "miou_click", True),
+    ("IoU after five clicks", "miou_clicks", True),
+    ("mean of these three", "score", True),
+    ("agreement of the outlines (boundary F)", "boundary_f", True),
+    ("error of the model's own IoU score", "score_error", False),
+)
 
-def about_run(parts: Parts) -> dict[str, object]:
-    """Facts about the data, the machine and the embeddings of a run."""
+_QUALITY = {"box": "miou_box", "one click": "miou_click", "five clicks": "miou_clicks", "mean": "score"}
+_CHARTS = {
+    "Loss": {"total": "loss", "pixels": "loss_pixels", "Dice": "loss_dice", "IoU score": "loss_iou_score"},
+    "Agreement of the outlines (boundary F)": {"boundary F": "boundary_f"},
+    "Error of the model's own IoU score": {"error": "score_error"},
+    "Learning rate": {"learning rate": "learning_rate"},
+}
+
+
+def facts_of(parts: Parts, data: str) -> RunFacts:
+    """What the report says about the data, the machine and the embeddings of a run."""
     statistics = parts.embeddings.statistics
-    return {
-        "training images": len({item.sample for item in parts.objects}),
-        "training objects": len(parts.objects),
-        "validation images": len(parts.validation),
-        "processes": parts.accelerator.num_processes,
-        "device": str(parts.accelerator.device),
-        "image encoder": "{runtime} in {precision}".format(**parts.embeddings.encoder),
-        "images encoded": statistics.made,
-        "embeddings read from memory": statistics.from_memory,
-        "embeddings read from disk": statistics.from_disk,
-        "software": f"sam2-adapter {__version__}, torch {torch.__version__}",
-    }
+    return RunFacts(
+        base_sha256=parts.identity.base_sha256,
+        data=data,
+        num_training_images=len({item.sample for item in parts.objects}),
+        num_training_objects=len(parts.objects),
+        num_validation_images=len(parts.validation),
+        config=parts.config,
+        about={
+            "processes": parts.accelerator.num_processes,
+            "device": str(parts.accelerator.device),
+            "precision of training": parts.identity.settings["precision"],
+            "image encoder": "{runtime} in {precision}".format(**parts.embeddings.encoder),
+            "images encoded": statistics.made,
+            "embeddings read from memory": statistics.from_memory,
+            "embeddings read from disk": statistics.from_disk,
+        },
+    )
 
 
 def write_report(
-    path: Path,
-    result: TrainingResult,
-    settings: Mapping[str, Any],
-    examples: Sequence[Example],
-    about: Mapping[str, Any],
+    path: Path, result: TrainingResult, facts: RunFacts, examples: Sequence[Example], num_objects: int
 ) -> None:
     """Write the page.
 
     Args:
         path: the file.
         result: what the run came to.
-        settings: the run's configuration.
+        facts: what else is said.
         examples: objects before and after training.
-        about: further facts for the table of timing and data, in words.
+        num_objects: validation objects that were measured.
 
     Raises:
         ExportError: it cannot be written.
     """
-    page = report_html(result, settings, examples, about)
-    write_file(path, lambda file: file.write(page.encode()))
+    page = report_html(result, facts, examples, num_objects)
+    # Names of files need not be UTF-8.
+    write_file(path, lambda file: file.write(page.encode(errors="backslashreplace")))
 
 
-def report_html(
-    result: TrainingResult, settings: Mapping[str, Any], examples: Sequence[Example], about: Mapping[str, Any]
-) -> str:
+def report_html(result: TrainingResult, facts: RunFacts, examples: Sequence[Example], num_objects: int) -> str:
     """The page as text; arguments as in `write_report`."""
-    facts = {
-        "epochs": result.epochs,
-        "stopped": result.stopped,
-        "model": result.model_path.name,
-        "weights": result.weights_sha256,
-        "seconds": f"{result.seconds:.1f}",
-        **about,
-    }
-    body = [
-        "<h1>Fine-tuning report</h1>",
-        f'<p class="summary">{escape(result.summary)}</p>',
-        _section("Curves", _charts(result)),
-        _section("Before and after", _examples(examples)) if examples else "",
-        _section("Epochs", _epochs(result)),
-        _section("Left out", _left_out(result.left_out)),
-        _section("Run", _table(("what", "value"), facts.items())),
-        _section("Configuration", _table(("key", "value"), sorted(settings.items()))),
+    saved = f"epoch {result.best_epoch}" if result.best_epoch else "the original model"
+    changed, defaults = _settings(facts.config)
+    return render_page(
+        "report.html",
+        name=result.name,
+        lead=_lead(result, facts, num_objects),
+        summary=result.summary,
+        num_objects=plural(num_objects, "validation object"),
+        changes=[_change(result, *row) for row in _CHANGES],
+        quality_chart=_chart("Mean IoU of the validation objects", _QUALITY, result),
+        charts=[chart for title, fields in _CHARTS.items() if (chart := _chart(title, fields, result))],
+        examples=examples,
+        columns=_COLUMNS,
+        epochs=[_row(record, result.best_epoch) for record in result.history],
+        epochs_summary=f"{plural(result.epochs, 'epoch')}; {saved} was saved",
+        left_out=[{**row, "examples": _listed(row["examples"])} for row in result.left_out],
+        about=_about(result, facts),
+        changed_settings=changed,
+        default_settings=defaults,
+        commands=(f"sam2-adapter predict IMAGES --model {shlex.quote(str(result.model_path))}",),
+        made_by=f"Made by sam2-adapter {__version__} with torch {torch.__version__}.",
+    )
+
+
+def _lead(result: TrainingResult, facts: RunFacts, num_objects: int) -> list[Words]:
+    """Base model, data and what changed, in one paragraph."""
+    trained_on = f"{plural(facts.num_training_objects, 'object')} in {plural(facts.num_training_images, 'image')}"
+    of_data = f" of {facts.data}" if facts.data else ""
+    measured = f"{plural(num_objects, 'object')} in {plural(facts.num_validation_images, 'validation image')}"
+    return [
+        (result.name, True),
+        (f" is {result.base} (weights {facts.base_sha256[:12]}), fine-tuned on ", False),
+        (trained_on, True),
+        (f"{of_data} and measured with {measured}. ", False),
+        *_outcome(result),
+        (" Trained were the prompt encoder and the mask decoder; the image encoder is as it was.", False),
     ]
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Fine-tuning report</title>'
-    return (
-        f'<!doctype html><html lang="en"><head>{head}<style>{_STYLE}</style></head><body>{"".join(body)}</body></html>'
-    )
 
 
-def _section(title: str, content: str) -> str:
-    return f"<h2>{escape(title)}</h2>{content}"
+def _outcome(result: TrainingResult) -> list[Words]:
+    before, best = result.history[0], result.history[result.best_epoch]
+    what = "mean IoU over a box, one click and five clicks"
+    if result.epochs == 0:
+        return [("Interrupted before the first epoch was done: the saved model is the original one.", True)]
+    if result.best_epoch == 0:
+        return [
+            ("Nothing was gained: ", True),
+            (f"in {plural(result.epochs, 'epoch')} the {what} never rose above the {before.score:.3f} of ", False),
+            ("the original model, which is the one that was saved.", False),
+        ]
+    return [
+        (f"Epoch {result.best_epoch} of {result.epochs} is the best and was saved: ", False),
+        (f"{what} rose from {before.score:.3f} to {best.score:.3f} ({best.score - before.score:+.3f}).", True),
+    ]
 
 
-def _charts(result: TrainingResult) -> str:
-    names = (
-        {"boxes": "miou_box", "one click": "miou_click", "five clicks": "miou_clicks", "mean": "score"},
-        {"loss": "loss", "pixels": "loss_pixels", "dice": "loss_dice", "IoU score": "loss_iou_score"},
-        {"boundary F": "boundary_f", "score error": "score_error"},
-        {"learning rate": "learning_rate"},
-    )
-    titles = ("Mean IoU on the validation objects", "Loss", "Outlines and calibration", "Learning rate")
-    figures = []
-    for title, fields in zip(titles, names, strict=True):
-        series = {name: _points(result.history, field) for name, field in fields.items()}
-        chart = line_chart(series, "epoch", marked_x=result.best_epoch)
-        figures.append(f"<figure>{chart}<figcaption>{escape(title)}</figcaption></figure>" if chart else "")
-    note = f"The dashed line marks the saved model, epoch {result.best_epoch}."
-    return f'<div class="row">{"".join(figures)}</div><p>{note}</p>'
+def _change(result: TrainingResult, name: str, field: str, is_more_better: bool) -> dict[str, Any]:
+    before, after = getattr(result.history[0], field), getattr(result.history[result.best_epoch], field)
+    is_notable = abs(after - before) >= _NOTABLE
+    verdict = ("up" if (after > before) == is_more_better else "down") if is_notable else ""
+    return {"name": name, "before": before, "after": after, "verdict": verdict}
+
+
+def _chart(title: str, fields: Mapping[str, str], result: TrainingResult) -> Chart | None:
+    series = {name: _points(result.history, field) for name, field in fields.items()}
+    return line_chart(title, series, "epoch", marked_x=result.best_epoch, mark="saved")
 
 
 def _points(history: Sequence[EpochRecord], field: str) -> list[tuple[float, float]]:
     return [(record.epoch, value) for record in history if (value := getattr(record, field)) is not None]
 
 
-def _examples(examples: Sequence[Example]) -> str:
-    figures = []
-    for item in examples:
-        images = f'<img src="{item.before}" alt="before"><img src="{item.after}" alt="after">'
-        caption = (
-            f"{item.rank}: {item.label} in {item.sample}, IoU {item.iou_before:.3f} before, {item.iou_after:.3f} after"
-        )
-        figures.append(f'<figure><div class="pair">{images}</div><figcaption>{escape(caption)}</figcaption></figure>')
-    note = "Prompted with the exact box. Blue: predicted mask, before training on the left. Yellow: the true outline."
-    return f'<div class="row">{"".join(figures)}</div><p>{note}</p>'
+def _row(record: EpochRecord, best_epoch: int) -> dict[str, Any]:
+    values = [(column.value(record), column.spec) for column in _COLUMNS]
+    cells = ["–" if value is None else format(value, spec) for value, spec in values]
+    return {"cells": cells, "is_saved": record.epoch == best_epoch}
 
 
-def _epochs(result: TrainingResult) -> str:
-    rows = ((_number(value(record)) for _, value in _COLUMNS) for record in result.history)
-    return _table([title for title, _ in _COLUMNS], rows, best=result.best_epoch, is_text=False)
+def _about(result: TrainingResult, facts: RunFacts) -> list[tuple[str, object]]:
+    return [
+        ("stopped", result.stopped),
+        ("time", f"{result.seconds:.0f} s"),
+        ("base model", result.base),
+        *facts.about.items(),
+        ("saved as", result.model_path.name),
+        ("saved weights", result.weights_sha256),
+    ]
 
 
-def _left_out(rows: Sequence[Mapping[str, object]]) -> str:
-    if not rows:
-        return "<p>Nothing was left out.</p>"
-    cells = ((row["count"], row["kind"], row["reason"], ", ".join(map(str, _listed(row)))) for row in rows)
-    return _table(("count", "what", "reason", "such as"), cells)
+def _settings(config: Config) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The settings that differ from the defaults, and the others."""
+    values, defaults = config.model_dump(mode="json"), Config().model_dump(mode="json")
+    rows = [(key, _setting(value), value != defaults[key]) for key, value in values.items()]
+    return [row[:2] for row in rows if row[2]], [row[:2] for row in rows if not row[2]]
 
 
-def _listed(row: Mapping[str, object]) -> list[object]:
-    examples = row["examples"]
+def _setting(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return (
+        ", ".join(map(str, value))
+        if isinstance(value, list)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _listed(examples: object) -> list[object]:
     return list(examples) if isinstance(examples, list | tuple) else [examples]
-
-
-def _table(
-    titles: Sequence[str], rows: Iterable[Iterable[object]], best: int | None = None, is_text: bool = True
-) -> str:
-    kind = ' class="text"' if is_text else ""
-    head = "".join(f"<th{kind}>{escape(title)}</th>" for title in titles)
-    lines = []
-    for index, row in enumerate(rows):
-        cells = "".join(f"<td{kind}>{escape(str(value))}</td>" for value in row)
-        lines.append(f"<tr{' class=best' if index == best else ''}>{cells}</tr>")
-    return f'<div class="wide"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
-
-
-def _number(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

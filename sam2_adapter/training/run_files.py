@@ -12,7 +12,7 @@ from sam2_adapter.errors import TrainingError
 from sam2_adapter.training.examples import make_examples
 from sam2_adapter.training.measure import ObjectQuality
 from sam2_adapter.training.records import EpochRecord, TrainingResult, write_metrics
-from sam2_adapter.training.report import about_run, write_report
+from sam2_adapter.training.report import facts_of, write_report
 from sam2_adapter.training.run_state import STATE_NAME, TrainingState, load_state, save_state
 from sam2_adapter.training.scalar_log import ScalarLog
 from sam2_adapter.training.setup import Parts
@@ -27,9 +27,10 @@ TENSORBOARD_FOLDER = "tensorboard"
 class RunFiles:
     """The files of a run; only the main process writes, and a failure is told and survived."""
 
-    def __init__(self, directory: Path, parts: Parts) -> None:
-        """Write below `directory`."""
+    def __init__(self, directory: Path, parts: Parts, data: str) -> None:
+        """Write below `directory` about a run on `data`, in words."""
         self._directory = directory
+        self._data = data
         self._parts = parts
         self.checkpoints = directory / CHECKPOINT_FOLDER
         is_logged = parts.config.tensorboard and parts.is_main
@@ -87,7 +88,8 @@ class RunFiles:
             return
         try:
             examples = make_examples(self._parts, objects, untouched, trained)
-            settings = self._parts.identity.settings
-            write_report(self._directory / REPORT_NAME, result, settings, examples, about_run(self._parts))
+            write_report(
+                self._directory / REPORT_NAME, result, facts_of(self._parts, self._data), examples, len(objects)
+            )
         except Exception as error:  # whatever it is, the model is saved
             logger.warning("No report: %s", error)

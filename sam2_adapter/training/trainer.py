@@ -22,6 +22,7 @@ from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages
+from sam2_adapter.text import printable
 from sam2_adapter.training.batches import Question, draw_question, make_batch, steps_of_epoch
 from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.measure import ObjectQuality, Quality, mean_quality, measure
@@ -56,6 +57,8 @@ def train(
     output_dir: str | Path,
     config: Config | None = None,
     *,
+    name: str | None = None,
+    data: str = "",
     embeddings_dir: str | Path | None = None,
     left_out: LeftOut | None = None,
     resume: bool = False,
@@ -70,6 +73,8 @@ def train(
         validation: images to measure with, and to choose the best model by.
         output_dir: folder of the run: the model, its checkpoints, metrics.
         config: all settings.
+        name: of the tuned model, in results, tables and the report; by default that of the folder.
+        data: the data set in words, for the report.
         embeddings_dir: where encoded images are kept on disk, for runs to share; by default a folder of the run.
         left_out: what reading the data has left out, for the report; images that turn out to be broken are added.
         resume: go on from the newest checkpoint in `output_dir`, or start where there is none.
@@ -90,6 +95,8 @@ def train(
         validation,
         Path(output_dir),
         config or Config(),
+        printable(name if name is not None else Path(output_dir).resolve().name),
+        data,
         Path(embeddings_dir) if embeddings_dir is not None else None,
         left_out if left_out is not None else LeftOut(),
         on_epoch_end,
@@ -110,6 +117,8 @@ class _Run:
         validation: Sequence[Sample],
         output_dir: Path,
         config: Config,
+        name: str,
+        data: str,
         embeddings_dir: Path | None,
         left_out: LeftOut,
         on_epoch_end: OnEpochEnd | None,
@@ -118,9 +127,10 @@ class _Run:
         self._started = time.monotonic()
         self._config = config
         self._on_epoch_end = on_epoch_end
+        self._name = name
         self._loaded = loaded
         self._parts = build(loaded, training, validation, output_dir, config, embeddings_dir, on_progress)
-        self._files = RunFiles(output_dir, self._parts)
+        self._files = RunFiles(output_dir, self._parts, data)
         self._saver = ModelSaver(
             output_dir / config.save_model_name, loaded, Prover(loaded), self._metadata(), self._files.checkpoints
         )
@@ -178,6 +188,8 @@ class _Run:
             self._files.save_checkpoint(self._last_state)
         sha256 = self._saver.finish(self._best) if self._parts.is_main else ""
         result = TrainingResult(
+            name=self._name,
+            base=self._loaded.name,
             model_path=self._saver.path,
             weights_sha256=sha256,
             best_epoch=self._best.epoch,
@@ -280,6 +292,7 @@ class _Run:
     def _metadata(self) -> dict[str, Any]:
         identity = self._parts.identity
         return {
+            "name": self._name,
             "resize": self._config.resize,
             "configuration": self._config.model_dump(mode="json"),
             "training": identity.settings,

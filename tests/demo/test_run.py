@@ -10,18 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.demo import NUM_EPOCHS
-from sam2_adapter.demo.fine_tuning import Figure, FineTuning
-from sam2_adapter.demo.page import Section, page_html
-from sam2_adapter.demo.panel import Panel
 from sam2_adapter.demo.scenes import load_scenes, photo_bytes, read_photo
 from sam2_adapter.formats.load import load_dataset
-from sam2_adapter.training.records import TrainingResult
 from tests.command_line import Run, run
 
 NUCLEI = Path(__file__).parents[2] / "sam2_adapter" / "assets" / "demo" / "nuclei"
-MADE_BY = {"tool": "t", "name": "n", "weights_sha256": "0" * 64, "runtime": "r", "precision": "p", "device": "d"}
 
 
 class _Page(HTMLParser):
@@ -136,7 +129,7 @@ def test_what_is_shown_is_what_was_measured(demo: tuple[Path, Run]) -> None:
 
 
 def test_the_tuned_model_predicts_with_the_command_on_the_page(demo: tuple[Path, Run], tmp_path: Path) -> None:
-    html = (demo[0] / "index.html").read_text("utf-8")
+    html = re.sub(r"</?span.*?>", "", (demo[0] / "index.html").read_text("utf-8"))
     (command,) = re.findall(r"sam2-adapter (predict .*best_sam2_model.torch .*?)(?:\n|<)", html)
     done = run(*command.split(), "--output", tmp_path, "--no-overlay", "--json")
     assert (done.status, done.stderr) == (0, "")
@@ -167,45 +160,3 @@ def test_the_bundled_crops_are_a_data_set_with_attribution() -> None:
     files = [path for path in NUCLEI.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 400_000
     assert "CC0 1.0" in (NUCLEI / "ATTRIBUTION.md").read_text("utf-8")
-
-
-def test_everything_inserted_is_escaped() -> None:
-    evil = '<script>alert("1")</script>'
-    annotation = Annotation.from_mask(np.eye(40, dtype=np.bool_), evil, 0.5, prompt_index=0)
-    panel = Panel(evil, photo_bytes("coins.png"), (40, 40), (annotation,), (), (annotation,))
-    section = Section(evil, evil, evil, evil, evil, (panel, panel))
-    html = page_html([section], _tuning(0.5, 0.6, panel=panel, text=evil), {**MADE_BY, "name": evil}, 1.0)
-    assert evil not in html
-    assert "&lt;script&gt;alert" in html
-
-
-@pytest.mark.parametrize(
-    ("click", "box", "best_epoch", "verdict"),
-    [
-        (0.6, 0.8, 3, "Better from one click. No notable difference from box."),
-        (0.6, 0.9, 3, "Better from one click and box."),
-        (0.4, 0.9, 3, "Better from box. Worse from one click."),
-        (0.5, 0.805, 3, "Nothing was gained on the held-out crops. No notable difference from one click and box."),
-        (0.5, 0.8, 0, "Nothing was gained: no epoch beat the untouched model on the crops for choosing"),
-    ],
-)
-def test_the_verdict_is_honest(click: float, box: float, best_epoch: int, verdict: str) -> None:
-    tuning = _tuning(0.5, click, box_after=box, best_epoch=best_epoch)
-    assert tuning.verdict.startswith(verdict)
-    assert verdict in page_html([], tuning, MADE_BY, 1.0)
-
-
-def _tuning(
-    click_before: float,
-    click_after: float,
-    box_after: float = 0.8,
-    best_epoch: int = 3,
-    panel: Panel | None = None,
-    text: str = "sam2-adapter",
-) -> FineTuning:
-    result = TrainingResult(
-        Path("run") / "model.torch", "0" * 64, best_epoch, 0.1, NUM_EPOCHS, "all epochs done", (), 9.0
-    )
-    figures = (Figure("one click", click_before, click_after, 0.7), Figure("box", 0.8, box_after, 0.7))
-    panels = () if panel is None else (panel,)
-    return FineTuning(result, figures, 20, 10, panels, panels, (text,))

@@ -5,14 +5,97 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from sam2_adapter.config import Config
 from sam2_adapter.formats.left_out import LeftOut, Reason
-from sam2_adapter.reports.charts import line_chart
+from sam2_adapter.training.examples import Example
+from sam2_adapter.training.records import EpochRecord, TrainingResult
+from sam2_adapter.training.report import RunFacts, report_html
 from sam2_adapter.training.trainer import train
+from tests.browser import SCHEMES, WIDTHS, faults_everywhere, opened
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
+
+RECORD = EpochRecord(
+    epoch=0, loss=None, loss_pixels=None, loss_dice=None, loss_iou_score=None, loss_object_score=None, miou_box=0.8125,
+    miou_click=0.5, miou_clicks=0.75, boundary_f=0.75, score_error=0.0625, score=0.6875, is_best=True, learning_rate=None,
+    gradient_norm=None, skipped_steps=0, micro_batch=8, training_seconds=0.0, evaluation_seconds=2.0, memory_mib=100.0,
+    device_memory_mib=0.0,
+)  # fmt: skip
+
+FACTS = RunFacts(
+    base_sha256="0123456789abcdef" * 4,
+    data="nuclei (label maps)",
+    num_training_images=1,
+    num_training_objects=87,
+    num_validation_images=4,
+    config=Config(num_epochs=3, learning_rate=5e-4),
+    about={"device": "cpu"},
+)
+
+
+def make_result(num_epochs: int = 3, best_epoch: int = 2, name: str = "my nuclei", **changes: object) -> TrainingResult:
+    trained = replace(RECORD, loss=1.0, loss_pixels=0.25, loss_dice=0.5, loss_iou_score=0.125, loss_object_score=0.0)
+    history = [RECORD] + [
+        replace(
+            trained,
+            epoch=epoch,
+            loss=1 / epoch,
+            miou_click=0.5 + 0.25 * (epoch == best_epoch),
+            score=0.6875 + 0.0625 * (epoch == best_epoch),
+            boundary_f=0.75 - 0.01 * epoch,
+            learning_rate=5e-4 / epoch,
+        )
+        for epoch in range(1, num_epochs + 1)
+    ]
+    values = {
+        "name": name,
+        "base": "sam2_nano",
+        "model_path": Path("run") / "best model.torch",
+        "weights_sha256": "f" * 64,
+        "best_epoch": best_epoch,
+        "gained": history[best_epoch].score - history[0].score,
+        "epochs": num_epochs,
+        "stopped": "all epochs done",
+        "history": tuple(history),
+        "seconds": 61.4,
+    }
+    return TrainingResult(**{**values, **changes})
+
+
+def make_example(rank: str, sample: str = "a.png") -> Example:
+    file = io.BytesIO()
+    Image.new("RGB", (90, 60), (90, 40, 20)).save(file, "JPEG")
+    picture = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return Example(rank, sample, "nucleus", 0.5, 0.75, picture, picture)
+
+
+EXAMPLES = [make_example(rank) for rank in ("best", "median", "worst")]
+
+LONG = "a_folder_with_a_very_long_name_without_any_space_in_it_" * 3
+LEFT_OUT = (
+    {"kind": "object", "reason": "mask is too small", "count": 12345, "examples": [f"{LONG}.png: object 7"] * 3},
+)
+
+PAGES = {
+    "ordinary": report_html(make_result(), FACTS, EXAMPLES, 38),
+    "nothing gained": report_html(make_result(1, 0), FACTS, EXAMPLES[:1], 1),
+    "long": report_html(
+        make_result(120, 119, LONG, left_out=LEFT_OUT),
+        replace(FACTS, data=LONG),
+        [make_example("best", LONG)] * 3,
+        9999,
+    ),
+    "interrupted": report_html(make_result(0, 0, stopped="interrupted"), FACTS, [], 38),
+}
+
+
+def text_of(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", page.partition("</style>")[2]))
 
 
 @pytest.fixture(scope="module")
@@ -21,40 +104,114 @@ def page(tmp_path_factory) -> str:
     left_out = LeftOut()
     left_out.add_object(Reason.TOO_SMALL, "<b>tiny</b>.png: 3")
     data = make_samples(folder / "images", 2), make_samples(folder / "images", 2, seed=1)
-    result = train(small_loaded_model(), *data, folder, small_config_of_run(num_epochs=2), left_out=left_out)
-    page = (folder / "report.html").read_text()
-    assert result.summary in page
-    return page
+    train(small_loaded_model(), *data, folder, small_config_of_run(num_epochs=2), left_out=left_out, name="<i>discs")
+    return (folder / "report.html").read_text()
 
 
 def test_the_page_loads_nothing(page):
     sources = re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', page)
     assert sources
-    assert all(source.startswith("data:image/") for source in sources)
-    assert not re.search(r"@import|<script|<link|url\(", page)
+    assert all(re.match(r"data:image/|#", source) for source in sources)
+    assert not re.search(r"@import|<script|<link", page)
+    assert set(re.findall(r"url\((.)", page)) == {"#"}
 
 
 def test_the_page_shows_before_and_after_of_three_objects(page):
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', page)
     assert len(pictures) == 6
     for picture in pictures:
-        assert max(Image.open(io.BytesIO(base64.b64decode(picture))).size) == 280
-    assert [rank in page for rank in ("best: disc", "median: disc", "worst: disc")] == [True] * 3
+        width, height = Image.open(io.BytesIO(base64.b64decode(picture))).size
+        assert max(width, height) == 360
+    assert re.findall(r"<h3>(Best|Median|Worst)</h3>", page) == ["Best", "Median", "Worst"]
+    shown = [float(iou) for iou in re.findall(r"after: IoU <b>([\d.]+)</b>", page)]
+    assert shown == sorted(shown, reverse=True), "they are ordered by the figure that stands below them"
 
 
 def test_the_page_has_curves_tables_and_escapes_names(page):
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
     assert "mask is too small" in page
     assert "&lt;b&gt;tiny&lt;/b&gt;.png: 3" in page
+    assert "<title>&lt;i&gt;discs: fine-tuning report</title>" in page
     assert "<b>tiny" not in page
-    for text in ("learning_rate", "images encoded", "training objects", "boundary F"):
+    assert "<i>discs" not in page
+    for text in ("learning_rate", "images encoded", "boundary F"):
         assert text in page
 
 
-def test_charts_leave_out_what_cannot_be_drawn():
-    assert line_chart({"a": [], "b": [(0, float("nan"))]}, "epoch") == ""
-    chart = line_chart({"a": [(0, 1.0), (1, float("inf")), (2, 3.0)], "flat": [(0, 1.0)]}, "epoch", marked_x=2)
-    assert chart.count("<polyline") == 2
-    assert chart.count("<circle") == 3
-    assert "nan" not in chart
-    assert "inf" not in chart
+def test_base_model_data_and_change_stand_in_the_first_paragraph():
+    assert (
+        "my nuclei is sam2_nano (weights 0123456789ab), fine-tuned on 87 objects in 1 image of nuclei (label maps) and measured with "
+        "38 objects in 4 validation images. Epoch 2 of 3 is the best and was saved: mean IoU over a box, one click and five clicks "
+        "rose from 0.688 to 0.750 (+0.062). Trained were the prompt encoder and the mask decoder; the image encoder is as it was."
+    ) in text_of(PAGES["ordinary"])
+
+
+def test_a_run_without_gain_or_epoch_says_so():
+    text = text_of(PAGES["nothing gained"])
+    assert (
+        "Nothing was gained: in 1 epoch the mean IoU over a box, one click and five clicks never rose above the 0.688 of"
+        in text
+    )
+    assert "1 validation object," in text
+    assert "Interrupted before the first epoch was done" in text_of(PAGES["interrupted"])
+    assert "0 epochs; the original model was saved" in text_of(PAGES["interrupted"])
+
+
+def test_changes_are_told_with_their_direction():
+    rows = re.findall(r"<tr><td>(.*?)</td>.*?<td( class=\"\w+\")?>([+-][\d.]+)</td></tr>", PAGES["ordinary"])
+    assert [(name, re.sub(r'.*"(\w+)"', r"\1", verdict), change) for name, verdict, change in rows] == [
+        ("IoU from the exact box", "", "+0.000"),
+        ("IoU after one click", "up", "+0.250"),
+        ("IoU after five clicks", "", "+0.000"),
+        ("mean of these three", "up", "+0.062"),
+        ("agreement of the outlines (boundary F)", "down", "-0.020"),
+        ("error of the model&#39;s own IoU score", "", "+0.000"),
+    ]
+
+
+def test_settings_other_than_the_defaults_come_first():
+    changed, others = PAGES["ordinary"].partition("Settings that have their defaults")[::2]
+    assert "<dt>num_epochs</dt><dd>3</dd>" in changed
+    assert "<dt>learning_rate</dt><dd>0.0005</dd>" in changed
+    assert "<dt>patience</dt><dd>10</dd>" in others
+    assert "<dt>num_epochs</dt>" not in others
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_overlaps_and_nobody_scrolls_sideways(browser, tmp_path, name):
+    path = tmp_path / "report.html"
+    path.write_text(PAGES[name])
+    assert faults_everywhere(browser, path) == {}
+
+
+@pytest.mark.browser
+def test_charts_have_one_size_and_text_that_can_be_read(browser, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(PAGES["ordinary"])
+    for width in WIDTHS:
+        with opened(browser, path, width) as window:
+            sizes = window.evaluate(
+                "[...document.querySelectorAll('svg')].map((svg) => svg.getBoundingClientRect().width)"
+            )
+            assert len(sizes) == 5
+            assert max(sizes) - min(sizes) < 1
+            heights = window.evaluate(
+                "[...document.querySelectorAll('svg text')].map((text) => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)"
+            )
+            assert 9 <= min(heights) <= max(heights) <= 18
+
+
+@pytest.mark.browser
+def test_light_and_dark_differ_and_both_have_contrast(browser, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(PAGES["ordinary"])
+    lightness = {}
+    for scheme in SCHEMES:
+        with opened(browser, path, 1200, scheme) as window:
+            colors = window.evaluate(
+                "[...document.querySelectorAll('body, svg text')].map((e) => getComputedStyle(e)[e.tagName === 'BODY' ? 'backgroundColor' : 'fill'])"
+            )
+            lightness[scheme] = [sum(map(int, re.findall(r"\d+", color)[:3])) / 3 for color in colors]
+    assert lightness["light"][0] > 200 > 60 > lightness["dark"][0]
+    assert all(abs(text - values[0]) > 90 for values in lightness.values() for text in values[1:])
