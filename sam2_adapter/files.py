@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sam2_adapter.errors import DataError, ExportError, FolderInUseError, OutputExistsError, Sam2AdapterError
+from sam2_adapter.regular_files import open_regular
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -49,7 +50,8 @@ def read_json(path: str | Path, error: type[Sam2AdapterError] = DataError) -> An
         Sam2AdapterError: of class `error`; the file cannot be read or is not valid JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_unique_keys)
+        with open_regular(path) as file:
+            return json.loads(file.read().decode("utf-8-sig"), object_pairs_hook=_unique_keys)
     except (OSError, UnicodeDecodeError) as reason:
         raise error(f"{path}: cannot read the file: {reason_of(reason)}; expected a JSON file in UTF-8.") from reason
     except (ValueError, RecursionError) as reason:

@@ -79,7 +79,7 @@ class ClickSession:
         logits: FloatArray | None = self._cache.get(_key(item_id, encoded, earlier))
         if logits is not None:
             return {"mask_input": logits}
-        mask = _in_image(data_url_to_mask(earlier, where="mask_uri"), encoded.embedding.original_hw, frame)
+        mask = _earlier_mask(earlier, encoded.embedding.original_hw, frame)
         return {"mask": mask} if mask.any() else {}
 
 
@@ -101,15 +101,13 @@ def _frame(box: tuple[float, float, float, float] | None, original_hw: tuple[int
     return left, top, right, bottom
 
 
-def _in_image(mask: BoolArray, original_hw: tuple[int, int], frame: _Frame) -> BoolArray:
+def _earlier_mask(url: str, original_hw: tuple[int, int], frame: _Frame) -> BoolArray:
     left, top, right, bottom = frame
+    mask = data_url_to_mask(
+        url, allowed_hw=dict.fromkeys([original_hw, (bottom - top, right - left)]), where="mask_uri"
+    )
     if mask.shape == original_hw:
         return mask
-    if mask.shape != (bottom - top, right - left):
-        raise PromptError(
-            f"The mask to refine is {mask.shape[1]}x{mask.shape[0]} pixels; expected the size of the image, {original_hw[1]}x{original_hw[0]}, "
-            f"or of the box, {right - left}x{bottom - top}."
-        )
     whole = np.zeros(original_hw, np.bool_)
     whole[top:bottom, left:right] = mask
     return whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -17,33 +18,53 @@ from sam2_adapter.images.read import MAX_PIXELS, decoded
 _ALPHA_THRESHOLD = 127
 
 
-def read_mask(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -> BoolArray:
+def read_mask(
+    source: str | Path | bytes,
+    *,
+    allowed_hw: Collection[tuple[int, int]] = (),
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+) -> BoolArray:
     """Read a mask that a person or another tool made.
 
     Where the image has transparency, its opaque pixels (alpha over 127) are the mask, whatever their colour. Otherwise,
     and where nothing is transparent, every pixel that is not black is: masks of 0 and 1, of 0 and 255 and label maps
     all read as expected.
 
+    Args:
+        source: as in `read_image`.
+        allowed_hw: the (height, width) of the image that it belongs to; other sizes are refused before it is decoded.
+        max_pixels: as in `read_image`.
+        name: as in `read_image`.
+
     Returns:
         bool H x W.
 
     Raises:
-        ImageError: as in `read_image`.
+        ImageError: as in `read_image`, or the mask has another size than its image.
     """
-    with decoded(source, max_pixels=max_pixels, name=name) as image:
+    with decoded(source, max_pixels=max_pixels, name=name, allowed_hw=allowed_hw) as image:
         alpha = _alpha(image)
         if alpha is not None and not alpha.all():
             return alpha
         return _not_black(image)
 
 
-def read_alpha_mask(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -> BoolArray:
+def read_alpha_mask(
+    source: str | Path | bytes,
+    *,
+    allowed_hw: Collection[tuple[int, int]] = (),
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+) -> BoolArray:
     """Read a mask of the platform's form: the pixels with alpha over 127, whatever their colour; bool H x W.
 
+    Arguments as in `read_mask`.
+
     Raises:
-        ImageError: as in `read_image`, or the image has no transparency.
+        ImageError: as in `read_mask`, or the image has no transparency.
     """
-    with decoded(source, max_pixels=max_pixels, name=name) as image:
+    with decoded(source, max_pixels=max_pixels, name=name, allowed_hw=allowed_hw) as image:
         alpha = _alpha(image)
         if alpha is None:
             raise ImageError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -32,6 +32,8 @@ from PIL import (
 from sam2_adapter.errors import ImageError
 from sam2_adapter.files import reason_of
 from sam2_adapter.images.pixel_modes import to_rgb
+from sam2_adapter.regular_files import open_regular
+from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -96,18 +98,28 @@ def image_size(source: str | Path | bytes, *, name: str | None = None) -> tuple[
 
 @contextmanager
 def decoded(
-    source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+    source: str | Path | bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+    allowed_hw: Collection[tuple[int, int]] = (),
 ) -> Iterator[Image.Image]:
     """Decode an image as it is stored, for files whose mode means something, such as masks.
 
-    Arguments as in `read_image`.
+    Args:
+        source: as in `read_image`.
+        max_pixels: as in `read_image`.
+        name: as in `read_image`.
+        allowed_hw: the only (height, width) that are accepted, any where there is none. A mask has the size of its
+            image, so that a small file of a huge picture is refused by its header before anything is decoded.
 
     Raises:
-        ImageError: as in `read_image`, also for whatever goes wrong in the body of the `with`.
+        ImageError: as in `read_image`, or the size is another, also for whatever goes wrong in the body of the `with`.
     """
     name = name or _name_of(source)
     with _decoding(name), _opened(source, name) as file:
         image = _open_image(file)
+        _check_allowed(image.size, allowed_hw, name)
         _check_size(image.size, max_pixels, name)
         image.load()
         yield image
@@ -166,10 +178,8 @@ def _decoding(name: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except UnidentifiedImageError:
-        raise ImageError(
-            f"{name}: not an image in a known format. Give a PNG, JPEG, WebP, TIFF, BMP or GIF file."
-        ) from None
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: {error}.") from None
     except MemoryError:
         raise ImageError(f"{name}: not enough memory to decode the image. Give a smaller image.") from None
     # Broken files make decoders raise almost anything: OSError, SyntaxError, struct.error, zlib.error, OverflowError,
@@ -189,20 +199,13 @@ def _opened(source: str | Path | bytes, name: str) -> Iterator[IO[bytes]]:
         yield io.BytesIO(source)
         return
     try:
-        path = Path(source)
-        if path.is_dir():
-            raise ImageError(f"{name}: this is a folder; give an image file.")
-        if not path.exists():
-            raise ImageError(f"{name}: there is no such file. Check the path.")
-        if not path.is_file():
-            raise ImageError(f"{name}: this is neither a file nor a folder; give an image file.")
-        _check_not_empty(path.stat().st_size, name)
-        file = path.open("rb")
-    except (OSError, ValueError) as error:
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f"{name}: cannot read the file: {reason_of(error)}.") from error
+        file = open_regular(source)
+    except FileNotFoundError:
+        raise ImageError(f"{name}: there is no such file. Check the path.") from None
+    except OSError as error:
+        raise ImageError(f"{name}: cannot read the file: {reason_of(error)}. Give an image file.") from error
     with file:
+        _check_not_empty(os.fstat(file.fileno()).st_size, name)
         yield file
 
 
@@ -228,7 +231,23 @@ def _open_image(file: IO[bytes]) -> Image.Image:
         except (SyntaxError, IndexError, TypeError, struct.error) as error:  # how Pillow's decoders refuse a file
             raise ValueError(f"{name} header: {error}") from error
         return image
-    raise UnidentifiedImageError
+    raise UnidentifiedImageError(_unknown(file))
+
+
+def _unknown(file: IO[bytes]) -> str:
+    file.seek(0)
+    known = what_stands_in(file.read(NUM_BYTES))
+    return (
+        f"this is {known}" if known else "not an image in a known format. Give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
+    )
+
+
+def _check_allowed(size_wh: tuple[int, int], allowed_hw: Collection[tuple[int, int]], name: str) -> None:
+    if allowed_hw and size_wh[::-1] not in allowed_hw:
+        wanted = " or ".join(f"{width}x{height}" for height, width in allowed_hw)
+        raise ImageError(
+            f"{name}: the size is {size_wh[0]}x{size_wh[1]} pixels, but that of its upright image is expected: {wanted}."
+        )
 
 
 def _check_size(size_wh: tuple[int, int], max_pixels: int, name: str) -> None:

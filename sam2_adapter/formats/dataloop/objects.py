@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
@@ -173,15 +173,19 @@ def mask_to_data_url(mask: BoolArray, color: Color) -> str:
     return _DATA_URL_PREFIX + base64.b64encode(alpha_mask_png(mask, color)).decode("ascii")
 
 
-def data_url_to_mask(coordinates: Any, *, where: str = "annotation") -> BoolArray:
+def data_url_to_mask(
+    coordinates: Any, *, allowed_hw: Collection[tuple[int, int]] = (), where: str = "annotation"
+) -> BoolArray:
     """The mask of a `binary` annotation, from its alpha alone; bool H x W.
 
     Args:
         coordinates: the data URL, or an object with the data URL under `data`, as in older documents.
+        allowed_hw: the (height, width) that the mask may have, any where there is none; held against its header before
+            it is decoded.
         where: the place in the file, for messages.
 
     Raises:
-        DataError: no data URL with a PNG that has transparency.
+        DataError: no data URL with a PNG that has transparency, or the mask has another size.
     """
     text = coordinates.get("data") if isinstance(coordinates, Mapping) else coordinates
     if not isinstance(text, str) or not text.startswith("data:image/png;base64,"):
@@ -189,7 +193,8 @@ def data_url_to_mask(coordinates: Any, *, where: str = "annotation") -> BoolArra
             f"{where}: the coordinates of a mask are a text '{_DATA_URL_PREFIX}...', but got {short(coordinates)}."
         )
     try:
-        return read_alpha_mask(base64.b64decode(text.removeprefix(_DATA_URL_PREFIX), validate=True), name="the mask")
+        content = base64.b64decode(text.removeprefix(_DATA_URL_PREFIX), validate=True)
+        return read_alpha_mask(content, allowed_hw=allowed_hw, name="the mask")
     except (ValueError, ImageError) as error:
         raise DataError(f"{where}: {error}") from error
 
@@ -225,12 +230,7 @@ def _read_geometry(entry: Any, kind: str, original_hw: tuple[int, int], where: s
     if kind == "segment":
         part, offset_xy = fill_pixel_center_rings_in_box(_rings(coordinates, where), original_hw)
         return placed_mask_to_rle(part, offset_xy, original_hw)
-    mask = data_url_to_mask(coordinates, where=where)
-    if mask.shape != original_hw:
-        raise DataError(
-            f"{where}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels, but the upright image {original_hw[1]}x{original_hw[0]}."
-        )
-    return mask_to_rle(mask)
+    return mask_to_rle(data_url_to_mask(coordinates, allowed_hw=[original_hw], where=where))
 
 
 def _rings(coordinates: Any, where: str) -> list[npt.NDArray[np.float64]]:

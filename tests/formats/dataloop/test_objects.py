@@ -248,7 +248,7 @@ def test_foreign_annotations_are_read():
         ({"type": "binary", "coordinates": "data:image/png;base64,AAAA"}, "annotation 0: the mask: not an image"),
         (
             {"type": "binary", "coordinates": mask_to_data_url(np.ones((2, 3), np.bool_), (0, 0, 0))},
-            "3x2 pixels, but the upright image 8x7",
+            "3x2 pixels, but that of its upright image is expected: 8x7",
         ),
         ({"type": "segment", "coordinates": [[{"x": 1}]]}, "the coordinates of a polygon are"),
         ({"type": "segment", "coordinates": []}, "at least one vertex"),

@@ -1,0 +1,58 @@
+"""Masks as image files: every usual way of drawing one is read, and none that does not fit its image is decoded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam2_adapter.errors import ImageError
+from sam2_adapter.images.masks import alpha_mask_png, read_alpha_mask, read_mask
+from tests.images.test_read import encoded, png_header
+
+
+def test_masks_are_read_whatever_way_they_are_drawn():
+    mask = np.zeros((4, 5), np.bool_)
+    mask[1:3, 2:4] = True
+    grey = mask.astype(np.uint8)
+    rgba = np.zeros((4, 5, 4), np.uint8)
+    rgba[mask, 3] = 255
+    opaque = np.dstack([np.stack([grey * 255] * 3, axis=2), np.full((4, 5), 255, np.uint8)])
+    hidden_white = np.dstack([np.full((4, 5, 3), 255, np.uint8), grey * 255])
+    palette = Image.fromarray(grey).convert("P")
+    palette.putpalette([0, 0, 0, 0, 0, 90])
+    palette.putdata(grey.ravel().tolist())
+    pictures = {
+        "0 and 1": grey,
+        "0 and 255": grey * 255,
+        "two-level": mask,
+        "16-bit": grey.astype(np.uint16),
+        "black on transparent": rgba,
+        "white on opaque black": opaque,
+        "white, transparent outside": hidden_white,
+        "dark blue": np.dstack([0 * grey, 0 * grey, 4 * grey]),
+        "palette": palette,
+    }
+    for name, picture in pictures.items():
+        assert np.array_equal(read_mask(encoded(picture)), mask), name
+    with pytest.raises(ImageError, match=r"m\.png: expected a PNG with transparency \(RGBA\), but its mode is L"):
+        read_alpha_mask(encoded(grey), name="m.png")
+
+
+@pytest.mark.parametrize("read", [read_mask, read_alpha_mask])
+def test_a_mask_of_another_size_is_refused_by_its_header(read):
+    # A header that claims 3 thousand million pixels behind which there is hardly one: decoding it would fail otherwise.
+    with pytest.raises(ImageError) as caught:
+        read(png_header(60_000, 50_000), allowed_hw=[(48, 64)], name="m.png")
+    assert str(caught.value) == (
+        "m.png: the size is 60000x50000 pixels, but that of its upright image is expected: 64x48."
+    )
+    with pytest.raises(ImageError, match=r"is expected: 64x48 or 10x9\."):
+        read(png_header(48, 64), allowed_hw=[(48, 64), (9, 10)])
+
+
+def test_a_mask_of_the_expected_size_is_read():
+    mask = np.zeros((48, 64), np.bool_)
+    mask[3:9, 5:11] = True
+    assert np.array_equal(read_alpha_mask(alpha_mask_png(mask, (1, 2, 3)), allowed_hw=[(9, 9), (48, 64)]), mask)
+    assert np.array_equal(read_mask(encoded(mask), allowed_hw=[(48, 64)]), mask)
