@@ -103,9 +103,11 @@ def _frame(box: tuple[float, float, float, float] | None, original_hw: tuple[int
 
 def _earlier_mask(url: str, original_hw: tuple[int, int], frame: _Frame) -> BoolArray:
     left, top, right, bottom = frame
-    mask = data_url_to_mask(
-        url, allowed_hw=dict.fromkeys([original_hw, (bottom - top, right - left)]), where="mask_uri"
-    )
+    sizes = dict.fromkeys([original_hw, (bottom - top, right - left)])
+    try:
+        mask = data_url_to_mask(url, allowed_hw=sizes, where="mask_uri")
+    except DataError as error:
+        raise PromptError(str(error)) from error
     if mask.shape == original_hw:
         return mask
     whole = np.zeros(original_hw, np.bool_)
