@@ -17,7 +17,7 @@ import numpy as np
 from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt
 from sam2_adapter.dataloop.embedding_cache import ByteBoundedCache, EncodedItem, ItemEncoder
-from sam2_adapter.errors import PromptError
+from sam2_adapter.errors import DataError, PromptError
 from sam2_adapter.formats.dataloop.objects import data_url_to_mask, mask_to_data_url
 from sam2_adapter.predict.predictor import Predictor
 
