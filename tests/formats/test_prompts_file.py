@@ -164,7 +164,7 @@ def test_files_that_are_no_prompts_files_are_named(tmp_path, document, text):
 def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(PromptError, match=r"missing\.json: cannot read the file: No such file or directory"):
         read_prompts_file(tmp_path / "missing.json")
-    with pytest.raises(PromptError, match="cannot read the file: Is a directory"):
+    with pytest.raises(PromptError, match="cannot read the file: it is a folder, not a file"):
         read_prompts_file(tmp_path)
     (tmp_path / "latin.json").write_bytes('{"images": {"ä": []}}'.encode("latin-1"))
     with pytest.raises(PromptError, match=r"latin\.json: cannot read the file: .* expected a JSON file in UTF-8"):
