@@ -36,11 +36,11 @@ test-browser: $(STAMPS)-test ## the pages, looked at in Chromium at three widths
 soak: $(STAMPS)-test ## the tests that run for many minutes
 	$(BIN)/python -m pytest -m soak
 
-check: $(STAMPS)-dev ## format, lint, types, import direction, generated docs
+check: $(STAMPS)-dev ## format, lint, types, import direction, a test for every module, generated docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --quiet tests/test_imports.py
+	$(BIN)/python -m pytest --quiet tests/test_imports.py tests/test_layout.py
 	$(BIN)/python tools/make_config_docs.py --check
 	$(BIN)/python tools/make_manifest.py --check
 

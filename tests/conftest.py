@@ -1,9 +1,16 @@
-"""What all tests share: small photographs that are made here, and no network."""
+"""What all tests share: small photographs that are made here, no network, and which tests are fast.
+
+Fast tests start no process, server, cluster or compiler, and take well under a second. The others are marked `slow`, by a mark or by what
+they use (see `_is_slow_by_kind`). The end of each run names tests that take longer than their kind allows.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import resource
 import signal
+import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +23,68 @@ from tests.browser import browser as browser
 # A suite started in the background of a shell ignores Ctrl-C, and so would every process that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Fixtures that start a server.
+SLOW_FIXTURES = {"gateway"}
+
+# Seconds of processor time, child processes included, that a test may take with its fixtures before it is named: whether the machine is busy
+# makes little difference to them.
+BUDGET_OF_FAST_TESTS = 1.5
+BUDGET_OF_SLOW_TESTS = 20.0
+
+_cpu_seconds: Counter[str] = Counter()
+_slow_tests: set[str] = set()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that are slow by what they use."""
+    for item in items:
+        if _is_slow_by_kind(item):
+            item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("slow") or item.get_closest_marker("soak"):
+            _slow_tests.add(item.nodeid)
+
+
+def _is_slow_by_kind(item: pytest.Item) -> bool:
+    return not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Count the processor time of every test."""
+    before = _cpu_time()
+    result = yield
+    _cpu_seconds[item.nodeid] += _cpu_time() - before
+    return result
+
+
+def _cpu_time() -> float:
+    used = (resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(times.ru_utime + times.ru_stime for times in used)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that take longer than they may."""
+    over = [(seconds, name) for name, seconds in _cpu_seconds.most_common() if seconds > _budget(name)]
+    if over:
+        terminalreporter.section("over the time budget: share work, make the data smaller, or mark the test slow")
+        for seconds, name in over:
+            terminalreporter.line(f"{seconds:6.1f} s of {_budget(name):4.1f} s  {name}")
+
+
+def _budget(name: str) -> float:
+    return BUDGET_OF_SLOW_TESTS if name in _slow_tests else BUDGET_OF_FAST_TESTS
+
+
+@pytest.fixture(autouse=True)
+def _fast_tests_start_no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that starts a process says that it is slow."""
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("This test starts a process: mark it with @pytest.mark.slow.")
+
+    if request.node.nodeid not in _slow_tests:
+        monkeypatch.setattr(subprocess.Popen, "_execute_child", refuse)
 
 
 @pytest.fixture(scope="session", autouse=True)

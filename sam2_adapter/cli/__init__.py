@@ -17,7 +17,16 @@ from sam2_adapter.cli.convert import convert
 from sam2_adapter.cli.demo import demo
 from sam2_adapter.cli.doctor import doctor
 from sam2_adapter.cli.evaluate import evaluate
-from sam2_adapter.cli.output import failure_of_output, flush, print_error, print_json, say, show_any_character, tell
+from sam2_adapter.cli.output import (
+    OutputError,
+    flush,
+    print_error,
+    print_json,
+    printed_by_others,
+    say,
+    show_any_character,
+    tell,
+)
 from sam2_adapter.cli.predict import predict
 from sam2_adapter.cli.terminal import FAILED, OK, USAGE
 from sam2_adapter.cli.train import train
@@ -71,15 +80,13 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit status. With `--debug` errors are let through."""
     show_any_character()
+    status = OK
     try:
-        status = _run(arguments or ["--help"])
+        with printed_by_others():
+            status = _run(arguments or ["--help"])
         flush()
-    except OSError as error:
-        if "--debug" in arguments:
-            raise
-        if (text := failure_of_output(error)) is None:
-            return OK
-        print_error(text)
+    except OutputError as error:
+        print_error(error)
         return FAILED
     return status if arguments else USAGE
 
@@ -87,6 +94,11 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         status = get_command(app).main(list(arguments), NAME, standalone_mode=False)
+    except SystemExit as end:
+        # How typer ends a help text that nobody reads.
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
     except Exception as error:
         # What typer itself finds wrong with a command line; it keeps the classes of these errors to itself.
         if not hasattr(error, "format_message"):

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from sam2_adapter.errors import Sam2AdapterError
 from sam2_adapter.text import printable
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ _OWN_LINE_BREAK = re.compile(r"\n(?=  )")
 
 # What writing to a pipe gives whose reader has gone.
 _READER_IS_GONE = (errno.EPIPE, errno.EINVAL) if os.name == "nt" else (errno.EPIPE,)
+
+
+class OutputError(Sam2AdapterError):
+    """A result or a message cannot be printed, for instance because the disk behind stdout is full."""
+
 
 # The bars that are on the terminal now: lines are printed above them.
 _bars: Progress | None = None
@@ -101,16 +107,19 @@ def flush() -> None:
     """Write what waits, so that a failure shows here and not while Python ends.
 
     Raises:
-        OSError: it cannot be written, for instance because the disk is full.
+        OutputError: it cannot be written.
     """
     for stream in (sys.stdout, sys.stderr):
         _write(stream, "")
 
 
-def failure_of_output(error: OSError) -> str | None:
-    """What is said about output that could not be written, after which nothing more is tried; `None` where only the reader has gone."""
-    _let_go(sys.stdout)
-    return None if error.errno in _READER_IS_GONE else f"the output cannot be written: {error.strerror or error}"
+@contextmanager
+def printed_by_others() -> Iterator[None]:
+    """Treat output that somebody else prints on stdout, such as the help texts, like our own."""
+    try:
+        yield
+    except OSError as error:
+        _give_up(sys.stdout, error)
 
 
 def _print_line(line: str, *, to_stdout: bool) -> None:
@@ -131,9 +140,13 @@ def _write(stream: TextIO | None, text: str) -> None:
         stream.write(text)
         stream.flush()
     except OSError as error:
-        _let_go(stream)
-        if error.errno not in _READER_IS_GONE:
-            raise
+        _give_up(stream, error)
+
+
+def _give_up(stream: TextIO | None, error: OSError) -> None:
+    _let_go(stream)
+    if error.errno not in _READER_IS_GONE:
+        raise OutputError(f"the output cannot be written: {error.strerror or error}") from error
 
 
 def _let_go(stream: TextIO | None) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sam2_adapter.cli.output import (
+    OutputError,
     flush,
     json_text,
     lines_above,
@@ -106,7 +107,7 @@ def test_a_closed_stdout_is_no_reason_to_stop(monkeypatch: pytest.MonkeyPatch) -
 def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/dev/full", "w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OutputError, match="the output cannot be written: No space left on device"):
             say("one")
 
 

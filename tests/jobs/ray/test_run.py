@@ -26,6 +26,9 @@ from sam2_adapter.formats.coco.objects import read_coco
 from tests.command_line import Run, run
 from tests.conftest import save_photos
 
+# Every test starts a Ray cluster, or waits for the one of the module.
+pytestmark = pytest.mark.slow
+
 SETTINGS = ("--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch", "--device", "cpu")
 ON_RAY = (*SETTINGS, "--engine", "ray", "--workers", "2", "--json")
 NUM_PHOTOS = 64
@@ -152,7 +155,6 @@ def story(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     return Story(output, interrupted, then, stamps, second.end())
 
 
-@pytest.mark.slow
 def test_sigterm_ends_a_run_in_good_order(story: Story) -> None:
     assert story.interrupted.status == 143
     assert "with --resume to go on" in story.interrupted.stderr
@@ -161,7 +163,6 @@ def test_sigterm_ends_a_run_in_good_order(story: Story) -> None:
     assert 1 <= story.num_parts_then < 8
 
 
-@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(story: Story) -> None:
     assert story.resumed.status == 1
     (line,) = story.resumed.stderr.splitlines()
@@ -174,7 +175,6 @@ def test_a_killed_worker_costs_nothing(story: Story) -> None:
     assert document["output"] == f"file://{story.output}"
 
 
-@pytest.mark.slow
 def test_what_was_done_is_kept(story: Story) -> None:
     images = json.loads(story.resumed.stdout)["images"]
     kept = [entry["name"] for entry in images if entry["status"] == "kept"]
@@ -186,7 +186,6 @@ def test_what_was_done_is_kept(story: Story) -> None:
             assert (story.output / name).stat().st_mtime_ns == stamp
 
 
-@pytest.mark.slow
 def test_it_gives_what_one_process_gives(folder: Path, story: Story, tmp_path: Path) -> None:
     prompts = ("--prompts", folder.parent / "prompts.json")
     assert run("predict", folder, *SETTINGS, *prompts, "--no-overlay", "--output", tmp_path).status == 1
@@ -208,14 +207,12 @@ def test_it_gives_what_one_process_gives(folder: Path, story: Story, tmp_path: P
     assert [entry["prompt_index"] for entry in rows[1]["objects"]] == [0, 1]
 
 
-@pytest.mark.slow
 def test_a_broken_image_costs_only_itself(story: Story) -> None:
     (failed,) = [row for row in _rows(story.output) if row["status"] != "ok"]
     assert (failed["name"], failed["objects"], failed["height"]) == (BROKEN, [], None)
     assert BROKEN in failed["error"]
 
 
-@pytest.mark.slow
 def test_every_part_says_which_model_made_it(story: Story) -> None:
     manifest = json.loads((story.output / "_run.json").read_text())
     parts = sorted(story.output.glob("*.parquet"))
@@ -226,7 +223,6 @@ def test_every_part_says_which_model_made_it(story: Story) -> None:
         assert made_by["weights_sha256"] == manifest["weights_sha256"]
 
 
-@pytest.mark.slow
 def test_the_documented_program_reads_the_parts(
     story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -275,7 +271,6 @@ def test_an_image_that_kills_its_process_costs_only_itself(
     assert f"{own / DEADLY}: the process that worked on this image died, 2 times" in done.stderr
 
 
-@pytest.mark.slow
 def test_ctrl_c_while_ray_starts(folder: Path, tmp_path: Path) -> None:
     command = _start(folder, tmp_path / "out")
     command.wait_for(lambda: "gcs_server" in command.names())

@@ -22,6 +22,9 @@ from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.training.forward import trained_parameters
 from tests.small_model import HIDDEN, IMAGE_SIZE, loaded, small_model
 
+# OpenVINO compiles a model in nearly every test.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 MAKING = "compiling the {} for OpenVINO"
 BOXES = torch.tensor([[10.0, 20.0, 90.0, 110.0]])

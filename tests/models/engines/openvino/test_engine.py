@@ -24,6 +24,9 @@ from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime
 from sam2_adapter.models.engines.torch import TorchRuntime, cpu_has_bf16
 from tests.small_model import IMAGE_SIZE, loaded, small_model
 
+# OpenVINO compiles a model in nearly every test.
+pytestmark = pytest.mark.slow
+
 NUM_PROMPTS = 5
 
 

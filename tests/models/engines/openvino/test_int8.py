@@ -41,6 +41,9 @@ from sam2_adapter.models.engines.openvino.pictures import picture_pixel_values
 from sam2_adapter.models.engines.torch import TorchRuntime, cpu_has_int8
 from tests.small_model import IMAGE_SIZE, loaded, small_model
 
+# OpenVINO compiles a model in many tests.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def narrow_products_too(monkeypatch) -> None:
