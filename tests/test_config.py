@@ -217,6 +217,7 @@ def test_wrong_assignments(assignment: str, text: str) -> None:
         parse_assignment(assignment)
 
 
+@pytest.mark.slow
 def test_the_reference_is_current() -> None:
     script = Path(__file__).parents[1] / "tools" / "make_config_docs.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)

@@ -61,6 +61,7 @@ def test_the_extras_of_the_script_are_those_of_the_package():
     assert named <= set(extras)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["tpu"]])
 def test_an_unknown_target_is_refused(arguments):
     done = subprocess.run(["sh", str(SCRIPT), *arguments], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -35,6 +35,15 @@ class PromptName(StrEnum):
     ZERO_SHOT = "zero-shot"
 
 
+class SplitName(StrEnum):
+    """Parts of a data set, and all of it."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+    ALL = "all"
+
+
 _MODES: dict[PromptName, PromptMode] = {
     PromptName.BOX: "box",
     PromptName.POINT: "point",
@@ -46,7 +55,7 @@ _MODES: dict[PromptName, PromptMode] = {
 @one_clear_message
 def evaluate(
     data: DataArgument,
-    split: Annotated[str, typer.Option(metavar="NAME", help="train, validation, test or all.")] = "test",
+    split: Annotated[SplitName, typer.Option(help="Part of the data set to measure on.")] = SplitName.TEST,
     model: ModelOption = None,
     compare_with: Annotated[
         str | None,
@@ -82,7 +91,7 @@ def evaluate(
             data,
             model,
             settings,
-            split=split,
+            split=split.value,
             prompts=[_MODES[name] for name in prompt or (PromptName.BOX, PromptName.POINT, PromptName.CLICKS)],
             compare_with=compare_with,
             data_format=data_format.value if data_format else None,

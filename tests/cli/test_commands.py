@@ -43,6 +43,7 @@ def test_without_arguments_the_help_is_shown() -> None:
     assert done.status == 2
 
 
+@pytest.mark.slow
 def test_help_answers_in_a_second() -> None:
     seconds = []
     for _ in range(3):
@@ -52,6 +53,7 @@ def test_help_answers_in_a_second() -> None:
     assert min(seconds) < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["sam2_adapter", "sam2_adapter.cli", "sam2_adapter.config"])
 def test_heavy_libraries_are_imported_late(module: str) -> None:
     code = (
@@ -61,6 +63,7 @@ def test_heavy_libraries_are_imported_late(module: str) -> None:
     assert done.stderr.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_doctor_says_what_is_here_and_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SAM2_ADAPTER_CACHE", str(tmp_path))
     done = run("doctor")
@@ -71,6 +74,7 @@ def test_doctor_says_what_is_here_and_what_is_missing(monkeypatch: pytest.Monkey
     assert f"to {tmp_path / 'sam2_hiera_small.pt'}" in done.stdout
 
 
+@pytest.mark.slow
 def test_doctor_for_machines() -> None:
     document = json.loads(run("doctor", "--json").stdout)
     assert document["version"] == sam2_adapter.__version__

@@ -25,6 +25,9 @@ from sam2_adapter.training.run_state import checkpoint_paths
 from tests.command_line import Run, run, run_process
 from tests.disc_data import make_disc_data
 
+# Nearly every test fine-tunes a model, or looks at one that was fine-tuned in a process of its own.
+pytestmark = pytest.mark.slow
+
 FAST = ("--model", "sam2_nano", "--precision", "fp32", "--device", "cpu", "--set", "correction_rounds=1")
 QUICK = (*FAST, "--set", "num_epochs=2", "--set", "batch_size=3", "--set", "learning_rate=1e-4")
 

@@ -243,6 +243,7 @@ def test_there_are_enough_of_them() -> None:
     assert len({wrong.name for wrong in WRONG}) == len(WRONG) >= 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [

@@ -7,6 +7,11 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import pytest
+
+# Every test starts a process.
+pytestmark = pytest.mark.slow
+
 ENTRY = Path(__file__).parents[2] / "sam2_adapter" / "dataloop" / "adapter.py"
 
 # Without the `site` module: what .pth files add, such as an editable install, is not there; the dependencies are.

@@ -14,6 +14,9 @@ from sam2_adapter.demo.scenes import load_scenes, photo_bytes, read_photo
 from sam2_adapter.formats.load import load_dataset
 from tests.command_line import Run, run
 
+# The demo fine-tunes a model.
+pytestmark = pytest.mark.slow
+
 NUCLEI = Path(__file__).parents[2] / "sam2_adapter" / "assets" / "demo" / "nuclei"
 
 

@@ -19,6 +19,9 @@ from sam2_adapter.training.run_state import STATE_NAME
 from tests.training import child_run
 from tests.training.small_run import make_samples
 
+# Every test starts processes.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):

@@ -132,6 +132,7 @@ def test_malformed_numbers_are_refused() -> None:
         architecture_from_dict({key: value for key, value in values.items() if key != "hiera"})
 
 
+@pytest.mark.slow
 def test_names_cost_neither_torch_nor_transformers() -> None:
     code = (
         "import sys; from sam2_adapter.models.families import architectures; from sam2_adapter.models.weights import download; "
