@@ -14,7 +14,8 @@ from transformers import (
     Sam2VisionConfig,
 )
 
-from sam2_adapter.models.engines.torch import Precision, TorchRuntime
+from sam2_adapter.models.engines.base import Precision
+from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.families.sam2_config import architecture_from_config
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.preprocess import Resize

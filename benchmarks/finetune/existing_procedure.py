@@ -24,6 +24,7 @@ from sam2_adapter.models.network.image_encoder import EncodedImages, encode_imag
 from sam2_adapter.models.network.mask_decoder import decode_masks
 from sam2_adapter.models.network.preprocess import Geometry, images_to_pixel_values
 from sam2_adapter.models.network.prompt_encoder import encode_prompts
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
 
 POINTS_INSIDE = POINTS_OUTSIDE = 5
 SCORE_WEIGHT = 0.05
@@ -56,10 +57,7 @@ class ExistingProcedure:
         coords, labels = self._points(mask)
         prompts = encode_prompts(
             self.model,
-            torch.from_numpy(geometry.points_to_input(coords))[None],
-            torch.from_numpy(labels)[None],
-            None,
-            None,
+            PromptTensors(torch.from_numpy(geometry.points_to_input(coords))[None], torch.from_numpy(labels)[None]),
         )
         decoded = decode_masks(self.model, encoded, prompts)
         truth = F.interpolate(torch.from_numpy(mask)[None, None].float(), size=(self.image_size,) * 2, mode="nearest")

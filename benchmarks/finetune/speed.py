@@ -23,7 +23,7 @@ from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.config import Config
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.images.read import read_image
-from sam2_adapter.models.engines.torch import cpu_has_bf16
+from sam2_adapter.models.engines.base import cpu_has_bf16
 from sam2_adapter.models.load import load_model
 from sam2_adapter.training.batches import Question, draw_question, make_batch
 from sam2_adapter.training.setup import Parts, build

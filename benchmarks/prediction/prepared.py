@@ -16,6 +16,6 @@ def prepare(weights: Path, environment: Mapping[str, str] | None = None) -> None
 
 def prepared_precision() -> str:
     """The number format that `auto` stands for with OpenVINO on this processor, once the model is prepared."""
-    from sam2_adapter.models.engines.torch import cpu_has_bf16, cpu_has_int8
+    from sam2_adapter.models.engines.base import cpu_has_bf16, cpu_has_int8
 
     return "bf16" if cpu_has_bf16() else "int8" if cpu_has_int8() else "fp32"

@@ -23,7 +23,7 @@ def machine() -> str:
 
 def native_precisions() -> list[str]:
     """The number formats that this processor computes in: others are emulated, and many times slower."""
-    from sam2_adapter.models.engines.torch import cpu_has_bf16
+    from sam2_adapter.models.engines.base import cpu_has_bf16
 
     return ["fp32", "bf16"] if cpu_has_bf16() else ["fp32"]
 

@@ -103,7 +103,7 @@ class EmbeddingStore:
     def _make(self, keys: list[str], make: Callable[[list[str]], EncodedImages]) -> Sequence[str]:
         encoded = make(keys)
         for index, key in enumerate(keys):
-            self._keep(key, EncodedImages(encoded.image_embedding[index : index + 1], _level_slices(encoded, index)))
+            self._keep(key, encoded.images(slice(index, index + 1)))
         return keys
 
     def _has(self, key: str) -> bool:
@@ -167,23 +167,11 @@ class _Memory:
         self._used += size
 
 
-def _level_slices(encoded: EncodedImages, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-    fine, middle = encoded.high_res_features
-    return fine[index : index + 1], middle[index : index + 1]
-
-
 def _as_fp16(encoded: EncodedImages) -> EncodedImages:
     # Values beyond fp16 would become infinite; embeddings of real images stay far below.
     limit = torch.finfo(torch.float16).max
-    return _map(
-        encoded, lambda tensor: tensor.detach().float().clamp(-limit, limit).to("cpu", torch.float16, copy=True)
-    )
+    return encoded.map(lambda tensor: tensor.detach().float().clamp(-limit, limit).to("cpu", torch.float16, copy=True))
 
 
 def _as_fp32(encoded: EncodedImages) -> EncodedImages:
-    return _map(encoded, lambda tensor: tensor.float())
-
-
-def _map(encoded: EncodedImages, change: Callable[[torch.Tensor], torch.Tensor]) -> EncodedImages:
-    fine, middle = encoded.high_res_features
-    return EncodedImages(change(encoded.image_embedding), (change(fine), change(middle)))
+    return encoded.map(torch.Tensor.float)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sam2_adapter.models.engines.base import Precision
 from sam2_adapter.models.engines.choose import make_runtime
-from sam2_adapter.models.engines.torch import Precision
 from sam2_adapter.models.load import LoadedModel, load_model
 from sam2_adapter.predict.predictor import Predictor
 

@@ -18,17 +18,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 
 from sam2_adapter.annotations.masks import MaskPrediction
 from sam2_adapter.annotations.prompts import Prompt, as_prompts
 from sam2_adapter.errors import ImageError, PromptError, Sam2AdapterError
-from sam2_adapter.models.engines.torch import Runtime
+from sam2_adapter.models.engines.base import Runtime
 from sam2_adapter.models.memory import is_out_of_memory
 from sam2_adapter.models.network.image_encoder import EncodedImages
-from sam2_adapter.models.network.mask_decoder import DecodedMasks, select_masks, take_masks
 from sam2_adapter.models.network.preprocess import Geometry, Resize, images_to_pixel_values
 from sam2_adapter.models.network.prompt_tensors import PromptShape, click_positions, prompt_tensors
+from sam2_adapter.models.network.selection import select_answer, select_masks
 
 logger = logging.getLogger(__name__)
 
@@ -202,11 +201,11 @@ class Predictor:
     ) -> MaskPrediction:
         geometry = embedding.geometry
         tensors = prompt_tensors(prompts, shape, geometry, self._runtime.low_res_hw)
-        decoded = self._runtime.decode(embedding.encoded, *tensors)
-        if multimask_output is None and shape.is_ambiguous:
-            logits, scores = _best_candidates(decoded, click_positions(prompts, geometry))
+        decoded = self._runtime.decode(embedding.encoded, tensors)
+        if multimask_output is None:
+            logits, scores = select_answer(decoded, shape.is_ambiguous, click_positions(prompts, geometry))
         else:
-            logits, scores = select_masks(decoded, bool(multimask_output))
+            logits, scores = select_masks(decoded, multimask_output)
         return _to_prediction(logits, scores, geometry)
 
 
@@ -224,29 +223,10 @@ def _checked_hw(index: int, image: npt.NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _image_of_batch(encoded: EncodedImages, index: int) -> EncodedImages:
-    if len(encoded.image_embedding) == 1:
+    if encoded.num_images == 1:
         return encoded
     # Cloned: a view would keep the whole batch in memory.
-    fine, middle = encoded.high_res_features
-    return EncodedImages(
-        encoded.image_embedding[index : index + 1].clone(),
-        (fine[index : index + 1].clone(), middle[index : index + 1].clone()),
-    )
-
-
-def _best_candidates(decoded: DecodedMasks, clicks: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """The best-scored of the three candidates, for a click among those that contain it; P x 1 x h x w and P x 1."""
-    candidates, scores = decoded.low_res_logits[:, 1:], decoded.iou_scores[:, 1:]
-    ranked = scores
-    if clicks is not None:
-        grid = clicks.to(candidates.device)[:, None, None]
-        at_click = F.grid_sample(candidates, grid, mode="bilinear", padding_mode="border", align_corners=False)[
-            :, :, 0, 0
-        ]
-        contains = at_click > 0
-        # Scores are at most 1, so a candidate that misses the click ranks below all that contain it.
-        ranked = torch.where(contains | ~contains.any(dim=1, keepdim=True), scores, scores - 2)
-    return take_masks(candidates, scores, ranked.argmax(dim=1))
+    return encoded.images(slice(index, index + 1)).map(torch.clone)
 
 
 def _to_prediction(logits: torch.Tensor, scores: torch.Tensor, geometry: Geometry) -> MaskPrediction:

@@ -21,6 +21,7 @@ from sam2_adapter.config import Config
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.preprocess import Geometry, Resize
+from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors
 from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.losses import MaskTargets
 from sam2_adapter.training.recipe import prompt_mix
@@ -74,9 +75,9 @@ class Question:
     seed: int
 
     @property
-    def shape(self) -> tuple[int, bool, int]:
-        """Questions of one shape are decoded together: padding to a common length would change the result."""
-        return len(self.prompt.point_coords), self.prompt.box_xyxy is not None, self.num_corrections
+    def shape(self) -> tuple[PromptShape, int]:
+        """Questions of one shape, the prompt's and the number of corrections, are decoded together."""
+        return PromptShape.of(self.prompt, (self.mask.shape[0], self.mask.shape[1])), self.num_corrections
 
 
 def training_objects(samples: Sequence[Sample]) -> list[TrainingObject]:
@@ -144,27 +145,30 @@ def make_batch(
         resize: how images lie in it.
         grid_hw: (h, w) of the targets.
     """
-    num_points, has_box, num_corrections = questions[0].shape
+    shape, num_corrections = questions[0].shape
     geometries = [
         Geometry((question.mask.shape[0], question.mask.shape[1]), image_size, resize) for question in questions
     ]
     placed = list(zip(questions, geometries, strict=True))
     coords = [geometry.points_to_input(question.prompt.point_coords) for question, geometry in placed]
-    boxes = [geometry.points_to_input(_corners(question.prompt)).reshape(4) for question, geometry in placed if has_box]
+    boxes = [
+        geometry.points_to_input(_corners(question.prompt)).reshape(4) for question, geometry in placed if shape.has_box
+    ]
     masks = torch.stack([mask_on_grid(question.mask, geometry, grid_hw) for question, geometry in placed])
     inside = torch.stack([inside_on_grid(geometry, grid_hw) for geometry in geometries])
     return PromptBatch(
         images=stack_images(embeddings),
         targets=MaskTargets(masks, inside),
-        point_coords=torch.from_numpy(np.stack(coords)) if num_points else None,
-        point_labels=torch.from_numpy(np.stack([question.prompt.point_labels for question in questions]))
-        if num_points
-        else None,
-        box_xyxy=torch.from_numpy(np.stack(boxes)) if has_box else None,
-        mask_input=None,
+        prompts=PromptTensors(
+            torch.from_numpy(np.stack(coords)) if shape.num_points else None,
+            torch.from_numpy(np.stack([question.prompt.point_labels for question in questions]))
+            if shape.num_points
+            else None,
+            torch.from_numpy(np.stack(boxes)) if shape.has_box else None,
+        ),
         num_corrections=num_corrections,
         seeds=tuple(question.seed for question in questions),
-        is_ambiguous=num_points == 1 and not has_box,
+        is_ambiguous=shape.is_ambiguous,
     )
 
 
@@ -172,10 +176,7 @@ def stack_images(embeddings: Sequence[EncodedImages]) -> EncodedImages:
     """One batch of single encoded images; a batch of one where they are all the same."""
     if all(embedding is embeddings[0] for embedding in embeddings):
         return embeddings[0]
-    fine, middle = zip(*(embedding.high_res_features for embedding in embeddings), strict=True)
-    return EncodedImages(
-        torch.cat([embedding.image_embedding for embedding in embeddings]), (torch.cat(fine), torch.cat(middle))
-    )
+    return EncodedImages.stack(embeddings)
 
 
 def _varied(annotation: Annotation, variant: str) -> tuple[str, BoolArray]:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from sam2_adapter.embeddings.store import EmbeddingStore, Image, StoreStatistics, image_key
 from sam2_adapter.errors import ImageError
 from sam2_adapter.formats.sample import Sample
-from sam2_adapter.models.engines.torch import Runtime
+from sam2_adapter.models.engines.base import Runtime
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.preprocess import Resize, images_to_pixel_values
 from sam2_adapter.training.variants import VARIANTS

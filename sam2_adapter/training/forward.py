@@ -15,14 +15,10 @@ from torch import nn
 
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages
-from sam2_adapter.models.network.mask_decoder import (
-    DecodedMasks,
-    decode_masks,
-    image_position_tokens,
-    select_masks,
-    take_masks,
-)
+from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks, image_position_tokens
 from sam2_adapter.models.network.prompt_encoder import encode_prompts
+from sam2_adapter.models.network.prompt_tensors import PromptTensors, square_positions
+from sam2_adapter.models.network.selection import select_answer
 from sam2_adapter.training.correction import correction_clicks
 from sam2_adapter.training.losses import LossTerms, LossWeights, MaskTargets, training_loss
 
@@ -57,26 +53,20 @@ def _is_trained(name: str) -> bool:
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """P objects whose prompts have one shape, ready for the decoder; coordinates are pixels of the model's square.
+    """P objects whose prompts have one shape, ready for the decoder.
 
     Attributes:
         images: the encoded image of each object (B = P), or one for all (B = 1).
         targets: what the masks should be; their grid is the logits' or finer.
-        point_coords: float32 P x N x 2, (x, y); `None` without points.
-        point_labels: int64 P x N, 1 foreground, 0 background.
-        box_xyxy: float32 P x 4; `None` without boxes.
-        mask_input: float32 P x h x w logits; `None` without.
+        prompts: what is asked about each.
         num_corrections: rounds that follow the first, each with one more click and the logits of the round before.
         seeds: one number an object, from which its correction clicks are drawn.
-        is_ambiguous: the prompt is a single click, answered by the best-scored candidate.
+        is_ambiguous: the prompts are single clicks or whole images, see `select_answer`.
     """
 
     images: EncodedImages
     targets: MaskTargets
-    point_coords: torch.Tensor | None
-    point_labels: torch.Tensor | None
-    box_xyxy: torch.Tensor | None
-    mask_input: torch.Tensor | None
+    prompts: PromptTensors
     num_corrections: int
     seeds: tuple[int, ...]
     is_ambiguous: bool
@@ -90,10 +80,7 @@ class PromptBatch:
         return PromptBatch(
             images=self.images.to(device),
             targets=MaskTargets(self.targets.masks.to(device), self.targets.inside.to(device)),
-            point_coords=_moved(self.point_coords, device),
-            point_labels=_moved(self.point_labels, device),
-            box_xyxy=_moved(self.box_xyxy, device),
-            mask_input=_moved(self.mask_input, device),
+            prompts=self.prompts.to(device),
             num_corrections=self.num_corrections,
             seeds=self.seeds,
             is_ambiguous=self.is_ambiguous,
@@ -136,7 +123,7 @@ class TrainableDecoder(nn.Module):
         return LossTerms(*(torch.stack(terms).mean(dim=0) for terms in zip(*rounds, strict=True)))
 
     def _decode(self, batch: PromptBatch) -> DecodedMasks:
-        prompts = encode_prompts(self.model, batch.point_coords, batch.point_labels, batch.box_xyxy, batch.mask_input)
+        prompts = encode_prompts(self.model, batch.prompts)
         device_type = batch.targets.masks.device.type
         with torch.autocast(device_type, dtype=self._dtype, enabled=self._dtype != torch.float32):
             decoded = decode_masks(self.model, batch.images, prompts, self._positions)
@@ -149,20 +136,21 @@ class TrainableDecoder(nn.Module):
         logits = self._answer(batch, decoded)
         on_target_grid = _resized(logits[:, None], batch.targets)[:, 0]
         coords, labels = correction_clicks(on_target_grid, batch.targets, self._image_size, generators)
-        return replace(
-            batch,
-            point_coords=coords if batch.point_coords is None else torch.cat([batch.point_coords, coords], dim=1),
-            point_labels=labels if batch.point_labels is None else torch.cat([batch.point_labels, labels], dim=1),
+        prompts = batch.prompts
+        clicked = replace(
+            prompts,
+            point_coords=coords if prompts.point_coords is None else torch.cat([prompts.point_coords, coords], dim=1),
+            point_labels=labels if prompts.point_labels is None else torch.cat([prompts.point_labels, labels], dim=1),
             mask_input=logits.clamp(-_FED_BACK_LIMIT, _FED_BACK_LIMIT),
-            is_ambiguous=False,
         )
+        return replace(batch, prompts=clicked, is_ambiguous=False)
 
     def _answer(self, batch: PromptBatch, decoded: DecodedMasks) -> torch.Tensor:
         """The logits P x h x w that prediction would return."""
-        if batch.is_ambiguous:
-            candidates, scores = decoded.low_res_logits[:, 1:], decoded.iou_scores[:, 1:]
-            return take_masks(candidates, scores, scores.argmax(dim=1))[0][:, 0]
-        return select_masks(decoded, multimask_output=False)[0][:, 0]
+        coords = batch.prompts.point_coords
+        is_click = batch.is_ambiguous and coords is not None
+        clicks = square_positions(coords[:, 0], self._image_size) if is_click and coords is not None else None
+        return select_answer(decoded, batch.is_ambiguous, clicks)[0][:, 0]
 
 
 def on_grid(decoded: DecodedMasks, targets: MaskTargets) -> DecodedMasks:
@@ -175,7 +163,3 @@ def _resized(logits: torch.Tensor, targets: MaskTargets) -> torch.Tensor:
     if logits.shape[-2:] == grid_hw:
         return logits
     return F.interpolate(logits, size=grid_hw, mode="bilinear", align_corners=False)
-
-
-def _moved(tensor: torch.Tensor | None, device: torch.device) -> torch.Tensor | None:
-    return None if tensor is None else tensor.to(device)

@@ -11,6 +11,7 @@ from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages, encode_image
 from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks
 from sam2_adapter.models.network.prompt_encoder import encode_prompts
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
 
 # Key of the stored prediction among a model's metadata.
 PROOF_KEY = "stored_prediction"
@@ -66,14 +67,14 @@ def check_proof(loaded: LoadedModel) -> float:
 def _answers(loaded: LoadedModel, encoded: EncodedImages | None) -> DecodedMasks:
     model = loaded.model
     device = model.no_memory_embedding.device
-    size = model.prompt_encoder.input_image_size
+    size: Any = model.prompt_encoder.input_image_size
     images = encode_image(model, _test_picture(loaded)) if encoded is None else encoded
     box = torch.tensor([[0.25, 0.2, 0.7, 0.8]], device=device) * size
     click = torch.tensor([[[0.4, 0.6]]], device=device) * size
     labels = torch.ones(1, 1, dtype=torch.int64, device=device)
     decoded = [
-        decode_masks(model, images, encode_prompts(model, *prompt))
-        for prompt in ((None, None, box, None), (click, labels, None, None))
+        decode_masks(model, images, encode_prompts(model, prompt))
+        for prompt in (PromptTensors(box_xyxy=box), PromptTensors(click, labels))
     ]
     return DecodedMasks(*(torch.cat(parts) for parts in zip(*decoded, strict=True)))
 

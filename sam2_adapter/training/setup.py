@@ -19,8 +19,9 @@ from sam2_adapter.embeddings.files import EmbeddingFiles
 from sam2_adapter.embeddings.store import EmbeddingStore, EncoderIdentity
 from sam2_adapter.errors import TrainingError
 from sam2_adapter.formats.sample import Sample
+from sam2_adapter.models.engines.base import Runtime, resolve_device
 from sam2_adapter.models.engines.choose import make_runtime
-from sam2_adapter.models.engines.torch import Runtime, TorchRuntime, resolve_device
+from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor

@@ -119,7 +119,7 @@ class FixedRuntime:
     def encode(self, pixel_values):
         return self._encoded
 
-    def decode(self, images, point_coords, point_labels, box_xyxy, mask_input):
+    def decode(self, images, prompts):
         return self._decoded
 
 
@@ -257,10 +257,10 @@ def test_the_callers_arrays_are_not_changed(predictor, embedding):
 class SmallMemory(TorchRuntime):
     """A device on which two prompts fit at a time."""
 
-    def decode(self, images, point_coords, point_labels, box_xyxy, mask_input):
-        if len(box_xyxy) > 2:
+    def decode(self, images, prompts):
+        if len(prompts) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-        return super().decode(images, point_coords, point_labels, box_xyxy, mask_input)
+        return super().decode(images, prompts)
 
 
 def test_fewer_prompts_at_a_time_when_memory_runs_out(caplog, predictor, embedding):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.network.image_encoder import EncodedImages, encode_image
+from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.models.network.preprocess import Geometry, images_to_pixel_values
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
-from sam2_adapter.training.batches import draw_question, make_batch, training_objects
+from sam2_adapter.training.batches import Question, draw_question, make_batch, training_objects
 from sam2_adapter.training.forward import (
     PromptBatch,
     TrainableDecoder,
@@ -20,6 +24,7 @@ from sam2_adapter.training.forward import (
     trained_parameters,
 )
 from sam2_adapter.training.losses import LossWeights, MaskTargets
+from tests.shapes import FEW
 from tests.small_model import loaded, small_model
 from tests.training.small_run import make_samples, small_config_of_run
 
@@ -101,6 +106,57 @@ def test_corrections_train_the_mask_input_and_the_background_point(model, sample
     decoder(batch(model, sample, "box", corrections=3)).total.sum().backward()
     assert model.prompt_encoder.mask_embed.conv1.weight.grad.norm() > 0
     assert (model.prompt_encoder.point_embed.weight.grad.norm(dim=1) > 0).sum() >= 3
+
+
+class _FixedRuntime:
+    """A runtime whose decoder always answers the same."""
+
+    name, precision, device, image_size, low_res_hw, prompts_per_call = (
+        "fixed",
+        "fp32",
+        "cpu",
+        SIZE,
+        (SIZE // 4,) * 2,
+        8,
+    )
+
+    def __init__(self, decoded: DecodedMasks) -> None:
+        self._decoded = decoded
+
+    def decode(self, images, prompts):
+        return self._decoded
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    model = small_model(image_size=SIZE)
+    return decoder_of(model, LossWeights()), encode_image(model, torch.zeros(1, 3, SIZE, SIZE))
+
+
+@pytest.mark.parametrize("kind", ["click", "box", "clicks", "whole image"])
+@FEW
+@given(st.integers(0, 2**32 - 1))
+def test_training_corrects_the_answer_that_prediction_gives(untrained, kind, seed):
+    rng, (decoder, image) = np.random.default_rng(seed), untrained
+    hw = tuple(rng.integers(20, 90, 2).tolist())
+    logits = torch.from_numpy(
+        rng.normal(rng.normal(0, 3, (1, 4, 1, 1)), 3, (1, 4, SIZE // 4, SIZE // 4)).astype(np.float32)
+    )
+    answered = DecodedMasks(
+        logits, torch.from_numpy(rng.choice([0.2, 0.5, 0.7], (1, 4)).astype(np.float32)), torch.zeros(1, 1)
+    )
+    x, y = rng.integers(0, (hw[1], hw[0])) + 0.5
+    prompt = {
+        "click": Prompt.from_dict({"points": [[x, y]]}),
+        "box": Prompt.from_dict({"box": [1, 2, hw[1] - 3, hw[0] - 4]}),
+        "clicks": Prompt.from_dict({"points": [[x, y], [0.5, 0.5]], "labels": [1, 0]}),
+        "whole image": Prompt.whole_image(hw),
+    }[kind]
+    question = Question(0, "", np.ones(hw, bool), prompt, 0, 0)
+    trained = decoder._answer(make_batch([question], [image], SIZE, "stretch", GRID), answered)
+    predictor = Predictor(_FixedRuntime(answered), "fixed", "0", "stretch")
+    predicted = predictor.predict(ImageEmbedding(image, Geometry(hw, SIZE), "0"), [prompt])
+    assert np.array_equal(trained[0].numpy(), predicted.low_res_logits[0, 0])
 
 
 @pytest.mark.parametrize("kind", ["box", "click", "clicks"])

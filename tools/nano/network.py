@@ -16,6 +16,7 @@ from sam2_adapter.models.families.sam2_config import sam2_config
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks
 from sam2_adapter.models.network.prompt_encoder import encode_prompts
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
 
 PATCH_SIZE = 16
 # Channels of the throw-away head: foreground, boundary, distances to the left, top, right and bottom of the object's box.
@@ -63,7 +64,7 @@ class NanoTrainer(nn.Module):
         """Decode P prompts for each of B images; prompts are B x P x ..., results (B P) x 4 x h x w."""
         given = next(part for part in (points, boxes) if part is not None)
         flat = [None if part is None else part.flatten(0, 1) for part in (points, labels, boxes, mask_input)]
-        prompts = encode_prompts(self.model, *flat)
+        prompts = encode_prompts(self.model, PromptTensors(*flat))
         return decode_masks(self.model, _repeat(images, given.shape[1]), prompts, positions)
 
 
@@ -156,8 +157,4 @@ def _encode_position(pos_embed: torch.Tensor) -> None:
 
 
 def _repeat(images: EncodedImages, times: int) -> EncodedImages:
-    fine, middle = images.high_res_features
-    return EncodedImages(
-        images.image_embedding.repeat_interleave(times, 0),
-        (fine.repeat_interleave(times, 0), middle.repeat_interleave(times, 0)),
-    )
+    return images.map(lambda level: level.repeat_interleave(times, 0))

@@ -10,8 +10,9 @@ from network import NanoTrainer
 from rollout import Prompts, with_correction
 from scenes import SCENE_SIZE, VALIDATION_SEED, render_scene
 
-from sam2_adapter.models.network.mask_decoder import image_position_tokens, select_masks
+from sam2_adapter.models.network.mask_decoder import image_position_tokens
 from sam2_adapter.models.network.preprocess import images_to_pixel_values
+from sam2_adapter.models.network.selection import select_masks
 
 # Objects a scene, chosen at random: crowds would otherwise outweigh everything.
 OBJECTS_PER_SCENE = 5

@@ -26,8 +26,8 @@ from sam2_adapter.jobs.ray.ledger import START
 from sam2_adapter.jobs.ray.locations import ResultFolder, read_source
 from sam2_adapter.jobs.ray.parquet import failed_row, part_name, read_rows, row_of, to_parquet
 from sam2_adapter.jobs.tasks import ImageTask
+from sam2_adapter.models.engines.base import Precision
 from sam2_adapter.models.engines.choose import MANY_IMAGES
-from sam2_adapter.models.engines.torch import Precision
 from sam2_adapter.predict.loading import load_predictor
 from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.segment import segment

@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from typing import Literal
 
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.models.engines.base import Precision, Runtime, resolve_device
 from sam2_adapter.models.engines.cuda import compiler_is_installed
 from sam2_adapter.models.engines.openvino.cache import CompiledCache
-from sam2_adapter.models.engines.torch import Precision, Runtime, TorchRuntime, resolve_device
+from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.weights.download import default_cache_dir
 

@@ -39,7 +39,7 @@ class CudaEncoder:
         if len(pixel_values) == 1:
             return self._encode_single(pixel_values)
         parts = [self._encode_part(part) for part in torch.split(pixel_values, self._images_per_call)]
-        return parts[0] if len(parts) == 1 else _joined(parts)
+        return parts[0] if len(parts) == 1 else EncodedImages.stack(parts)
 
     def _encode_part(self, pixel_values: torch.Tensor) -> EncodedImages:
         count = len(pixel_values)
@@ -56,10 +56,7 @@ class CudaEncoder:
             logger.warning("Encoding without the compiler, which failed: %s", str(error).partition("\n")[0])
             self._compiled = None
             return self._encode_part(pixel_values)
-        return EncodedImages(
-            encoded.image_embedding[:count],
-            (encoded.high_res_features[0][:count], encoded.high_res_features[1][:count]),
-        )
+        return encoded.images(slice(count))
 
     def _encode_single(self, pixel_values: torch.Tensor) -> EncodedImages:
         with self._lock:
@@ -89,15 +86,9 @@ class _Replay:
         """Encode; the result is a copy, since the next call writes over the graph's own."""
         self._input.copy_(pixel_values)
         self._graph.replay()
-        fine, middle = self._output.high_res_features
-        return EncodedImages(self._output.image_embedding.clone(), (fine.clone(), middle.clone()))
+        return self._output.map(torch.clone)
 
 
 def compiler_is_installed() -> bool:
     """Whether torch can compile for a GPU here."""
     return find_spec("triton") is not None
-
-
-def _joined(parts: list[EncodedImages]) -> EncodedImages:
-    fine, middle = (torch.cat([part.high_res_features[level] for part in parts]) for level in (0, 1))
-    return EncodedImages(torch.cat([part.image_embedding for part in parts]), (fine, middle))

@@ -8,6 +8,7 @@ from the patches to the last projection.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -29,10 +30,29 @@ class EncodedImages(NamedTuple):
     image_embedding: torch.Tensor
     high_res_features: tuple[torch.Tensor, torch.Tensor]
 
+    @property
+    def num_images(self) -> int:
+        """B."""
+        return len(self.image_embedding)
+
+    def images(self, rows: slice) -> EncodedImages:
+        """Some of the images, sharing memory."""
+        return self.map(lambda level: level[rows])
+
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> EncodedImages:
+        """The same with every level changed."""
+        fine, middle = self.high_res_features
+        return EncodedImages(change(self.image_embedding), (change(fine), change(middle)))
+
     def to(self, device: str | torch.device) -> EncodedImages:
         """The same on a device."""
-        fine, middle = self.high_res_features
-        return EncodedImages(self.image_embedding.to(device), (fine.to(device), middle.to(device)))
+        return self.map(lambda level: level.to(device))
+
+    @classmethod
+    def stack(cls, batches: Sequence[EncodedImages]) -> EncodedImages:
+        """The images of several batches after one another."""
+        fine, middle = (torch.cat([batch.high_res_features[level] for batch in batches]) for level in (0, 1))
+        return cls(torch.cat([batch.image_embedding for batch in batches]), (fine, middle))
 
 
 class ImageEncoder(nn.Module):

@@ -34,10 +34,6 @@ _FIRST_MASK_TOKEN = 2
 # Queries for each key from which on a CPU attends faster by the formula than by the fused kernel: 3 to 4 times at 4096 to 8, training included.
 _MANY_QUERIES = 16
 
-# The single mask is stable where as large a part of it as the second stays when the threshold moves by the first (`configs/` of the sam2 package).
-STABILITY_DELTA = 0.05
-STABILITY_THRESHOLD = 0.98
-
 
 class DecodedMasks(NamedTuple):
     """All outputs of the mask decoder for P prompts; K = 4 masks: the single-mask output and three candidates.
@@ -65,7 +61,7 @@ def decode_masks(
         image_positions: `image_position_tokens(model)` where the caller has it at hand.
 
     Returns:
-        All four masks and scores; see `select_masks`.
+        All four masks and scores; see `selection`.
     """
     decoder = model.mask_decoder
     num_prompts = max(len(prompts.sparse_embeddings), len(prompts.dense_embeddings))
@@ -90,42 +86,6 @@ def decode_masks(
 def image_position_tokens(model: Sam2Model) -> torch.Tensor:
     """Positional encoding of the image's tokens, 1 x (h w) x C, fp32."""
     return model.get_image_wide_positional_embeddings().flatten(2).transpose(1, 2)
-
-
-def select_masks(decoded: DecodedMasks, multimask_output: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Choose among the decoder's masks as SAM2 does.
-
-    Args:
-        decoded: all outputs of P prompts.
-        multimask_output: `True` for the three candidates; `False` for the single-mask output, or for the best-scored candidate where the
-            single mask is not stable.
-
-    Returns:
-        low-res logits P x M x h x w and IoU scores P x M, M = 3 or 1.
-    """
-    candidates, candidate_scores = decoded.low_res_logits[:, 1:], decoded.iou_scores[:, 1:]
-    if multimask_output:
-        return candidates, candidate_scores
-    single, single_score = decoded.low_res_logits[:, :1], decoded.iou_scores[:, :1]
-    best, best_score = take_masks(candidates, candidate_scores, candidate_scores.argmax(dim=1))
-    stable = stability_scores(single, STABILITY_DELTA) >= STABILITY_THRESHOLD
-    return torch.where(stable[..., None, None], single, best), torch.where(stable, single_score, best_score)
-
-
-def take_masks(
-    low_res_logits: torch.Tensor, iou_scores: torch.Tensor, index: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Take mask `index` (int64 P) of each prompt from P x M x h x w logits and P x M scores; the result has M = 1."""
-    rows = torch.arange(len(index), device=index.device)
-    return low_res_logits[rows, index][:, None], iou_scores[rows, index][:, None]
-
-
-def stability_scores(logits: torch.Tensor, delta: float) -> torch.Tensor:
-    """IoU between the masks at thresholds +delta and -delta of logits ... x h x w; 1 where both are empty (SAM2, appendix)."""
-    flat = logits.flatten(-2)
-    intersections = (flat > delta).sum(-1).float()
-    unions = (flat > -delta).sum(-1).float()
-    return torch.where(unions > 0, intersections / unions, torch.ones_like(unions))
 
 
 def _with_output_tokens(decoder: Sam2MaskDecoder, sparse_embeddings: torch.Tensor, num_prompts: int) -> torch.Tensor:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 import torch.nn.functional as F
 
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
+
 if TYPE_CHECKING:
     from transformers import Sam2Model
 
@@ -60,31 +62,17 @@ class PromptEncoder:
         }
         self.image_size = image_size
 
-    def __call__(
-        self,
-        point_coords: torch.Tensor | None,
-        point_labels: torch.Tensor | None,
-        box_xyxy: torch.Tensor | None,
-        mask_input: torch.Tensor | None,
-    ) -> EncodedPrompts:
-        """Encode P prompts.
-
-        Args:
-            point_coords: float32 P x N x 2, (x, y) pixels of the model's square; N > 0.
-            point_labels: int64 P x N, 1 foreground, 0 background.
-            box_xyxy: float32 P x 4, pixels of the model's square.
-            mask_input: float32 P x h x w logits; other sizes are resampled to the encoder's.
-
-        Half a pixel is added to coordinates, as SAM does.
-        """
+    def __call__(self, prompts: PromptTensors) -> EncodedPrompts:
+        """Encode P prompts. Half a pixel is added to coordinates, as SAM does."""
         no_mask = self._weights["no_mask_embed.weight"].reshape(1, -1, 1, 1)
         with torch.autocast(no_mask.device.type, enabled=False):
             parts = []
-            if point_coords is not None and point_labels is not None:
-                parts.append(self._points(point_coords, point_labels, is_closed=box_xyxy is None))
-            if box_xyxy is not None:
-                parts.append(self._corners(box_xyxy))
-            dense = no_mask if mask_input is None else self._mask(mask_input)
+            if prompts.point_coords is not None and prompts.point_labels is not None:
+                is_closed = prompts.box_xyxy is None
+                parts.append(self._points(prompts.point_coords, prompts.point_labels, is_closed))
+            if prompts.box_xyxy is not None:
+                parts.append(self._corners(prompts.box_xyxy))
+            dense = no_mask if prompts.mask_input is None else self._mask(prompts.mask_input)
         sparse = torch.cat(parts, dim=1) if parts else dense.new_zeros(len(dense), 0, no_mask.shape[1])
         return EncodedPrompts(sparse, dense)
 
@@ -129,17 +117,11 @@ class PromptEncoder:
         return F.layer_norm(x.permute(0, 2, 3, 1), weight.shape, weight, bias, _NORM_EPS).permute(0, 3, 1, 2)
 
 
-def encode_prompts(
-    model: Sam2Model,
-    point_coords: torch.Tensor | None,
-    point_labels: torch.Tensor | None,
-    box_xyxy: torch.Tensor | None,
-    mask_input: torch.Tensor | None,
-) -> EncodedPrompts:
+def encode_prompts(model: Sam2Model, prompts: PromptTensors) -> EncodedPrompts:
     """Run the prompt encoder of a model as its weights are now; see `PromptEncoder`."""
     encoder: Any = model.prompt_encoder
     tensors = encoder.state_dict(prefix=_PREFIX, keep_vars=True)
-    return PromptEncoder(tensors, encoder.input_image_size)(point_coords, point_labels, box_xyxy, mask_input)
+    return PromptEncoder(tensors, encoder.input_image_size)(prompts)
 
 
 def _resampled(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -1,8 +1,8 @@
-"""Prompts of one shape as the tensors that a runtime decodes."""
+"""Prompts of one shape as the tensors that an engine decodes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,15 +43,54 @@ class PromptShape:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class PromptTensors:
+    """P prompts of one shape; coordinates and boxes in pixels of the model's square, `None` for what they do not have.
+
+    Attributes:
+        point_coords: float32 P x N x 2, (x, y); N > 0.
+        point_labels: int64 P x N, 1 foreground, 0 background.
+        box_xyxy: float32 P x 4.
+        mask_input: float32 P x h x w logits; sizes other than the model's are resampled.
+    """
+
+    point_coords: torch.Tensor | None = None
+    point_labels: torch.Tensor | None = None
+    box_xyxy: torch.Tensor | None = None
+    mask_input: torch.Tensor | None = None
+
+    @property
+    def parts(self) -> tuple[torch.Tensor | None, ...]:
+        """The four tensors in the order of the attributes."""
+        return self.point_coords, self.point_labels, self.box_xyxy, self.mask_input
+
+    def __len__(self) -> int:
+        """P."""
+        return next((len(part) for part in self.parts if part is not None), 0)
+
+    def __getitem__(self, rows: slice) -> PromptTensors:
+        """Some of the prompts, sharing memory."""
+        return self.map(lambda part: part[rows])
+
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> PromptTensors:
+        """The same with every tensor changed."""
+        return PromptTensors(*(None if part is None else change(part) for part in self.parts))
+
+    def to(self, device: str | torch.device) -> PromptTensors:
+        """The same on a device."""
+        return self.map(lambda part: part.to(device))
+
+    @classmethod
+    def stack(cls, batches: Sequence[PromptTensors]) -> PromptTensors:
+        """The prompts of several batches of one shape after one another."""
+        columns = zip(*(batch.parts for batch in batches), strict=True)
+        return cls(*(None if column[0] is None else torch.cat(column) for column in columns))
+
+
 def prompt_tensors(
     prompts: Sequence[Prompt], shape: PromptShape, geometry: Geometry, low_res_hw: tuple[int, int]
-) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
-    """The tensors of P prompts of one shape, `None` for what they do not have.
-
-    Returns:
-        Point coordinates float32 P x N x 2, point labels int64 P x N, boxes float32 P x 4 and mask inputs float32 P x h x w;
-        coordinates and boxes in pixels of the model's square.
-    """
+) -> PromptTensors:
+    """The tensors of P prompts of one shape in an image."""
     coords = labels = boxes = mask_input = None
     if shape.num_points:
         coords = torch.from_numpy(geometry.points_to_input(np.stack([prompt.point_coords for prompt in prompts])))
@@ -60,16 +99,21 @@ def prompt_tensors(
         boxes = torch.from_numpy(_input_boxes(prompts, geometry))
     if shape.has_mask:
         mask_input = torch.stack([_mask_input(prompt, geometry, low_res_hw) for prompt in prompts])
-    return coords, labels, boxes, mask_input
+    return PromptTensors(coords, labels, boxes, mask_input)
 
 
 def click_positions(prompts: Sequence[Prompt], geometry: Geometry) -> torch.Tensor | None:
-    """Centres of the pixels that single clicks hit, P x 2 (x, y) in -1..1 of the model's square; `None` for whole images."""
+    """Centres of the pixels that single clicks hit, as `select_answer` takes them; `None` for whole images."""
     if not prompts[0].is_single_click:
         return None
     height, width = geometry.original_hw
     pixels = np.minimum(np.floor([prompt.point_coords[0] for prompt in prompts]), (width - 1, height - 1))
-    return torch.from_numpy(geometry.points_to_input(pixels + 0.5)) / geometry.image_size * 2 - 1
+    return square_positions(torch.from_numpy(geometry.points_to_input(pixels + 0.5)), geometry.image_size)
+
+
+def square_positions(points_px: torch.Tensor, image_size: int) -> torch.Tensor:
+    """Pixels ... x 2 of the model's square as `select_answer` takes them, -1..1."""
+    return points_px / image_size * 2 - 1
 
 
 def _mask_input(prompt: Prompt, geometry: Geometry, low_res_hw: tuple[int, int]) -> torch.Tensor:

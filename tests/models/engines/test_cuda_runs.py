@@ -15,6 +15,7 @@ from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.load import load_model
 from sam2_adapter.models.network.image_encoder import EncodedImages, ImageEncoder
 from sam2_adapter.models.network.preprocess import Geometry, images_to_pixel_values
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from sam2_adapter.predict.loading import load_predictor
 from sam2_adapter.training.trainer import train
 from tests.conftest import disk_photo, square_photo
@@ -110,8 +111,8 @@ def test_masks_of_prompts_agree_with_the_cpu(precision):
 def test_embeddings_that_were_kept_on_the_cpu_are_decoded():
     engine = runtime("fp32")
     encoded, box = engine.encode(pixel_values(1)), torch.tensor([[10.0, 10.0, 90.0, 100.0]])
-    there = engine.decode(encoded, None, None, box, None)
-    kept = engine.decode(encoded.to("cpu"), None, None, box, None)
+    there = engine.decode(encoded, PromptTensors(box_xyxy=box))
+    kept = engine.decode(encoded.to("cpu"), PromptTensors(box_xyxy=box))
     assert torch.equal(there.low_res_logits, kept.low_res_logits)
 
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.models.engines.torch import TorchRuntime, resolve_device, resolve_precision
+from sam2_adapter.models.engines.base import resolve_device, resolve_precision
+from sam2_adapter.models.engines.torch import TorchRuntime
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from tests.small_model import IMAGE_SIZE, small_model
 
 pytestmark = pytest.mark.skipif(
@@ -54,7 +56,7 @@ def test_bf16_is_close_to_fp32_and_not_equal():
     outputs = {}
     for precision in ("fp32", "bf16"):
         engine = TorchRuntime(small_model(), "cpu", precision)
-        decoded = engine.decode(engine.encode(pixel_values), None, None, boxes, None)
+        decoded = engine.decode(engine.encode(pixel_values), PromptTensors(box_xyxy=boxes))
         assert decoded.low_res_logits.dtype == torch.float32
         outputs[precision] = decoded.low_res_logits
     difference = (outputs["fp32"] - outputs["bf16"]).abs().mean() / outputs["fp32"].abs().mean()

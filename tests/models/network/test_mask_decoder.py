@@ -6,16 +6,10 @@ import pytest
 import torch
 
 from sam2_adapter.models.network.image_encoder import EncodedImages, encode_image
-from sam2_adapter.models.network.mask_decoder import (
-    STABILITY_DELTA,
-    STABILITY_THRESHOLD,
-    DecodedMasks,
-    decode_masks,
-    select_masks,
-    stability_scores,
-    take_masks,
-)
+from sam2_adapter.models.network.mask_decoder import decode_masks
 from sam2_adapter.models.network.prompt_encoder import encode_prompts
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
+from sam2_adapter.models.network.selection import select_masks
 from tests.small_model import IMAGE_SIZE, small_model
 
 BOXES = torch.tensor([[10.0, 12.0, 70.0, 90.0], [33.0, 5.0, 120.0, 60.0], [0.0, 0.0, 128.0, 128.0]])
@@ -40,7 +34,7 @@ def encoded(model, pixel_values):
 
 
 def first_image(encoded: EncodedImages) -> EncodedImages:
-    return EncodedImages(encoded.image_embedding[:1], tuple(level[:1] for level in encoded.high_res_features))
+    return encoded.images(slice(1))
 
 
 @torch.inference_mode()
@@ -58,7 +52,7 @@ def test_masks_and_scores_equal_the_librarys(model, encoded, parts, multimask_ou
     points, labels = (POINTS, LABELS) if parts != "boxes" else (None, None)
     boxes = BOXES if parts != "points" else None
     image = first_image(encoded)
-    decoded = decode_masks(model, image, encode_prompts(model, points, labels, boxes, None))
+    decoded = decode_masks(model, image, encode_prompts(model, PromptTensors(points, labels, boxes)))
     logits, scores = select_masks(decoded, multimask_output)
     expected = model(
         image_embeddings=[*image.high_res_features, image.image_embedding],
@@ -77,7 +71,7 @@ def test_masks_and_scores_equal_the_librarys(model, encoded, parts, multimask_ou
 def test_mask_input_equals_the_librarys_one_prompt_at_a_time(model, encoded):
     image = first_image(encoded)
     mask_input = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(2)) * 5
-    decoded = decode_masks(model, image, encode_prompts(model, None, None, BOXES, mask_input))
+    decoded = decode_masks(model, image, encode_prompts(model, PromptTensors(None, None, BOXES, mask_input)))
     for row in range(3):
         expected = model(
             image_embeddings=[*image.high_res_features, image.image_embedding],
@@ -90,29 +84,27 @@ def test_mask_input_equals_the_librarys_one_prompt_at_a_time(model, encoded):
 
 @torch.inference_mode()
 def test_one_image_for_each_prompt_equals_one_at_a_time(model, encoded):
-    prompts = encode_prompts(model, None, None, BOXES[:2], None)
+    prompts = encode_prompts(model, PromptTensors(box_xyxy=BOXES[:2]))
     together = decode_masks(model, encoded, prompts)
     for row in range(2):
-        image = EncodedImages(
-            encoded.image_embedding[row : row + 1], tuple(level[row : row + 1] for level in encoded.high_res_features)
-        )
-        alone = decode_masks(model, image, encode_prompts(model, None, None, BOXES[row : row + 1], None))
+        image = encoded.images(slice(row, row + 1))
+        alone = decode_masks(model, image, encode_prompts(model, PromptTensors(box_xyxy=BOXES[row : row + 1])))
         torch.testing.assert_close(together.low_res_logits[row], alone.low_res_logits[0], rtol=1e-5, atol=1e-5)
     assert (together.low_res_logits[0] - together.low_res_logits[1]).abs().max() > 0.1
 
 
 @torch.inference_mode()
 def test_a_mask_alone_has_no_prompt_tokens(model, encoded):
-    prompts = encode_prompts(model, None, None, None, torch.zeros(2, 32, 32))
+    prompts = encode_prompts(model, PromptTensors(mask_input=torch.zeros(2, 32, 32)))
     assert prompts.sparse_embeddings.shape == (2, 0, 32)
     assert decode_masks(model, first_image(encoded), prompts).low_res_logits.shape == (2, 4, 32, 32)
 
 
 @torch.inference_mode()
 def test_prompts_stay_in_fp32_under_autocast(model):
-    plain = encode_prompts(model, POINTS, LABELS, BOXES, None)
+    plain = encode_prompts(model, PromptTensors(POINTS, LABELS, BOXES))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        under_autocast = encode_prompts(model, POINTS, LABELS, BOXES, None)
+        under_autocast = encode_prompts(model, PromptTensors(POINTS, LABELS, BOXES))
     assert under_autocast.sparse_embeddings.dtype == torch.float32
     assert torch.equal(plain.sparse_embeddings, under_autocast.sparse_embeddings)
 
@@ -120,43 +112,9 @@ def test_prompts_stay_in_fp32_under_autocast(model):
 def test_every_output_that_prediction_reads_gets_gradient():
     model = small_model(3)
     image = encode_image(model, torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE))
-    decoded = decode_masks(model, image, encode_prompts(model, None, None, BOXES, None))
+    decoded = decode_masks(model, image, encode_prompts(model, PromptTensors(box_xyxy=BOXES)))
     (decoded.low_res_logits.square().mean() + decoded.iou_scores.mean()).backward()
     for index, mlp in enumerate(model.mask_decoder.output_hypernetworks_mlps):
         norm = sum(parameter.grad.norm() for parameter in mlp.parameters())
         assert norm > 0, f"mask output {index} gets no gradient"
     assert model.mask_decoder.iou_prediction_head.proj_out.weight.grad.norm(dim=1).min() > 0
-
-
-def test_the_rule_of_stability_is_the_librarys(model):
-    decoder = model.mask_decoder
-    assert decoder.dynamic_multimask_via_stability
-    assert decoder.dynamic_multimask_stability_delta == STABILITY_DELTA
-    assert decoder.dynamic_multimask_stability_thresh == STABILITY_THRESHOLD
-
-
-def test_the_single_mask_is_taken_only_when_stable():
-    stable, unstable = torch.full((8, 8), 5.0), torch.full((8, 8), 0.01)
-    logits = torch.stack(
-        [torch.stack([first, *(torch.full((8, 8), float(k)) for k in (-1, -2, -3))]) for first in (stable, unstable)]
-    )
-    scores = torch.tensor([[0.3, 0.5, 0.9, 0.7]] * 2)
-    chosen, chosen_scores = select_masks(DecodedMasks(logits, scores, torch.zeros(2, 1)), multimask_output=False)
-    assert torch.equal(chosen[0, 0], stable)
-    assert torch.equal(chosen[1, 0], torch.full((8, 8), -2.0)), (
-        "an unstable mask gives way to the best-scored candidate"
-    )
-    assert chosen_scores[:, 0].tolist() == pytest.approx([0.3, 0.9])
-
-
-def test_stability_is_the_iou_between_two_thresholds():
-    logits = torch.tensor([[0.1, 0.1, 0.01, -0.01, -0.1]])
-    assert stability_scores(logits[None], 0.05).tolist() == pytest.approx([2 / 4])
-    assert stability_scores(torch.full((1, 2, 2), -1.0), 0.05).tolist() == [1.0]
-
-
-def test_take_masks_takes_one_of_each_prompt():
-    logits = torch.arange(6.0).view(2, 3, 1, 1)
-    taken, scores = take_masks(logits, logits[..., 0, 0], torch.tensor([2, 0]))
-    assert taken.flatten().tolist() == [2.0, 3.0]
-    assert scores.tolist() == [[2.0], [3.0]]

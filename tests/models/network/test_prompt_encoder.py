@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sam2_adapter.models.network.prompt_encoder import PromptEncoder, encode_prompts
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from tests.small_model import IMAGE_SIZE, small_model
 
 BOXES = torch.tensor([[10.0, 12.0, 70.0, 90.0], [33.25, 5.0, 120.0, 60.0]])
@@ -28,7 +29,7 @@ def test_tokens_and_masks_equal_the_librarys(parts, has_mask):
         input_boxes=None if boxes is None else boxes[None],
         input_masks=None if masks is None else masks[:, None],
     )
-    found = PromptEncoder(model.state_dict(), IMAGE_SIZE)(points, labels, boxes, masks)
+    found = PromptEncoder(model.state_dict(), IMAGE_SIZE)(PromptTensors(points, labels, boxes, masks))
     torch.testing.assert_close(found.sparse_embeddings, sparse[0], rtol=0, atol=1e-6)
     torch.testing.assert_close(found.dense_embeddings.expand_as(dense), dense, rtol=0, atol=1e-6)
 
@@ -36,8 +37,8 @@ def test_tokens_and_masks_equal_the_librarys(parts, has_mask):
 def test_weights_in_half_precision_are_used_in_fp32():
     tensors = {name: tensor.half() for name, tensor in small_model().state_dict().items()}
     in_fp32 = {name: tensor.float() for name, tensor in tensors.items()}
-    found = PromptEncoder(tensors, IMAGE_SIZE)(POINTS, LABELS, BOXES, MASKS)
-    expected = PromptEncoder(in_fp32, IMAGE_SIZE)(POINTS, LABELS, BOXES, MASKS)
+    found = PromptEncoder(tensors, IMAGE_SIZE)(PromptTensors(POINTS, LABELS, BOXES, MASKS))
+    expected = PromptEncoder(in_fp32, IMAGE_SIZE)(PromptTensors(POINTS, LABELS, BOXES, MASKS))
     assert found.sparse_embeddings.dtype == found.dense_embeddings.dtype == torch.float32
     assert torch.equal(found.sparse_embeddings, expected.sparse_embeddings)
     assert torch.equal(found.dense_embeddings, expected.dense_embeddings)
@@ -45,8 +46,8 @@ def test_weights_in_half_precision_are_used_in_fp32():
 
 def test_every_weight_gets_gradient():
     model = small_model()
-    encoded = encode_prompts(model, POINTS, LABELS, BOXES, MASKS)
-    without = encode_prompts(model, POINTS, LABELS, None, None)
+    encoded = encode_prompts(model, PromptTensors(POINTS, LABELS, BOXES, MASKS))
+    without = encode_prompts(model, PromptTensors(POINTS, LABELS))
     sum(part.square().mean() for part in (*encoded, *without)).backward()
     for name, parameter in model.prompt_encoder.named_parameters():
         assert parameter.grad is not None, name

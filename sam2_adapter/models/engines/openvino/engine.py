@@ -12,15 +12,16 @@ from dataclasses import dataclass
 import torch
 
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.models.engines.base import Precision, cpu_has_int8, resolve_precision
 from sam2_adapter.models.engines.openvino.cache import CompiledCache
 from sam2_adapter.models.engines.openvino.check import image_side_inputs
 from sam2_adapter.models.engines.openvino.compiled import Tensors, has_bf16
 from sam2_adapter.models.engines.openvino.parts import DECODER, ENCODER, IMAGE_SIDE, load_part, part_states
-from sam2_adapter.models.engines.torch import Precision, cpu_has_int8, resolve_precision
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.models.network.prompt_encoder import EncodedPrompts, PromptEncoder
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
 
 # Channels of the first stage. Of all known architectures, the very small one alone has fewer, and gains little.
 _LEAST_CHANNELS_FOR_INT8 = 96
@@ -72,18 +73,10 @@ class OpenVinoRuntime:
         return EncodedImages(embedding, (fine, middle))
 
     @torch.inference_mode()
-    def decode(
-        self,
-        images: EncodedImages,
-        point_coords: torch.Tensor | None,
-        point_labels: torch.Tensor | None,
-        box_xyxy: torch.Tensor | None,
-        mask_input: torch.Tensor | None,
-    ) -> DecodedMasks:
+    def decode(self, images: EncodedImages, prompts: PromptTensors) -> DecodedMasks:
         """Decode P prompts of one shape on one image (B = 1), in pixels of the model's square."""
         assert self._decoder is not None, "this runtime was made without a decoder"
-        prompts = self._prompt_encoder(point_coords, point_labels, box_xyxy, mask_input)
-        return self._decoder(images, prompts)
+        return self._decoder(images, self._prompt_encoder(prompts))
 
 
 class _Decoder:

@@ -19,6 +19,7 @@ from sam2_adapter.models.engines.openvino.encoder import encoder_graph
 from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime
 from sam2_adapter.models.engines.openvino.parts import DECODER, ENCODER, IMAGE_SIDE, entry_name, load_part
 from sam2_adapter.models.engines.torch import TorchRuntime
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from sam2_adapter.training.forward import trained_parameters
 from tests.small_model import HIDDEN, IMAGE_SIZE, loaded, small_model
 
@@ -95,7 +96,7 @@ def test_a_fine_tuned_model_takes_the_encoder_of_its_origin(cache, caplog):
     assert image_side.startswith("image_side-fp32-")
     expected = TorchRuntime(fine_tuned(), "cpu", "fp32")
     image = expected.encode(torch.ones(1, 3, IMAGE_SIZE, IMAGE_SIZE))
-    found, wanted = (engine.decode(image, None, None, BOXES, None) for engine in (tuned, expected))
+    found, wanted = (engine.decode(image, PromptTensors(box_xyxy=BOXES)) for engine in (tuned, expected))
     torch.testing.assert_close(found.low_res_logits, wanted.low_res_logits, atol=1e-3, rtol=0)
 
 
@@ -164,7 +165,7 @@ def test_an_openvino_that_always_fuses_attention_serves_too(cache, monkeypatch, 
     runtime = OpenVinoRuntime(loaded(small_model()), cache, "fp32")
     expected = TorchRuntime(small_model(), "cpu", "fp32")
     image = expected.encode(torch.ones(1, 3, IMAGE_SIZE, IMAGE_SIZE))
-    found, wanted = (engine.decode(image, None, None, BOXES, None) for engine in (runtime, expected))
+    found, wanted = (engine.decode(image, PromptTensors(box_xyxy=BOXES)) for engine in (runtime, expected))
     torch.testing.assert_close(found.low_res_logits, wanted.low_res_logits, atol=1e-3, rtol=0)
     assert "compiled with fused attention" in caplog.text
 
@@ -180,6 +181,7 @@ import logging, sys
 from pathlib import Path
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 from sam2_adapter.models.engines.openvino.cache import CompiledCache
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime
 from tests.small_model import loaded, small_model
 print("ready", flush=True)

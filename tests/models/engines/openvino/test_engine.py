@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.models.engines.base import cpu_has_bf16
 from sam2_adapter.models.engines.openvino import encoder as openvino_encoder
 from sam2_adapter.models.engines.openvino.cache import CompiledCache
 from sam2_adapter.models.engines.openvino.check import check_decoder, check_encoder, check_image_side, relative_error
@@ -21,7 +22,8 @@ from sam2_adapter.models.engines.openvino.compiled import CompiledGraph
 from sam2_adapter.models.engines.openvino.decoder import decoder_graph, image_side_graph
 from sam2_adapter.models.engines.openvino.encoder import encoder_graph
 from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime
-from sam2_adapter.models.engines.torch import TorchRuntime, cpu_has_bf16
+from sam2_adapter.models.engines.torch import TorchRuntime
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from tests.small_model import IMAGE_SIZE, loaded, small_model
 
 # OpenVINO compiles a model in nearly every test.
@@ -103,7 +105,7 @@ def test_parts_of_the_tokens_give_what_all_of_them_give(monkeypatch, in_openvino
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_the_decoder_gives_torchs_masks_and_scores(in_torch, in_openvino, image, kind):
     parts = prompt_parts(**kind)
-    expected, found = in_torch.decode(image, *parts), in_openvino.decode(image, *parts)
+    expected, found = in_torch.decode(image, PromptTensors(*parts)), in_openvino.decode(image, PromptTensors(*parts))
     assert found.low_res_logits.std() > 0.1
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=1e-3, rtol=0)
@@ -114,23 +116,25 @@ def test_the_decoder_gives_torchs_masks_and_scores(in_torch, in_openvino, image,
 def test_any_number_of_prompts_is_decoded_at_once(monkeypatch, in_torch, in_openvino, image, mask, at_once):
     monkeypatch.setattr(in_openvino._decoder, "_at_once", at_once)
     parts = prompt_parts(box=True, mask=mask)
-    for one, other in zip(in_openvino.decode(image, *parts), in_torch.decode(image, *parts), strict=True):
+    for one, other in zip(
+        in_openvino.decode(image, PromptTensors(*parts)), in_torch.decode(image, PromptTensors(*parts)), strict=True
+    ):
         torch.testing.assert_close(one, other, atol=1e-3, rtol=0)
 
 
 def test_prompts_do_not_see_each_other(in_openvino, image):
     parts = prompt_parts(box=True, mask=True)
-    together = in_openvino.decode(image, *parts)
+    together = in_openvino.decode(image, PromptTensors(*parts))
     for index in range(NUM_PROMPTS):
-        alone = in_openvino.decode(image, *(part if part is None else part[index : index + 1] for part in parts))
+        alone = in_openvino.decode(image, PromptTensors(*parts)[index : index + 1])
         torch.testing.assert_close(alone.low_res_logits[0], together.low_res_logits[index], atol=1e-4, rtol=1e-4)
 
 
 def test_many_threads_get_their_own_results(in_openvino, image):
     parts = [prompt_parts(**kind) for kind in KINDS] * 3
-    expected = [in_openvino.decode(image, *part) for part in parts]
+    expected = [in_openvino.decode(image, PromptTensors(*part)) for part in parts]
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda part: in_openvino.decode(image, *part), parts))
+        found = list(threads.map(lambda part: in_openvino.decode(image, PromptTensors(*part)), parts))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one.low_res_logits, other.low_res_logits, atol=1e-5, rtol=1e-5)
 

@@ -13,6 +13,7 @@ from openvino import opset15 as ops
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.engines import torch as torch_engine
+from sam2_adapter.models.engines.base import cpu_has_int8
 from sam2_adapter.models.engines.choose import choose_runtime, make_runtime
 from sam2_adapter.models.engines.openvino import (
     check,
@@ -38,7 +39,7 @@ from sam2_adapter.models.engines.openvino.int8 import (
     sample_pixel_values,
 )
 from sam2_adapter.models.engines.openvino.pictures import picture_pixel_values
-from sam2_adapter.models.engines.torch import TorchRuntime, cpu_has_int8
+from sam2_adapter.models.engines.torch import TorchRuntime
 from tests.small_model import IMAGE_SIZE, loaded, small_model
 
 # OpenVINO compiles a model in many tests.

@@ -1,0 +1,97 @@
+"""What an engine is, and where and in which number format it computes."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import torch
+
+from sam2_adapter.errors import ConfigError
+from sam2_adapter.models.network.image_encoder import EncodedImages
+from sam2_adapter.models.network.mask_decoder import DecodedMasks
+from sam2_adapter.models.network.prompt_tensors import PromptTensors
+
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+
+# bf16 is native from compute capability 8.0 (Ampere); older GPUs emulate it slowly, while `torch.cuda.is_bf16_supported` still says yes.
+_BF16_COMPUTE_CAPABILITY = (8, 0)
+_FP16_COMPUTE_CAPABILITY = (7, 0)
+
+
+class Runtime(Protocol):
+    """What a predictor needs of an engine that executes the model; calls are safe from many threads."""
+
+    name: str
+    precision: str
+    device: str
+    image_size: int
+    low_res_hw: tuple[int, int]
+    prompts_per_call: int
+    images_per_call: int
+
+    def encode(self, pixel_values: torch.Tensor) -> EncodedImages:
+        """Encode B x 3 x S x S pixel values."""
+
+    def decode(self, images: EncodedImages, prompts: PromptTensors) -> DecodedMasks:
+        """Decode P prompts of one shape, in pixels of the model's square; the outputs are fp32 on the CPU or the device."""
+
+
+def resolve_device(device: str) -> str:
+    """The device that `auto` stands for, or `device` itself when it is there.
+
+    Raises:
+        ConfigError: the device is unknown or not on this machine.
+    """
+    available = available_devices()
+    if device == "auto":
+        return available[0]
+    kind, _, index = device.partition(":")
+    if kind not in available or (index and int(index) >= torch.cuda.device_count()):
+        raise ConfigError(
+            f"device = {device!r} is not available here; there is {', '.join(available)}. Use device=auto to take the best."
+        )
+    return device
+
+
+def available_devices() -> list[str]:
+    """The kinds of device that torch can use here, best first."""
+    kinds = [("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available()), ("cpu", True)]
+    return [kind for kind, there in kinds if there]
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """The number format that `auto` stands for on a device, or `precision` itself.
+
+    Raises:
+        ConfigError: fp16 on a CPU, which has no fp16 arithmetic worth the name, or int8, which torch has not for this model.
+    """
+    kind = device.partition(":")[0]
+    if precision == "fp16" and kind == "cpu":
+        raise ConfigError("precision = 'fp16' needs a GPU; on a CPU use 'bf16', 'fp32' or 'auto'.")
+    if precision == "int8":
+        raise ConfigError(
+            "precision = 'int8' is for prediction with runtime = 'openvino' on a CPU, which pip install \"sam2-adapter[openvino]\" brings; on "
+            "torch use 'auto'."
+        )
+    if precision != "auto":
+        return precision
+    if kind == "cuda":
+        return _cuda_precision(torch.cuda.get_device_capability(device))
+    return "bf16" if kind == "cpu" and cpu_has_bf16() else "fp32"
+
+
+def _cuda_precision(capability: tuple[int, int]) -> str:
+    if capability >= _BF16_COMPUTE_CAPABILITY:
+        return "bf16"
+    return "fp16" if capability >= _FP16_COMPUTE_CAPABILITY else "fp32"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor multiplies bf16 natively (AVX-512 BF16 or AMX)."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def cpu_has_int8() -> bool:
+    """Whether this processor multiplies int8 several times faster than fp32 (AVX-512 VNNI)."""
+    return bool(torch.cpu.get_capabilities().get("avx512_vnni"))
