@@ -1,0 +1,41 @@
+"""Where and in which number format an engine computes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sam2_adapter.errors import ConfigError
+from sam2_adapter.models.engines.base import resolve_device, resolve_precision
+
+pytestmark = pytest.mark.skipif(
+    torch.cuda.is_available(), reason="these expectations are those of a machine without a GPU"
+)
+
+
+def test_auto_device_is_the_cpu_without_a_gpu():
+    assert resolve_device("auto") == "cpu"
+
+
+def test_a_device_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(ConfigError, match=r"device = 'cuda:1' is not available here; there is cpu"):
+        resolve_device("cuda:1")
+
+
+def test_fp16_needs_a_gpu():
+    with pytest.raises(ConfigError, match="'fp16' needs a GPU"):
+        resolve_precision("fp16", "cpu")
+
+
+@pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_precision_follows_the_processor(monkeypatch, has_bf16, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bf16})
+    assert resolve_precision("auto", "cpu") == expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16"), ((6, 1), "fp32")]
+)
+def test_a_t4_runs_fp16_and_not_emulated_bf16(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert resolve_precision("auto", "cuda") == expected

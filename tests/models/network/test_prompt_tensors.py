@@ -1,0 +1,60 @@
+"""Prompts as tensors: values that can be cut, joined and changed, and what prompts have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.models.network.preprocess import Geometry
+from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors, click_positions, prompt_tensors
+
+CLICKS = PromptTensors(torch.arange(12.0).reshape(3, 2, 2), torch.tensor([[1, 0], [1, 1], [0, 1]]))
+
+
+def test_rows_and_stacking_are_inverse():
+    again = PromptTensors.stack([CLICKS[:1], CLICKS[1:3]])
+    assert len(CLICKS) == len(again) == 3
+    assert torch.equal(again.point_coords, CLICKS.point_coords)
+    assert torch.equal(again.point_labels, CLICKS.point_labels)
+    assert again.box_xyxy is again.mask_input is None
+    assert len(PromptTensors()) == 0
+
+
+def test_map_changes_every_tensor_and_only_tensors():
+    doubled = CLICKS.map(lambda part: part * 2)
+    assert doubled.point_coords[2, 1].tolist() == [20, 22]
+    assert doubled.point_labels.tolist() == [[2, 0], [2, 2], [0, 2]]
+    assert doubled.mask_input is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"points": [[3, 4]]}, PromptShape(1, False, False, (), True)),
+        ({"box": [0, 0, 40, 20]}, PromptShape(0, True, False, (), True)),
+        ({"box": [0, 0, 39, 20]}, PromptShape(0, True, False, (), False)),
+        ({"box": [1, 1, 9, 9], "points": [[3, 4]]}, PromptShape(1, True, False, (), False)),
+        ({"points": [[3, 4], [5, 6]]}, PromptShape(2, False, False, (), False)),
+    ],
+)
+def test_what_prompts_have_in_common(entry, expected):
+    assert PromptShape.of(Prompt.from_dict(entry), (20, 40)) == expected
+
+
+def test_coordinates_are_those_of_the_square():
+    geometry = Geometry((20, 40), 128)
+    prompt = Prompt.from_dict({"box": [10, 5, 20, 10], "points": [[20, 10]], "labels": [1]})
+    tensors = prompt_tensors([prompt], PromptShape.of(prompt, (20, 40)), geometry, (32, 32))
+    assert tensors.box_xyxy.tolist() == [[32, 32, 64, 64]]
+    assert tensors.point_coords.tolist() == [[[64, 64]]]
+    assert tensors.point_labels.dtype == torch.int64
+
+
+def test_a_click_is_at_the_centre_of_its_pixel():
+    prompts = [Prompt.from_dict({"points": [[x, 19.99]]}) for x in (0, 0.9, 40)]
+    found = click_positions(prompts, Geometry((20, 40), 128)).numpy()
+    assert np.allclose(found[:, 0], [-1 + 1 / 40, -1 + 1 / 40, 1 - 1 / 40])
+    assert np.allclose(found[:, 1], 1 - 1 / 20)
+    assert click_positions([Prompt.whole_image((20, 40))], Geometry((20, 40), 128)) is None
