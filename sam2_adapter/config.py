@@ -6,7 +6,6 @@ Defaults are the mission's; `preset: recommended` replaces those that nothing el
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 from collections.abc import Mapping
@@ -18,8 +17,11 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from sam2_adapter.config_errors import unknown_key, wrong_value, yaml_problem
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.files import read_json, reason_of
 from sam2_adapter.models.families.architectures import get_architecture
+from sam2_adapter.regular_files import open_regular
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ VariantName = Literal[
 
 # Losses that do not look at the mask itself, and the grid that losses are computed on.
 _OTHER_LOSS_KEYS = ("loss_grid", "loss_iou_score", "loss_object_score", "loss_other_candidates")
+
+# What a configuration file may hold instead of settings, in words.
+_KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "a number", type(None): "nothing"}
 
 
 class Config(BaseModel):
@@ -90,6 +95,7 @@ class Config(BaseModel):
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
         description="Where the model runs: 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.",
+        json_schema_extra={"expected": "'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'"},
     )
     runtime: Literal["auto", "torch", "openvino"] = Field(
         "auto",
@@ -223,13 +229,13 @@ class Config(BaseModel):
         """
         unknown = sorted(str(key) for key in settings if key not in cls.model_fields)
         if unknown and not ignore_unknown:
-            raise ConfigError(f"{source}: {_unknown_key_sentence(unknown[0], list(cls.model_fields))}")
+            raise ConfigError(f"{source}: {unknown_key(unknown[0], list(cls.model_fields))}")
         if unknown:
             logger.warning("%s: ignored the unknown keys %s", source, ", ".join(unknown))
         try:
             return cls(**{key: value for key, value in settings.items() if key in cls.model_fields})
         except ValidationError as error:
-            raise ConfigError(f"{source}: {_first_error_sentence(error)}") from error
+            raise ConfigError(f"{source}: {wrong_value(error, cls.model_fields)}") from error
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:
@@ -247,15 +253,24 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file cannot be read or parsed, or does not hold a mapping.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        settings = json.loads(text) if str(path).endswith(".json") else yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot read the configuration file: {error}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path}: not a valid configuration file: {error}") from error
+    if str(path).endswith(".json"):
+        settings = read_json(path, ConfigError)
+    else:
+        try:
+            with open_regular(path) as file:
+                text = file.read().decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"{path}: cannot read the configuration file: {reason_of(error)}; expected YAML or JSON in UTF-8."
+            ) from error
+        try:
+            settings = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{path}: not a valid configuration file: {yaml_problem(error, text)}") from error
     if not isinstance(settings, dict):
-        raise ConfigError(f"{path}: expected 'key: value' settings, but got {type(settings).__name__}.")
+        raise ConfigError(
+            f"{path}: expected 'key: value' settings, but got {_KINDS.get(type(settings), 'something else')}."
+        )
     return settings
 
 
@@ -265,18 +280,3 @@ def presets() -> Mapping[str, Mapping[str, Any]]:
     text = files("sam2_adapter").joinpath("assets", "presets.json").read_text(encoding="utf-8")
     found: dict[str, dict[str, Any]] = json.loads(text)
     return found
-
-
-def _unknown_key_sentence(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(known)}."
-    return f"unknown key {key!r}; {hint}"
-
-
-def _first_error_sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ").removesuffix(".")
-    if not key:  # a rule about several keys, which its text names
-        return f"{message}."
-    return f"{key} = {first['input']!r} is not allowed: {message[0].lower() + message[1:]}."

@@ -24,6 +24,18 @@ def printable(text: object) -> str:
     return _UNPRINTABLE.sub(lambda found: _escape(found[0]), str(text))
 
 
+def cut(text: str, most: int = 80) -> str:
+    """A text with its middle left out where it is longer than `most` characters.
+
+    >>> cut("a" * 50 + "b" * 50, 21)
+    'aaaaaaaaa...bbbbbbbbb'
+    """
+    if len(text) <= most:
+        return text
+    half = (most - 3) // 2
+    return f"{text[:half]}...{text[-half:]}"
+
+
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
     """A count and its noun.
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from sam2_adapter.cli.settings import parse_assignment
 from sam2_adapter.config import Config, presets, read_settings
 from sam2_adapter.errors import ConfigError
 
@@ -52,13 +51,13 @@ REJECTED: list[tuple[str, Any, str]] = [
     ("save_model_name", "a/b.torch", "must be a plain file name without directories"),
     ("save_model_name", "..", "must be a plain file name without directories"),
     ("save_model_name", "", "must be a plain file name without directories"),
-    ("num_epochs", 0, "num_epochs = 0 is not allowed: input should be greater than or equal to 1."),
+    ("num_epochs", 0, "num_epochs = 0 is not allowed: expected a whole number from 1 to 100000."),
     ("num_epochs", 1.5, "num_epochs = 1.5 is not allowed"),
     ("num_epochs", "ten", "num_epochs = 'ten' is not allowed"),
     ("num_epochs", True, "num_epochs = True is not allowed"),
-    ("learning_rate", 0, "learning_rate = 0 is not allowed: input should be greater than 0."),
-    ("learning_rate", 2.0, "learning_rate = 2.0 is not allowed: input should be less than or equal to 1."),
-    ("learning_rate", float("nan"), "learning_rate = nan is not allowed: input should be a finite number."),
+    ("learning_rate", 0, "learning_rate = 0 is not allowed: expected a number above 0 and of at most 1."),
+    ("learning_rate", 2.0, "learning_rate = 2.0 is not allowed: expected a number above 0 and of at most 1."),
+    ("learning_rate", float("nan"), "learning_rate = nan is not allowed: expected a number above 0"),
     ("weight_decay", -1e-5, "weight_decay = -1e-05 is not allowed"),
     ("batch_size", 0, "batch_size = 0 is not allowed"),
     ("save_interval", 0, "save_interval = 0 is not allowed"),
@@ -66,28 +65,28 @@ REJECTED: list[tuple[str, Any, str]] = [
     (
         "multi_points_prediction",
         "yes",
-        "multi_points_prediction = 'yes' is not allowed: input should be a valid boolean.",
+        "multi_points_prediction = 'yes' is not allowed: expected true or false.",
     ),
-    ("output_type", "box", "output_type = 'box' is not allowed: input should be 'mask' or 'polygon'."),
+    ("output_type", "box", "output_type = 'box' is not allowed: expected 'mask' or 'polygon'."),
     ("clip_to_box", 1, "clip_to_box = 1 is not allowed"),
-    ("resize", "crop", "resize = 'crop' is not allowed: input should be 'stretch' or 'pad'."),
+    ("resize", "crop", "resize = 'crop' is not allowed: expected 'stretch' or 'pad'."),
     ("default_label", "", "default_label = '' is not allowed"),
     ("include_model_annotations", None, "include_model_annotations = None is not allowed"),
     ("embeddings_size", 0, "embeddings_size = 0 is not allowed"),
     ("precision", "fp8", "precision = 'fp8' is not allowed"),
     ("device", "gpu", "device = 'gpu' is not allowed"),
     ("runtime", "magic", "runtime = 'magic' is not allowed"),
-    ("preset", "best", "preset = 'best' is not allowed: input should be 'mission' or 'recommended'."),
+    ("preset", "best", "preset = 'best' is not allowed: expected 'mission' or 'recommended'."),
     ("preset", ["mission"], "preset = ['mission'] is not allowed"),
     ("seed", -1, "seed = -1 is not allowed"),
-    ("validation_share", 1.0, "validation_share = 1.0 is not allowed: input should be less than 1."),
-    ("variants", "sideways", "variants.0 = 'sideways' is not allowed: input should be 'original', 'flip_x', "),
+    ("validation_share", 1.0, "validation_share = 1.0 is not allowed: expected a number of at least 0 and below 1."),
+    ("variants", "sideways", "variants = 'sideways' is not allowed: expected one or more of 'original', 'flip_x', "),
     ("variants", [], "variants = () is not allowed"),
     ("variants", 3, "variants = 3 is not allowed"),
     ("prompt_clicks", -0.1, "prompt_clicks = -0.1 is not allowed"),
     ("correction_share", 1.1, "correction_share = 1.1 is not allowed"),
     ("loss_dice", -1.0, "loss_dice = -1.0 is not allowed"),
-    ("iou_score_error", "l2", "iou_score_error = 'l2' is not allowed: input should be 'l1' or 'mse'."),
+    ("iou_score_error", "l2", "iou_score_error = 'l2' is not allowed: expected 'l1' or 'mse'."),
     ("average_decay", 1.0, "average_decay = 1.0 is not allowed"),
     ("micro_batch", 0, "micro_batch = 0 is not allowed"),
     ("memory_mib", -1, "memory_mib = -1 is not allowed"),
@@ -179,10 +178,10 @@ def test_files(tmp_path: Path, suffix: str, text: str) -> None:
     ("name", "content", "text"),
     [
         ("none.yaml", None, "none.yaml: cannot read the configuration file"),
-        ("c.yaml", b"- a\n", "c.yaml: expected 'key: value' settings, but got list."),
-        ("c.yaml", b"", "c.yaml: expected 'key: value' settings, but got NoneType."),
+        ("c.yaml", b"- a\n", "c.yaml: expected 'key: value' settings, but got a list."),
+        ("c.yaml", b"", "c.yaml: expected 'key: value' settings, but got nothing."),
         ("c.yaml", b"a: [", "c.yaml: not a valid configuration file"),
-        ("c.json", b"{", "c.json: not a valid configuration file"),
+        ("c.json", b"{", "c.json: not a valid JSON file: in line 1, at character 2, a key in double quotes is missing"),
         ("c.yaml", b"\xff\xfe\xfa", "c.yaml: cannot read the configuration file"),
     ],
 )
@@ -192,29 +191,6 @@ def test_unreadable_files(tmp_path: Path, name: str, content: bytes | None, text
     with pytest.raises(ConfigError) as caught:
         read_settings(tmp_path / name)
     assert text in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("assignment", "expected"),
-    [
-        ("patience=3", ("patience", 3)),
-        ("learning_rate=1e-4", ("learning_rate", 1e-4)),
-        ("clip_to_box=false", ("clip_to_box", False)),
-        ("default_label=a=b", ("default_label", "a=b")),
-        (" patience =3", ("patience", 3)),
-    ],
-)
-def test_assignments(assignment: str, expected: tuple[str, Any]) -> None:
-    assert parse_assignment(assignment) == expected
-
-
-@pytest.mark.parametrize(
-    ("assignment", "text"),
-    [("patience", "expected KEY=VALUE"), ("=3", "expected KEY=VALUE"), ("a=[", "cannot read the value")],
-)
-def test_wrong_assignments(assignment: str, text: str) -> None:
-    with pytest.raises(ConfigError, match=text):
-        parse_assignment(assignment)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ LAYERS = (
     ("ownership",),
     ("owned_folder",),
     ("models.families",),
+    ("config_errors",),
     ("config",),
     ("annotations",),
     ("images",),

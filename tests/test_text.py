@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_adapter.text import closest, plural, printable
+from sam2_adapter.text import closest, cut, plural, printable
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,12 @@ def test_any_text_becomes_one_line_of_valid_utf8(text: str) -> None:
     assert not {unicodedata.category(character) for character in shown} & {"Cc", "Cs", "Zl", "Zp"}
     shown.encode("utf-8")
     assert printable(shown) == shown
+
+
+def test_long_texts_are_cut() -> None:
+    assert cut("short") == "short"
+    assert cut("x" * 80) == "x" * 80
+    assert cut("a" * 100 + "b" * 100) == f"{'a' * 38}...{'b' * 38}"
 
 
 def test_plurals() -> None:

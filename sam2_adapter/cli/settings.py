@@ -9,7 +9,9 @@ from typing import Any
 import yaml
 
 from sam2_adapter.config import Config, read_settings
+from sam2_adapter.config_errors import yaml_problem
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.text import cut
 
 
 def config_from_options(file: Path | None, assignments: Sequence[str], options: Mapping[str, Any]) -> Config:
@@ -30,24 +32,27 @@ def config_from_options(file: Path | None, assignments: Sequence[str], options: 
     for assignment in assignments:
         key, value = parse_assignment(assignment)
         settings[key] = value
-        Config.from_mapping(settings, source=f"--set {assignment}")
+        Config.from_mapping(settings, source=f"--set {cut(assignment)}")
     settings.update({key: value for key, value in options.items() if value is not None})
     return Config.from_mapping(settings, source="command line")
 
 
 def parse_assignment(assignment: str) -> tuple[str, Any]:
-    """Split one KEY=VALUE of the command line; the value is read as YAML, so that numbers and booleans have their types.
+    """Split one KEY=VALUE of the command line; numbers and booleans get their types, where the setting is not a text.
 
     Raises:
         ConfigError: there is no '=' or no key.
     """
-    key, separator, value = assignment.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError(f"--set {assignment}: expected KEY=VALUE, such as learning_rate=1e-4.")
+    key, separator, text = assignment.partition("=")
+    key = key.strip()
+    if not separator or not key:
+        raise ConfigError(f"--set {cut(assignment)}: expected KEY=VALUE, such as learning_rate=1e-4.")
+    if key in Config.model_fields and Config.model_fields[key].annotation is str:
+        return key, text
     try:
-        return key.strip(), _number_or_same(yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {assignment}: cannot read the value: {error}") from error
+        return key, _number_or_same(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"--set {cut(assignment)}: cannot read the value: {yaml_problem(error, text)}") from error
 
 
 def _number_or_same(value: Any) -> Any:

@@ -6,15 +6,16 @@ neither torch nor transformers at import time: the command line lists the names 
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.text import closest
 
 # Families of published checkpoints. Both have the same image model; their video models differ.
 SAM2 = "sam2"
@@ -28,6 +29,12 @@ _STAGE_STRIDE = 2
 DECODER_LEVELS = 3
 EMBEDDING_STRIDE: int = _PATCH_STRIDE * _STAGE_STRIDE ** (DECODER_LEVELS - 1)
 _COARSEST_STRIDE = EMBEDDING_STRIDE * _STAGE_STRIDE
+
+_SIZES = {"tiny": "t", "small": "s", "baseplus": "b+", "base+": "b+", "base": "b+", "large": "l"}
+_SIZES |= {short: short for short in _SIZES.values()}
+_SIZE_AS_A_WORD = re.compile(
+    r"(?:facebook/)?sam-?2(?P<version>[._-]?1)?[-_ ]?(?:hiera)?[-_ ]?(?P<size>tiny|small|base[-_ ]?plus|base\+?|large|t|s|b\+|l)"
+)
 
 
 @dataclass(frozen=True)
@@ -210,10 +217,21 @@ def get_architecture(name: str) -> Architecture:
     known = {**_official_architectures(), **_bundled_architectures()}
     plain = name.removesuffix(".yaml")
     if plain not in known:
-        close = difflib.get_close_matches(plain, known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        meant = _meant(plain, known)
+        hint = f" Did you mean {meant!r}?" if meant else ""
         raise ConfigError(f"Unknown model configuration {name!r}.{hint} The choices are {', '.join(known)}.")
     return known[plain]
+
+
+def _meant(name: str, known: Collection[str]) -> str | None:
+    """The configuration that a name probably means; people also write the size as a word, with or without `hiera`."""
+    found = _SIZE_AS_A_WORD.fullmatch(name.casefold())
+    if found:
+        version = "sam2.1" if found["version"] else "sam2"
+        spelled = f"{version}_hiera_{_SIZES[re.sub('[-_ ]', '', found['size'])]}"
+        if spelled in known:
+            return spelled
+    return closest(name, known)
 
 
 @cache

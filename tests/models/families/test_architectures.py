@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -141,3 +142,22 @@ def test_names_cost_neither_torch_nor_transformers() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("sam2_small", "sam2_hiera_s"),
+        ("sam2_large", "sam2_hiera_l"),
+        ("sam2-hiera-tiny", "sam2_hiera_t"),
+        ("facebook/sam2.1-hiera-base-plus", "sam2.1_hiera_b+"),
+        ("sam2.1_l", "sam2.1_hiera_l"),
+        ("SAM2_1_Small", "sam2.1_hiera_s"),
+        ("sam2_hiera_small.yaml", "sam2_hiera_s"),
+        ("sam2_hiera_xl", "sam2_hiera_l"),
+        ("sam2_nan", "sam2_nano"),
+    ],
+)
+def test_the_name_that_was_meant(name: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"Did you mean '{meant}'?")):
+        get_architecture(name)

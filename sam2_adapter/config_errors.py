@@ -1,0 +1,127 @@
+"""How a wrong setting is named: which key, what stands there, and what is expected."""
+
+from __future__ import annotations
+
+import reprlib
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from sam2_adapter.text import closest
+
+# What the YAML parser says, by a part of it, in plain words.
+_YAML_PROBLEMS = {
+    "could not find expected ':'": "a key has no colon after it",
+    "found character '\\t'": "a tab stands where spaces are needed",
+    "mapping values are not allowed": "a second colon stands in one line, or the lines before are not complete",
+    "found undefined alias": "an alias (*) has no anchor (&)",
+    "could not determine a constructor": "a tag (!) stands before a value",
+    "expected ',' or": "a comma or a closing bracket is missing",
+    "found unexpected end of stream": "a quote or a bracket is not closed",
+    "expected <block end>": "a line does not stand below its key, or a bracket is missing",
+    "expected the node content": "a value is missing",
+}
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel = 2
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 4
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """What is said about a key that is no setting."""
+    meant = closest(key, known)
+    hint = f"did you mean {meant!r}?" if meant else f"the keys are {', '.join(known)}."
+    return f"unknown key {shown(key)}; {hint}"
+
+
+def wrong_value(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
+    """What is said about the first value that is not allowed."""
+    first = error.errors(include_url=False)[0]
+    if not first["loc"]:  # a rule about several keys, which its text names
+        return f"{_own_words(first['msg'])}."
+    key = str(first["loc"][0])
+    value = shown(first["input"])
+    if first["type"] == "value_error":
+        return f"{key} = {value} is not allowed: {_own_words(first['msg'])}."
+    text = f"{key} = {value} is not allowed: expected {expected(fields[key])}."
+    choices = [choice for choice in _choices(fields[key].annotation) if isinstance(choice, str)]
+    meant = closest(first["input"], choices) if isinstance(first["input"], str) else None
+    return f"{text} Did you mean {meant!r}?" if meant else text
+
+
+def expected(field: FieldInfo) -> str:
+    """What a setting takes, in words."""
+    if field.json_schema_extra and isinstance(field.json_schema_extra, dict) and "expected" in field.json_schema_extra:
+        return str(field.json_schema_extra["expected"])
+    kind: Any = field.annotation
+    if get_origin(kind) in (Union, types.UnionType):
+        (kind,) = (part for part in get_args(kind) if part is not types.NoneType)
+    if get_origin(kind) is tuple:
+        return f"one or more of {_listed(_choices(kind))}, separated by commas"
+    if get_origin(kind) is Literal:
+        return _listed(_choices(kind))
+    if kind is bool:
+        return "true or false"
+    if kind is str:
+        return "a text that is not empty" if any(hasattr(rule, "min_length") for rule in field.metadata) else "a text"
+    return ("a whole number" if kind is int else "a number") + _range(field.metadata)
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, cut where it is long or nested deeply."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        return f"a number of {type(value).__name__} with very many digits"
+
+
+def yaml_problem(error: Exception, text: str) -> str:
+    """What is wrong with a YAML text, and where, as a sentence for people."""
+    if isinstance(error, RecursionError):
+        return "lists or mappings are nested too deeply."
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return "a number has more digits than can be read." if "digits" in str(error) else "a character is not allowed."
+    said = f"{error.context or ''} {error.problem or ''}"
+    what = next((plain for part, plain in _YAML_PROBLEMS.items() if part in said), "the line is not 'key: value'")
+    # A key without its colon is noticed further down only.
+    mark = error.context_mark if "simple key" in said else error.problem_mark
+    if mark is None:
+        return f"{what}."
+    lines = text.splitlines()
+    place = lines[mark.line].strip()[:60] if mark.line < len(lines) else "at the end"
+    return f"in line {mark.line + 1}, {what}: {place}" if len(lines) > 1 else f"{what}: {place}"
+
+
+def _range(metadata: list[Any]) -> str:
+    limits = {
+        name: getattr(rule, name) for rule in metadata for name in ("ge", "gt", "le", "lt") if hasattr(rule, name)
+    }
+    if limits.keys() == {"ge", "le"}:
+        return f" from {_number(limits['ge'])} to {_number(limits['le'])}"
+    words = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
+    return " and".join(f" {words[name]} {_number(limit)}" for name, limit in limits.items())
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    if get_origin(kind) is tuple:
+        return _choices(get_args(kind)[0])
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def _listed(choices: tuple[Any, ...]) -> str:
+    names = [repr(choice) for choice in choices]
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def _own_words(message: str) -> str:
+    text = message.removeprefix("Value error, ").removesuffix(".")
+    return text[0].lower() + text[1:]
