@@ -11,6 +11,7 @@
     ├── CheckpointError        a weights file is unreadable, unsafe or does not fit the model
     │   └── WeightsNotFoundError   the weights are neither on disk nor could they be fetched
     ├── TrainingError          a fine-tuning run cannot start or go on
+    │   └── ResumeError            the state to go on from is damaged, or of another run
     └── PlatformError          the labelling platform refused, lost or failed something
 
 Every message says what was given, what was expected and what to do next, and names the file, key or item.
@@ -61,6 +62,10 @@ class WeightsNotFoundError(CheckpointError):
 
 class TrainingError(Sam2AdapterError, RuntimeError):
     """A fine-tuning run cannot start or cannot go on."""
+
+
+class ResumeError(TrainingError):
+    """The state that a run should go on from is damaged, or of a run with other settings, data or weights."""
 
 
 class PlatformError(Sam2AdapterError, RuntimeError):

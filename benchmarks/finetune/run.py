@@ -26,7 +26,7 @@ from sam2_adapter.models.load import load_model
 from sam2_adapter.models.network.preprocess import Geometry, Resize
 from sam2_adapter.models.weights.checkpoint import save_checkpoint
 from sam2_adapter.predict.loading import load_predictor
-from sam2_adapter.training.records import EpochRecord
+from sam2_adapter.training.events import EpochEnded, Event
 from sam2_adapter.training.trainer import train
 
 MAX_CLICKS = 5
@@ -47,9 +47,7 @@ def main() -> None:
     models = {"untouched": args.model}
     if args.existing:
         models["existing"] = train_existing(args.model, samples["train"], config.num_epochs, args.output)
-    result = train(
-        loaded, samples["train"], samples["validation"], args.output / "ours", config, on_epoch_end=print_epoch
-    )
+    result = train(loaded, samples["train"], samples["validation"], args.output / "ours", config, on_event=print_epoch)
     print(f"{result.summary} ({result.seconds:.0f} s)")
     models["ours"] = result.model_path
     report(models, samples["test"], args.min_side_px)
@@ -83,8 +81,11 @@ def train_existing(model: str, samples: Sequence[Sample], num_epochs: int, outpu
     return path
 
 
-def print_epoch(record: EpochRecord) -> None:
-    """One line on the validation objects."""
+def print_epoch(event: Event) -> None:
+    """One line on the validation objects after every epoch."""
+    if not isinstance(event, EpochEnded):
+        return
+    record = event.record
     print(
         f"epoch {record.epoch}: box {record.miou_box:.4f}, 1 click {record.miou_click:.4f}, "
         f"5 clicks {record.miou_clicks:.4f}, {record.training_seconds:.0f} + {record.evaluation_seconds:.0f} s"

@@ -35,7 +35,7 @@ def demo(
     from sam2_adapter.demo.run import run_demo
 
     with make_progress(epochs) as progress:
-        result = run_demo(output, epochs, progress.end_epoch, progress.advance)
+        result = run_demo(output, epochs, progress.show)
     if as_json:
         print_json(_document(result))
     else:

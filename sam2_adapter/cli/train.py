@@ -76,9 +76,7 @@ def train(
                     data_format=data_format.value if data_format else None,
                     embeddings_dir=embeddings,
                     resume=resume,
-                    on_data=progress.show_data,
-                    on_epoch_end=progress.end_epoch,
-                    on_progress=progress.advance,
+                    on_event=progress.show,
                 )
         except KeyboardInterrupt:
             if as_json and is_first_process():

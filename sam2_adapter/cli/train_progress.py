@@ -17,6 +17,7 @@ from sam2_adapter.text import plural
 
 if TYPE_CHECKING:
     from sam2_adapter.formats.load import Dataset
+    from sam2_adapter.training.events import Event
     from sam2_adapter.training.records import EpochRecord
 
 # In a log file, what goes on within an epoch is told no more often than this.
@@ -44,6 +45,19 @@ class TrainProgress:
         self.num_epochs = num_epochs
         self.data: Dataset | None = None
         self._last_line = time.monotonic()
+        self._part_name = ""
+        self._part_start = (0.0, 0)
+
+    def show(self, event: Event) -> None:
+        """Show what a run tells."""
+        from sam2_adapter.training.events import DataRead, EpochEnded, Work
+
+        if isinstance(event, DataRead):
+            self.show_data(event.dataset)
+        elif isinstance(event, EpochEnded):
+            self.end_epoch(event.record)
+        elif isinstance(event, Work):
+            self.advance(event.what, event.done, event.total)
 
     def show_data(self, dataset: Dataset) -> None:
         """Say what the data set holds, what was made of it and what was left out."""
@@ -58,8 +72,14 @@ class TrainProgress:
 
     def advance(self, what: str, done: int, total: int) -> None:
         """Take note of how far a part of the work is."""
-        if time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
-            self.line(f"{what}: {done}/{total}")
+        now = time.monotonic()
+        if what != self._part_name:
+            self._part_name, self._part_start = what, (now, done)
+        if now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            started, done_before = self._part_start
+            speed = (done - done_before) / (now - started) if now > started else 0.0
+            rest = f", {_duration((total - done) / speed)} left" if speed and done < total else ""
+            self.line(f"{what}: {done}/{total}{rest}")
 
     def end_epoch(self, record: EpochRecord) -> None:
         """Show the figures of an epoch."""
@@ -93,7 +113,6 @@ class TerminalProgress(TrainProgress):
         self._bars = Progress(*columns, console=console, transient=True, speed_estimate_period=_SECONDS_OF_SPEED)
         self._part = self._bars.add_task("reading the data", total=None)
         self._run = self._bars.add_task("epochs", total=num_epochs)
-        self._part_name = ""
         self._has_header = False
         self._open = ExitStack()
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from sam2_adapter.training.records import TrainingResult
 
 
+# The files of a run that people look at.
+_TOLD = ("model", "report", "metrics")
+
+
 def result_document(result: TrainingResult, dataset: Dataset | None) -> dict[str, Any]:
     """All that a machine may want to know about a run."""
     return {
@@ -26,7 +30,7 @@ def result_document(result: TrainingResult, dataset: Dataset | None) -> dict[str
         "seconds": round(result.seconds, 3),
         "before": asdict(result.history[0]),
         "best": asdict(result.history[result.best_epoch]),
-        "files": {what: str(path) for what, path in _files(result).items()},
+        "files": {what: str(result.files[what]) for what in _TOLD if what in result.files},
         "weights_sha256": result.weights_sha256,
         "predict": _predict_command(result.model_path),
         "data": _about_data(dataset) if dataset is not None else None,
@@ -39,16 +43,9 @@ def result_lines(result: TrainingResult) -> list[str]:
     return [
         f"Stopped after {plural(result.epochs, 'epoch')}, {result.seconds:.0f} s: {result.stopped}.",
         result.summary,
-        *(f"{what:<8} {path}" for what, path in _files(result).items()),
+        *(f"{what:<8} {result.files[what]}" for what in _TOLD if what in result.files),
         f"Use it:  {_predict_command(result.model_path)}",
     ]
-
-
-def _files(result: TrainingResult) -> dict[str, Path]:
-    """The files of the run that are there; numbers and pictures may have failed without harm to the model."""
-    folder = result.model_path.parent
-    names = {"model": result.model_path.name, "report": "report.html", "metrics": "metrics.json"}
-    return {what: folder / name for what, name in names.items() if (folder / name).is_file()}
 
 
 def _predict_command(model_path: Path) -> str:

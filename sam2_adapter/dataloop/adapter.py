@@ -46,6 +46,7 @@ from sam2_adapter.dataloop.weights import load_weights, save_weights
 from sam2_adapter.models.engines.choose import choose_runtime
 from sam2_adapter.models.load import LoadedModel, load_model
 from sam2_adapter.predict.loading import make_predictor
+from sam2_adapter.training.events import OnEvent
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +186,7 @@ class ModelAdapter(EmbeddingFunctions):
         with fresh_folder(Path(service_defaults.DATALOOP_PATH, "training"), model.id) as root:
             stages.start()
             _, data_path, output_path = worker.prepare_data(dataset=retried(lambda: model.dataset), root_path=str(root))
-            worker.train(data_path, output_path, on_epoch_end_callback=stages.end_epoch, on_progress=stages.work)
+            worker.train(data_path, output_path, on_epoch_end_callback=stages.end_epoch, on_event=stages.show)
             stages.save()
             worker.save_to_model(local_path=output_path)
         model.status = "trained"
@@ -226,19 +227,19 @@ class ModelAdapter(EmbeddingFunctions):
         data_path: str,
         output_path: str,
         on_epoch_end_callback: Callable[..., None] | None = None,
-        on_progress: Callable[[str, int, int], None] | None = None,
+        on_event: OnEvent | None = None,
         **kwargs: Any,
     ) -> None:
         """Fine-tune on `data_path`; the model, the report and the metrics go to `output_path`."""
         unfinished = self._folder / RESUME_NAME
         scratch = Path(output_path).with_name("run")
         shutil.rmtree(scratch, ignore_errors=True)
-        training = PlatformTraining(self.model_entity, self.config, scratch, on_epoch_end_callback, on_progress)
+        training = PlatformTraining(self.model_entity, self.config, scratch, on_epoch_end_callback, on_event)
         training.run(
             lambda: load_weights(self._folder, self.settings),
             Path(data_path),
             Path(output_path),
-            unfinished if unfinished.is_file() else None,
+            unfinished.read_bytes() if unfinished.is_file() else None,
         )
         self._use(load_model(Path(output_path, self.config.save_model_name), architecture=self.config.model_cfg))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sam2_adapter.training.events import EncodingImages, Event
+
 # In percent: where the stages of a training begin and end.
 _DOWNLOADED, _ENCODED, _TRAINED = 5, 15, 95
 
@@ -26,12 +28,12 @@ class TrainingProgress:
         """The data are being downloaded."""
         self._tell(0, "downloading the data")
 
-    def work(self, what: str, done: int, total: int) -> None:
-        """Within a stage: what is being done, how much of it is done and how much there is."""
-        if what == "encoding images":
-            percent = _DOWNLOADED + (_ENCODED - _DOWNLOADED) * done // max(1, total)
+    def show(self, event: Event) -> None:
+        """What a run tells; epochs are told by the platform's own callback, `end_epoch`."""
+        if isinstance(event, EncodingImages):
+            percent = _DOWNLOADED + (_ENCODED - _DOWNLOADED) * event.done // max(1, event.total)
             if percent > self._percent:
-                self._tell(percent, f"{what}: {done} of {total}")
+                self._tell(percent, f"{event.what}: {event.done} of {event.total}")
 
     def end_epoch(self, i_epoch: int, n_epoch: int) -> None:
         """An epoch, counted from 0, is done."""

@@ -24,11 +24,10 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.loading import load_predictor
 from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.segment import segment
+from sam2_adapter.training.events import OnEvent
 from sam2_adapter.training.fine_tuning import fine_tune
-from sam2_adapter.training.records import TrainingResult
-from sam2_adapter.training.run_files import CHECKPOINT_FOLDER, REPORT_NAME
-from sam2_adapter.training.setup import Progress
-from sam2_adapter.training.trainer import OnEpochEnd
+from sam2_adapter.training.records import REPORT_NAME, TrainingResult
+from sam2_adapter.training.run_files import CHECKPOINT_FOLDER
 
 DATA_FOLDER = "nuclei"
 RUN_FOLDER = "fine_tuning"
@@ -107,8 +106,7 @@ def fine_tune_nuclei(
     directory: Path,
     model: str,
     num_epochs: int = NUM_EPOCHS,
-    on_epoch_end: OnEpochEnd | None = None,
-    on_progress: Progress | None = None,
+    on_event: OnEvent | None = None,
 ) -> FineTuning:
     """Fine-tune a model on the bundled crops, as `train` does, and measure it on those that were held out.
 
@@ -116,8 +114,7 @@ def fine_tune_nuclei(
         directory: takes `nuclei/`, the data set, and `fine_tuning/`, the run; an earlier demo's run there is replaced.
         model: what to start from, as in `load_model`.
         num_epochs: passes over the crops.
-        on_epoch_end: as in `fine_tune`.
-        on_progress: as in `fine_tune`.
+        on_event: as in `fine_tune`.
 
     Raises:
         ExportError: `directory` cannot be written to.
@@ -128,9 +125,7 @@ def fine_tune_nuclei(
     _remove_earlier(run)
     # fp32: not every CPU has bf16, and its figures would differ. So few crops need no encoded images on disk.
     config = Config(preset="recommended", num_epochs=num_epochs, device="cpu", precision="fp32", disk_mib=0)
-    result = fine_tune(
-        data, run, config, model=model, name=DATA_FOLDER, on_epoch_end=on_epoch_end, on_progress=on_progress
-    )
+    result = fine_tune(data, run, config, model=model, name=DATA_FOLDER, on_event=on_event)
     # The run is over: nobody resumes it.
     shutil.rmtree(run / CHECKPOINT_FOLDER, ignore_errors=True)
     dataset = load_dataset(data)

@@ -23,8 +23,7 @@ from sam2_adapter.jobs.output_folder import provenance
 from sam2_adapter.predict.loading import load_predictor
 from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.segment import segment
-from sam2_adapter.training.setup import Progress
-from sam2_adapter.training.trainer import OnEpochEnd
+from sam2_adapter.training.events import OnEvent
 
 DEMO_MODEL = "sam2_nano"
 
@@ -53,8 +52,7 @@ class DemoResult:
 def run_demo(
     directory: str | Path,
     num_epochs: int = NUM_EPOCHS,
-    on_epoch_end: OnEpochEnd | None = None,
-    on_progress: Progress | None = None,
+    on_event: OnEvent | None = None,
 ) -> DemoResult:
     """Predict in all modes on the bundled photographs, fine-tune, predict again, and write a page that shows the result.
 
@@ -62,8 +60,7 @@ def run_demo(
         directory: takes `index.html`, which needs no other file; for trying the commands on the page `photos/`, with the
             photographs and their prompts files, and `nuclei/`; and `fine_tuning/`, the tuned model and its report.
         num_epochs: of fine-tuning.
-        on_epoch_end: as in `fine_tune`.
-        on_progress: as in `fine_tune`.
+        on_event: as in `fine_tune`.
 
     Raises:
         ExportError: the folder cannot be written to.
@@ -78,7 +75,7 @@ def run_demo(
     sections = [_scene_section(predictor, scene, photos.as_posix()) for scene in scenes]
     sections.append(_refinement_section(predictor, refinement))
     _write_photos(photos, scenes)
-    fine_tuning = fine_tune_nuclei(directory, DEMO_MODEL, num_epochs, on_epoch_end, on_progress)
+    fine_tuning = fine_tune_nuclei(directory, DEMO_MODEL, num_epochs, on_event)
     made_by = provenance(predictor.info)
     seconds = time.perf_counter() - started
     html = page_html(sections, fine_tuning, made_by, seconds)

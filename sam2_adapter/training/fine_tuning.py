@@ -8,18 +8,17 @@ For example:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from sam2_adapter.config import Config
 from sam2_adapter.errors import TrainingError
 from sam2_adapter.formats.datasets import load_configured_dataset
-from sam2_adapter.formats.load import DataFormat, Dataset
+from sam2_adapter.formats.load import DataFormat
 from sam2_adapter.models.load import load_model
+from sam2_adapter.training.events import DataRead, OnEvent
 from sam2_adapter.training.processes import is_first_process
 from sam2_adapter.training.records import TrainingResult
-from sam2_adapter.training.setup import Progress
-from sam2_adapter.training.trainer import OnEpochEnd, train
+from sam2_adapter.training.trainer import train
 
 
 def fine_tune(
@@ -32,9 +31,7 @@ def fine_tune(
     data_format: DataFormat | None = None,
     embeddings_dir: str | Path | None = None,
     resume: bool = False,
-    on_data: Callable[[Dataset], object] | None = None,
-    on_epoch_end: OnEpochEnd | None = None,
-    on_progress: Progress | None = None,
+    on_event: OnEvent | None = None,
 ) -> TrainingResult:
     """Read a data set, fine-tune a model on its `train` split and choose the best by its `validation` split.
 
@@ -47,9 +44,7 @@ def fine_tune(
         data_format: as in `load_dataset`.
         embeddings_dir: as in `train`.
         resume: as in `train`.
-        on_data: called with the data set when it is read, in the first process.
-        on_epoch_end: as in `train`.
-        on_progress: as in `train`.
+        on_event: told what goes on, in the first process; see `events`.
 
     Raises:
         DataError: the data set cannot be read, or lacks one of the two splits.
@@ -60,8 +55,8 @@ def fine_tune(
     if is_first_process():
         _require_folder(output_dir, resume)
     dataset = load_configured_dataset(data, config, data_format)
-    if on_data is not None and is_first_process():
-        on_data(dataset)
+    if on_event is not None and is_first_process():
+        on_event(DataRead(dataset))
     training, validation = dataset.samples("train"), dataset.samples("validation")
     loaded = load_model(model or config.model_cfg)
     if "resize" not in config.model_fields_set:
@@ -77,8 +72,7 @@ def fine_tune(
         embeddings_dir=embeddings_dir,
         left_out=dataset.left_out,
         resume=resume,
-        on_epoch_end=on_epoch_end,
-        on_progress=on_progress,
+        on_event=on_event,
     )
 
 

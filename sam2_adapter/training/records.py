@@ -21,6 +21,10 @@ from sam2_adapter.training.step import StepResult
 
 logger = logging.getLogger(__name__)
 
+REPORT_NAME = "report.html"
+METRICS_NAME = "metrics.json"
+METRICS_TABLE_NAME = "metrics.csv"
+
 StopReason = Literal["all epochs done", "no improvement", "interrupted"]
 
 
@@ -104,6 +108,16 @@ class TrainingResult:
     history: tuple[EpochRecord, ...]
     seconds: float
     left_out: tuple[dict[str, object], ...] = ()
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files of the run that are worth keeping and are there: `model`, `report`, `metrics` and `metrics_table`.
+
+        All but the model may be missing: figures and pictures that could not be written cost no run.
+        """
+        names = {"report": REPORT_NAME, "metrics": METRICS_NAME, "metrics_table": METRICS_TABLE_NAME}
+        paths = {"model": self.model_path} | {key: self.model_path.with_name(name) for key, name in names.items()}
+        return {key: path for key, path in paths.items() if path.is_file()}
 
     @property
     def summary(self) -> str:
@@ -193,12 +207,12 @@ def write_metrics(directory: Path, history: Sequence[EpochRecord], about: dict[s
     """
     rows = [asdict(record) for record in history]
     document = json.dumps({**about, "epochs": rows}, indent=1, allow_nan=False)
-    write_file(directory / "metrics.json", lambda file: file.write(document.encode()))
+    write_file(directory / METRICS_NAME, lambda file: file.write(document.encode()))
     table = io.StringIO()
     writer = csv.DictWriter(table, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    write_file(directory / "metrics.csv", lambda file: file.write(table.getvalue().encode()))
+    write_file(directory / METRICS_TABLE_NAME, lambda file: file.write(table.getvalue().encode()))
 
 
 def _memory_mib() -> float:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from sam2_adapter.errors import TrainingError
+from sam2_adapter.errors import ResumeError, TrainingError
+from sam2_adapter.files import write_file
 from sam2_adapter.training.examples import make_examples
 from sam2_adapter.training.measure import ObjectQuality
-from sam2_adapter.training.records import EpochRecord, TrainingResult, write_metrics
+from sam2_adapter.training.records import REPORT_NAME, EpochRecord, TrainingResult, write_metrics
 from sam2_adapter.training.report import facts_of, write_report
 from sam2_adapter.training.run_state import STATE_NAME, TrainingState, load_state, save_state
 from sam2_adapter.training.scalar_log import ScalarLog
@@ -20,7 +21,6 @@ from sam2_adapter.training.setup import Parts
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_FOLDER = "checkpoints"
-REPORT_NAME = "report.html"
 TENSORBOARD_FOLDER = "tensorboard"
 
 
@@ -52,16 +52,36 @@ class RunFiles:
                 "output folder."
             )
 
-    def save_checkpoint(self, state: TrainingState) -> None:
-        """Write the state, and the checkpoint of its epoch."""
-        if not self._parts.is_main:
-            return
+    def take_over(self, content: bytes) -> TrainingState:
+        """Make the state of an earlier run that of this one; see `load_state`.
+
+        Raises:
+            ResumeError: it is damaged, or of another run.
+        """
+        path = self.checkpoints / STATE_NAME
+        if self._parts.is_main:
+            write_file(path, lambda file: file.write(content))
+        self._parts.accelerator.wait_for_everyone()
         try:
-            save_state(self.checkpoints, state, self._parts.identity)
+            state = load_state(self.checkpoints, self._parts.identity)
+        except ResumeError:
+            self._parts.accelerator.wait_for_everyone()
+            path.unlink(missing_ok=True)
+            raise
+        assert state is not None  # it was just written
+        return state
+
+    def save_checkpoint(self, state: TrainingState) -> Path | None:
+        """Write the state, and the checkpoint of its epoch; returns the file of the state, or nothing where that failed."""
+        if not self._parts.is_main:
+            return None
+        try:
+            return save_state(self.checkpoints, state, self._parts.identity)
         except (OSError, RuntimeError) as error:
             logger.warning(
                 "No checkpoint of epoch %d (%s): training goes on, and resumes from the one before.", state.epoch, error
             )
+            return None
 
     def write_metrics(self, history: Sequence[EpochRecord]) -> None:
         """Write `metrics.json` and `metrics.csv`, and the newest record for TensorBoard."""

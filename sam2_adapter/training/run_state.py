@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from sam2_adapter.errors import CheckpointError, TrainingError
+from sam2_adapter.errors import ResumeError
 from sam2_adapter.models.weights.files import write_torch_file
 
 FORMAT_VERSION = 2
@@ -109,8 +109,11 @@ class TrainingState:
     seconds: float = 0.0
 
 
-def save_state(directory: Path, state: TrainingState, identity: RunIdentity) -> None:
+def save_state(directory: Path, state: TrainingState, identity: RunIdentity) -> Path:
     """Replace the state of a run, then write the checkpoint of `state.epoch` and remove all but the newest checkpoints.
+
+    Returns:
+        The file of the state.
 
     Raises:
         OSError: one of the two cannot be written; those that are there stay.
@@ -122,14 +125,14 @@ def save_state(directory: Path, state: TrainingState, identity: RunIdentity) -> 
     checkpoint = {**header, "epoch": state.epoch, "trained": state.average or state.trained}
     write_torch_file(directory / _NAME.format(epoch=state.epoch), checkpoint)
     prune(directory, KEPT_CHECKPOINTS)
+    return directory / STATE_NAME
 
 
 def load_state(directory: Path, identity: RunIdentity) -> TrainingState | None:
     """Read the state of a run; `None` where there is none.
 
     Raises:
-        TrainingError: it is of a run with other settings, data or weights; the text names what differs.
-        CheckpointError: it is not readable.
+        ResumeError: it is not readable, or of a run with other settings, data or weights; the text names what differs.
     """
     path = directory / STATE_NAME
     if not path.is_file():
@@ -181,12 +184,12 @@ def _read(path: Path) -> dict[str, Any]:
         version = content["format_version"]
         identity, state = content["identity"], content["state"]
     except Exception as error:  # a damaged file raises almost anything
-        raise CheckpointError(
-            f"{path} is damaged or no state of a run ({str(error).partition(chr(10))[0]}): the run cannot go on. What it has saved so "
-            "far stays as it is; start a new run in another folder."
+        raise ResumeError(
+            f"{path} is damaged or no state of a run: the run cannot go on. What it has saved so far stays as it is; start a new run in "
+            "another folder."
         ) from error
     if version != FORMAT_VERSION:
-        raise CheckpointError(
+        raise ResumeError(
             f"{path} has format_version {version}, but this version of sam2-adapter resumes from {FORMAT_VERSION} only."
         )
     return {"identity": identity, "state": state}
@@ -195,7 +198,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _require_same(path: Path, saved: RunIdentity, wanted: RunIdentity) -> None:
     differences = saved.differences(wanted)
     if differences:
-        raise TrainingError(
+        raise ResumeError(
             f"{path} belongs to another run: now there is {'; '.join(differences)}. Resume with what the run was started with, or start a "
             "new run in another folder."
         )

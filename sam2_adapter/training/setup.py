@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +27,7 @@ from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.training.batches import TrainingObject, training_objects
 from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint
+from sam2_adapter.training.events import EncodingImages, OnEvent, tell_nobody
 from sam2_adapter.training.forward import TrainableDecoder, freeze_all_but_trained, trained_parameters
 from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer
 from sam2_adapter.training.recipe import loss_weights
@@ -59,9 +60,6 @@ _UNIMPORTANT_KEYS = (
     "tensorboard",
 )
 
-# Told how far something is: what it is, how much is done and how much there is.
-Progress = Callable[[str, int, int], None]
-
 T = TypeVar("T")
 
 
@@ -87,7 +85,7 @@ class Parts:
         stepper: takes its steps.
         schedule: the learning rate.
         identity: what has to be equal for a run to be resumed.
-        progress: told in the main process how far things are.
+        tell: told in the main process what goes on.
     """
 
     config: Config
@@ -107,7 +105,7 @@ class Parts:
     stepper: Stepper
     schedule: Schedule
     identity: RunIdentity
-    progress: Progress
+    tell: OnEvent
 
     @property
     def is_main(self) -> bool:
@@ -127,7 +125,7 @@ def build(
     output_dir: Path,
     config: Config,
     embeddings_dir: Path | None,
-    on_progress: Progress | None,
+    on_event: OnEvent | None,
 ) -> Parts:
     """Make everything that a run needs and encode its images.
 
@@ -140,7 +138,7 @@ def build(
         require_tensorboard()
     accelerator = _accelerator(config)
     _seed(config)
-    progress = on_progress if on_progress is not None and accelerator.is_main_process else _silent
+    tell = on_event if on_event is not None and accelerator.is_main_process else tell_nobody
     # Processes on a CPU are given "cpu:0".
     device = "cpu" if accelerator.device.type == "cpu" else str(accelerator.device)
     places = _places(training, validation, config)
@@ -155,7 +153,7 @@ def build(
         config.resize,
         _store(loaded, config, encoder, embeddings_dir or output_dir / "embeddings", accelerator),
     )
-    _encode(embeddings, places, config.encode_batch, accelerator, progress)
+    _encode(embeddings, places, config.encode_batch, accelerator, tell)
     broken = embeddings.broken
     objects = [item for item in training_objects(training) if item.sample not in broken]
     readable = [position for position in range(len(training), len(samples)) if position not in broken]
@@ -185,17 +183,13 @@ def build(
         ),
         schedule=_schedule(len(objects), config),
         identity=_identity(loaded, config, samples, len(training), embeddings, runtime),
-        progress=progress,
+        tell=tell,
     )
 
 
 def gathered(accelerator: Accelerator, items: list[T]) -> list[T]:
     """The items of all processes, in the order of the processes."""
     return gather_object(items) if accelerator.num_processes > 1 else items
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 def _require_data(training: Sequence[Sample], validation: Sequence[Sample]) -> None:
@@ -269,11 +263,11 @@ def _encode(
     places: list[Place],
     batch_size: int,
     accelerator: Accelerator,
-    progress: Progress,
+    tell: OnEvent,
 ) -> None:
     mine = places[accelerator.process_index :: accelerator.num_processes]
     for done in embeddings.prepare(mine, batch_size):
-        progress("encoding images", done, len(mine))
+        tell(EncodingImages(done, len(mine)))
     for keys, broken in gathered(accelerator, [(embeddings.keys, embeddings.broken)]):
         embeddings.add(keys, broken)
     accelerator.wait_for_everyone()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.text import printable
 from sam2_adapter.training.batches import Question, draw_question, make_batch, steps_of_epoch
+from sam2_adapter.training.events import EpochEnded, MeasuringImages, OnEvent, StateSaved, TrainingSteps
 from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.measure import ObjectQuality, Quality, mean_quality, measure
 from sam2_adapter.training.proof import Prover
@@ -42,12 +43,10 @@ from sam2_adapter.training.run_state import (
     copied_to_cpu,
 )
 from sam2_adapter.training.saving import ModelSaver
-from sam2_adapter.training.setup import Progress, build, gathered
+from sam2_adapter.training.setup import build, gathered
 from sam2_adapter.training.step import StepResult
 
 logger = logging.getLogger(__name__)
-
-OnEpochEnd = Callable[[EpochRecord], None]
 
 
 def train(
@@ -62,8 +61,8 @@ def train(
     embeddings_dir: str | Path | None = None,
     left_out: LeftOut | None = None,
     resume: bool = False,
-    on_epoch_end: OnEpochEnd | None = None,
-    on_progress: Progress | None = None,
+    resume_from: bytes | None = None,
+    on_event: OnEvent | None = None,
 ) -> TrainingResult:
     """Fine-tune the prompt encoder and mask decoder of a model.
 
@@ -78,13 +77,14 @@ def train(
         embeddings_dir: where encoded images are kept on disk, for runs to share; by default a folder of the run.
         left_out: what reading the data has left out, for the report; images that turn out to be broken are added.
         resume: go on from the newest checkpoint in `output_dir`, or start where there is none.
-        on_epoch_end: called after every epoch, epoch 0 first, in the main process.
-        on_progress: called with what is being done, how much of it is done and how much there is, in the main process.
+        resume_from: go on from this state of an earlier run, as `StateSaved` has handed it out; `output_dir` holds no run yet.
+        on_event: told what goes on, in the main process.
 
     Returns:
         What the run came to. Ctrl-C ends it early, with the best model saved.
 
     Raises:
+        ResumeError: the state to go on from is damaged, or of a run with other settings, data or weights.
         TrainingError: nothing to train on, a run is in `output_dir` already, training diverged or memory does not
             suffice; the best model so far stays saved.
         ConfigError: a device, precision or package that the configuration asks for is not there.
@@ -99,10 +99,9 @@ def train(
         data,
         Path(embeddings_dir) if embeddings_dir is not None else None,
         left_out if left_out is not None else LeftOut(),
-        on_epoch_end,
-        on_progress,
+        on_event,
     )
-    run.begin(resume)
+    run.begin(resume, resume_from)
     stopped = run.loop()
     return run.finish(stopped)
 
@@ -121,15 +120,13 @@ class _Run:
         data: str,
         embeddings_dir: Path | None,
         left_out: LeftOut,
-        on_epoch_end: OnEpochEnd | None,
-        on_progress: Progress | None,
+        on_event: OnEvent | None,
     ) -> None:
         self._started = time.monotonic()
         self._config = config
-        self._on_epoch_end = on_epoch_end
         self._name = name
         self._loaded = loaded
-        self._parts = build(loaded, training, validation, output_dir, config, embeddings_dir, on_progress)
+        self._parts = build(loaded, training, validation, output_dir, config, embeddings_dir, on_event)
         self._files = RunFiles(output_dir, self._parts, data)
         self._saver = ModelSaver(
             output_dir / config.save_model_name, loaded, Prover(loaded), self._metadata(), self._files.checkpoints
@@ -145,9 +142,13 @@ class _Run:
         for position in self._parts.embeddings.broken:
             left_out.add_image(Reason.BROKEN_IMAGE, self._parts.samples[position].name)
 
-    def begin(self, resume: bool) -> None:
+    def begin(self, resume: bool, resume_from: bytes | None) -> None:
         """Go on where the run stopped, or measure the untouched model."""
         self._saver.require_savable()
+        if resume_from is not None:
+            self._files.refuse_to_overwrite()
+            self._restore(self._files.take_over(resume_from))
+            return
         state = self._files.state_to_resume() if resume else None
         if state is not None:
             self._restore(state)
@@ -185,7 +186,7 @@ class _Run:
             # The best epoch lies before an interruption.
             self._best_objects = mean_quality(self._measure()).objects
         if self._last_state is not None:
-            self._files.save_checkpoint(self._last_state)
+            self._save_state(self._last_state, stopped)
         sha256 = self._saver.finish(self._best) if self._parts.is_main else ""
         result = TrainingResult(
             name=self._name,
@@ -228,7 +229,7 @@ class _Run:
             self._step += 1
             if parts.average is not None:
                 parts.average.update(parts.parameters)
-            self._parts.progress(f"epoch {epoch} of {self._config.num_epochs}", done + 1, len(steps))
+            self._parts.tell(TrainingSteps(done + 1, len(steps), epoch, self._config.num_epochs))
         return results
 
     def _make_batch(self, questions: Sequence[Question]) -> PromptBatch:
@@ -247,7 +248,7 @@ class _Run:
         for done, position in enumerate(mine):
             embedding = parts.image_embedding(position)
             measured += measure(parts.predictor, parts.samples[position], position, embedding, self._config.clip_to_box)
-            self._parts.progress("measuring", done + 1, len(mine))
+            self._parts.tell(MeasuringImages(done + 1, len(mine)))
         return gathered(parts.accelerator, measured)
 
     def _end_epoch(self, record: EpochRecord, best: BestModel | None, quality: Quality) -> None:
@@ -259,14 +260,18 @@ class _Run:
         self._files.write_metrics(self._history)
         if self._parts.is_main:
             log_record(record, self._config.num_epochs)
-        if self._on_epoch_end is not None and self._parts.is_main:
-            self._on_epoch_end(record)
+        self._parts.tell(EpochEnded(record))
 
     def _keep_state(self) -> None:
         """Remember the state after a whole epoch, and write it down when it is time."""
         self._last_state = capture(self._parts, self._history, self._best, self._step, self._seconds)
         if self._epoch and self._epoch % self._config.save_interval == 0:
-            self._files.save_checkpoint(self._last_state)
+            self._save_state(self._last_state, None)
+
+    def _save_state(self, state: TrainingState, stopped: StopReason | None) -> None:
+        path = self._files.save_checkpoint(state)
+        if path is not None:
+            self._parts.tell(StateSaved(state.epoch, stopped, path))
 
     def _restore(self, state: TrainingState) -> None:
         restore(self._parts, state)

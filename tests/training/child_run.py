@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
+from sam2_adapter.training.events import Work
 from sam2_adapter.training.records import TrainingResult
 from sam2_adapter.training.trainer import train
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
@@ -20,7 +21,7 @@ from tests.training.small_run import make_samples, small_config_of_run, small_lo
 NUM_EPOCHS = 6
 
 
-def run(images: Path, output: Path, batch_size: int = 2, on_progress=None) -> TrainingResult:
+def run(images: Path, output: Path, batch_size: int = 2, on_event=None) -> TrainingResult:
     """Train, or go on where an earlier run in `output` stopped."""
     torch.set_num_threads(1)
     training, validation = make_samples(images, 3, seed=0), make_samples(images, 1, seed=1)
@@ -32,13 +33,15 @@ def run(images: Path, output: Path, batch_size: int = 2, on_progress=None) -> Tr
         output,
         config,
         resume=True,
-        on_progress=on_progress,
+        on_event=on_event,
     )
 
 
 def run_and_tell(images: Path, output: Path, connection: Connection) -> None:
     """Train and send a message at every step, and the identity of the weights at the end."""
-    result = run(images, output, on_progress=lambda what, done, total: connection.send(what))
+    result = run(
+        images, output, on_event=lambda event: connection.send(event.what) if isinstance(event, Work) else None
+    )
     connection.send((result.weights_sha256, [(record.loss, record.score) for record in result.history]))
 
 

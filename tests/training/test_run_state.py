@@ -8,7 +8,7 @@ import os
 import pytest
 import torch
 
-from sam2_adapter.errors import CheckpointError, TrainingError
+from sam2_adapter.errors import ResumeError, TrainingError
 from sam2_adapter.training.run_state import (
     STATE_NAME,
     BestModel,
@@ -87,17 +87,17 @@ def test_a_damaged_state_is_an_error(tmp_path):
     save_state(tmp_path, state(1), IDENTITY)
     path = tmp_path / STATE_NAME
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(CheckpointError, match=r"resume\.torch is damaged .* start a new run in another folder"):
+    with pytest.raises(ResumeError, match=r"resume\.torch is damaged .* start a new run in another folder"):
         load_state(tmp_path, IDENTITY)
 
 
 def test_a_state_of_another_version_is_refused(tmp_path):
     torch.save({"format_version": 1, "identity": {}, "state": {}}, tmp_path / STATE_NAME)
-    with pytest.raises(CheckpointError, match="has format_version 1, but this version of sam2-adapter resumes from 2"):
+    with pytest.raises(ResumeError, match="has format_version 1, but this version of sam2-adapter resumes from 2"):
         load_state(tmp_path, IDENTITY)
 
 
 def test_a_state_that_would_run_code_is_not_opened(tmp_path):
     torch.save({"format_version": 2, "identity": os.system, "state": {}}, tmp_path / STATE_NAME)
-    with pytest.raises(CheckpointError, match=r"resume\.torch is damaged or no state of a run"):
+    with pytest.raises(ResumeError, match=r"resume\.torch is damaged or no state of a run"):
         load_state(tmp_path, IDENTITY)

@@ -19,6 +19,7 @@ from sam2_adapter.models.load import load_model
 from sam2_adapter.models.weights.checkpoint import weights_sha256
 from sam2_adapter.predict.loading import make_predictor
 from sam2_adapter.training import run_files, saving, setup
+from sam2_adapter.training.events import EpochEnded, TrainingSteps
 from sam2_adapter.training.forward import TrainableDecoder, trained_names
 from sam2_adapter.training.measure import mean_quality, measure
 from sam2_adapter.training.proof import check_proof
@@ -36,25 +37,25 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(data, tmp_path_factory):
     """A finished run of three epochs, the model that it trained and what happened."""
-    loaded, records = small_loaded_model(), []
+    loaded, events = small_loaded_model(), []
     directory = tmp_path_factory.mktemp("run")
-    result = train(loaded, *data, directory, small_config_of_run(save_interval=1), on_epoch_end=records.append)
-    return result, loaded, records, directory
+    result = train(loaded, *data, directory, small_config_of_run(save_interval=1), on_event=events.append)
+    return result, loaded, [event.record for event in events if isinstance(event, EpochEnded)], directory
 
 
 def run(data, directory, **settings):
     extra = {
-        key: settings.pop(key) for key in ("resume", "on_epoch_end", "on_progress", "embeddings_dir") if key in settings
+        key: settings.pop(key) for key in ("resume", "resume_from", "on_event", "embeddings_dir") if key in settings
     }
     return train(small_loaded_model(), *data, directory, small_config_of_run(**settings), **extra)
 
 
 def interrupt_after(epoch):
-    def on_epoch_end(record):
-        if record.epoch == epoch:
+    def on_event(event):
+        if isinstance(event, EpochEnded) and event.record.epoch == epoch:
             raise KeyboardInterrupt
 
-    return on_epoch_end
+    return on_event
 
 
 def test_frozen_weights_stay_bit_for_bit_and_all_trained_ones_move(done):
@@ -152,7 +153,7 @@ def test_a_checkpoint_holds_the_trained_part_alone(done):
 @pytest.mark.parametrize("options", [{}, {"average_decay": 0.9, "variants": ("original", "flip_x")}])
 def test_an_interrupted_run_resumes_to_the_same_weights(data, tmp_path, options, caplog):
     whole = run(data, tmp_path / "whole", **options)
-    cut = run(data, tmp_path / "cut", **options, on_epoch_end=interrupt_after(1))
+    cut = run(data, tmp_path / "cut", **options, on_event=interrupt_after(1))
     assert cut.stopped == "interrupted"
     assert cut.epochs == 1
     assert "saving the best model" in caplog.text
@@ -164,11 +165,11 @@ def test_an_interrupted_run_resumes_to_the_same_weights(data, tmp_path, options,
 
 
 def test_a_run_that_is_interrupted_in_its_first_epoch_says_so(data, tmp_path):
-    def interrupt(what, done, total):
-        if what == "epoch 1 of 3":
+    def interrupt(event):
+        if isinstance(event, TrainingSteps):
             raise KeyboardInterrupt
 
-    cut = run(data, tmp_path, on_progress=interrupt)
+    cut = run(data, tmp_path, on_event=interrupt)
     assert (cut.stopped, cut.epochs, cut.best_epoch) == ("interrupted", 0, 0)
     assert cut.summary.startswith("Interrupted before the first epoch was done: the saved model is the untouched one")
     assert run(data, tmp_path, resume=True).epochs == 3
@@ -192,7 +193,7 @@ def test_a_run_is_not_overwritten_and_resumed_only_as_it_was(done, data):
 
 def test_resuming_a_finished_run_trains_nothing(done, data):
     result, _, _, directory = done
-    again = run(data, directory, save_interval=1, resume=True, on_epoch_end=interrupt_after(0))
+    again = run(data, directory, save_interval=1, resume=True, on_event=interrupt_after(0))
     assert again.weights_sha256 == result.weights_sha256
     assert again.stopped == "all epochs done"
 
