@@ -28,7 +28,7 @@ from sam2_adapter.dataloop.calls import Document, count_all, retried
 from sam2_adapter.dataloop.embedding_functions import EmbeddingFunctions
 from sam2_adapter.dataloop.evaluation import predict_truth, score_model
 from sam2_adapter.dataloop.items import list_items, query_of
-from sam2_adapter.dataloop.prediction import ItemPredictor, Report, predict_all, require_whole, run_prediction
+from sam2_adapter.dataloop.prediction import ItemPredictor, Report, predict_all, predict_prepared, run_prediction
 from sam2_adapter.dataloop.progress import TrainingProgress, tell
 from sam2_adapter.dataloop.prompts_from_annotations import prompts_from_annotations
 from sam2_adapter.dataloop.reading import BrokenItem, PreparedItem, Prompted, prepare_item
@@ -118,7 +118,10 @@ class ModelAdapter(EmbeddingFunctions):
 
     def prepare_item_func(self, item: Any) -> PreparedItem | BrokenItem:
         """Fetch an item's image and prompts; an error is a value, since raising would cost the whole call."""
-        return prepare_item(item, self._owner, self._ask)
+        try:
+            return prepare_item(item, self._owner, self._ask)
+        except Exception as error:  # whatever it is, it costs this item only
+            return BrokenItem(item, error)
 
     def predict(self, batch: Sequence[PreparedItem | BrokenItem], **kwargs: Any) -> list[Any]:
         """One `dl.AnnotationCollection` for every prepared item.
@@ -127,8 +130,7 @@ class ModelAdapter(EmbeddingFunctions):
             PlatformError: an item is broken; the text names all of them.
         """
         steps = self._steps()
-        predicted = require_whole(steps.predict(batch))
-        return [make_collection(entry.item, steps.documents(entry)) for entry in predicted]
+        return [make_collection(entry.item, steps.documents(entry)) for entry in predict_prepared(batch, steps)]
 
     def predict_items(
         self, items: list[Any], batch_size: int | None = None, **kwargs: Any

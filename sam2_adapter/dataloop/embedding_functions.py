@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -16,19 +17,40 @@ from sam2_adapter.config import Config
 from sam2_adapter.dataloop.calls import count_all
 from sam2_adapter.dataloop.embedding import pooled_vector
 from sam2_adapter.dataloop.items import list_items, query_of
-from sam2_adapter.dataloop.prediction import THREADS, Report, in_order_ahead, require_whole
+from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, Report, require_whole
 from sam2_adapter.dataloop.reading import BrokenItem, PreparedItem, download_bytes
 from sam2_adapter.dataloop.settings import Settings
 from sam2_adapter.dataloop.vectors import store_vectors, vector_set_id
 from sam2_adapter.errors import PlatformError
 from sam2_adapter.images.read import read_image
+from sam2_adapter.jobs.stream import Bounds, Outcome, Steps, stream
 from sam2_adapter.predict.predictor import Predictor
 
-# An item with its image, uint8 RGB H x W x 3.
-_Fetched = tuple[Any, npt.NDArray[np.uint8]]
+_Pixels = npt.NDArray[np.uint8]
 
 # An item with its vector.
 _Embedded = tuple[Any, list[float]]
+
+_Outcome = Outcome[Any, list[float]]
+
+
+class _EmbeddingSteps(Steps[Any, _Pixels, list[float], list[float]]):
+    """The steps of an item to its vector; vectors are stored in batches, by whoever takes the outcomes."""
+
+    def __init__(self, make_vectors: Callable[[Sequence[_Pixels]], list[list[float]]]) -> None:
+        self._make_vectors = make_vectors
+
+    def fetch(self, item: Any) -> _Pixels:
+        return read_image(download_bytes(item), name=item.filename)
+
+    def encode(self, fetched: Sequence[_Pixels]) -> Sequence[list[float]]:
+        return self._make_vectors(fetched)
+
+    def predict(self, item: Any, fetched: _Pixels, encoded: list[float]) -> list[float]:
+        return encoded
+
+    def store(self, item: Any, found: list[float]) -> list[float]:
+        return found
 
 
 class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
@@ -107,38 +129,33 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
     def _embedded(self, items: Iterable[Any], is_stored: bool, batch_size: int, report: Report) -> Iterator[_Embedded]:
         set_id = vector_set_id(self.model_entity, self.config.embeddings_size) if is_stored else None
         self._expect(report.total)
-        with ThreadPoolExecutor(THREADS) as pool:
-            fetched = in_order_ahead(items, _fetch, pool)
-            while batch := list(islice(fetched, batch_size)):
-                for outcome in self._batch_embedded(batch, set_id):
-                    report.add(outcome)
-                    if not isinstance(outcome, BrokenItem):
-                        yield outcome
+        bounds = Bounds(batch_size, fetchers=THREADS, under_way=UNDER_WAY + batch_size)
+        with closing(stream(items, _EmbeddingSteps(self._vectors), bounds)) as outcomes:
+            while batch := list(islice(outcomes, batch_size)):
+                for outcome in self._stored(batch, set_id):
+                    report.add(outcome.item, outcome)
+                    if outcome.stored is not None:
+                        yield outcome.item, outcome.stored
 
-    def _batch_embedded(
-        self, batch: Sequence[_Fetched | BrokenItem], set_id: str | None
-    ) -> list[_Embedded | BrokenItem]:
-        """A batch with one call of the encoder and one upload; after a failure, its items one by one."""
-        ready = [entry for entry in batch if not isinstance(entry, BrokenItem)]
-        broken = [entry for entry in batch if isinstance(entry, BrokenItem)]
+    def _stored(self, batch: Sequence[_Outcome], set_id: str | None) -> list[_Outcome]:
+        """A batch with its vectors stored by one upload; after a failure, one by one."""
         try:
-            return [*self._stored(ready, set_id), *broken]
+            self._store([(entry.item, entry.stored) for entry in batch if entry.stored is not None], set_id)
+            return list(batch)
         except Exception as error:  # whatever it is, it costs as few items as possible
-            if len(ready) == 1:
-                return [BrokenItem(ready[0][0], error), *broken]
-            return [outcome for entry in batch for outcome in self._batch_embedded([entry], set_id)]
+            if len(batch) == 1:
+                return [replace(batch[0], stored=None, error=error)]
+            return [outcome for entry in batch for outcome in self._stored([entry], set_id)]
 
-    def _stored(self, ready: Sequence[_Fetched], set_id: str | None) -> list[_Embedded]:
-        embedded = list(zip([item for item, _ in ready], self._vectors([image for _, image in ready]), strict=True))
+    def _store(self, embedded: Sequence[_Embedded], set_id: str | None) -> None:
         by_dataset: dict[str, dict[str, list[float]]] = {}
         for item, vector in embedded:
             by_dataset.setdefault(item.dataset_id, {})[item.id] = vector
         for dataset_id, vectors in by_dataset.items():
             if set_id is not None:
                 store_vectors(self.model_entity, set_id, dataset_id, vectors)
-        return embedded
 
-    def _vectors(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[list[float]]:
+    def _vectors(self, images: Sequence[_Pixels]) -> list[list[float]]:
         embeddings = self._require_predictor().embed(images)
         return [pooled_vector(embedding, self.config.embeddings_size) for embedding in embeddings]
 
@@ -150,10 +167,3 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
         if self.predictor is None:
             raise PlatformError("No model is loaded; give the adapter a model entity, or call load_from_model() first.")
         return self.predictor
-
-
-def _fetch(item: Any) -> _Fetched | BrokenItem:
-    try:
-        return item, read_image(download_bytes(item), name=item.filename)
-    except Exception as error:  # whatever it is, it costs this item only
-        return BrokenItem(item, error)

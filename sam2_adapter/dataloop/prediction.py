@@ -1,44 +1,37 @@
-"""Predicting many items: fetching runs ahead of the model, storing runs behind it, and a broken item costs itself only.
-
-    items ─▶ fetch (threads, ahead) ─▶ encode a batch, decode each image ─▶ store (threads, behind) ─▶ report
-
-What is fetched ahead and what waits to be stored is bounded, so that memory does not grow with the number of items.
-"""
+"""Predicting many items: the steps of one item, for the stream of `jobs/stream.py`, and what is told about a run."""
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.usable_prompts import UsablePrompts, fit_prompts
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.calls import Document
 from sam2_adapter.dataloop.progress import tell
-from sam2_adapter.dataloop.reading import AskPrompts, BrokenItem, PreparedItem, prepare_item
+from sam2_adapter.dataloop.reading import AskPrompts, BrokenItem, PreparedItem, prepare_item, title_of
 from sam2_adapter.dataloop.results import LabelColors, make_documents
 from sam2_adapter.dataloop.storing import Owner, store_predictions
-from sam2_adapter.errors import PlatformError, Sam2AdapterError
+from sam2_adapter.errors import PlatformError, PromptError, Sam2AdapterError
 from sam2_adapter.jobs.output_folder import provenance
+from sam2_adapter.jobs.stream import Bounds, Outcome, Steps, stream
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
-from sam2_adapter.predict.segment import Segmentation, segment
+from sam2_adapter.predict.segment import segment
+from sam2_adapter.text import plural, printable
 
 logger = logging.getLogger(__name__)
 
 THREADS = 16
 
-# Items fetched ahead of the model, or waiting to be stored: enough to keep all threads busy, little enough to hold.
-_MOST_WAITING = 32
+UNDER_WAY = 32
+"""Items fetched ahead of the model or waiting to be stored: enough to keep all threads busy, little enough to hold."""
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-# Told a fetched item and its segmentation.
-OnSegmented = Callable[[PreparedItem, Segmentation], None]
+# Told a fetched item and its objects, by the position of the prompt that each was made from.
+OnSegmented = Callable[[PreparedItem, Mapping[int, Annotation]], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +43,31 @@ class Predicted:
         original_hw: (height, width) of its upright image.
         annotations: new predictions.
         earlier_ids: predictions that they replace.
+        notes: the prompts that could not be used, one sentence each.
     """
 
     item: Any
     original_hw: tuple[int, int]
     annotations: tuple[Annotation, ...]
     earlier_ids: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Stored(NamedTuple):
+    """What is stored of an item.
+
+    Attributes:
+        documents: its predictions as the platform stores them.
+        notes: the prompts that could not be used, one sentence each.
+    """
+
+    documents: list[Document]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class ItemPredictor:
-    """The three steps of predicting an item of the platform; safe to use from many threads.
+class ItemPredictor(Steps[Any, PreparedItem, Predicted, Stored]):
+    """The steps of predicting an item of the platform; safe to use from many threads.
 
     Attributes:
         predictor: the model.
@@ -78,20 +85,40 @@ class ItemPredictor:
     ask: AskPrompts
     on_segmented: OnSegmented | None = None
 
-    def fetch(self, item: Any) -> PreparedItem | BrokenItem:
+    def fetch(self, item: Any) -> PreparedItem:
         """Image, prompts and label colours of an item."""
         if self.config.output_type == "mask":
             self.colors.of(item)  # in this thread, where waiting costs nothing
         return prepare_item(item, self.owner, self.ask)
 
-    def predict(self, batch: Sequence[PreparedItem | BrokenItem]) -> list[Predicted | BrokenItem]:
-        """Predict a batch with one call of the encoder; what is broken stays so."""
-        ready = [entry for entry in batch if isinstance(entry, PreparedItem)]
-        encoded = dict(zip(map(id, ready), self._embed(ready), strict=True))
-        return [
-            self._predict_item(entry, encoded[id(entry)]) if isinstance(entry, PreparedItem) else entry
-            for entry in batch
-        ]
+    def encode(self, fetched: Sequence[PreparedItem]) -> Sequence[ImageEmbedding]:
+        """Encode a batch with one call of the encoder."""
+        return self.predictor.embed([entry.image for entry in fetched])
+
+    def predict(self, item: Any, fetched: PreparedItem, encoded: ImageEmbedding) -> Predicted:
+        """Make the predictions of an item; a prompt that cannot be used costs its own object only.
+
+        Raises:
+            PromptError: the item has prompts, and none of them can be used.
+        """
+        if fetched.asked.prompts is None:
+            found, notes = self._segmented(fetched, encoded, None), ()
+        else:
+            usable = fit_prompts([entry.prompt for entry in fetched.asked.prompts], encoded.original_hw)
+            notes = _notes(fetched, usable)
+            for warning in usable.warnings.values():
+                logger.warning("%s: %s", printable(title_of(item)), printable(warning))
+            found = self._segmented(fetched, encoded, usable) if usable.prompts else {}
+        if self.on_segmented is not None:
+            self.on_segmented(fetched, found)
+        return Predicted(item, encoded.original_hw, tuple(found.values()), fetched.earlier_ids, notes)
+
+    def store(self, item: Any, found: Predicted) -> Stored:
+        """Store the predictions of an item in place of the earlier ones."""
+        documents = self.documents(found)
+        return Stored(
+            store_predictions(item.id, item.dataset_id, self.owner, documents, found.earlier_ids), found.notes
+        )
 
     def documents(self, predicted: Predicted) -> list[Document]:
         """The predictions of an item as the platform stores them."""
@@ -106,48 +133,70 @@ class ItemPredictor:
             made_by=provenance(self.predictor.info),
         )
 
-    def store(self, predicted: Predicted | BrokenItem) -> list[Document] | BrokenItem:
-        """Store the predictions of an item."""
-        if isinstance(predicted, BrokenItem):
-            return predicted
-        item, earlier_ids = predicted.item, predicted.earlier_ids
-        try:
-            return store_predictions(item.id, item.dataset_id, self.owner, self.documents(predicted), earlier_ids)
-        except Exception as error:  # whatever it is, it costs this item only
-            return _broken(item, error)
-
-    def _embed(self, ready: Sequence[PreparedItem]) -> Sequence[ImageEmbedding | Exception]:
-        try:
-            return self.predictor.embed([entry.image for entry in ready])
-        except Exception as error:
-            if len(ready) == 1:
-                return [error]
-            logger.warning(
-                "A batch of %d images could not be encoded (%s): encoding them one by one.", len(ready), error
-            )
-            return [self._embed([entry])[0] for entry in ready]
-
-    def _predict_item(self, prepared: PreparedItem, embedding: ImageEmbedding | Exception) -> Predicted | BrokenItem:
-        if isinstance(embedding, Exception):
-            return _broken(prepared.item, embedding)
-        try:
-            annotations = self._segment(prepared, embedding)
-        except Exception as error:  # whatever it is, it costs this item only
-            return _broken(prepared.item, error)
-        return Predicted(prepared.item, embedding.original_hw, annotations, prepared.earlier_ids)
-
-    def _segment(self, prepared: PreparedItem, embedding: ImageEmbedding) -> tuple[Annotation, ...]:
-        prompts, config = prepared.asked.prompts, self.config
-        if prompts is not None and not prompts:
-            return ()
+    def _segmented(
+        self, fetched: PreparedItem, encoded: ImageEmbedding, usable: UsablePrompts | None
+    ) -> dict[int, Annotation]:
+        """The objects by the position of their prompt; without prompts, the most prominent one at position 0."""
+        prompts, positions = ((), (0,)) if usable is None else (usable.prompts, usable.positions)
+        config = self.config
         found = segment(
-            self.predictor, embedding, prompts, clip_to_box=config.clip_to_box, default_label=config.default_label
+            self.predictor, encoded, prompts, clip_to_box=config.clip_to_box, default_label=config.default_label
         )
         if found.empty_prompts:
-            logger.info("%s: %d prompts gave an empty mask.", prepared.item.filename, len(found.empty_prompts))
-        if self.on_segmented is not None:
-            self.on_segmented(prepared, found)
-        return found.annotations
+            gave_none = plural(len(found.empty_prompts), "prompt")
+            logger.info("%s: %s gave an empty mask.", printable(title_of(fetched.item)), gave_none)
+        placed = [(positions[annotation.prompt_index or 0], annotation) for annotation in found.annotations]
+        return {position: replace(annotation, prompt_index=position) for position, annotation in placed}
+
+
+class _PreparedSteps(Steps[PreparedItem | BrokenItem, PreparedItem, Predicted, Predicted]):
+    """The steps of items that the SDK has fetched already, and stores itself."""
+
+    def __init__(self, steps: ItemPredictor) -> None:
+        self._steps = steps
+
+    def fetch(self, item: PreparedItem | BrokenItem) -> PreparedItem:
+        if isinstance(item, BrokenItem):
+            raise item.error
+        return item
+
+    def encode(self, fetched: Sequence[PreparedItem]) -> Sequence[ImageEmbedding]:
+        return self._steps.encode(fetched)
+
+    def predict(self, item: PreparedItem | BrokenItem, fetched: PreparedItem, encoded: ImageEmbedding) -> Predicted:
+        return self._steps.predict(fetched.item, fetched, encoded)
+
+    def store(self, item: PreparedItem | BrokenItem, found: Predicted) -> Predicted:
+        return found
+
+
+def require_whole(batch: Sequence[PreparedItem | BrokenItem]) -> list[PreparedItem]:
+    """The prepared items, none of which is broken.
+
+    Raises:
+        PlatformError: names every broken item.
+    """
+    report = Report(len(batch))
+    for entry in batch:
+        report.add(entry.item, Outcome(entry.item, None, entry.error if isinstance(entry, BrokenItem) else None, 0.0))
+    report.raise_broken()
+    return [entry for entry in batch if isinstance(entry, PreparedItem)]
+
+
+def predict_prepared(batch: Sequence[PreparedItem | BrokenItem], steps: ItemPredictor) -> list[Predicted]:
+    """Predict items that are fetched already, with one call of the encoder, and store nothing.
+
+    Raises:
+        PlatformError: an item is broken; the text names all of them.
+    """
+    report = Report(len(batch))
+    predicted = []
+    with closing(stream(batch, _PreparedSteps(steps), Bounds(batch_size=max(1, len(batch))))) as outcomes:
+        for outcome in outcomes:
+            report.add(outcome.item.item, outcome)
+            predicted += [] if outcome.stored is None else [outcome.stored]
+    report.raise_broken()
+    return predicted
 
 
 @dataclass
@@ -160,6 +209,7 @@ class Report:
         last_percent: what it is told at the end.
         work: what is done with the items, for messages.
         done: items that are through, broken ones included.
+        notes: how many prompts could not be used.
         broken: items that failed.
     """
 
@@ -168,19 +218,23 @@ class Report:
     last_percent: int = 100
     work: str = "predicted"
     done: int = 0
+    notes: int = 0
     broken: list[BrokenItem] = field(default_factory=list)
     _told_percent: int = -1
 
-    def add(self, outcome: object) -> None:
-        """Count an item and tell how far the run is."""
+    def add(self, item: Any, outcome: Outcome[Any, Any]) -> None:
+        """Count an item and tell how far the run is; what went wrong with it is logged."""
         self.done += 1
-        if isinstance(outcome, BrokenItem):
-            logger.error("%s", outcome)
-            self.broken.append(outcome)
+        if outcome.error is not None:
+            self._add_broken(BrokenItem(item, outcome.error))
+        for note in getattr(outcome.stored, "notes", ()):
+            logger.warning("%s: %s", printable(title_of(item)), printable(note))
+            self.notes += 1
         percent = self.last_percent * min(self.done, self.total) // max(1, self.total)
         if percent != self._told_percent:
             self._told_percent = percent
-            tell(self.progress, percent, f"{self.work} {self.done} of {self.total} items")
+            refused = f"; {plural(self.notes, 'prompt')} could not be used, the log says which" if self.notes else ""
+            tell(self.progress, percent, f"{self.work} {self.done} of {self.total} items{refused}")
 
     def raise_broken(self) -> None:
         """Raise one error that names every broken item, if there is any.
@@ -189,16 +243,21 @@ class Report:
             PlatformError: names and reasons.
         """
         if self.broken:
-            reasons = "\n".join(str(entry) for entry in self.broken)
+            reasons = "\n".join(printable(entry) for entry in self.broken)
             raise PlatformError(
                 f"{len(self.broken)} of {self.done} items could not be {self.work}; the other {self.done - len(self.broken)} are done.\n{reasons}"
             )
+
+    def _add_broken(self, broken: BrokenItem) -> None:
+        is_foreseen = isinstance(broken.error, Sam2AdapterError)
+        logger.error("%s", printable(broken), exc_info=None if is_foreseen else broken.error)
+        self.broken.append(broken)
 
 
 def run_prediction(
     items: Iterable[Any], steps: ItemPredictor, batch_size: int, report: Report
 ) -> Iterator[tuple[Any, list[Document]]]:
-    """Predict items and store the result; see the top of this module.
+    """Predict items and store the result; a broken item costs itself only, and memory does not grow with their number.
 
     Args:
         items: `dl.Item` each; may be a generator.
@@ -209,28 +268,12 @@ def run_prediction(
     Yields:
         Every item that went well with its stored predictions, in order.
     """
-    fetchers, storers = ThreadPoolExecutor(THREADS), ThreadPoolExecutor(THREADS)
-    storing: deque[tuple[Any, Future[list[Document] | BrokenItem]]] = deque()
-
-    def settle() -> Iterator[tuple[Any, list[Document]]]:
-        item, future = storing.popleft()
-        outcome = future.result()
-        report.add(outcome)
-        if not isinstance(outcome, BrokenItem):
-            yield item, outcome
-
-    try:
-        fetched = in_order_ahead(items, steps.fetch, fetchers)
-        while batch := list(islice(fetched, batch_size)):
-            for predicted in steps.predict(batch):
-                storing.append((predicted.item, storers.submit(steps.store, predicted)))
-            while storing and (len(storing) > _MOST_WAITING or storing[0][1].done()):
-                yield from settle()
-        while storing:
-            yield from settle()
-    finally:
-        for pool in (fetchers, storers):
-            pool.shutdown(cancel_futures=True)
+    bounds = Bounds(batch_size, fetchers=THREADS, storers=THREADS, under_way=UNDER_WAY + batch_size)
+    with closing(stream(items, steps, bounds)) as outcomes:
+        for outcome in outcomes:
+            report.add(outcome.item, outcome)
+            if outcome.stored is not None:
+                yield outcome.item, outcome.stored.documents
 
 
 def predict_all(items: Iterable[Any], steps: ItemPredictor, batch_size: int, report: Report) -> None:
@@ -244,32 +287,16 @@ def predict_all(items: Iterable[Any], steps: ItemPredictor, batch_size: int, rep
     report.raise_broken()
 
 
-def require_whole(outcomes: Sequence[R | BrokenItem]) -> list[R]:
-    """The outcomes, none of which is broken.
+def _notes(fetched: PreparedItem, usable: UsablePrompts) -> tuple[str, ...]:
+    """The prompts that cannot be used, by name.
 
     Raises:
-        PlatformError: names every broken item.
+        PromptError: it is all of them.
     """
-    report = Report(len(outcomes))
-    for outcome in outcomes:
-        report.add(outcome)
-    report.raise_broken()
-    return [outcome for outcome in outcomes if not isinstance(outcome, BrokenItem)]
-
-
-def in_order_ahead(entries: Iterable[T], work: Callable[[T], R], pool: ThreadPoolExecutor) -> Iterator[R]:
-    """Results of `work` in order; a bounded number of entries is worked on ahead of the one that is asked for."""
-    waiting: deque[Future[R]] = deque()
-    remaining = iter(entries)
-    while True:
-        for entry in islice(remaining, _MOST_WAITING - len(waiting)):
-            waiting.append(pool.submit(work, entry))
-        if not waiting:
-            return
-        yield waiting.popleft().result()
-
-
-def _broken(item: Any, error: Exception) -> BrokenItem:
-    if not isinstance(error, Sam2AdapterError):
-        logger.error("Item %s failed.", item.id, exc_info=error)
-    return BrokenItem(item, error)
+    named = fetched.asked.prompts or ()
+    notes = tuple(
+        f"The prompt of {named[position].name} cannot be used: {reason}" for position, reason in usable.refused.items()
+    )
+    if notes and not usable.prompts:
+        raise PromptError(" ".join(notes))
+    return notes

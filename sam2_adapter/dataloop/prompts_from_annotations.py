@@ -9,10 +9,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, Prompt
+from sam2_adapter.annotations.prompt_values import checked_number, checked_text, short
+from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, Prompt, RefusedPrompt
 from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.items import nested
 from sam2_adapter.errors import PromptError
 from sam2_adapter.formats.dataloop.dataset import is_model_annotation
 
@@ -21,33 +23,40 @@ _SIDES = {"inside": FOREGROUND, "outside": BACKGROUND}
 _ALL_LOOSE_CLICKS = "all points labelled inside or outside that have no object id"
 
 
-def prompts_from_annotations(documents: Sequence[Document], *, multi_points: bool) -> list[Prompt]:
-    """The prompts of an item, one an object, in the order of their first annotations.
+class NamedPrompt(NamedTuple):
+    """A prompt and what it was made from.
+
+    Attributes:
+        name: its annotations, for messages, such as `annotation 67450000a1b2c3d4e5000001`.
+        prompt: one object; refused where an annotation is malformed.
+    """
+
+    name: str
+    prompt: Prompt | RefusedPrompt
+
+
+def prompts_from_annotations(documents: Sequence[Document], *, multi_points: bool) -> list[NamedPrompt]:
+    """The prompts of an item, one per object, in the order of their first annotations; a malformed one is refused alone.
 
     Args:
         documents: the item's annotations as the platform stores them.
         multi_points: points labelled `inside` and `outside` make one object.
-
-    Raises:
-        PromptError: a point or box is malformed; the text names it.
     """
     usable = [d for d in documents if d.get("type") in ("point", "box") and not is_model_annotation(d)]
     groups: dict[Hashable, list[Document]] = {}
     for position, document in enumerate(usable):
         groups.setdefault(_group_key(document, position, multi_points), []).append(document)
-    return [prompt for group in groups.values() for prompt in _prompts_of_group(group, multi_points)]
+    return [_named(part, multi_points) for group in groups.values() for part in _parts(group)]
 
 
 def prompt_from_box(document: Document) -> Prompt:
     """The prompt of one box that a user chose, whoever drew it.
 
     Raises:
-        PromptError: it is no box, or malformed; the text names it.
+        PromptError: it is no box, or malformed.
     """
     if document.get("type") != "box":
-        raise PromptError(
-            f"Annotation {document.get('id')} is no box, but of type {document.get('type')!r}; choose boxes only."
-        )
+        raise PromptError(f"It is no box, but of the type {short(document.get('type'))}; choose boxes only.")
     return _prompt([document], multi_points=False)
 
 
@@ -58,11 +67,18 @@ def _group_key(document: Document, position: int, multi_points: bool) -> Hashabl
     return _ALL_LOOSE_CLICKS if multi_points and _side(document) is not None else position
 
 
-def _prompts_of_group(group: list[Document], multi_points: bool) -> list[Prompt]:
+def _parts(group: list[Document]) -> list[list[Document]]:
+    """A group as it is, but one of several boxes in parts: nobody can say to which of them the points belong."""
     boxes = [document for document in group if document["type"] == "box"]
-    if len(boxes) > 1:  # nobody can say to which of them the points belong
-        return [_prompt([document], multi_points) for document in group]
-    return [_prompt(group, multi_points)]
+    return [[document] for document in group] if len(boxes) > 1 else [group]
+
+
+def _named(group: list[Document], multi_points: bool) -> NamedPrompt:
+    name = "annotation " + ", ".join(str(document.get("id")) for document in group)
+    try:
+        return NamedPrompt(name, _prompt(group, multi_points))
+    except PromptError as error:
+        return NamedPrompt(name, RefusedPrompt(str(error)))
 
 
 def _prompt(group: list[Document], multi_points: bool) -> Prompt:
@@ -74,31 +90,34 @@ def _prompt(group: list[Document], multi_points: bool) -> Prompt:
     try:
         return Prompt(
             **_box_fields(box),
-            point_coords=[_point(document) for document in points],  # type: ignore[arg-type]
+            point_coords=[_place(document["coordinates"]) for document in points],  # type: ignore[arg-type]
             point_labels=[FOREGROUND if side is None else side for side in sides],  # type: ignore[arg-type]
-            label=next((d["label"] for d in named if d.get("label")), None),
+            label=next((checked_text("label", d["label"]) for d in named if d.get("label")), None),
             attributes=next((attributes for d in group if (attributes := _attributes(d))), None),
             object_id=_text(_system(group[0]).get("objectId")),
             parent_id=next((parent for d in group if (parent := _text(_system(d).get("parentId")))), None),
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        ids = ", ".join(str(document.get("id")) for document in group)
-        reason = error if isinstance(error, PromptError) else f"malformed coordinates ({error!r})"
-        raise PromptError(f"The prompt of annotation {ids} cannot be used: {reason}") from error
+    except PromptError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
+        given = next((d.get("coordinates") for d in group), None)
+        raise PromptError(
+            f"Expected the coordinates {{'x', 'y'}} of a point, or two such corners of a box, but got {short(given)}."
+        ) from error
 
 
 def _box_fields(document: Document | None) -> dict[str, Any]:
     if document is None:
         return {}
     first, second, *rest = document["coordinates"]
-    x0, x1 = sorted((first["x"], second["x"]))
-    y0, y1 = sorted((first["y"], second["y"]))
+    (first_x, first_y), (second_x, second_y) = _place(first), _place(second)
+    box_xyxy = min(first_x, second_x), min(first_y, second_y), max(first_x, second_x), max(first_y, second_y)
     is_number = bool(rest) and isinstance(rest[0], int | float) and not isinstance(rest[0], bool)
-    return {"box_xyxy": (x0, y0, x1, y1), "box_angle": float(rest[0]) if is_number else 0.0}
+    return {"box_xyxy": box_xyxy, "box_angle": rest[0] if is_number else 0.0}
 
 
-def _point(document: Document) -> tuple[float, float]:
-    return document["coordinates"]["x"], document["coordinates"]["y"]
+def _place(coordinates: Any) -> tuple[float, float]:
+    return checked_number("x", coordinates["x"]), checked_number("y", coordinates["y"])
 
 
 def _side(document: Document) -> int | None:
@@ -106,9 +125,7 @@ def _side(document: Document) -> int | None:
 
 
 def _system(document: Document) -> dict[str, Any]:
-    metadata = document.get("metadata")
-    system = metadata.get("system") if isinstance(metadata, dict) else None
-    return system if isinstance(system, dict) else {}
+    return nested(document, "metadata", "system")
 
 
 def _attributes(document: Document) -> dict[str, Any] | None:

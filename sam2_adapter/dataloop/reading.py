@@ -1,11 +1,7 @@
-"""An item to what the model needs: the upright image, its prompts, and which earlier predictions it has.
-
-Runs in many threads at once. The SDK gives up a batch when this raises, so that errors are returned as values.
-"""
+"""An item to what the model needs: the upright image, its prompts, and which earlier predictions it has."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.dataloop.calls import Document, UnansweredError, retried
+from sam2_adapter.dataloop.items import system_of
+from sam2_adapter.dataloop.prompts_from_annotations import NamedPrompt
 from sam2_adapter.dataloop.storing import Owner, list_annotations
-from sam2_adapter.errors import Sam2AdapterError
+from sam2_adapter.errors import PlatformError
 from sam2_adapter.images.read import read_image
 
-logger = logging.getLogger(__name__)
+MAX_FILE_BYTES = 2**30
+"""Largest file of an item that is fetched into memory: more than any image of the accepted size takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +26,11 @@ class Prompted:
     """What is asked about an item.
 
     Attributes:
-        prompts: one an object; `None` is the zero-shot mode, none at all asks for nothing.
+        prompts: one per object; `None` is the zero-shot mode, none at all asks for nothing.
         truth: the object that each prompt was made from, where they come from ground truth.
     """
 
-    prompts: tuple[Prompt, ...] | None
+    prompts: tuple[NamedPrompt, ...] | None
     truth: tuple[Annotation, ...] = ()
 
 
@@ -71,20 +69,25 @@ class BrokenItem:
 
     def __str__(self) -> str:
         """Name, id and reason."""
-        return f"{self.item.filename} (id {self.item.id}): {str(self.error)[:500]}"
+        return f"{title_of(self.item)}: {str(self.error)[:500]}"
 
 
-def prepare_item(item: Any, owner: Owner, ask: AskPrompts) -> PreparedItem | BrokenItem:
-    """Fetch the image and the annotations of an item: two requests."""
-    try:
-        image = read_image(download_bytes(item), name=item.filename)
-        documents = list_annotations(item.id, item.dataset_id)
-        asked = ask(documents, (image.shape[0], image.shape[1]))
-        return PreparedItem(item, image, asked, tuple(d["id"] for d in documents if owner.made(d)))
-    except Exception as error:  # whatever it is, it costs this item only
-        if not isinstance(error, Sam2AdapterError):
-            logger.exception("Item %s could not be prepared.", item.id)
-        return BrokenItem(item, error)
+def title_of(item: Any) -> str:
+    """Name and id of an item, for messages."""
+    return f"{item.filename} (id {item.id})"
+
+
+def prepare_item(item: Any, owner: Owner, ask: AskPrompts) -> PreparedItem:
+    """Fetch the image and the annotations of an item: two requests.
+
+    Raises:
+        PlatformError: the platform did not deliver one of them.
+        ImageError: the image cannot be read.
+    """
+    image = read_image(download_bytes(item), name=item.filename)
+    documents = list_annotations(item.id, item.dataset_id)
+    asked = ask(documents, (image.shape[0], image.shape[1]))
+    return PreparedItem(item, image, asked, tuple(d["id"] for d in documents if owner.made(d)))
 
 
 def download_bytes(item: Any) -> bytes:
@@ -92,7 +95,13 @@ def download_bytes(item: Any) -> bytes:
 
     Raises:
         UnansweredError: it could not be downloaded after several tries.
+        PlatformError: it is too large to be an image.
     """
+    size = system_of(item).get("size")
+    if isinstance(size, int | float) and size > MAX_FILE_BYTES:
+        raise PlatformError(
+            f"the file has {size:,} bytes, but at most {MAX_FILE_BYTES:,} are accepted for an image; store a smaller one."
+        )
 
     def download() -> bytes:
         buffer = item.download(save_locally=False)

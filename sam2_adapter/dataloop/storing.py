@@ -2,8 +2,12 @@
 
 The platform does not say whether a write whose answer was lost has acted. Every prediction therefore carries its number
 within its item; when an answer is missing, incomplete or came after a repetition, what is stored is listed, the missing
-is sent again and the surplus removed. Without trouble an item costs one upload for every hundred predictions, and one
-removal where it had earlier ones.
+is sent again and the surplus removed.
+
+Another execution may predict the same item at the same time. At the end, the predictions are therefore counted, and where
+there are more of them, each number is kept once, the one stored first: whoever comes last sees all of them, and all
+decide alike. Without trouble an item costs one upload for every hundred predictions, one removal where it had earlier
+ones, and one count.
 """
 
 from __future__ import annotations
@@ -15,7 +19,17 @@ from typing import Any
 
 import dtlpy as dl
 
-from sam2_adapter.dataloop.calls import WAITS_S, Document, UnansweredError, pause, query_all, send, send_once
+from sam2_adapter.dataloop.calls import (
+    WAITS_S,
+    Document,
+    UnansweredError,
+    count_all,
+    pause,
+    query_all,
+    send,
+    send_once,
+)
+from sam2_adapter.dataloop.items import nested
 from sam2_adapter.errors import PlatformError
 
 logger = logging.getLogger(__name__)
@@ -40,10 +54,9 @@ class Owner:
 
     def made(self, document: Document) -> bool:
         """Whether an annotation is a prediction of this model."""
-        metadata = document.get("metadata") or {}
         for space in ("user", "system"):
-            model = (metadata.get(space) or {}).get("model") or {}
-            if model.get("model_id", None) == self.model_id:
+            model = nested(document, "metadata", space, "model")
+            if model.get("model_id") == self.model_id:
                 return True
             if model.get("model_id") is None and model.get("name") == self.model_name:
                 return True
@@ -85,7 +98,7 @@ def store_predictions(
             f"the new predictions are stored, but the {len(earlier_ids)} earlier ones could not be removed ({error}) Predict again to "
             "remove them."
         ) from error
-    return stored
+    return upload.settled(stored)
 
 
 @dataclass(frozen=True)
@@ -108,6 +121,27 @@ class _Upload:
         except PlatformError:
             self._withdraw()
             raise
+
+    def settled(self, stored: list[Document]) -> list[Document]:
+        """The predictions that are left where another execution has stored its own meanwhile: each number once."""
+        if not stored:
+            return stored
+        try:
+            if count_all(self.dataset_id, self._own_query()) == len(stored):
+                return stored
+            logger.info("Item %s: another execution predicts it, too; each prediction is kept once.", self.item_id)
+            return self._mended()
+        except PlatformError as error:
+            logger.warning(
+                "Item %s: whether another execution has stored the same predictions could not be found out: %s",
+                self.item_id,
+                error,
+            )
+            return stored
+
+    def _own_query(self) -> Document:
+        conditions = [{"itemId": self.item_id}, {"metadata.user.model.model_id": self.owner.model_id}]
+        return {"filter": {"$and": conditions}, "resource": "annotations"}
 
     def _send(self, batch: Sequence[Document]) -> list[Document] | None:
         """Upload up to a hundred predictions; `None` where it is not certain what is stored."""
@@ -145,6 +179,8 @@ class _Upload:
         kept: dict[int, Document] = {}
         surplus = []
         for document in self._new():
+            if _number(document) < 0:  # made by the same model in another way
+                continue
             if kept.setdefault(_number(document), document) is not document:
                 surplus.append(document["id"])
         return kept, surplus
@@ -173,8 +209,8 @@ def _delete(item_id: str, dataset_id: str, annotation_ids: Collection[str]) -> N
 
 
 def _number(document: Document) -> int:
-    made_by: dict[str, Any] = ((document.get("metadata") or {}).get("user") or {}).get("made_by") or {}
-    return int(made_by.get(NUMBER_KEY, -1))
+    number = nested(document, "metadata", "user", "made_by").get(NUMBER_KEY)
+    return number if isinstance(number, int) else -1
 
 
 def _batches(documents: Sequence[Document]) -> Iterable[Sequence[Document]]:

@@ -10,17 +10,19 @@ import copy
 import json
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sam2_adapter.dataloop.calls import Document, UnansweredError, query_all
 from sam2_adapter.dataloop.items import list_items, query_of
-from sam2_adapter.dataloop.prediction import THREADS, in_order_ahead
+from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY
 from sam2_adapter.dataloop.reading import BrokenItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations
 from sam2_adapter.errors import DataError, PlatformError, Sam2AdapterError
 from sam2_adapter.files import write_file
+from sam2_adapter.jobs.stream import stream_without_model
+from sam2_adapter.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -64,20 +66,18 @@ def _download_subset(
     folder: Path,
     on_downloaded: OnDownloaded | None,
 ) -> None:
-    def download(item: Any) -> BrokenItem | None:
-        try:
-            _write_item(item, _annotations(item, annotation_filter), folder)
-        except Exception as error:  # one item must not cost the training
-            return BrokenItem(item, error)
-        return None
+    def download(item: Any) -> None:
+        _write_item(item, _annotations(item, annotation_filter), folder)
 
-    broken, total = [], 0
-    with ThreadPoolExecutor(THREADS) as pool:
-        for outcome in in_order_ahead(list_items(dataset, query), download, pool):
+    broken: list[BrokenItem] = []
+    total = 0
+    items = list_items(dataset, query)
+    with closing(stream_without_model(items, download, threads=THREADS, under_way=UNDER_WAY)) as outcomes:
+        for outcome in outcomes:
             total += 1
-            if outcome is not None:
-                logger.warning("Subset %r: left out %s", name, outcome)
-                broken.append(outcome)
+            if outcome.error is not None:  # one item must not cost the training
+                broken.append(BrokenItem(outcome.item, outcome.error))
+                logger.warning("Subset %r: left out %s", name, printable(broken[-1]))
             if on_downloaded is not None:
                 on_downloaded(name, total)
     if len(broken) == total:

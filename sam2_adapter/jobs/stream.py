@@ -23,7 +23,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -131,6 +131,39 @@ def stream(
             yield under_way.popleft().result()
     finally:
         pipeline.stop()
+
+
+class _Work(Steps[Item, Any, Stored, Stored]):
+    """One step for items that need no model."""
+
+    def __init__(self, work: Callable[[Item], Stored]) -> None:
+        self._work = work
+
+    def fetch(self, item: Item) -> Ready[Stored]:
+        return Ready(self._work(item))
+
+    def encode(self, fetched: Sequence[Any]) -> Sequence[Any]:
+        return fetched
+
+    def predict(self, item: Item, fetched: Any, encoded: Any) -> Stored:
+        raise AssertionError("every item is ready")
+
+    def store(self, item: Item, found: Stored) -> Stored:
+        return found
+
+
+def stream_without_model(
+    items: Iterable[Item], work: Callable[[Item], Stored], *, threads: int, under_way: int
+) -> Generator[Outcome[Item, Stored], None, None]:
+    """As `stream`, of items that need one step of work and no model, such as downloads.
+
+    Args:
+        items: may be without end; taken as they are needed.
+        work: what is done with an item; called for several at the same time. What it returns is `Outcome.stored`.
+        threads: that work.
+        under_way: most items worked on ahead of the one whose outcome is asked for.
+    """
+    return stream(items, _Work(work), Bounds(fetchers=threads, under_way=under_way))
 
 
 @dataclass(frozen=True)
