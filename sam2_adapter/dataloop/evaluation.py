@@ -12,39 +12,29 @@ import logging
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import rle_iou
 from sam2_adapter.dataloop.calls import WAITS_S, Document, count_all, pause, query_all
-from sam2_adapter.dataloop.items import list_items, query_of
+from sam2_adapter.dataloop.items import list_items, name_of, nested, query_of, upright_hw
 from sam2_adapter.dataloop.metrics import publish_label_scores
-from sam2_adapter.dataloop.prediction import THREADS, ItemPredictor, Report, in_order_ahead, predict_all
-from sam2_adapter.dataloop.reading import PreparedItem, Prompted
+from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemPredictor, Report, predict_all
+from sam2_adapter.dataloop.reading import PreparedItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations
+from sam2_adapter.dataloop.truth import MASK_TYPES, ask_truth, drawn_by_people, readable_objects
 from sam2_adapter.errors import DataError, PlatformError
-from sam2_adapter.formats.dataloop.dataset import is_model_annotation
-from sam2_adapter.formats.dataloop.objects import OutputType, dataloop_item_to_image, image_to_dataloop_item
-from sam2_adapter.predict.segment import Segmentation
+from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
+from sam2_adapter.images.read import image_size
+from sam2_adapter.jobs.stream import stream_without_model
 
 logger = logging.getLogger(__name__)
 
-_TYPES = ("binary", "segment")
-_TURNED_ORIENTATIONS = (5, 6, 7, 8)
-
 # Of an evaluation; the rest is scoring.
 _PERCENT_PREDICTED = 95
-
-
-def ask_truth(documents: Sequence[Document], original_hw: tuple[int, int]) -> Prompted:
-    """The box of every object that a person drew, as a prompt; an item without such objects is asked nothing."""
-    truth = _truth(documents)
-    objects = _objects(truth, original_hw)
-    return Prompted(tuple(_box_prompt(annotation) for annotation in objects), objects)
 
 
 @dataclass
@@ -53,11 +43,15 @@ class LabelScores:
 
     by_label: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def add(self, prepared: PreparedItem, found: Segmentation) -> None:
-        """Measure an item; an object whose prompt gave an empty mask counts 0."""
-        predicted = {annotation.prompt_index: annotation for annotation in found.annotations}
+    def add(self, prepared: PreparedItem, found: Mapping[int, Annotation]) -> None:
+        """Measure an item; an object whose prompt gave an empty mask, or could not be used, counts 0.
+
+        Args:
+            prepared: with its objects.
+            found: predictions by the position of their object.
+        """
         for index, annotation in enumerate(prepared.asked.truth):
-            answer = predicted.get(index)
+            answer = found.get(index)
             self.by_label[annotation.label].append(0.0 if answer is None else rle_iou(answer.rle, annotation.rle))
 
 
@@ -145,7 +139,11 @@ def _require_stored(model: Any, dataset: Any) -> None:
 
 
 def _write_comparable(model: Any, dataset: Any, filters: Any, folder: Path) -> int:
-    """Write the item documents with all annotations in the model's type; returns the number of items with any."""
+    """Write the item documents with all annotations in the model's type; returns the number of items with any.
+
+    Raises:
+        PlatformError: items could not be read; the text names them.
+    """
 
     def write(item: Any) -> bool:
         documents = list_annotations(item.id, item.dataset_id)
@@ -154,16 +152,22 @@ def _write_comparable(model: Any, dataset: Any, filters: Any, folder: Path) -> i
         (folder / f"{item.id}.json").write_text(json.dumps(document), encoding="utf-8")
         return bool(comparable)
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        return sum(in_order_ahead(list_items(dataset, query_of(filters)), write, pool))
+    items = list_items(dataset, query_of(filters))
+    report = Report(0, work="compared")
+    count = 0
+    with closing(stream_without_model(items, write, threads=THREADS, under_way=UNDER_WAY)) as outcomes:
+        for outcome in outcomes:
+            report.add(outcome.item, outcome)
+            count += bool(outcome.stored)
+    report.raise_broken()
+    return count
 
 
 def _comparable(item: Any, documents: Sequence[Document], model: Any) -> list[Document]:
-    predicted = [d for d in documents if d.get("type") in _TYPES and _model_name(d) == model.name]
-    truth = _in_type(item, _truth(documents), model.output_type)
+    predicted = [d for d in documents if d.get("type") in MASK_TYPES and _model_name(d) == model.name]
+    truth = _in_type(item, drawn_by_people(documents), model.output_type)
     for number, document in enumerate(truth):
-        metadata = document["metadata"]
-        system = {key: value for key, value in (metadata.get("system") or {}).items() if key != "model"}
+        system = {k: value for k, value in nested(document, "metadata", "system").items() if k != "model"}
         document["metadata"] = {"system": system, "user": {}}
         document["id"] = document.get("id") or f"{item.id}-{number}"
     return truth + _in_type(item, predicted, model.output_type)
@@ -175,44 +179,19 @@ def _in_type(item: Any, documents: Sequence[Document], wanted: str) -> list[Docu
     other = [document for document in documents if document["type"] != wanted]
     if not other:
         return same
-    document = {"name": item.name, "filename": item.filename, "annotations": other}
-    image = dataloop_item_to_image(document, _upright_hw(item), source=item.filename).images[0]
+    original_hw = _image_hw(item)
+    image = AnnotatedImage(name_of(item), original_hw, readable_objects(other, original_hw))
     output_type: OutputType = "mask" if wanted == "binary" else "polygon"
     name = _model_name(other[0]) or ""
     converted = image_to_dataloop_item(image, name, output_type=output_type).document["annotations"]
     return same + [{**entry, "itemId": item.id, "datasetId": item.dataset_id} for entry in converted]
 
 
-def _upright_hw(item: Any) -> tuple[int, int]:
-    system = item.metadata.get("system") or {}
-    try:
-        height, width = int(system["height"]), int(system["width"])
-    except (KeyError, TypeError, ValueError):
-        raise DataError(f"{item.filename} (id {item.id}): the platform does not know the size of this image.") from None
-    is_turned = (system.get("exif") or {}).get("Orientation") in _TURNED_ORIENTATIONS
-    return (width, height) if is_turned else (height, width)
-
-
-def _truth(documents: Sequence[Document]) -> list[Document]:
-    return [d for d in documents if d.get("type") in _TYPES and not is_model_annotation(d)]
-
-
-def _objects(documents: Sequence[Document], original_hw: tuple[int, int]) -> tuple[Annotation, ...]:
-    document = {"name": "item", "annotations": list(documents)}
-    return dataloop_item_to_image(document, original_hw, source="ground truth").images[0].annotations
-
-
-def _box_prompt(annotation: Annotation) -> Prompt:
-    return Prompt(
-        box_xyxy=annotation.box_xyxy,
-        label=annotation.label,
-        attributes=annotation.attributes,
-        object_id=annotation.object_id,
-        parent_id=annotation.parent_id,
-    )
+def _image_hw(item: Any) -> tuple[int, int]:
+    """As the platform says it, or else as the header of the image does."""
+    return upright_hw(item) or image_size(download_bytes(item), name=item.filename)
 
 
 def _model_name(document: Document) -> str | None:
-    user = (document.get("metadata") or {}).get("user") or {}
-    name = (user.get("model") or {}).get("name")
+    name = nested(document, "metadata", "user", "model").get("name")
     return None if name is None else str(name)

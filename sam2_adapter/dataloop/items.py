@@ -47,6 +47,11 @@ def nested(holder: Any, *keys: str) -> dict[str, Any]:
     return dict(holder) if isinstance(holder, Mapping) else {}
 
 
+def name_of(item: Any) -> str:
+    """The path of an item (`dl.Item`) in its dataset without the leading slash; its id where it has none."""
+    return str(item.filename or "").lstrip("/") or str(item.id)
+
+
 def system_of(item: Any) -> dict[str, Any]:
     """What the platform says about an item (`dl.Item`): `metadata.system`, or an empty object."""
     return nested(getattr(item, "metadata", None), "system")

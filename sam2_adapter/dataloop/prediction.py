@@ -101,8 +101,9 @@ class ItemPredictor(Steps[Any, PreparedItem, Predicted, Stored]):
         Raises:
             PromptError: the item has prompts, and none of them can be used.
         """
+        notes: tuple[str, ...] = ()
         if fetched.asked.prompts is None:
-            found, notes = self._segmented(fetched, encoded, None), ()
+            found = self._segmented(fetched, encoded, None)
         else:
             usable = fit_prompts([entry.prompt for entry in fetched.asked.prompts], encoded.original_hw)
             notes = _notes(fetched, usable)

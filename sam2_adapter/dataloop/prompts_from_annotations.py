@@ -49,15 +49,12 @@ def prompts_from_annotations(documents: Sequence[Document], *, multi_points: boo
     return [_named(part, multi_points) for group in groups.values() for part in _parts(group)]
 
 
-def prompt_from_box(document: Document) -> Prompt:
-    """The prompt of one box that a user chose, whoever drew it.
-
-    Raises:
-        PromptError: it is no box, or malformed.
-    """
+def prompt_from_box(document: Document) -> NamedPrompt:
+    """The prompt of one annotation that a user chose, whoever drew it; refused where it is no box, or malformed."""
     if document.get("type") != "box":
-        raise PromptError(f"It is no box, but of the type {short(document.get('type'))}; choose boxes only.")
-    return _prompt([document], multi_points=False)
+        reason = f"it is no box, but of the type {short(document.get('type'))}; choose boxes only."
+        return NamedPrompt(_name([document]), RefusedPrompt(reason))
+    return _named([document], multi_points=False)
 
 
 def _group_key(document: Document, position: int, multi_points: bool) -> Hashable:
@@ -74,11 +71,14 @@ def _parts(group: list[Document]) -> list[list[Document]]:
 
 
 def _named(group: list[Document], multi_points: bool) -> NamedPrompt:
-    name = "annotation " + ", ".join(str(document.get("id")) for document in group)
     try:
-        return NamedPrompt(name, _prompt(group, multi_points))
+        return NamedPrompt(_name(group), _prompt(group, multi_points))
     except PromptError as error:
-        return NamedPrompt(name, RefusedPrompt(str(error)))
+        return NamedPrompt(_name(group), RefusedPrompt(str(error)))
+
+
+def _name(group: list[Document]) -> str:
+    return "annotation " + ", ".join(str(document.get("id")) for document in group)
 
 
 def _prompt(group: list[Document], multi_points: bool) -> Prompt:

@@ -13,6 +13,7 @@ import dtlpy as dl
 from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.dataloop.calls import Document, retried
+from sam2_adapter.dataloop.items import name_of
 from sam2_adapter.dataloop.storing import NUMBER_KEY, Owner
 from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
 
@@ -42,7 +43,7 @@ def make_documents(
         label_colors: of the item's dataset.
         made_by: which weights made them, and how.
     """
-    image = AnnotatedImage(item.filename.lstrip("/"), original_hw, tuple(annotations))
+    image = AnnotatedImage(name_of(item), original_hw, tuple(annotations))
     export = image_to_dataloop_item(
         image, owner.model_name, output_type=output_type, model_id=owner.model_id, label_colors=label_colors
     )

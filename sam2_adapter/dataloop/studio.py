@@ -41,6 +41,7 @@ from sam2_adapter.dataloop.studio_features import upload_features
 from sam2_adapter.formats.dataloop.objects import OutputType
 from sam2_adapter.predict.loading import load_predictor
 from sam2_adapter.predict.predictor import Predictor
+from sam2_adapter.text import plural
 
 CACHE_BYTES = 2 * 2**30
 """Most memory for encoded images, where they are kept (the GPU's or the machine's): about 120 images in fp32."""
@@ -109,8 +110,8 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
             Annotation documents of type `binary`, each with the id of its box; a box without an object in it has none.
 
         Raises:
-            PromptError: an argument is of the wrong kind, or an annotation is no box or lies outside the image; the text
-                names it.
+            PromptError: an argument is of the wrong kind, or none of the annotations is a box inside the image; the text
+                names it. Where some are, the others are named in the log and in the last message of `progress`.
             PlatformError: the image could not be downloaded.
         """
         return self._box_to(item, annotations, "mask", progress)
@@ -183,8 +184,10 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
         colors = self._colors.of(item) if output_type == "mask" else {}
         wanted = Wanted(self._owner, output_type, self._config.clip_to_box, colors)
         answers = answer_boxes(self._predictor, embedding, item, boxes, wanted)
-        tell(progress, 100, f"found objects in {len({a['id'] for a in answers} - {None})} of {len(boxes)} boxes")
-        return answers
+        found = len({document["id"] for document in answers.documents} - {None})
+        refused = f"; cannot be used: {' '.join(answers.refused)}" if answers.refused else ""
+        tell(progress, 100, f"found objects in {found} of {plural(len(boxes), 'box', 'boxes')}{refused}")
+        return answers.documents
 
 
 def _load(model_entity: Any, configuration: Mapping[str, Any] | None) -> tuple[Predictor, Config, Owner]:

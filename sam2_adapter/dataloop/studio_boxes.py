@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
-from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.annotations.usable_prompts import fit_prompts
 from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.items import name_of, nested
 from sam2_adapter.dataloop.prompts_from_annotations import prompt_from_box
 from sam2_adapter.dataloop.storing import Owner
 from sam2_adapter.errors import PromptError
 from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.segment import segment
+from sam2_adapter.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +40,24 @@ class Wanted:
     label_colors: Mapping[str, Color]
 
 
+class Answers(NamedTuple):
+    """What became of boxes.
+
+    Attributes:
+        documents: annotation documents that take their place.
+        refused: the annotations that cannot be used, one sentence each.
+    """
+
+    documents: list[Document]
+    refused: tuple[str, ...]
+
+
 def answer_boxes(
     predictor: Predictor, embedding: ImageEmbedding, item: Any, boxes: Sequence[Document], wanted: Wanted
-) -> list[Document]:
+) -> Answers:
     """The documents that take the place of boxes, in their order; all boxes are decoded together.
+
+    A box that cannot be used costs itself only.
 
     Args:
         predictor: the model.
@@ -51,31 +67,31 @@ def answer_boxes(
         wanted: what the answers look like.
 
     Raises:
-        PromptError: an annotation is no box, or lies outside the image; the text names it.
+        PromptError: none of the annotations can be used: they are no boxes, malformed, or lie outside the image; the text
+            names them.
     """
-    prompts = [_fitted(document, embedding.original_hw) for document in boxes]
-    if not prompts:
-        return []
-    found = segment(predictor, embedding, prompts, clip_to_box=wanted.clip_to_box)
+    named = [prompt_from_box(document) for document in boxes]
+    usable = fit_prompts([entry.prompt for entry in named], embedding.original_hw)
+    refused = tuple(f"{named[position].name}: {reason}" for position, reason in usable.refused.items())
+    if not usable.prompts:
+        if refused:
+            raise PromptError(f"None of the chosen annotations can be used. {' '.join(refused)}")
+        return Answers([], ())
+    for note in (*refused, *usable.warnings.values()):
+        logger.warning("%s: %s", printable(name_of(item)), printable(note))
+    found = segment(predictor, embedding, usable.prompts, clip_to_box=wanted.clip_to_box)
     for index in found.empty_prompts:
-        logger.warning("%s: no object was found in box %s.", item.filename, boxes[index].get("id"))
-    answers = []
+        name = named[usable.positions[index]].name
+        logger.warning("%s: no object was found in the box of %s.", printable(name_of(item)), printable(name))
+    documents: list[Document] = []
     for annotation in found.annotations:
         assert annotation.prompt_index is not None  # every one comes from a box
-        answers += _answers(item, annotation, boxes[annotation.prompt_index], wanted)
-    return answers
+        documents += _documents(item, annotation, boxes[usable.positions[annotation.prompt_index]], wanted)
+    return Answers(documents, refused)
 
 
-def _fitted(document: Document, original_hw: tuple[int, int]) -> Prompt:
-    prompt = prompt_from_box(document)
-    try:
-        return prompt.fitted_to(original_hw)
-    except PromptError as error:
-        raise PromptError(f"Annotation {document.get('id')}: {error}") from error
-
-
-def _answers(item: Any, annotation: Annotation, box: Document, wanted: Wanted) -> list[Document]:
-    image = AnnotatedImage(item.filename.lstrip("/"), annotation.original_hw, (annotation,))
+def _documents(item: Any, annotation: Annotation, box: Document, wanted: Wanted) -> list[Document]:
+    image = AnnotatedImage(name_of(item), annotation.original_hw, (annotation,))
     export = image_to_dataloop_item(
         image,
         wanted.owner.model_name,
@@ -84,7 +100,7 @@ def _answers(item: Any, annotation: Annotation, box: Document, wanted: Wanted) -
         label_colors=wanted.label_colors,
     )
     for note in export.notes:
-        logger.warning("%s", note)
+        logger.warning("%s", printable(note))
     documents = sorted(export.document["annotations"], key=_ring_area, reverse=True)
     if len(documents) > 1 and annotation.object_id is None:
         for document in documents:
@@ -95,8 +111,8 @@ def _answers(item: Any, annotation: Annotation, box: Document, wanted: Wanted) -
 
 def _beside(document: Document, box: Document, item: Any) -> Document:
     """A new document with what the box had besides its place."""
-    before, after = box.get("metadata") or {}, document["metadata"]
-    metadata = {**before, **{space: {**(before.get(space) or {}), **after[space]} for space in ("user", "system")}}
+    before, after = nested(box, "metadata"), document["metadata"]
+    metadata = {**before, **{space: {**nested(before, space), **after[space]} for space in ("user", "system")}}
     kept = {"attributes": box.get("attributes"), "itemId": item.id, "datasetId": item.dataset_id}
     return {**document, **kept, "metadata": metadata}
 

@@ -184,7 +184,7 @@ def test_images_of_all_kinds_are_predicted_upright(platform, dl, output_type, ma
         assert mask_iou(mask, disk_mask()) > 0.85, item.name
 
 
-def test_an_item_costs_four_requests_and_a_batch_one_call_of_the_encoder(platform, dl, gateway, monkeypatch):
+def test_an_item_costs_five_requests_and_a_batch_one_call_of_the_encoder(platform, dl, gateway, monkeypatch):
     dataset = platform.dataset()
     items = [platform.item(dataset, disk_image(), f"/{n:02}.png") for n in range(24)]
     for item in items:
@@ -199,10 +199,10 @@ def test_an_item_costs_four_requests_and_a_batch_one_call_of_the_encoder(platfor
     with gateway.counting() as second:
         adapter.predict_items(items, batch_size=8)
 
-    assert set(first.by_item().values()) == {3}
-    assert set(second.by_item().values()) == {4}
-    assert first.total <= 24 * 3 + 2  # the recipe and the ontology, for the colours
-    assert second.total == 24 * 4
+    assert set(first.by_item().values()) == {4}
+    assert set(second.by_item().values()) == {5}
+    assert first.total <= 24 * 4 + 2  # the recipe and the ontology, for the colours
+    assert second.total == 24 * 5
     assert batches == [8, 8, 8] * 2
     assert not gateway.requests.unknown
 
@@ -253,13 +253,47 @@ def test_one_broken_image_costs_only_itself(platform, dl):
     assert [len(predictions(platform, item)) for item in items] == [1, 1, 0, 1, 1, 1]
 
 
-def test_a_prompt_outside_its_image_costs_only_its_item(platform, dl):
+def test_a_prompt_that_cannot_be_used_costs_only_its_object(platform, dl, caplog):
     dataset = platform.dataset()
     items = [platform.item(dataset, disk_image(), f"/{n}.png") for n in range(2)]
+    stored = platform.annotate(
+        items[0], dl.Point(900, 60, "bird"), dl.Box(*BOX, label="cat"), dl.Point(5, 5, "fish"), dl.Point(80, 60, "dog")
+    )
+    ids = {document["label"]: document["id"] for document in stored}
+    platform.store.get("annotations", ids["fish"])["coordinates"] = {"x": None, "y": 5}
+    progress = Recorder()
+
+    make_adapter(platform, dataset).predict_items(items, progress=progress)
+
+    assert [[a["label"] for a in predictions(platform, item)] for item in items] == [["cat", "dog"], ["object"]]
+    assert (
+        f"/0.png (id {items[0].id}): The prompt of annotation {ids['bird']} cannot be used: Point (900, 60) lies "
+        in caplog.text
+    )
+    assert (
+        f"The prompt of annotation {ids['fish']} cannot be used: 'x' is a finite number, but got None." in caplog.text
+    )
+    assert progress.told[-1] == (
+        100,
+        "predicted 2 of 2 items; 2 prompts could not be used, the log says which",
+    )
+
+
+def test_an_item_none_of_whose_prompts_can_be_used_is_an_error_and_keeps_what_it_has(platform, dl):
+    dataset = platform.dataset()
+    items = [platform.item(dataset, disk_image(), f"/{n}.png") for n in range(2)]
+    adapter = make_adapter(platform, dataset)
+    adapter.predict_items(items)
+    before = predictions(platform, items[0])
     platform.annotate(items[0], dl.Point(900, 60, "cat"))
-    with pytest.raises(PlatformError, match="Point \\(900, 60\\) lies outside the image"):
-        make_adapter(platform, dataset).predict_items(items)
-    assert [len(predictions(platform, item)) for item in items] == [0, 1]
+
+    with pytest.raises(
+        PlatformError, match=rf"1 of 2 items .*\n.*id {items[0].id}.*Point \(900, 60\) lies outside the image"
+    ):
+        adapter.predict_items(items)
+
+    assert predictions(platform, items[0]) == before
+    assert len(predictions(platform, items[1])) == 1
 
 
 def test_progress_rises_to_the_end(platform, dl):

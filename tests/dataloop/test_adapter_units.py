@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 import torch
 
+from sam2_adapter.annotations.prompts import RefusedPrompt
 from sam2_adapter.config import Config
-from sam2_adapter.errors import ConfigError, PromptError
+from sam2_adapter.errors import ConfigError
 from tests.small_model import small_predictor
 
 
@@ -41,7 +43,7 @@ def _box(x0, y0, x1, y1, label="cat", angle=None, **rest):
 def _prompts(*documents, multi_points=False):
     from sam2_adapter.dataloop.prompts_from_annotations import prompts_from_annotations
 
-    found = prompts_from_annotations(documents, multi_points=multi_points)
+    found = [entry.prompt for entry in prompts_from_annotations(documents, multi_points=multi_points)]
     return [(p.box_xyxy, p.box_angle, p.point_coords.tolist(), p.point_labels.tolist(), p.label) for p in found]
 
 
@@ -95,7 +97,7 @@ def test_attributes_and_parent_travel():
     from sam2_adapter.dataloop.prompts_from_annotations import prompts_from_annotations
 
     document = _point(1, 1, object_id="5", parentId="9", attributes={"1": "x"})
-    (prompt,) = prompts_from_annotations([document], multi_points=False)
+    ((_, prompt),) = prompts_from_annotations([document], multi_points=False)
     assert (prompt.attributes, prompt.object_id, prompt.parent_id) == ({"1": "x"}, "5", "9")
 
 
@@ -103,14 +105,38 @@ def test_attributes_and_parent_travel():
     ("document", "reason"),
     [
         (_box(3, 3, 3, 9), "Box .* is empty"),
-        (_document("point", {"x": 1}), "malformed coordinates"),
-        (_document("box", [{"x": 1, "y": 1}]), "malformed coordinates"),
-        (_point(float("nan"), 1), "must be finite"),
+        (_document("point", {"x": 1}), "Expected the coordinates .* of a point, or .* of a box, but got {'x': 1}"),
+        (_document("point", None), "Expected the coordinates"),
+        (_document("point", "1, 2"), "Expected the coordinates"),
+        (_document("box", [{"x": 1, "y": 1}]), "Expected the coordinates"),
+        (_document("box", []), "Expected the coordinates"),
+        (_document("box", [{"x": "1", "y": 1}, {"x": "9", "y": 9}]), "'x' is a finite number, but got '1'"),
+        (_point(float("nan"), 1), "'x' is a finite number"),
+        (_point(1, 10**400), "'y' is a finite number"),
+        (_point(1, None), "'y' is a finite number, but got None"),
+        (_point(True, 1), "'x' is a finite number, but got True"),
+        (_point(1, 1, label=5), "'label' is a text, but got 5"),
+        (_point(1, 1, label={"a": 1}), "'label' is a text"),
     ],
 )
-def test_a_malformed_prompt_is_named(document, reason):
-    with pytest.raises(PromptError, match=f"The prompt of annotation 1 cannot be used: .*{reason}"):
-        _prompts(document)
+def test_a_malformed_prompt_is_refused_by_name_and_the_others_stay(document, reason):
+    from sam2_adapter.dataloop.prompts_from_annotations import prompts_from_annotations
+
+    good = {**_point(3, 4), "id": "2"}
+    refused, kept = prompts_from_annotations([document, good], multi_points=False)
+    assert (refused.name, kept.name) == ("annotation 1", "annotation 2")
+    assert isinstance(refused.prompt, RefusedPrompt)
+    assert re.search(reason, refused.prompt.reason)
+    assert kept.prompt.point_coords.tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, "text", [], {"system": None}, {"system": "text", "user": 5}, {"user": {"model": 5}}]
+)
+def test_prompts_do_not_need_their_metadata(metadata):
+    document = {**_point(3, 4), "metadata": metadata}
+    made_by = isinstance(metadata, dict) and isinstance(metadata.get("user"), dict)
+    assert [prompt[2] for prompt in _prompts(document)] == ([] if made_by else [[[3, 4]]])
 
 
 def _settings(**configuration):
@@ -167,36 +193,6 @@ def test_the_vector_of_the_models_own_width_is_the_mean_over_space():
     assert pooled_vector(embedding, len(mean)) == pytest.approx((mean / torch.linalg.norm(mean)).tolist(), abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("space", "model", "is_own"),
-    [
-        ("user", {"model_id": "7", "name": "renamed"}, True),
-        ("system", {"model_id": "7"}, True),
-        ("user", {"name": "mine"}, True),
-        ("user", {"model_id": "8", "name": "mine"}, False),
-        ("user", {"name": "other"}, False),
-        ("system", None, False),
-    ],
-)
-def test_whose_prediction_an_annotation_is(space, model, is_own):
-    from sam2_adapter.dataloop.storing import Owner
-
-    assert Owner("7", "mine").made({"metadata": {space: {"model": model}}}) is is_own
-
-
-def test_results_come_in_order_and_no_more_than_a_bounded_number_is_worked_on():
-    from concurrent.futures import ThreadPoolExecutor
-
-    from sam2_adapter.dataloop import prediction
-
-    started = []
-    with ThreadPoolExecutor(4) as pool:
-        results = prediction.in_order_ahead(range(1000), lambda n: (started.append(n), n)[1], pool)
-        assert [next(results) for _ in range(3)] == [0, 1, 2]
-        assert len(started) <= 3 + prediction._MOST_WAITING
-        assert list(results) == list(range(3, 1000))
-
-
 @pytest.mark.parametrize(("output_type", "holes_kept"), [("mask", True), ("polygon", False)])
 def test_parts_survive_and_holes_survive_or_are_reported(platform, caplog, output_type, holes_kept):
     from sam2_adapter.annotations.objects import Annotation
@@ -221,15 +217,3 @@ def test_parts_survive_and_holes_survive_or_are_reported(platform, caplog, outpu
     assert [d["metadata"]["user"]["made_by"]["number"] for d in documents] == list(range(len(documents)))
     assert len({d["metadata"]["system"].get("objectId") for d in documents}) == 1
     assert ("has holes of 100 pixels" in caplog.text) is not holes_kept
-
-
-def test_a_prediction_without_objects_replaces_the_earlier_one(platform, dl):
-    from sam2_adapter.dataloop.storing import Owner, store_predictions
-
-    dataset = platform.dataset()
-    item = platform.item(dataset, (60, 80), "/a.png")
-    info = {"name": "m", "model_id": "1", "confidence": 0.5}
-    (earlier,) = platform.annotate(item, dl.Box(1, 1, 9, 9, "cat"), model_info=info)
-    (drawn,) = platform.annotate(item, dl.Box(2, 2, 9, 9, "cat"))
-    assert store_predictions(item.id, dataset.id, Owner("1", "m"), [], [earlier["id"]]) == []
-    assert platform.annotations(item) == [drawn]

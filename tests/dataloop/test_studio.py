@@ -99,10 +99,27 @@ def test_a_model_entity_gives_its_name_and_its_weights(platform, dl, item):
 def test_what_is_no_box_or_lies_outside_is_named(platform, dl, service, item):
     assert service.box_to_segmentation(dl, item, []) == []
     point, outside = platform.annotate(item, dl.Point(1, 2, "cat"), dl.Box(500, 500, 600, 600, "cat"))
-    with pytest.raises(PromptError, match=f"Annotation {point['id']} is no box, but of type 'point'"):
+    with pytest.raises(PromptError, match=f"annotation {point['id']}: it is no box, but of the type 'point'"):
         service.box_to_polygon(dl, item, [point])
-    with pytest.raises(PromptError, match=f"Annotation {outside['id']}: Box .* lies outside"):
+    with pytest.raises(PromptError, match=f"annotation {outside['id']}: Box .* lies outside"):
         service.box_to_segmentation(dl, item, [outside])
+
+
+def test_a_box_that_cannot_be_used_costs_only_itself(platform, dl, service, item, caplog):
+    (good,) = _boxes(platform, dl, item, BOX)
+    (outside,) = _boxes(platform, dl, item, (500, 500, 600, 600))
+    malformed = {**good, "id": "m", "coordinates": [{"x": 1, "y": None}, {"x": 9, "y": 9}], "metadata": "text"}
+    unsure = {**good, "id": "u", "metadata": None}
+    progress = Recorder()
+
+    answers = service.box_to_segmentation(dl, item, [outside, good, malformed, unsure], progress)
+
+    assert [answer["id"] for answer in answers] == [good["id"], "u"]
+    assert answers[0]["coordinates"] == answers[1]["coordinates"]
+    for named in (f"annotation {outside['id']}: Box ", "annotation m: 'y' is a finite number, but got None."):
+        assert named in caplog.text
+        assert named in progress.told[-1][1]
+    assert progress.told[-1][1].startswith("found objects in 2 of 4 boxes; cannot be used: ")
 
 
 def test_clicks_alone_answer_in_the_size_of_the_image(dl, service, item):

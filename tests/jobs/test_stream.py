@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from sam2_adapter.jobs.stream import Bounds, Ready, Steps, stream
+from sam2_adapter.jobs.stream import Bounds, Ready, Steps, stream, stream_without_model
 
 
 class Doubling(Steps[int, int, int, int]):
@@ -134,3 +134,25 @@ def test_threads() -> None:
     list(stream(range(20), many, Bounds(predictors=3, storers=4, under_way=20)))
     assert all(name.startswith("predict") for name in many.threads["predict"])
     assert len(many.threads["store"]) > 1
+
+
+def test_work_without_a_model_comes_in_order_bounded_and_an_error_costs_its_item() -> None:
+    started = []
+
+    def work(number: int) -> int:
+        started.append(number)
+        if number % 100 == 1:
+            raise ValueError(f"{number} fails")
+        return 2 * number
+
+    with closing(stream_without_model(range(1000), work, threads=4, under_way=32)) as outcomes:
+        first = [next(outcomes) for _ in range(3)]
+        assert [(outcome.item, outcome.stored, str(outcome.error)) for outcome in first] == [
+            (0, 0, "None"),
+            (1, None, "1 fails"),
+            (2, 4, "None"),
+        ]
+        assert len(started) <= 3 + 32
+        assert [outcome.stored for outcome in outcomes if outcome.error is None] == [
+            2 * number for number in range(3, 1000) if number % 100 != 1
+        ]

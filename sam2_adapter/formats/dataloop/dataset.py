@@ -120,7 +120,7 @@ def _read_item(
         left_out.add_image(Reason.NO_ANNOTATION, name)
         return
     usable = [entry for entry in entries if _is_usable(entry, name, options, left_out)]
-    objects = (found for group in _by_object(usable) for found in _read_group(group, name, original_hw, left_out))
+    objects = (found for group in by_object(usable) for found in _read_group(group, name, original_hw, left_out))
     add_sample(samples, name, path, original_hw, objects, options, left_out)
 
 
@@ -145,7 +145,7 @@ def is_model_annotation(entry: Mapping[str, Any]) -> bool:
     return any(bool(owner.get("model")) for owner in owners if isinstance(owner, dict))
 
 
-def _by_object(entries: list[Document]) -> list[list[Document]]:
+def by_object(entries: list[Document]) -> list[list[Document]]:
     """Polygons with one object id and label are parts of one object; every other annotation is an object of its own."""
     groups: dict[object, list[Document]] = {}
     for index, entry in enumerate(entries):
@@ -160,7 +160,7 @@ def _by_object(entries: list[Document]) -> list[list[Document]]:
 def _read_group(
     entries: list[Document], name: str, original_hw: tuple[int, int], left_out: LeftOut
 ) -> tuple[Annotation, ...]:
-    document = {"name": name, "annotations": [_with_text_label(entry) for entry in entries]}
+    document = {"name": name, "annotations": [with_text_label(entry) for entry in entries]}
     try:
         found = dataloop_item_to_image(document, original_hw, source=name).images[0].annotations
     except DataError as error:
@@ -173,7 +173,8 @@ def _read_group(
     return found
 
 
-def _with_text_label(entry: Document) -> Document:
+def with_text_label(entry: Document) -> Document:
+    """An annotation with a label, `object` where it has none."""
     return entry if entry.get("label") else {**entry, "label": "object"}
 
 
