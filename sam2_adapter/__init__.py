@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         TrainingError,
         WeightsNotFoundError,
     )
+    from sam2_adapter.jobs.predict_images import predict_images
     from sam2_adapter.predict.loading import load_predictor
     from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
     from sam2_adapter.predict.segment import Segmentation, segment
@@ -55,6 +56,7 @@ __all__ = [
     "WeightsNotFoundError",
     "__version__",
     "load_predictor",
+    "predict_images",
     "segment",
 ]
 
@@ -69,6 +71,7 @@ _HOMES = {
     "Prompt": "annotations.prompts",
     "Segmentation": "predict.segment",
     "load_predictor": "predict.loading",
+    "predict_images": "jobs.predict_images",
     "segment": "predict.segment",
 }
 

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 LOCK_NAME = ".sam2-adapter.lock"
 
-# The file that a folder of results is known by: the journal of its run.
-RESULTS_MARK = ".predictions.jsonl"
-
 # What the JSON parser says, by its first words, in plain ones.
 _JSON_PROBLEMS = {
     "Expecting value": "a value is missing",
@@ -74,11 +71,6 @@ def json_problem(error: ValueError | RecursionError) -> str:
     return str(error)
 
 
-def is_results_folder(folder: Path) -> bool:
-    """Whether a prediction run keeps its results in this folder: they are nobody's input."""
-    return (folder / RESULTS_MARK).is_file()
-
-
 def write_json(path: str | Path, document: Any) -> None:
     """Write a JSON file, complete or not at all; missing folders are made.
 
@@ -86,7 +78,7 @@ def write_json(path: str | Path, document: Any) -> None:
         ExportError: the document holds something that JSON cannot hold, or the file cannot be written.
     """
     try:
-        content = _encoded(document)
+        content = encoded_json(document)
     except (TypeError, ValueError, RecursionError) as reason:
         raise ExportError(
             f"{path}: the annotations cannot be written as JSON: {reason}. Check the attributes of the prompts."
@@ -169,7 +161,12 @@ def reason_of(error: Exception) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
-def _encoded(document: Any) -> bytes:
+def encoded_json(document: Any) -> bytes:
+    """A document as JSON in UTF-8; what UTF-8 cannot hold, half a surrogate pair, is escaped.
+
+    Raises:
+        TypeError, ValueError, RecursionError: it holds something that JSON cannot hold.
+    """
     try:
         return json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8")
     except UnicodeEncodeError:  # half a surrogate pair, which only an escape can express

@@ -53,7 +53,7 @@ class OwnedFolder:
             command: what works in it, such as `predict`.
             resume: go on with what an earlier run of this command has left; without one, start.
             overwrite: replace what an earlier run of this command has left.
-            inputs: what the command reads; a folder that holds nothing else counts as empty.
+            inputs: what the command reads; a folder that holds nothing else, or the folders of that, counts as empty.
             recognise: knows folders of version 0.1 of this command.
 
         Raises:
@@ -134,6 +134,12 @@ class OwnedFolder:
                 where = self.directory / MARKER_NAME
                 raise ExportError(f"{where}: cannot write here: {reason_of(error)}.") from error
 
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove files of the run that is gone on with, which are no results any more; what the marker does not list stays."""
+        names = [path.relative_to(self.directory).as_posix() for path in paths]
+        with self._mutex:
+            _remove(self.directory, [name for name in names if hash(name) in self._earlier_names()])
+
     def close(self) -> None:
         """Let the folder go; one that was made for nothing is removed."""
         if self._marker is not None:
@@ -184,14 +190,18 @@ class OwnedFolder:
         return owner
 
     def _names(self) -> list[str]:
-        """What is in the folder and is neither litter nor an input."""
+        """What is in the folder and neither litter nor read by the command."""
         found = []
         with os.scandir(self.directory) as entries:
             for entry in entries:
                 is_litter = entry.name in _LITTER and entry.is_file(follow_symlinks=False)
-                if not is_litter and _same_file(entry.path) not in self._inputs:
+                if not is_litter and not self._holds_input(_same_file(entry.path)):
                     found.append(entry.name)
         return sorted(found)
+
+    def _holds_input(self, path: str) -> bool:
+        """Whether a path is that of an input, or of the folder that an input is in."""
+        return any(given == path or given.startswith(path + os.sep) for given in self._inputs)
 
     def _refuse_names(self, names: Iterable[str]) -> None:
         for name in sorted(names):
@@ -216,6 +226,10 @@ class OwnedFolder:
         partial.replace(path)
 
     def _refuse_foreign(self, path: Path, name: str) -> None:
+        if path.is_symlink():
+            raise OutputExistsError(
+                f"{path}: this is a link, which is not followed. Remove it, or choose another folder."
+            )
         if os.path.lexists(path) and not self._trusts_entries and hash(name) not in self._earlier_names():
             raise OutputExistsError(
                 f"{path}: this file is in the way, and it is not from an earlier run. Move it to another place."

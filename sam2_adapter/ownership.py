@@ -75,7 +75,7 @@ def listed_files(directory: Path) -> Iterator[str]:
     with (directory / MARKER_NAME).open("rb") as file:
         for number, line in enumerate(file):
             name = _parsed(line)
-            if number and isinstance(name, str) and _is_inside(name):
+            if number and isinstance(name, str) and is_inside(name):
                 yield name
 
 
@@ -85,12 +85,12 @@ def _predictions_of_version_0_1(directory: Path) -> Ownership | None:
     if not isinstance(settings, dict) or not str(settings.get("tool", "")).startswith("sam2-adapter "):
         return None
     formats = settings.get("formats")
-    entries = {_ENTRY_OF_FORMAT[name] for name in _ENTRY_OF_FORMAT if isinstance(formats, list) and name in formats}
+    entries = {ENTRY_OF_FORMAT[name] for name in ENTRY_OF_FORMAT if isinstance(formats, list) and name in formats}
     entries |= {"overlays"} if settings.get("overlay") else set()
     return Ownership("predict", frozenset(entries), lambda: _files_of_version_0_1(directory, entries))
 
 
-_ENTRY_OF_FORMAT = {"coco": "annotations.json", "dataloop": "json", "masks": "masks", "polygons": "polygons"}
+ENTRY_OF_FORMAT = {"coco": "annotations.json", "dataloop": "json", "masks": "masks", "polygons": "polygons"}
 
 
 def _files_of_version_0_1(directory: Path, entries: Collection[str]) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _files_of_version_0_1(directory: Path, entries: Collection[str]) -> Iterator
             line = _parsed(text)
             files = line.get("files") if isinstance(line, dict) else None
             names = files if isinstance(files, list) else []
-            yield from (name for name in names if isinstance(name, str) and _is_inside(name))
+            yield from (name for name in names if isinstance(name, str) and is_inside(name))
     yield JOURNAL_NAME
 
 
@@ -124,6 +124,7 @@ def _parsed(line: bytes) -> Any:
         return None
 
 
-def _is_inside(name: str) -> bool:
+def is_inside(name: str) -> bool:
+    """Whether a path with forward slashes leads to something below the folder that it is relative to."""
     path = PurePosixPath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name

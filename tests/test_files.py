@@ -8,9 +8,7 @@ import pytest
 
 from sam2_adapter.errors import DataError, ExportError, OutputExistsError
 from sam2_adapter.files import (
-    RESULTS_MARK,
     encodable,
-    is_results_folder,
     read_json,
     refuse_to_replace,
     remove_partial_files,
@@ -75,9 +73,3 @@ def test_a_file_that_is_no_json_says_what_is_wrong_and_where(tmp_path: Path, tex
         read_json(path)
     assert str(caught.value).startswith(f"{path}: not a valid JSON file: ")
     assert problem in str(caught.value)
-
-
-def test_a_folder_of_results_is_known_by_its_journal(tmp_path: Path) -> None:
-    assert not is_results_folder(tmp_path)
-    (tmp_path / RESULTS_MARK).touch()
-    assert is_results_folder(tmp_path)

@@ -26,6 +26,7 @@ PUBLIC = [
     "WeightsNotFoundError",
     "__version__",
     "load_predictor",
+    "predict_images",
     "segment",
 ]
 

@@ -48,9 +48,7 @@ def main() -> None:
 def measure(args: argparse.Namespace) -> dict[str, float | str]:
     """Seconds of the folder and of the model alone, the largest memory of the folder's run, and the number format."""
     from sam2_adapter.images.read import find_images, read_image
-    from sam2_adapter.jobs.local import BulkOptions, predict_files
-    from sam2_adapter.jobs.output_folder import OutputFolder
-    from sam2_adapter.jobs.tasks import plan_tasks
+    from sam2_adapter.jobs.predict_images import predict_images
     from sam2_adapter.models.network.preprocess import images_to_pixel_values
     from sam2_adapter.predict.loading import load_predictor
 
@@ -60,10 +58,9 @@ def measure(args: argparse.Namespace) -> dict[str, float | str]:
         runtime = predictor._runtime
         first = predictor.embed([read_image(paths[0])])[0]
         predictor.predict(first)  # warm-up
-        tasks = plan_tasks(paths, {})
         started = time.perf_counter()
-        with OutputFolder(Path(scratch) / "out", ["coco"], predictor.info, overlay=True) as output:
-            failed = [r for r in predict_files(predictor, tasks, output, BulkOptions(workers=2)) if r.error]
+        results = predict_images(paths, model=predictor, output=Path(scratch) / "out", workers=2)
+        failed = [result for result in results if result.error]
         folder = time.perf_counter() - started
         assert not failed
         peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,14 +13,14 @@ import typer
 from sam2_adapter.cli.interruption import sigterm_like_ctrl_c
 from sam2_adapter.cli.options import AssignmentsOption, ConfigOption, DeviceOption, ModelOption, PrecisionOption
 from sam2_adapter.cli.output import print_error, warn
-from sam2_adapter.cli.predict_report import Report, make_report
+from sam2_adapter.cli.predict_report import make_report
 from sam2_adapter.cli.terminal import FAILED, DebugOption, JsonOption, UsageError, VerboseOption, one_clear_message
 
 if TYPE_CHECKING:
-    from sam2_adapter.annotations.prompts import Prompt
     from sam2_adapter.config import Config
-    from sam2_adapter.jobs.tasks import ImageTask
-    from sam2_adapter.predict.predictor import Predictor
+    from sam2_adapter.jobs.predict_images import PredictionRun
+    from sam2_adapter.jobs.ray.run import ClusterPrediction
+    from sam2_adapter.jobs.tasks import GivenPrompts
 
 
 class EngineChoice(StrEnum):
@@ -31,26 +30,11 @@ class EngineChoice(StrEnum):
     RAY = "ray"
 
 
-class OutputFormat(StrEnum):
-    """What results can be written as."""
+class UnitsChoice(StrEnum):
+    """What coordinates are."""
 
-    COCO = "coco"
-    DATALOOP = "dataloop"
-    MASKS = "masks"
-    POLYGONS = "polygons"
-
-
-@dataclass(frozen=True)
-class _Writing:
-    """What is written where."""
-
-    directory: Path
-    formats: tuple[OutputFormat, ...]
-    overlay: bool
-    max_pixels: int
-    batch_size: int | None
-    workers: int | None
-    resume: bool
+    PIXEL = "pixel"
+    FRACTION = "fraction"
 
 
 @one_clear_message
@@ -73,11 +57,24 @@ def predict(
         Path | None, typer.Option(metavar="FILE.json", help="Prompts file: any prompts for any of the images.")
     ] = None,
     model: ModelOption = None,
+    units: Annotated[
+        UnitsChoice,
+        typer.Option(help="What the coordinates of points and boxes are: pixels, or fractions of width and height."),
+    ] = UnitsChoice.PIXEL,
     output: Annotated[
-        str, typer.Option(metavar="DIR", help="Folder for the results; with --engine ray also a URL.")
-    ] = "predictions",
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the results; if not given, a new one: predictions, predictions2, ... With --engine ray also a URL.",
+        ),
+    ] = None,
     formats: Annotated[
-        list[OutputFormat] | None, typer.Option("--format", help="Format to write; may be repeated. Default: coco.")
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="NAME[,NAME]...",
+            help="Formats to write: coco, dataloop, masks, polygons; may be repeated. Default: coco.",
+        ),
     ] = None,
     overlay: Annotated[
         bool | None,
@@ -96,9 +93,11 @@ def predict(
     precision: PrecisionOption = None,
     config: ConfigOption = None,
     assignments: AssignmentsOption = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the first N images.")] = None,
     max_pixels: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Largest accepted image, in pixels.")
-    ] = 100_000_000,
+        int | None,
+        typer.Option(metavar="N", min=1, help="Largest accepted image, in pixels; if not given, 100 million."),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -120,6 +119,9 @@ def predict(
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep what an earlier run into the output folder has done.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of an earlier run in the output folder.")
+    ] = False,
     engine: Annotated[
         EngineChoice, typer.Option(help="This process, or the machines of a Ray cluster, which write Parquet files.")
     ] = EngineChoice.LOCAL,
@@ -140,71 +142,68 @@ def predict(
 
     options = {"default_label": label, "device": device, "runtime": runtime, "precision": precision}
     settings = config_from_options(config, assignments or [], options)
-    typed = _typed_prompts(point, box, prompts)
+    given = _given_prompts(point, box, prompts)
+    if resume and overwrite:
+        raise UsageError("--resume keeps earlier results, and --overwrite replaces them; choose one.")
+    run: PredictionRun | ClusterPrediction
     if engine is EngineChoice.RAY:
-        from sam2_adapter.cli.predict_on_cluster import (
-            ClusterRequest,
-            cluster_prediction,
-            find_cluster_tasks,
-            run_on_cluster,
-        )
+        from sam2_adapter.cli.predict_on_cluster import ClusterRequest, cluster_prediction
 
         _refuse_on_ray(formats, overlay, batch_size)
-        tasks = find_cluster_tasks(images, lambda paths: _plan(paths, typed, prompts))
-        request = ClusterRequest(output, workers, ray_address, max_pixels, resume)
-        prediction = cluster_prediction(request, tasks, model or settings.model_cfg, settings)
-        _warn_of_other_resize(settings, prediction.resize)
-
-        def work(report: Report) -> None:
-            run_on_cluster(prediction, output, report)
-
+        request = ClusterRequest(output, workers, ray_address, max_pixels, resume, overwrite, limit, units.value)
+        run = cluster_prediction(request, images, given, model or settings.model_cfg, settings)
     else:
-        from sam2_adapter.images.read import find_images
+        from sam2_adapter.jobs.predict_images import predict_images
 
         if ray_address is not None:
             raise UsageError("--ray-address goes with --engine ray.")
-        _refuse_urls([*images, output])
-        tasks = _plan(find_images(images), typed, prompts)
-        writing = _Writing(
-            Path(output),
-            tuple(formats or [OutputFormat.COCO]),
-            overlay is not False,
-            max_pixels,
-            batch_size,
-            workers,
-            resume,
+        _refuse_urls([*images, *([output] if output else [])])
+        run = predict_images(
+            images,
+            given,
+            model=model,
+            output=output,
+            formats=_chosen_formats(formats or ["coco"]),
+            overlay=overlay is not False,
+            config=settings,
+            resume=resume,
+            overwrite=overwrite,
+            limit=limit,
+            units=units.value,
+            max_pixels=max_pixels,
+            batch_size=batch_size,
+            workers=workers,
         )
-        predictor = _load(model, settings, len(tasks))
+    _warn_of_other_resize(settings, run.resize)
+    _work(run, output, as_json=as_json)
 
-        def work(report: Report) -> None:
-            _run(predictor, tasks, settings, writing, report)
 
-    report = make_report(len(tasks), as_json=as_json)
+def _work(run: PredictionRun | ClusterPrediction, output: str | None, *, as_json: bool) -> None:
+    """Predict on all images, and say what became of each."""
+    report = make_report(run.num_images, as_json=as_json)
     with sigterm_like_ctrl_c() as interruption:
         try:
-            work(report)
+            with report, run:
+                report.start(run.made_by, run.directory)
+                with closing(iter(run)) as results:
+                    for result in results:
+                        report.add(result)
         except KeyboardInterrupt:
-            print_error(f"interrupted; what is done is in {output}. Give the same command with --resume to go on.")
+            again = "" if output else f"--output {run.directory} "
+            print_error(
+                f"interrupted; what is done is in {run.directory}. Give the same command with {again}--resume to go on."
+            )
             raise typer.Exit(interruption.exit_status) from None
-    if report.num_failed:
+    if report.num_failed or report.num_refused_prompts:
         raise typer.Exit(FAILED)
 
 
-def _load(model: str | None, settings: Config, num_images: int) -> Predictor:
-    from sam2_adapter.predict.loading import load_predictor
-
-    predictor = load_predictor(
-        model or settings.model_cfg,
-        settings.device,
-        settings.runtime,
-        settings.precision,
-        expected_images=num_images,
-    )
-    _warn_of_other_resize(settings, predictor.info.resize)
-    return predictor
+def _chosen_formats(formats: Sequence[str]) -> list[str]:
+    """The names of all formats, each `--format` with one or several."""
+    return [name.strip() for text in formats for name in text.split(",")]
 
 
-def _refuse_on_ray(formats: Sequence[OutputFormat] | None, overlay: bool | None, batch_size: int | None) -> None:
+def _refuse_on_ray(formats: Sequence[str] | None, overlay: bool | None, batch_size: int | None) -> None:
     if formats:
         raise UsageError("--engine ray writes Parquet files; leave --format out.")
     if overlay:
@@ -229,68 +228,13 @@ def _warn_of_other_resize(settings: Config, resize: str) -> None:
         )
 
 
-def _typed_prompts(
+def _given_prompts(
     points: Sequence[str] | None, boxes: Sequence[str] | None, prompts_file: Path | None
-) -> tuple[Prompt, ...]:
+) -> GivenPrompts:
     from sam2_adapter.cli.prompt_options import prompts_from_options
 
     if prompts_file is not None and (points or boxes):
         raise UsageError(
             "--prompts has the prompts of every image; leave out --point and --box, or write them into the file."
         )
-    return prompts_from_options(points or (), boxes or ())
-
-
-def _plan(paths: Sequence[Path], typed: Sequence[Prompt], prompts_file: Path | None) -> list[ImageTask]:
-    from sam2_adapter.errors import PromptError
-    from sam2_adapter.formats.prompts_file import match_prompts, read_prompts_file, unmatched_names
-    from sam2_adapter.jobs.tasks import plan_tasks
-
-    if prompts_file is None:
-        return plan_tasks(paths, dict.fromkeys(paths, typed))
-    listed = read_prompts_file(prompts_file)
-    unmatched = unmatched_names(listed, paths)
-    if listed and len(unmatched) == len(listed):
-        raise PromptError(
-            f"{prompts_file}: none of the images that it lists is among those given; the first is {unmatched[0]!r}."
-        )
-    if unmatched:
-        warn(
-            f"{prompts_file}: {len(unmatched)} images that it lists are not among those given, such as {unmatched[0]!r}."
-        )
-    return plan_tasks(paths, match_prompts(listed, paths))
-
-
-def _run(predictor: Predictor, tasks: Sequence[ImageTask], settings: Config, writing: _Writing, report: Report) -> None:
-    """Predict on all images."""
-    from sam2_adapter.jobs.journal import Journal
-    from sam2_adapter.jobs.local import BulkOptions, predict_files
-    from sam2_adapter.jobs.output_folder import OutputFolder, provenance
-
-    options = BulkOptions(
-        settings.clip_to_box, settings.default_label, writing.max_pixels, writing.batch_size, writing.workers
-    )
-    made_by = provenance(predictor.info)
-    journaled = {
-        **made_by,
-        "formats": sorted(choice.value for choice in writing.formats),
-        "overlay": writing.overlay,
-        "output_type": settings.output_type,
-        "clip_to_box": settings.clip_to_box,
-        "default_label": settings.default_label,
-    }
-    with Journal(writing.directory, journaled, resume=writing.resume) as journal, report:
-        report.start(made_by, writing.directory)
-        with (
-            OutputFolder(
-                writing.directory,
-                [choice.value for choice in writing.formats],
-                predictor.info,
-                overlay=writing.overlay,
-                output_type=settings.output_type,
-                file_names=[task.name for task in tasks],
-            ) as folder,
-            closing(predict_files(predictor, tasks, folder, options, journal)) as results,
-        ):
-            for result in results:
-                report.add(result)
+    return prompts_file or prompts_from_options(points or (), boxes or ())

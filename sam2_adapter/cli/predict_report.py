@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -9,14 +10,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
-from sam2_adapter.cli.output import json_text, lines_above, print_error, say, tell, write_json_text
+from sam2_adapter.cli.interruption import was_interrupted
+from sam2_adapter.cli.output import json_text, lines_above, print_error, say, tell, warn, write_json_text
 from sam2_adapter.cli.progress import terminal_bars
-from sam2_adapter.cli.terminal import FAILED
-from sam2_adapter.errors import Sam2AdapterError
+from sam2_adapter.cli.terminal import status_of, text_of
 from sam2_adapter.text import plural
 
 if TYPE_CHECKING:
-    from sam2_adapter.jobs.local import ImageResult
+    from sam2_adapter.jobs.answers import ImageResult
+
+# So many doubtful prompts are told, and of one image so many that cannot be used; the others are counted.
+_MOST_WARNINGS = 5
+_MOST_REFUSED = 20
 
 
 class Report:
@@ -27,6 +32,8 @@ class Report:
         self.num_images = 0
         self.num_objects = 0
         self.num_failed = 0
+        self.num_refused_prompts = 0
+        self.num_warnings = 0
         self.directory: Path | str = Path()
 
     def start(self, made_by: dict[str, Any], directory: Path | str) -> None:
@@ -40,6 +47,24 @@ class Report:
         self.num_objects += len(result.segmentation.annotations) if result.segmentation else 0
         if result.error is not None:
             print_error(result.error)
+        self.num_refused_prompts += len(result.refused_prompts)
+        self._tell_prompts(result)
+
+    def _tell_prompts(self, result: ImageResult) -> None:
+        """Name the prompts that cannot be used, and those that were hardly meant so."""
+        refused = sorted(result.refused_prompts.items())
+        for position, reason in refused[:_MOST_REFUSED]:
+            print_error(f"{result.task.source}: prompt {position + 1}: {reason}")
+        if len(refused) > _MOST_REFUSED:
+            print_error(f"{result.task.source}: {len(refused) - _MOST_REFUSED} more prompts cannot be used.")
+        for position, reason in sorted(result.warnings.items()):
+            self.num_warnings += 1
+            if self.num_warnings <= _MOST_WARNINGS:
+                warn(f"{result.task.source}: prompt {position + 1}: {reason}")
+
+    def _tell_more_warnings(self) -> None:
+        if self.num_warnings > _MOST_WARNINGS:
+            warn(f"the same holds for {plural(self.num_warnings - _MOST_WARNINGS, 'more prompt')}.")
 
     def __enter__(self) -> Self:
         """The report itself."""
@@ -49,6 +74,7 @@ class Report:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Print the end."""
+        self._tell_more_warnings()
 
 
 class TextReport(Report):
@@ -82,12 +108,15 @@ class TextReport(Report):
     ) -> None:
         """Take the progress bar away and print the summary, unless the run was broken off by an error."""
         self._open.close()
+        self._tell_more_warnings()
         if error is None:
             tell(self._summary())
 
     def _summary(self) -> str:
         done = self.num_images - self.num_failed
         failed = f", {plural(self.num_failed, 'image')} failed" if self.num_failed else ""
+        if self.num_refused_prompts:
+            failed += f", {plural(self.num_refused_prompts, 'prompt')} could not be used"
         return f"{plural(self.num_objects, 'object')} in {plural(done, 'image')}{failed}; results in {self.directory}"
 
 
@@ -108,12 +137,16 @@ class JsonReport(Report):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the document, also when the run was broken off: the error is then part of it."""
+        self._tell_more_warnings()
         summary = {"images": self.num_images, "objects": self.num_objects, "failed": self.num_failed}
+        if self.num_refused_prompts:
+            summary["refused_prompts"] = self.num_refused_prompts
         broken_off = f',\n"error": {json_text(_reason(error))}' if error is not None else ""
         write_json_text(f'],\n"summary": {json_text(summary)}{broken_off}}}\n')
-        if isinstance(error, Sam2AdapterError):
-            print_error(error)
-            raise typer.Exit(FAILED) from error
+        if isinstance(error, Exception) and not isinstance(error, typer.Exit) and not was_interrupted(error):
+            # The document has it already: nothing more may come to stdout.
+            print_error(text_of(error))
+            raise typer.Exit(status_of(error)) from error
 
 
 def make_report(num_tasks: int, *, as_json: bool) -> Report:
@@ -135,18 +168,23 @@ def _entry(result: ImageResult) -> dict[str, Any]:
         }
         for entry in result.segmentation.annotations
     ]
-    empty = list(result.segmentation.empty_prompts)
     return {
         **common,
         "status": "kept" if result.is_kept else "ok",
         "objects": objects,
-        "empty_prompts": empty,
+        "empty_prompts": list(result.segmentation.empty_prompts),
+        "refused_prompts": _by_position(result.refused_prompts, "error"),
+        "warnings": _by_position(result.warnings, "warning"),
         "files": [str(f) for f in result.files],
     }
 
 
+def _by_position(texts: Mapping[int, str], key: str) -> list[dict[str, Any]]:
+    return [{"prompt_index": position, key: text} for position, text in sorted(texts.items())]
+
+
 def _reason(error: BaseException) -> str:
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
+    return "interrupted" if was_interrupted(error) else text_of(error) if isinstance(error, Exception) else str(error)
 
 
 def _objects(result: ImageResult) -> str:
@@ -154,5 +192,5 @@ def _objects(result: ImageResult) -> str:
     assert segmentation is not None  # only images that did not fail come here
     found = ", ".join(f"{entry.label} {entry.iou_score:.2f}" for entry in segmentation.annotations)
     empty = segmentation.empty_prompts
-    missing = f"; no mask for prompt {', '.join(map(str, empty))}" if empty else ""
+    missing = f"; no mask for prompt {', '.join(str(position + 1) for position in empty)}" if empty else ""
     return f"{plural(len(segmentation.annotations), 'object')}{f' ({found})' if found else ''}{missing}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sam2_adapter.annotations.prompt_values import parse_numbers
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.cli.terminal import UsageError
 from sam2_adapter.errors import PromptError
@@ -25,12 +26,9 @@ def prompts_from_options(points: Sequence[str], boxes: Sequence[str]) -> tuple[P
 
 
 def _numbers(text: str, option: str, form: str, count: int) -> list[float]:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
+    numbers = parse_numbers(text) or []
     if len(numbers) != count:
-        raise UsageError(f"{option} {text}: expected {form}, {count} numbers in pixels with commas and no spaces.")
+        raise UsageError(f"{option} {text}: expected {form}, {count} numbers.")
     return numbers
 
 

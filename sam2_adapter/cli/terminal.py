@@ -58,7 +58,7 @@ def one_clear_message(command: Callable[_P, _R]) -> Callable[_P, _R]:
                 exit_with_message("interrupted.", INTERRUPTED, as_json=as_json)
             if kwargs.get("debug"):
                 raise
-            exit_with_message(_text_of(error), status_of(error), as_json=as_json)
+            exit_with_message(text_of(error), status_of(error), as_json=as_json)
         finally:
             logger.info("%s took %.1f s", command.__name__, time.monotonic() - started)
 
@@ -103,7 +103,8 @@ class _LevelFormatter(logging.Formatter):
         return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
-def _text_of(error: Exception) -> str:
+def text_of(error: Exception) -> str:
+    """What is said about an error."""
     if isinstance(error, Sam2AdapterError):
         return str(error)
     reason = str(error).strip() or "no further explanation"

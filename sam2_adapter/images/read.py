@@ -32,6 +32,7 @@ from PIL import (
 from sam2_adapter.errors import ImageError
 from sam2_adapter.files import reason_of
 from sam2_adapter.images.pixel_modes import to_rgb
+from sam2_adapter.ownership import results_in
 from sam2_adapter.regular_files import open_regular
 from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
 
@@ -131,7 +132,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     Args:
         paths: files, taken whatever they are called, and folders, searched with all their subfolders for files whose
             suffix is one of `IMAGE_SUFFIXES` in any case. Hidden files and folders, whose name starts with a dot, are
-            skipped.
+            skipped, and so are the results of earlier runs (see `ownership`).
 
     Returns:
         The files in the order of `paths`, those of a folder sorted by path, each file once.
@@ -153,16 +154,20 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
 def _images_in(folder: Path) -> list[Path]:
     images = []
+    has_results = False
     for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        results = results_in(parent)
+        has_results |= bool(results)
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in results]
         images += [
             Path(parent, name)
             for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+            if not name.startswith(".") and name not in results and Path(name).suffix.lower() in IMAGE_SUFFIXES
         ]
     if not images:
+        apart = " apart from the results of an earlier run" if has_results else ""
         raise ImageError(
-            f"{folder}: no image in this folder; looked for files ending in {', '.join(sorted(IMAGE_SUFFIXES))}."
+            f"{folder}: no image in this folder{apart}; looked for files ending in {', '.join(sorted(IMAGE_SUFFIXES))}."
         )
     return sorted(images, key=lambda path: path.relative_to(folder).parts)
 

@@ -1,6 +1,6 @@
 """The journal of a prediction run: which images are done and what was found, so that an interrupted run can go on.
 
-One JSON object a line: first the settings that results depend on, then an image as soon as its files are written. A line
+One JSON object per line: first the settings that results depend on, then an image as soon as its files are written. A line
 that was torn by a crash, and all after it, are dropped. An image counts as done while its file, its prompts and its results
 are what they were. Only the place of each line is kept in memory.
 """
@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
+from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.errors import ConfigError, ExportError
-from sam2_adapter.files import RESULTS_MARK, reason_of, remove_partial_files
+from sam2_adapter.files import reason_of, remove_partial_files
 from sam2_adapter.jobs.tasks import ImageTask, prompts_sha256
+from sam2_adapter.owned_folder import OwnedFolder
+from sam2_adapter.ownership import JOURNAL_NAME, is_inside
 
 logger = logging.getLogger(__name__)
 
-JOURNAL_NAME = RESULTS_MARK
+# Size and time of an image file, `None` where it could not be looked at; enough to know it by, as for make and rsync.
+FileFacts = list[int] | None
 
 _OBJECT_FIELDS = ("label", "iou_score", "attributes", "object_id", "parent_id", "prompt_index")
 
@@ -36,37 +40,50 @@ class DoneImage:
         annotated: its objects.
         empty_prompts: positions of the prompts whose mask was empty.
         files: what was written for this image alone.
+        refused_prompts: position to reason of the prompts that could not be used.
     """
 
     annotated: AnnotatedImage
     empty_prompts: tuple[int, ...]
     files: tuple[Path, ...]
+    refused_prompts: Mapping[int, str] = field(default_factory=dict)
+
+
+def facts_of(path: Path) -> FileFacts:
+    """What an image file is known by, as it is now."""
+    try:
+        facts = path.stat()
+    except (OSError, ValueError):
+        return None
+    return [facts.st_size, facts.st_mtime_ns]
 
 
 class Journal:
     """The journal in an output folder; a context manager that closes it. Images are added by one thread at a time."""
 
-    def __init__(self, directory: str | Path, settings: Mapping[str, Any], *, resume: bool = False) -> None:
+    def __init__(self, folder: OwnedFolder, settings: Mapping[str, Any], *, units: Units = "pixel") -> None:
         """Start a journal, or go on with the one that is there.
 
         Args:
-            directory: the output folder; made if missing.
+            folder: the output folder, begun; where an earlier run in it is gone on with, so is its journal.
             settings: what results depend on, plain JSON types.
-            resume: keep what an earlier run has done; without a journal of one, start.
+            units: of the prompts.
 
         Raises:
             ConfigError: the earlier run had other settings.
             ExportError: the journal cannot be written.
         """
-        self._directory = Path(directory)
-        self._path = self._directory / JOURNAL_NAME
+        self._directory = folder.directory
+        self._path = folder.directory / JOURNAL_NAME
         self._settings = json.loads(json.dumps(settings))
+        self._units = units
         self._offsets: dict[str, int] = {}
         self._is_broken = False
+        end = self._read_earlier(folder)
+        if not end:
+            folder.claim(self._path)
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            end = self._read() if resume else 0
-            self._file: IO[bytes] = self._path.open("r+b" if end else "w+b")
+            self._file: IO[bytes] = self._path.open("r+b" if end else "wb")
             self._file.truncate(end)
             self._file.seek(end)
         except OSError as error:
@@ -76,36 +93,49 @@ class Journal:
         else:
             self._append({"settings": self._settings})
 
-    def find(self, task: ImageTask, files_like: str) -> int | None:
+    def find(self, task: ImageTask, facts: FileFacts, files_like: str) -> int | None:
         """Where the journal has this image, for `read`; `None` when it is to be done (again).
 
         Args:
             task: the image.
+            facts: of its file now.
             files_like: what its results are called, without folder and suffix.
         """
         offset = self._offsets.get(task.name)
         if offset is None:
             return None
         line = self._line(offset)
-        same = all(line[key] == value for key, value in _identity(task, files_like).items())
+        same = all(line.get(key) == value for key, value in self._identity(task, facts, files_like).items())
         return offset if same and all((self._directory / name).is_file() for name in line["files"]) else None
 
     def read(self, offset: int) -> DoneImage:
         """The image at a place that `find` gave."""
-        line = self._line(offset)
-        height, width = line["original_hw"]
-        annotations = tuple(
-            Annotation(rle=Rle(entry["counts"], (height, width)), **{name: entry[name] for name in _OBJECT_FIELDS})
-            for entry in line["objects"]
-        )
-        return DoneImage(
-            AnnotatedImage(line["name"], (height, width), annotations),
-            tuple(line["empty_prompts"]),
-            tuple(self._directory / name for name in line["files"]),
-        )
+        return _done_image(self._line(offset), self._directory)
 
-    def add(self, task: ImageTask, files_like: str, done: DoneImage) -> None:
-        """Note that an image is done. Where that cannot be written, say so once and go on without."""
+    def outdated_files(self, task: ImageTask, files_like: str, is_stem: Callable[[str], bool]) -> Sequence[Path]:
+        """The files of an image that is done again: now it may have others.
+
+        Args:
+            task: the image.
+            files_like: what its results are called now.
+            is_stem: whether the results of any image of this run are called so: what was this image's may be that one's now.
+        """
+        offset = self._offsets.pop(task.name, None)
+        if offset is None:
+            return ()
+        line = self._line(offset)
+        is_free = line["files_like"] == files_like or not is_stem(line["files_like"])
+        return [self._directory / name for name in line["files"]] if is_free else ()
+
+    def add(self, task: ImageTask, facts: FileFacts, files_like: str, done: DoneImage) -> None:
+        """Note that an image is done. Where that cannot be written, say so once and go on without.
+
+        Args:
+            task: the image.
+            facts: of its file when it was read.
+            files_like: what its results are called.
+            done: its objects and files.
+        """
         if self._is_broken:
             return
         try:
@@ -113,12 +143,14 @@ class Journal:
                 {"counts": entry.rle.counts, **{name: getattr(entry, name) for name in _OBJECT_FIELDS}}
                 for entry in done.annotated.annotations
             ]
+            refused = {str(position): reason for position, reason in done.refused_prompts.items()}
             self._append(
                 {
-                    **_identity(task, files_like),
+                    **self._identity(task, facts, files_like),
                     "original_hw": done.annotated.original_hw,
                     "objects": objects,
                     "empty_prompts": done.empty_prompts,
+                    **({"refused_prompts": refused} if refused else {}),
                     "files": [path.relative_to(self._directory).as_posix() for path in done.files],
                 }
             )
@@ -136,6 +168,11 @@ class Journal:
         """Close the file."""
         self._file.close()
 
+    def _identity(self, task: ImageTask, facts: FileFacts, files_like: str) -> dict[str, Any]:
+        """What makes an image the same."""
+        prompts = prompts_sha256(task.prompts, self._units)
+        return {"name": task.name, "files_like": files_like, "file": facts, "prompts": prompts}
+
     def _append(self, line: Mapping[str, Any]) -> None:
         try:
             self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
@@ -149,15 +186,15 @@ class Journal:
             file.seek(offset)
             return json.loads(file.readline())  # type: ignore[no-any-return]
 
-    def _read(self) -> int:
+    def _read_earlier(self, folder: OwnedFolder) -> int:
         """Find the images that are done; returns where the last whole line ends, 0 when nothing can be used."""
+        if not folder.is_resumed or self._path.is_symlink() or not self._path.is_file():
+            return 0
         end = 0
-        if not self._path.exists():
-            return end
         with self._path.open("rb") as file:
             for number, text in enumerate(file):
                 line = _parsed(text)
-                if line is None or (number > 0 and not isinstance(line.get("name"), str)):
+                if line is None or (number > 0 and not self._holds_image(line)):
                     logger.warning(
                         "%s: line %d is damaged; the images from there on are done again.", self._path, number + 1
                     )
@@ -169,6 +206,14 @@ class Journal:
                 end += len(text)
         return end
 
+    def _holds_image(self, line: Mapping[str, Any]) -> bool:
+        """Whether a line can be used for everything that it is used for."""
+        try:
+            _done_image(line, self._directory)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
+            return False
+        return isinstance(line["name"], str) and isinstance(line.get("files_like"), str)
+
     def _check_settings(self, earlier: Any) -> None:
         earlier = earlier if isinstance(earlier, dict) else {}
         names = [*self._settings, *(name for name in earlier if name not in self._settings)]
@@ -179,24 +224,31 @@ class Journal:
         ]
         if other:
             raise ConfigError(
-                f"{self._directory}: cannot go on with this run: {'; '.join(other)}. Use the same settings, leave --resume "
-                "out to start anew, or choose another --output."
+                f"{self._directory}: cannot go on with this run: {'; '.join(other)}. Use the same settings, start anew "
+                "(--overwrite instead of --resume), or choose another --output."
             )
 
 
-def _identity(task: ImageTask, files_like: str) -> dict[str, Any]:
-    """What makes an image the same; the size and time of its file are enough, as for make and rsync."""
-    try:
-        facts = task.path.stat()
-        file = [facts.st_size, facts.st_mtime_ns]
-    except OSError:
-        file = None
-    return {"name": task.name, "files_like": files_like, "file": file, "prompts": prompts_sha256(task.prompts)}
+def _done_image(line: Mapping[str, Any], directory: Path) -> DoneImage:
+    height, width = line["original_hw"]
+    annotations = tuple(
+        Annotation(rle=Rle(entry["counts"], (height, width)), **{name: entry[name] for name in _OBJECT_FIELDS})
+        for entry in line["objects"]
+    )
+    names = line["files"]
+    if not all(is_inside(name) for name in names):
+        raise ValueError("a file elsewhere")
+    return DoneImage(
+        AnnotatedImage(line["name"], (height, width), annotations),
+        tuple(int(position) for position in line["empty_prompts"]),
+        tuple(directory / name for name in names),
+        {int(position): str(reason) for position, reason in line.get("refused_prompts", {}).items()},
+    )
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:
     try:
         line = json.loads(text) if text.endswith(b"\n") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return line if isinstance(line, dict) else None

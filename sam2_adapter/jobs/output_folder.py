@@ -1,8 +1,8 @@
-"""The folder that results are written to: one writer a format, every file complete or not there, each saying which model made it.
+"""The folder that results are written to: one writer per format, every file complete or not there, each saying which model made it.
 
 annotations.json         COCO, all images
 json/NAME.json           Dataloop item JSON
-masks/NAME.png           label map; masks/NAME/ one picture an object; masks/NAME.json what the numbers mean
+masks/NAME.png           label map; masks/NAME/ one picture per object; masks/NAME.json what the numbers mean
 polygons/NAME.json       polygons with all parts and holes
 overlays/NAME.jpg        the picture to look at
 """
@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import io
 import logging
-import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -29,8 +28,11 @@ from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.files import write_file, write_json
 from sam2_adapter.formats.coco.stream import CocoStream
 from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
-from sam2_adapter.formats.label_maps.objects import write_label_map, write_object_masks
+from sam2_adapter.formats.label_maps.objects import write_label_map, write_mask
 from sam2_adapter.formats.polygon_json import image_to_polygons
+from sam2_adapter.jobs.result_names import base_of, stem_of, unique_stems
+from sam2_adapter.owned_folder import OwnedFolder
+from sam2_adapter.ownership import ENTRY_OF_FORMAT, JOURNAL_NAME
 from sam2_adapter.predict.predictor import ModelInfo
 from sam2_adapter.reports.overlay import draw_overlay
 
@@ -39,7 +41,10 @@ logger = logging.getLogger(__name__)
 Format = Literal["coco", "dataloop", "masks", "polygons"]
 FORMATS: tuple[Format, ...] = ("coco", "dataloop", "masks", "polygons")
 
+_OVERLAYS = "overlays"
 _OVERLAY_QUALITY = 92
+# Of the number of an object in the name of its picture.
+_LEAST_DIGITS = 3
 _WRITING_ORDER = ("masks", "polygons", "dataloop", "coco")
 
 
@@ -48,12 +53,17 @@ def provenance(info: ModelInfo) -> dict[str, Any]:
     return {"tool": f"sam2-adapter {__version__}", **asdict(info)}
 
 
+def entries_of(formats: Sequence[str], *, overlay: bool) -> list[str]:
+    """The top-level names of everything that a run writes."""
+    return [JOURNAL_NAME, *(ENTRY_OF_FORMAT[name] for name in formats), *([_OVERLAYS] if overlay else [])]
+
+
 class OutputFolder:
     """Writes the results of one run; a context manager that completes the COCO file when it is left."""
 
     def __init__(
         self,
-        directory: str | Path,
+        folder: OwnedFolder,
         formats: Sequence[Format],
         info: ModelInfo,
         *,
@@ -61,27 +71,26 @@ class OutputFolder:
         output_type: OutputType = "mask",
         file_names: Sequence[str] = (),
     ) -> None:
-        """Make the folder.
+        """Start to write into a folder.
 
         Args:
-            directory: the folder; made if missing.
+            folder: the folder, begun with the names of `entries_of`.
             formats: what to write.
             info: the model that makes the results.
             overlay: also draw masks and prompts over every image.
             output_type: what the Dataloop format holds, masks or polygons.
-            file_names: names of all images of the run, to tell `a.png` from `a.jpg` in the names of their results.
+            file_names: names of all images of the run, so that no two of them share a file.
 
         Raises:
             ExportError: the folder cannot be written to.
         """
-        self.directory = Path(directory)
+        self.directory = folder.directory
+        self._folder = folder
         self._model_name = info.name
         self._made_by = provenance(info)
         self._output_type = output_type
-        self._stems = _unique_stems(file_names)
-        self._coco = (
-            CocoStream(self.directory / "annotations.json", info.name, self._made_by) if "coco" in formats else None
-        )
+        self._stems = unique_stems(file_names)
+        self._coco = self._start_coco() if "coco" in formats else None
         writers: dict[str, Callable[[AnnotatedImage, str], list[Path]]] = {
             "masks": self._write_masks,
             "polygons": self._write_polygons,
@@ -91,6 +100,10 @@ class OutputFolder:
         # COCO last: what it holds cannot be taken back when another format of the same image fails.
         self._writers = [writers[name] for name in _WRITING_ORDER if name in formats]
         self._overlay = overlay
+
+    @cached_property
+    def _all_stems(self) -> frozenset[str]:
+        return frozenset(self._stems.values())
 
     def write(
         self, image: npt.NDArray[np.uint8], annotated: AnnotatedImage, prompts: Sequence[Prompt]
@@ -125,7 +138,15 @@ class OutputFolder:
 
     def stem_of(self, file_name: str) -> str:
         """What the files of an image are called, without folder and suffix."""
-        return self._stems.get(file_name) or _stem(file_name)
+        return self._stems.get(file_name) or stem_of(file_name)
+
+    def is_stem(self, stem: str) -> bool:
+        """Whether the files of any image of the run are called so."""
+        return stem in self._all_stems
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove files of an image that is done again, which may have other ones now."""
+        self._folder.remove(paths)
 
     def close(self) -> Path | None:
         """Complete the COCO file, if there is one; returns its path."""
@@ -141,13 +162,18 @@ class OutputFolder:
         """Complete the COCO file also when the run was broken off: it holds the images that were done."""
         self.close()
 
+    def _start_coco(self) -> CocoStream:
+        path = self.directory / ENTRY_OF_FORMAT["coco"]
+        self._folder.claim(path)
+        return CocoStream(path, self._model_name, self._made_by)
+
     def _add_to_coco(self, annotated: AnnotatedImage, stem: str) -> list[Path]:
         assert self._coco is not None  # this writer is only used with the format
         _log_notes(self._coco.add(annotated))
         return []
 
     def _write_dataloop(self, annotated: AnnotatedImage, stem: str) -> list[Path]:
-        path = self.directory / "json" / f"{stem}.json"
+        path = self._claimed("dataloop", f"{stem}.json")
         export = image_to_dataloop_item(annotated, self._model_name, output_type=self._output_type)
         export.document["metadata"]["user"] = {"made_by": self._made_by}
         write_json(path, export.document)
@@ -155,56 +181,42 @@ class OutputFolder:
         return [path]
 
     def _write_polygons(self, annotated: AnnotatedImage, stem: str) -> list[Path]:
-        path = self.directory / "polygons" / f"{stem}.json"
+        path = self._claimed("polygons", f"{stem}.json")
         write_json(path, {**image_to_polygons(annotated, self._model_name), "made_by": self._made_by})
         return [path]
 
     def _write_masks(self, annotated: AnnotatedImage, stem: str) -> list[Path]:
-        label_map, folder, legend = (self.directory / "masks" / f"{stem}{suffix}" for suffix in (".png", "", ".json"))
+        label_map, legend = (self._claimed("masks", f"{stem}{suffix}") for suffix in (".png", ".json"))
+        folder, base = base_of(stem), base_of(stem_of(annotated.file_name))
         _log_notes(write_label_map(label_map, annotated))
-        pictures = write_object_masks(folder, annotated)
-        _remove_earlier(folder, PurePosixPath(annotated.file_name).stem, pictures)
-        objects = [
-            {
-                "number": number,
-                "file": f"{folder.name}/{picture.name}",
-                "label": entry.label,
-                "iou_score": entry.iou_score,
-            }
-            for number, (picture, entry) in enumerate(zip(pictures, annotated.annotations, strict=True), start=1)
-        ]
+        digits = max(_LEAST_DIGITS, len(str(len(annotated.annotations))))
+        pictures, objects = [], []
+        for number, entry in enumerate(annotated.annotations, start=1):
+            name = f"{base}_{number:0{digits}}.png"
+            pictures.append(self._claimed("masks", f"{stem}/{name}"))
+            write_mask(pictures[-1], entry.mask)
+            objects.append(
+                {"number": number, "file": f"{folder}/{name}", "label": entry.label, "iou_score": entry.iou_score}
+            )
         write_json(legend, {"file_name": annotated.file_name, "objects": objects, "made_by": self._made_by})
         return [label_map, *pictures, legend]
+
+    def _claimed(self, name: str, below: str) -> Path:
+        """The path of a file of a format, noted as ours."""
+        path = self.directory / ENTRY_OF_FORMAT.get(name, name) / below
+        self._folder.claim(path)
+        return path
 
     def _write_overlay(
         self, image: npt.NDArray[np.uint8], annotated: AnnotatedImage, prompts: Sequence[Prompt], stem: str
     ) -> Path:
-        path = self.directory / "overlays" / f"{stem}.jpg"
+        path = self._claimed(_OVERLAYS, f"{stem}.jpg")
         content = io.BytesIO()
         comment = ", ".join(f"{key} {value}" for key, value in self._made_by.items())
         drawn = Image.fromarray(draw_overlay(image, annotated.annotations, prompts))
         drawn.save(content, format="JPEG", quality=_OVERLAY_QUALITY, comment=comment.encode())
         write_file(path, lambda file: file.write(content.getvalue()))
         return path
-
-
-def _unique_stems(file_names: Sequence[str]) -> dict[str, str]:
-    """File name to the name of its results: without suffix where that is unique, ignoring case as some file systems do."""
-    stems = [_stem(name).casefold() for name in file_names]
-    count = Counter(stems)
-    return {name: name if count[stem] > 1 else _stem(name) for name, stem in zip(file_names, stems, strict=True)}
-
-
-def _stem(file_name: str) -> str:
-    return PurePosixPath(file_name).with_suffix("").as_posix()
-
-
-def _remove_earlier(folder: Path, stem: str, current: Sequence[Path]) -> None:
-    """Remove the object pictures of an earlier run that found more objects."""
-    pattern = re.compile(re.escape(stem) + r"_\d{3,}\.png")
-    for path in folder.glob("*.png") if folder.is_dir() else ():
-        if pattern.fullmatch(path.name) and path not in current:
-            path.unlink(missing_ok=True)
 
 
 def _log_notes(notes: Sequence[str]) -> None:

@@ -1,16 +1,29 @@
-"""`ImageTask`, one image to predict on, and how the images of a run are named."""
+"""`ImageTask`, one image to predict on: how the images of a run are named, and which prompts each of them has."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
+from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt, Units
+from sam2_adapter.annotations.usable_prompts import check_prompts
+from sam2_adapter.errors import PromptError
+from sam2_adapter.files import encodable
+from sam2_adapter.formats.prompts_file import match_prompts, read_prompts_file, unmatched_names
+from sam2_adapter.text import plural
+
+logger = logging.getLogger(__name__)
+
+# Prompts as callers give them: for every image the same ones, for each image its own by name, or a prompts file.
+AnyPrompt = Prompt | RefusedPrompt | Mapping[str, Any]
+GivenPrompts = Sequence[AnyPrompt] | Mapping[str, Sequence[AnyPrompt]] | str | Path | None
 
 
 @dataclass(frozen=True)
@@ -19,7 +32,7 @@ class ImageTask:
 
     Attributes:
         path: the file.
-        name: what the results call it, a path with forward slashes; unique among the tasks of a run.
+        name: what the results call it, a path with forward slashes that UTF-8 can hold; unique among the tasks of a run.
         prompts: one per object, also those that were refused; none is the zero-shot mode.
         url: where the file is read from instead, such as `s3://bucket/a.jpg`; `path` then has the same parts.
     """
@@ -44,7 +57,9 @@ def is_url(location: str) -> bool:
     return "://" in location
 
 
-def plan_tasks(paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt | RefusedPrompt]]) -> list[ImageTask]:
+def plan_tasks(
+    paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt | RefusedPrompt]] | None = None
+) -> list[ImageTask]:
     """Name every image by its path below the folder that all of them share.
 
     Args:
@@ -52,20 +67,39 @@ def plan_tasks(paths: Sequence[Path], prompts_of: Mapping[Path, Sequence[Prompt 
         prompts_of: the prompts of the images that have some.
 
     Returns:
-        One task a file, also where a file was given twice under different paths.
+        One task per file, also where a file was given twice under different paths.
     """
     files: dict[str, Path] = {}
     for path in paths:
         files.setdefault(os.path.abspath(path), path)
     shared = os.path.commonpath([os.path.dirname(name) for name in files]) if files else os.curdir
-    return [
-        ImageTask(path, Path(name).relative_to(shared).as_posix(), prompts_of.get(path, ()))
-        for name, path in files.items()
-    ]
+    names = _unique(encodable(Path(name).relative_to(shared).as_posix()) for name in files)
+    prompts_of = prompts_of or {}
+    return [ImageTask(path, name, prompts_of.get(path, ())) for name, path in zip(names, files.values(), strict=True)]
 
 
-def prompts_sha256(prompts: Sequence[Prompt | RefusedPrompt]) -> str:
-    """Identity of prompts: other values, or the same in another order, have another."""
+def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> dict[Path, Sequence[Prompt | RefusedPrompt]]:
+    """The prompts of every image.
+
+    Args:
+        paths: image files.
+        given: the same prompts for all of them, prompts by image name, or the path of a prompts file.
+
+    Raises:
+        PromptError: the file cannot be read, a name fits several images, or no name fits any.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, str | Path):
+        return _listed_prompts(read_prompts_file(given), paths, str(given))
+    if isinstance(given, Mapping):
+        return _listed_prompts({name: check_prompts(entries) for name, entries in given.items()}, paths, "prompts")
+    same = check_prompts(given)
+    return dict.fromkeys(paths, same)
+
+
+def prompts_sha256(prompts: Sequence[Prompt | RefusedPrompt], units: Units = "pixel") -> str:
+    """Identity of prompts: other values or units, or the same in another order, have another."""
     digest = hashlib.sha256()
     for prompt in prompts:
         for entry in fields(prompt):
@@ -74,4 +108,31 @@ def prompts_sha256(prompts: Sequence[Prompt | RefusedPrompt]) -> str:
             described = f"{value.dtype} {value.shape}" if is_array else repr(value)
             digest.update(f"{entry.name} {described} ".encode("utf-8", "surrogatepass"))
             digest.update(value.tobytes() if is_array else b"")
+    if prompts and units != "pixel":
+        digest.update(units.encode())
     return digest.hexdigest()
+
+
+def _listed_prompts(
+    listed: Mapping[str, Sequence[Prompt | RefusedPrompt]], paths: Sequence[Path], source: str
+) -> dict[Path, Sequence[Prompt | RefusedPrompt]]:
+    unmatched = unmatched_names(listed, paths)
+    if listed and len(unmatched) == len(listed):
+        raise PromptError(
+            f"{source}: none of the images that it lists is among those given; the first is {unmatched[0]!r}."
+        )
+    if unmatched:
+        told = f"{plural(len(unmatched), 'image')} that it lists {'is' if len(unmatched) == 1 else 'are'}"
+        logger.warning("%s: %s not among those given, such as %r.", source, told, unmatched[0])
+    return match_prompts(listed, paths)
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Names, longer where an escape makes two of them equal."""
+    taken: dict[str, None] = {}
+    for name in names:
+        unique = name
+        while unique in taken:
+            unique += "_"
+        taken[unique] = None
+    return list(taken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ def test_a_folder_in_every_format(photos: Path, tmp_path: Path) -> None:
     assert names == sorted(
         [
             ".predictions.jsonl",
+            ".sam2-adapter.jsonl",
+            ".sam2-adapter.lock",
             "annotations.json",
             *(f"json/{stem}.json" for stem in ("disk", "night/square")),
             *(f"masks/{stem}{tail}" for stem in ("disk", "night/square") for tail in (".json", ".png")),
@@ -140,11 +143,12 @@ def test_listed_images_that_are_not_given_are_reported(photos: Path, tmp_path: P
 def test_settings_come_from_file_then_set_then_options(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("default_label: from-file\nmodel_cfg: sam2_nano\nprecision: bf16\n")
     arguments = ("--config", tmp_path / "c.yaml", "--set", "default_label=from-set", "--set", "precision=bf16")
-    options = ("--precision", "fp32", "--no-overlay", "--output", tmp_path)
+    output = tmp_path / "out"
+    options = ("--precision", "fp32", "--no-overlay", "--output", output)
     done = run("predict", photos / "disk.png", *arguments, *options, "--box", "40,20,120,100")
     assert done.status == 0, done.stderr
     assert "from-set" in done.stdout
-    assert json.loads((tmp_path / "annotations.json").read_text())["info"]["made_by"]["precision"] == "fp32"
+    assert json.loads((output / "annotations.json").read_text())["info"]["made_by"]["precision"] == "fp32"
 
 
 def test_clip_to_box_can_be_switched_off(photos: Path, tmp_path: Path) -> None:
@@ -155,7 +159,7 @@ def test_clip_to_box_can_be_switched_off(photos: Path, tmp_path: Path) -> None:
     x0, y0, x1, y1 = clipped.box_xyxy
     assert box[0] <= x0 < x1 <= box[2]
     assert box[1] <= y0 < y1 <= box[3]
-    run(*arguments, "--box", ",".join(map(str, box)), "--set", "clip_to_box=false")
+    run(*arguments, "--box", ",".join(map(str, box)), "--set", "clip_to_box=false", "--overwrite")
     (bare,) = read_coco(tmp_path / "annotations.json").images[0].annotations
     assert bare.area >= clipped.area
     assert (bare.mask & clipped.mask).sum() == clipped.area
@@ -174,7 +178,7 @@ def test_a_second_run_gives_the_same_and_leaves_nothing_stale(photos: Path, tmp_
     before = sorted((tmp_path / "masks" / "disk").iterdir())
     first = before[0].read_bytes()
     assert len(before) == 2
-    run(*arguments, "--box", "40,20,120,100")
+    run(*arguments, "--box", "40,20,120,100", "--overwrite")
     assert sorted((tmp_path / "masks" / "disk").iterdir()) == before[:1]
     assert before[0].read_bytes() == first
     assert not list(tmp_path.rglob("*.part"))
@@ -204,3 +208,97 @@ def test_images_of_every_mode(tmp_path: Path, mode: str) -> None:
     picture.save(tmp_path / "a.tif")
     done = run("predict", tmp_path / "a.tif", *NANO, "--box", "10,10,50,40", "--output", tmp_path / "out")
     assert done.status == 0, done.stderr
+
+
+def _coco_names(output: Path) -> list[str]:
+    return [image.file_name for image in read_coco(output / "annotations.json").images]
+
+
+def test_each_run_has_a_folder_of_its_own_and_results_are_never_inputs(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos)
+    arguments = ("predict", ".", *NANO, "--format", "coco,masks")
+    first, second = run(*arguments), run(*arguments, "--json")
+    assert first.stderr.splitlines()[-1] == "2 objects in 2 images; results in predictions"
+    assert json.loads(second.stdout)["output"] == "predictions2"
+    for name in ("predictions", "predictions2"):
+        assert _coco_names(photos / name) == ["disk.png", "night/square.jpg"]
+    again = run(*arguments, "--overwrite", "--limit", "1")
+    assert again.stderr.splitlines()[-1] == "1 object in 1 image; results in predictions2"
+    assert _coco_names(photos / "predictions2") == ["disk.png"]
+    resumed = run(*arguments, "--resume")
+    assert resumed.stdout.splitlines()[0].endswith(", kept from an earlier run")
+    assert _coco_names(photos / "predictions2") == ["disk.png", "night/square.jpg"]
+    assert len(list(photos.glob("predictions*"))) == 2
+    refused = run("predict", "predictions/masks", *NANO, "--output", "predictions", "--overwrite")
+    assert "is a result in predictions, where the new results would go" in refused.stderr
+    assert _coco_names(photos / "predictions") == ["disk.png", "night/square.jpg"]
+
+
+@pytest.mark.parametrize("options", [(), ("--overwrite",), ("--resume",)])
+def test_a_folder_of_the_users_own_is_left_alone(photos: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    data = tmp_path / "data"
+    (data / "masks" / "disk").mkdir(parents=True)
+    kept = {"annotations.json": "mine", "masks/disk.png": "my label map", "masks/disk/disk_004.png": "my mask"}
+    for name, content in kept.items():
+        (data / name).write_text(content)
+    done = run("predict", photos, *NANO, "--output", data, "--format", "coco", "--format", "masks", "--json", *options)
+    assert done.status == 1
+    assert "the folder is not empty" in json.loads(done.stdout)["error"]
+    files = {path.relative_to(data).as_posix(): path.read_text() for path in data.rglob("*") if path.is_file()}
+    assert files == kept
+
+
+def test_resume_and_overwrite_exclude_each_other(photos: Path, tmp_path: Path) -> None:
+    done = run("predict", photos, *NANO, "--output", tmp_path / "out", "--resume", "--overwrite")
+    assert done.status == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_prompts_that_cannot_be_used_are_named_and_the_others_done(photos: Path, tmp_path: Path) -> None:
+    entries = [{"box": [40, 20, 120, 100]}, {"points": [[900, 5]]}, {"bbox": [1, 2, 3, 4]}, {"box": [120, 40, 121, 41]}]
+    (tmp_path / "p.json").write_text(json.dumps({"images": {"disk.png": entries}}))
+    arguments = ("predict", photos / "disk.png", *NANO, "--no-overlay", "--prompts", tmp_path / "p.json")
+    done = run(*arguments, "--output", tmp_path / "out", "--json")
+    assert done.status == 1
+    document = json.loads(done.stdout)
+    (image,) = document["images"]
+    assert image["status"] == "ok"
+    answered = [entry["prompt_index"] for entry in image["objects"]] + image["empty_prompts"]
+    assert sorted(answered) == [0, 3]
+    assert [entry["prompt_index"] for entry in image["refused_prompts"]] == [1, 2]
+    assert document["summary"]["refused_prompts"] == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert [line.split(": ")[2] for line in errors] == ["prompt 2", "prompt 3"]
+    assert "Point (900, 5) lies outside the image" in errors[0]
+    resumed = run(*arguments, "--output", tmp_path / "out", "--resume")
+    assert resumed.status == 1
+    assert [line for line in resumed.stderr.splitlines() if line.startswith("error: ")] == errors
+    assert resumed.stderr.splitlines()[-1].startswith(f"{len(image['objects'])} object")
+    assert "2 prompts could not be used; results in" in resumed.stderr
+
+
+def test_coordinates_may_be_fractions(photos: Path, tmp_path: Path) -> None:
+    disk = photos / "disk.png"  # 160 x 120
+    run(
+        "predict", disk, *NANO, "--no-overlay", "--box", "40,20,120,100", "--point", "80,60", "--output", tmp_path / "a"
+    )
+    fractions = ("--box", "0.25, 0.1666667, 0.75, 0.8333333", "--point", "0.5,0.5")
+    done = run("predict", disk, *NANO, "--no-overlay", *fractions, "--units", "fraction", "--output", tmp_path / "b")
+    assert done.status == 0, done.stderr
+    pixels, same = (read_coco(tmp_path / name / "annotations.json").images[0].annotations for name in "ab")
+    assert [entry.rle for entry in same] == [entry.rle for entry in pixels]
+    doubtful = run("predict", disk, *NANO, "--no-overlay", *fractions, "--output", tmp_path / "c")
+    assert "--units fraction" in doubtful.stderr
+
+
+def test_a_name_that_is_not_utf_8_costs_nothing(photos: Path, tmp_path: Path) -> None:
+    (photos / "disk.png").rename(Path(os.fsdecode(os.fsencode(photos) + b"/caf\xe9.png")))
+    formats = ("--format", "coco,dataloop,masks,polygons")
+    done = run("predict", photos, *NANO, *formats, "--output", tmp_path / "out", "--json")
+    assert done.status == 0, done.stderr
+    assert [image["name"] for image in json.loads(done.stdout)["images"]] == ["caf\\udce9.png", "night/square.jpg"]
+    for path in (tmp_path / "out").rglob("*.json"):
+        path.read_bytes().decode("utf-8")
+    assert _coco_names(tmp_path / "out") == ["caf\\udce9.png", "night/square.jpg"]

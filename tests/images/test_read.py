@@ -17,6 +17,7 @@ from PIL import Image
 from sam2_adapter.errors import ImageError
 from sam2_adapter.images.masks import read_alpha_mask, read_mask
 from sam2_adapter.images.read import MAX_PIXELS, find_images, image_size, read_image
+from sam2_adapter.owned_folder import OwnedFolder
 from tests.shapes import FEW, QUICK, SHARED_DATA
 
 FORMATS = ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"]
@@ -352,3 +353,24 @@ def test_real_photographs():
         assert image.shape == (*image_size(path), 3)
         with Image.open(path) as picture:
             assert np.array_equal(image, np.asarray(picture.convert("RGB")))
+
+
+def test_results_of_earlier_runs_are_no_images(tmp_path):
+    for name in (
+        "a.png",
+        "predictions/overlays/a.jpg",
+        "predictions/masks/a/a_001.png",
+        "predictions/mine.png",
+        "masks/b.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    with OwnedFolder(tmp_path / "out", "predict") as folder:
+        folder.begin(["overlays", "masks"])
+    (tmp_path / "out" / ".sam2-adapter.jsonl").rename(tmp_path / "predictions" / ".sam2-adapter.jsonl")
+    names = [path.relative_to(tmp_path).as_posix() for path in find_images([tmp_path])]
+    assert names == ["a.png", "masks/b.png", "predictions/mine.png"]
+    assert find_images([tmp_path / "predictions" / "overlays"]) == [tmp_path / "predictions" / "overlays" / "a.jpg"]
+    (tmp_path / "predictions" / "mine.png").unlink()
+    with pytest.raises(ImageError, match="no image in this folder apart from the results of an earlier run"):
+        find_images([tmp_path / "predictions"])

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from sam2_adapter.annotations.prompts import Prompt
-from sam2_adapter.jobs.journal import JOURNAL_NAME, Journal
-from sam2_adapter.jobs.local import BulkOptions, predict_files
-from sam2_adapter.jobs.output_folder import OutputFolder
+from sam2_adapter.jobs.local import predict_files
 from sam2_adapter.jobs.tasks import ImageTask
+from sam2_adapter.ownership import JOURNAL_NAME
 from tests.command_line import Run, run
 from tests.conftest import disk_photo, save_photos
+from tests.jobs.writing import OPTIONS, journaled_folder
 from tests.small_model import small_predictor
 
 FORMATS = tuple(word for name in ("coco", "dataloop", "masks", "polygons") for word in ("--format", name))
@@ -49,7 +49,7 @@ def _predict(folder: Path, output: Path, *more: str) -> Run:
 
 def _results(output: Path) -> dict[str, bytes]:
     """Every file but the journal, whose lines come in the order of the work."""
-    files = (path for path in output.rglob("*") if path.is_file() and path.name != JOURNAL_NAME)
+    files = (path for path in output.rglob("*") if path.is_file() and not path.name.startswith("."))
     return {path.relative_to(output).as_posix(): path.read_bytes() for path in files}
 
 
@@ -135,17 +135,22 @@ def _kept(done: Run) -> list[bool]:
 
 def test_what_is_done_is_not_written_again(finished: tuple[Path, Path]) -> None:
     own, output = finished
-    before = {path: path.stat().st_mtime_ns for path in output.rglob("*.*") if path.name != "annotations.json"}
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("[!.]*.*") if path.name != "annotations.json"}
     results = _results(output)
     assert _kept(_predict(own, output, "--resume")) == [True] * 4
-    assert {path: path.stat().st_mtime_ns for path in before if path.name != JOURNAL_NAME} == {
-        path: stamp for path, stamp in before.items() if path.name != JOURNAL_NAME
-    }
+    assert {path: path.stat().st_mtime_ns for path in before} == before
     assert _results(output) == results
 
 
-def test_without_resume_everything_is_done_again(finished: tuple[Path, Path]) -> None:
-    assert _kept(_predict(*finished)) == [False] * 4
+def test_without_resume_the_results_are_left_alone(finished: tuple[Path, Path]) -> None:
+    results = _results(finished[1])
+    done = _predict(*finished)
+    assert done.status == 1
+    assert "--resume" in done.stderr
+    assert "--overwrite" in done.stderr
+    assert _results(finished[1]) == results
+    assert _kept(_predict(*finished, "--overwrite")) == [False] * 4
+    assert _results(finished[1]) == results
 
 
 def test_a_torn_line_and_all_after_it_are_done_again(finished: tuple[Path, Path]) -> None:
@@ -217,10 +222,10 @@ def test_other_settings_are_refused_by_name(finished: tuple[Path, Path]) -> None
     own, output = finished
     results = _results(output)
     done = _predict(own, output, "--resume", "--label", "cell", "--no-overlay")
-    assert done.status == 1
+    assert done.status == 2
     assert "default_label was 'object' and is now 'cell'" in done.stderr
     assert "overlay was True and is now False" in done.stderr
-    assert "leave --resume out" in done.stderr
+    assert "--overwrite instead of --resume" in done.stderr
     assert _results(output) == results
 
 
@@ -232,10 +237,12 @@ def test_memory_does_not_grow_with_the_images_that_are_done(tmp_path: Path) -> N
     for count in (12, 60):
         tasks = [ImageTask(tmp_path / "a.png", f"{index:04}.png", prompts) for index in range(count)]
         for resume in (False, True):
-            output = OutputFolder(tmp_path / str(count), ["coco", "masks"], predictor.info, overlay=False)
             tracemalloc.start()
-            with output, Journal(output.directory, {}, resume=resume) as journal:
-                kept = [r.is_kept for r in predict_files(predictor, iter(tasks), output, BulkOptions(), journal)]
+            with journaled_folder(tmp_path / str(count), ["coco", "masks"], predictor.info, resume=resume) as (
+                output,
+                journal,
+            ):
+                kept = [r.is_kept for r in predict_files(predictor, iter(tasks), output, OPTIONS, journal)]
             peaks[count, resume] = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             assert kept == [resume] * count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import IO, Any
 
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.errors import ExportError
-from sam2_adapter.files import reason_of, write_file
+from sam2_adapter.files import encoded_json, reason_of, write_file
 from sam2_adapter.formats.coco.objects import images_to_coco
 
 
@@ -88,7 +87,7 @@ class CocoStream:
 
     def _encoded(self, value: Any) -> bytes:
         try:
-            return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+            return encoded_json(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise ExportError(
                 f"{self._path}: the annotations cannot be written as JSON: {error}. Check the attributes of the prompts."

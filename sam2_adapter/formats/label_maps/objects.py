@@ -1,4 +1,4 @@
-"""Mask PNGs: a label map of all objects of an image, and one picture an object.
+"""Mask PNGs: a label map of all objects of an image, and one picture per object.
 
 Label maps are plain grey PNGs, 0 for the background and i + 1 for the object at index i. They carry no palette: some
 readers would turn its colours back into grey values and lose the numbers.
@@ -6,7 +6,7 @@ readers would turn its colours back into grey values and lose the numbers.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -82,22 +82,6 @@ def read_label_map(path: str | Path) -> LabelMap:
     if values.ndim != 2 or not (mode in ("1", "L", "P") or mode.startswith("I;16")):
         raise DataError(f"{path}: a label map has one channel of 8 or 16 bits, but this picture has the mode {mode}.")
     return values.astype(np.uint16) if mode.startswith("I;16") else values.astype(np.uint8)
-
-
-def write_object_masks(folder: str | Path, image: AnnotatedImage) -> list[Path]:
-    """Write one PNG an object into `folder`: 255 inside, 0 outside.
-
-    They are called `<image>_<number>.png`, numbered from 1 as in the label map.
-
-    Raises:
-        ExportError: a file cannot be written.
-    """
-    stem = PurePosixPath(image.file_name).stem
-    digits = max(3, len(str(len(image.annotations))))
-    paths = [Path(folder, f"{stem}_{number:0{digits}}.png") for number in range(1, len(image.annotations) + 1)]
-    for path, annotation in zip(paths, image.annotations, strict=True):
-        write_mask(path, annotation.mask)
-    return paths
 
 
 def write_mask(path: str | Path, mask: BoolArray) -> None:

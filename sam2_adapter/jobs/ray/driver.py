@@ -26,9 +26,7 @@ import ray.data
 from ray.exceptions import RayError
 
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
-from sam2_adapter.jobs.ray.ledger import Ledger
-from sam2_adapter.jobs.ray.plan import Request
-from sam2_adapter.jobs.ray.share import Machine, Share, share_of
+from sam2_adapter.jobs.ray.plan import Ledger, Machine, Request, Share, share_of
 
 _SHUTDOWN_SECONDS = 20
 

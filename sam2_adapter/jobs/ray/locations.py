@@ -54,6 +54,39 @@ def read_source(source: str) -> bytes:
         return system.cat_file(path)  # type: ignore[no-any-return]
 
 
+def source_version(source: str) -> str | None:
+    """What tells one state of a file from another, without reading it: its size, and its time or the mark that its store gives it.
+
+    `None` where that cannot be found out.
+    """
+    try:
+        system, path = _file_system(source)
+        if isinstance(system, LocalFileSystem):
+            facts = os.stat(path)
+            return f"{facts.st_size} {facts.st_mtime_ns}"
+        system.invalidate_cache()
+        info = system.info(path)
+    except Exception:  # each package has its own errors; the read that follows says what is wrong
+        return None
+    mark = next((info[key] for key in _MARKS if info.get(key)), None)
+    return None if mark is None else f"{info.get('size')} {mark}"
+
+
+# The names that file systems have for a mark or time of a file's state, better ones first.
+_MARKS = (
+    "ETag",
+    "etag",
+    "generation",
+    "md5Hash",
+    "content_md5",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "mtime",
+    "created",
+)
+
+
 class ResultFolder:
     """A folder on any file system, whose files appear whole or not at all."""
 
@@ -66,6 +99,11 @@ class ResultFolder:
         self.location = location.rstrip("/")
         self._system, root = _file_system(location)
         self._root = root.rstrip("/")
+
+    @property
+    def local_path(self) -> Path | None:
+        """The folder where it is on a disk of this machine, or on one that this machine sees."""
+        return Path(self._root) if isinstance(self._system, LocalFileSystem) else None
 
     def names(self) -> set[str]:
         """The names of the files that are there; none where there is no folder.
@@ -89,6 +127,15 @@ class ResultFolder:
         """
         with _naming(DataError, f"{self.location}/{name}: cannot read the file"):
             return self._system.cat_file(f"{self._root}/{name}")  # type: ignore[no-any-return]
+
+    def remove(self, name: str) -> None:
+        """Remove a file.
+
+        Raises:
+            ExportError: it cannot be removed.
+        """
+        with _naming(ExportError, f"{self.location}/{name}: cannot remove the file"):
+            self._system.rm_file(f"{self._root}/{name}")
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file: object stores show it when it is complete, and in a folder of a disk it is put in place then.

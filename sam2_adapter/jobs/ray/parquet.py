@@ -1,4 +1,4 @@
-"""The Parquet files of a run: one row an image, its objects as a list with masks in COCO's compressed run-length encoding."""
+"""The Parquet files of a run: one row per image, its objects as a list with masks in COCO's compressed run-length encoding."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import encodable
-from sam2_adapter.jobs.local import ImageResult
+from sam2_adapter.jobs.answers import Answer, ImageResult
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.predict.segment import Segmentation
 
@@ -31,6 +31,7 @@ _OBJECT = pa.struct(
         ("attributes", pa.string()),
     ]
 )
+_REFUSED = pa.struct([("prompt_index", pa.int32()), ("error", pa.string())])
 SCHEMA = pa.schema(
     [
         ("name", pa.string()),
@@ -41,10 +42,16 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("seconds", pa.float64()),
         ("empty_prompts", pa.list_(pa.int32())),
+        ("refused_prompts", pa.list_(_REFUSED)),
         ("objects", pa.list_(_OBJECT)),
     ]
 )
+# Of version 0.1, whose runs can still be gone on with.
+_OLD_SCHEMA = pa.schema([field for field in SCHEMA if field.name != "refused_prompts"])
+
+# Keys of the schema's metadata: which model made a part, and what each of its images was when it was read.
 _MADE_BY = b"made_by"
+_VERSIONS = b"versions"
 
 
 def part_name(index: int) -> str:
@@ -52,21 +59,23 @@ def part_name(index: int) -> str:
     return f"part-{index:06}.parquet"
 
 
-def row_of(task: ImageTask, segmentation: Segmentation, original_hw: tuple[int, int]) -> dict[str, Any]:
-    """The row of an image that was segmented; attributes are JSON text.
+def row_of(task: ImageTask, answer: Answer, original_hw: tuple[int, int]) -> dict[str, Any]:
+    """The row of an image whose prompts were answered; attributes are JSON text.
 
     Args:
         task: the image.
-        segmentation: its objects.
+        answer: its objects.
         original_hw: (height, width) in pixels.
     """
     height, width = original_hw
+    refused = sorted(answer.refused_prompts.items())
     return {
         **_row(task, "ok"),
         "height": height,
         "width": width,
-        "empty_prompts": list(segmentation.empty_prompts),
-        "objects": [_object(entry) for entry in segmentation.annotations],
+        "empty_prompts": list(answer.segmentation.empty_prompts),
+        "refused_prompts": [{"prompt_index": position, "error": encodable(reason)} for position, reason in refused],
+        "objects": [_object(entry) for entry in answer.segmentation.annotations],
     }
 
 
@@ -76,15 +85,23 @@ def failed_row(task: ImageTask, reason: str) -> dict[str, Any]:
 
 
 def to_parquet(rows: Sequence[Mapping[str, Any]], made_by: Mapping[str, Any]) -> bytes:
-    """The content of a part; which model made it stands in the schema's metadata under `made_by`, as JSON."""
-    schema = SCHEMA.with_metadata({_MADE_BY: json.dumps(dict(made_by)).encode()})
+    """The content of a part.
+
+    Args:
+        rows: as `row_of` and `failed_row` make them; under `version` what the image was when it was read, see `source_version`.
+        made_by: which model made them, plain JSON types.
+    """
+    versions = [row.get("version") for row in rows]
+    schema = SCHEMA.with_metadata(
+        {_MADE_BY: json.dumps(dict(made_by)).encode(), _VERSIONS: json.dumps(versions).encode()}
+    )
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema), content, compression="zstd")
     return content.getvalue()
 
 
 def read_rows(content: bytes, tasks: Sequence[ImageTask], where: str) -> list[dict[str, Any]]:
-    """The rows of a part.
+    """The rows of a part, as `to_parquet` takes them.
 
     Args:
         content: the file.
@@ -98,9 +115,14 @@ def read_rows(content: bytes, tasks: Sequence[ImageTask], where: str) -> list[di
         table = pq.read_table(io.BytesIO(content))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{where}: not a Parquet file: {error}. Remove it to have it made again.") from error
-    if table.schema != SCHEMA or table["name"].to_pylist() != [encodable(task.name) for task in tasks]:
+    names = [encodable(task.name) for task in tasks]
+    if table.schema not in (SCHEMA, _OLD_SCHEMA) or table["name"].to_pylist() != names:
         raise DataError(f"{where}: holds other columns or images than expected. Remove it to have it made again.")
-    return table.to_pylist()  # type: ignore[no-any-return]
+    versions = _versions(table.schema.metadata or {}, len(names))
+    return [
+        {"refused_prompts": [], **row, "version": version}
+        for row, version in zip(table.to_pylist(), versions, strict=True)
+    ]
 
 
 def result_of(row: Mapping[str, Any], task: ImageTask, *, is_kept: bool) -> ImageResult:
@@ -127,7 +149,17 @@ def result_of(row: Mapping[str, Any], task: ImageTask, *, is_kept: bool) -> Imag
         for entry in row["objects"]
     )
     segmentation = Segmentation.restored(annotations, task.prompts, original_hw, row["empty_prompts"])
-    return ImageResult(task, segmentation, (), row["seconds"], is_kept=is_kept)
+    refused = {entry["prompt_index"]: entry["error"] for entry in row["refused_prompts"]}
+    return ImageResult(task, segmentation, (), row["seconds"], is_kept=is_kept, refused_prompts=refused)
+
+
+def _versions(metadata: Mapping[bytes, bytes], count: int) -> list[str | None]:
+    """What the images were when they were read; parts of version 0.1 do not say."""
+    try:
+        versions = json.loads(metadata[_VERSIONS])
+    except (KeyError, ValueError):
+        versions = None
+    return versions if isinstance(versions, list) and len(versions) == count else [None] * count
 
 
 def _row(task: ImageTask, status: str) -> dict[str, Any]:
@@ -137,6 +169,7 @@ def _row(task: ImageTask, status: str) -> dict[str, Any]:
         "status": status,
         "seconds": 0.0,
         "empty_prompts": [],
+        "refused_prompts": [],
         "objects": [],
     }
 

@@ -11,29 +11,33 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from sam2_adapter import __version__
+from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
-from sam2_adapter.jobs.local import BulkOptions, ImageResult
-from sam2_adapter.jobs.ray.locations import ResultFolder
+from sam2_adapter.jobs.answers import ImageResult
+from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.ray.locations import source_version
 from sam2_adapter.jobs.ray.parquet import part_name, read_rows, result_of
 from sam2_adapter.jobs.ray.plan import Request
+from sam2_adapter.jobs.ray.run_folder import RunFolder
 from sam2_adapter.jobs.ray.worker import Chunk, Job, ModelChoice
 from sam2_adapter.jobs.tasks import ImageTask, prompts_sha256
 from sam2_adapter.models.load import load_model
 
 logger = logging.getLogger(__name__)
 
-# Readers of Parquet folders pass over names that begin so.
-MANIFEST = "_run.json"
-
 # Parts are so many that workers end together and little is lost with one, and so few that a million images have not too many.
 _ABOUT_PARTS = 1000
 _CHUNK_SIZES = (8, 256)
 _CONNECT_SECONDS = 10
+# Files that are looked at at the same time, to see whether they have changed.
+_LOOKS_AT_ONCE = 16
 _SHUTDOWN_SECONDS = 20
 
 
@@ -45,19 +49,25 @@ class ClusterOptions:
         address: of the cluster; `None` takes RAY_ADDRESS, or starts one on this machine.
         workers: number of models at work; `None` takes one a GPU, or one for every 8 cores.
         resume: keep the parts that an earlier run has made.
+        overwrite: replace them.
         chunk_size: images in one part; `None` takes 8, and more where there are many images.
     """
 
     address: str | None = None
     workers: int | None = None
     resume: bool = False
+    overwrite: bool = False
     chunk_size: int | None = None
 
 
 class ClusterPrediction:
-    """Prediction on many images. The folder is this run's as soon as the object is made.
+    """Prediction on many images; loop over it to predict. The folder is this run's as soon as the object is made.
+
+    A context manager that lets the folder go.
 
     Attributes:
+        directory: where the parts are, a path or URL.
+        num_images: how many images there are.
         made_by: the program, the model and its weights.
         resize: the model's, see `LoadedModel`.
     """
@@ -66,8 +76,8 @@ class ClusterPrediction:
         self,
         choice: ModelChoice,
         tasks: Sequence[ImageTask],
-        output: str,
-        options: BulkOptions,
+        output: str | None,
+        options: PredictOptions,
         cluster: ClusterOptions,
     ) -> None:
         """Look at what is there.
@@ -75,12 +85,14 @@ class ClusterPrediction:
         Args:
             choice: the model; it is also loaded here, so that all machines can be held to the same weights.
             tasks: the images; those without URL have absolute paths.
-            output: folder for the parts, an absolute path or URL that all machines reach.
-            options: `clip_to_box`, `default_label` and `max_pixels` are used.
+            output: folder for the parts, a path or URL that all machines reach; `None` for a new one in the working directory.
+            options: its batch size and workers are not used.
             cluster: see `ClusterOptions`.
 
         Raises:
-            ConfigError: the folder holds another run, or the device cannot be had on a cluster.
+            ConfigError: the folder holds a run with other settings, or the device cannot be had on a cluster.
+            OutputExistsError: the folder is not ours, or holds an earlier run.
+            FolderInUseError: another command writes to the folder.
             CheckpointError: as `load_model`.
             ExportError: the folder cannot be read or written.
         """
@@ -91,22 +103,54 @@ class ClusterPrediction:
             "tool": f"sam2-adapter {__version__}",
             "name": loaded.name,
             "weights_sha256": loaded.weights_sha256,
+            "engine": "ray",
         }
         self.resize = loaded.resize
         self._choice = choice
         self._options = options
         self._cluster = cluster
-        self._folder = ResultFolder(output)
+        self.num_images = len(tasks)
         size = cluster.chunk_size or min(max(len(tasks) // _ABOUT_PARTS, _CHUNK_SIZES[0]), _CHUNK_SIZES[1])
         self._chunks = [tasks[start : start + size] for start in range(0, len(tasks), size)]
+        manifest = {
+            **self._settings(),
+            "chunk_size": size,
+            "images": len(tasks),
+            "tasks": _digest(tasks, options.units),
+        }
+        self._place = RunFolder(output, resume=cluster.resume, overwrite=cluster.overwrite)
+        try:
+            self._place.begin(manifest, len(self._chunks))
+        except BaseException:
+            self._place.close()
+            raise
+        self._folder = self._place.folder
+        self.directory = self._place.location
         names = self._folder.names()
         self._present = [part_name(index) in names for index in range(len(self._chunks))]
-        self._claim(names, {**self._settings(), "chunk_size": size, "images": len(tasks), "tasks": _digest(tasks)})
+
+    def __iter__(self) -> Generator[ImageResult, None, None]:
+        """As `results`."""
+        yield from self.results()
+
+    def close(self) -> None:
+        """Let the folder go."""
+        self._place.close()
+
+    def __enter__(self) -> Self:
+        """The run itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Let the folder go."""
+        self.close()
 
     def results(self) -> Generator[ImageResult, None, None]:
         """Predict, yielding what became of each image, part by part in any order; the parts that are there come first.
 
-        Images that failed in an earlier run are done again.
+        Images that failed in an earlier run, or whose file has changed since it was read, are done again.
 
         Raises:
             ConfigError: the cluster cannot be reached.
@@ -118,9 +162,11 @@ class ClusterPrediction:
                 todo[index] = range(len(chunk))
                 continue
             earlier = self._part(index, range(len(chunk)), is_kept=True)
-            yield from (result for result in earlier if result.error is None)
-            if failed := [position for position, result in enumerate(earlier) if result.error is not None]:
-                todo[index] = failed
+            changed = self._changed(index)
+            again = [at for at, result in enumerate(earlier) if result.error is not None or at in changed]
+            yield from (result for at, result in enumerate(earlier) if at not in again)
+            if again:
+                todo[index] = again
         if todo:
             with closing(self._work(todo)) as done:
                 for index in done:
@@ -156,15 +202,26 @@ class ClusterPrediction:
                     "says; --resume goes on."
                 )
 
+    def _rows(self, index: int) -> list[dict[str, Any]]:
+        name = part_name(index)
+        return read_rows(self._folder.read(name), self._chunks[index], f"{self._folder.location}/{name}")
+
+    def _changed(self, index: int) -> set[int]:
+        """The images of a part whose files are others now than those that were read."""
+        noted = {at: row["version"] for at, row in enumerate(self._rows(index)) if row["version"] is not None}
+        sources = [self._chunks[index][at].source for at in noted]
+        with ThreadPoolExecutor(_LOOKS_AT_ONCE) as pool:
+            now = pool.map(source_version, sources)
+        return {at for (at, before), after in zip(noted.items(), now, strict=True) if before != after}
+
     def _part(self, index: int, positions: Sequence[int], *, is_kept: bool) -> list[ImageResult]:
-        name, chunk = part_name(index), self._chunks[index]
-        rows = read_rows(self._folder.read(name), chunk, f"{self._folder.location}/{name}")
+        rows, chunk = self._rows(index), self._chunks[index]
         return [result_of(rows[position], chunk[position], is_kept=is_kept) for position in positions]
 
     def _settings(self) -> dict[str, Any]:
         """What results depend on."""
         return {
-            **self.made_by,
+            **{key: value for key, value in self.made_by.items() if key != "engine"},
             "device": self._choice.device,
             "runtime": self._choice.runtime,
             "precision": self._choice.precision,
@@ -172,31 +229,6 @@ class ClusterPrediction:
             "default_label": self._options.default_label,
             "max_pixels": self._options.max_pixels,
         }
-
-    def _claim(self, names: set[str], manifest: Mapping[str, Any]) -> None:
-        """Make the folder this run's, or see that it is."""
-        location = self._folder.location
-        parts = sorted(name for name in names if name.startswith("part-") and name.endswith(".parquet"))
-        if parts and not self._cluster.resume:
-            raise ConfigError(
-                f"{location}: there is a run here already. Go on with it with --resume, or choose another --output."
-            )
-        if not parts:
-            self._folder.write(MANIFEST, json.dumps(manifest, indent=1).encode())
-            return
-        try:
-            earlier = dict(json.loads(self._folder.read(MANIFEST))) if MANIFEST in names else {}
-        except (TypeError, ValueError):
-            earlier = {}
-        if other := [
-            _difference(name, earlier.get(name), value)
-            for name, value in manifest.items()
-            if earlier.get(name) != value
-        ]:
-            raise ConfigError(
-                f"{location}: cannot go on with this run: {'; '.join(other)}. Use the same images and settings, or choose "
-                "another --output."
-            )
 
 
 @contextmanager
@@ -238,15 +270,9 @@ def _check_that_somebody_listens(address: str) -> None:
         raise ConfigError(f"The Ray cluster {address} cannot be reached: {error}. Check the address.") from error
 
 
-def _difference(name: str, before: Any, now: Any) -> str:
-    if name == "tasks":
-        return "the images or their prompts are not the same"
-    return f"{name} was {before!r} and is now {now!r}"
-
-
-def _digest(tasks: Sequence[ImageTask]) -> str:
+def _digest(tasks: Sequence[ImageTask], units: Units) -> str:
     digest = hashlib.sha256()
     for task in tasks:
-        line = f"{task.source}\n{task.name}\n{prompts_sha256(task.prompts)}\n"
+        line = f"{task.source}\n{task.name}\n{prompts_sha256(task.prompts, units)}\n"
         digest.update(line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 import socket
-import time
 import traceback
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,27 +17,24 @@ import torch
 from sam2_adapter.errors import CheckpointError, ConfigError, Sam2AdapterError
 from sam2_adapter.files import encodable
 from sam2_adapter.images.read import read_image
-from sam2_adapter.jobs.local import BulkOptions, reason_of_failure
+from sam2_adapter.jobs.answers import answer, reason_of_failure
+from sam2_adapter.jobs.options import PredictOptions
 from sam2_adapter.jobs.output_folder import provenance
-from sam2_adapter.jobs.ray.ledger import START
-from sam2_adapter.jobs.ray.locations import ResultFolder, read_source
+from sam2_adapter.jobs.ray.locations import ResultFolder, read_source, source_version
 from sam2_adapter.jobs.ray.parquet import failed_row, part_name, read_rows, row_of, to_parquet
+from sam2_adapter.jobs.ray.plan import START
+from sam2_adapter.jobs.stream import Bounds, Outcome, Steps, stream
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.models.engines.base import Precision
 from sam2_adapter.models.engines.choose import MANY_IMAGES
 from sam2_adapter.predict.loading import load_predictor
-from sam2_adapter.predict.predictor import Predictor
-from sam2_adapter.predict.segment import segment
-
-logger = logging.getLogger(__name__)
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 # Buckets answer slowly, and one image is in memory for each.
 _READ_AHEAD = 4
 # An image is given up after this many processes have died over it, a machine after this many that died loading the model.
 _DEATHS_OF_AN_IMAGE = 2
 _DEATHS_WHILE_LOADING = 3
-
-_Image = npt.NDArray[np.uint8] | Exception
 
 
 @dataclass(frozen=True)
@@ -60,13 +54,13 @@ class Job:
     Attributes:
         choice: the model.
         weights_sha256: of this model, as the machine that started the run has it.
-        options: `clip_to_box`, `default_label` and `max_pixels` are used.
+        options: its batch size and workers are not used.
         output: folder for the parts, a path or URL.
     """
 
     choice: ModelChoice
     weights_sha256: str
-    options: BulkOptions
+    options: PredictOptions
     output: str
 
 
@@ -161,12 +155,13 @@ class ChunkWorker:
         deadly = [position for position in chunk.positions if deaths.get(position, 0) >= _DEATHS_OF_AN_IMAGE]
         for position in deadly:
             rows[position] = failed_row(chunk.tasks[position], _DEADLY.format(deaths[position]))
-        # After a death images are read one by one, so that the next death is blamed on the right one.
         todo = [position for position in chunk.positions if position not in deadly]
-        images = self._read_ahead([chunk.tasks[position] for position in todo], 0 if deaths else _READ_AHEAD)
-        for position in todo:
-            self._ledger.reach(work, position)
-            rows[position] = self._row(chunk.tasks[position], next(images))
+        steps = _ImageSteps(
+            self._predictor, self._job.options, chunk.tasks, self._ledger, work, is_careful=bool(deaths)
+        )
+        with closing(stream(todo, steps, steps.bounds)) as outcomes:
+            for outcome in outcomes:
+                rows[outcome.item] = _row(chunk.tasks[outcome.item], outcome)
         content = to_parquet([rows[position] for position in sorted(rows)], provenance(self._predictor.info))
         self._output.write(part_name(chunk.index), content)
         self._ledger.end(work)
@@ -177,54 +172,74 @@ class ChunkWorker:
         name = part_name(chunk.index)
         return dict(enumerate(read_rows(self._output.read(name), chunk.tasks, f"{self._output.location}/{name}")))
 
-    def _read_ahead(self, tasks: Sequence[ImageTask], ahead: int) -> Iterator[_Image]:
-        """Read images in order, some of them before they are asked for."""
-        reading: deque[Future[_Image]] = deque()
-        with ThreadPoolExecutor(max(1, ahead), thread_name_prefix="read-image") as readers:
-            for task in tasks:
-                reading.append(readers.submit(self._read, task))
-                if len(reading) > ahead:
-                    yield reading.popleft().result()
-            while reading:
-                yield reading.popleft().result()
 
-    def _read(self, task: ImageTask) -> _Image:
-        try:
-            return read_image(read_source(task.source), max_pixels=self._job.options.max_pixels, name=task.source)
-        except Exception as error:
-            return error
+@dataclass(frozen=True, eq=False)
+class _FetchedImage:
+    """An image, its position in the chunk, and what its file was when it was read."""
 
-    def _row(self, task: ImageTask, image: _Image) -> dict[str, Any]:
-        started = time.perf_counter()
-        try:
-            row = self._segmented(self._predictor, task, image)
-        except Exception as error:
-            row = failed_row(task, _reason(error))
-        return {**row, "seconds": time.perf_counter() - started}
+    position: int
+    image: npt.NDArray[np.uint8]
+    version: str | None
 
-    def _segmented(self, predictor: Predictor, task: ImageTask, image: _Image) -> dict[str, Any]:
-        if isinstance(image, Exception):
-            raise image
-        (embedding,) = predictor.embed([image])
-        options = self._job.options
-        segmentation = segment(
-            predictor,
-            embedding,
-            task.prompts,
-            clip_to_box=options.clip_to_box,
-            default_label=options.default_label,
+
+@dataclass(frozen=True)
+class _ImageSteps(Steps[int, _FetchedImage, dict[str, Any], dict[str, Any]]):
+    """From the position of an image in its chunk to its row.
+
+    Attributes:
+        is_careful: a process has died over this chunk: images are read one by one, so that the next death is blamed on the right one.
+    """
+
+    predictor: Predictor
+    options: PredictOptions
+    tasks: Sequence[ImageTask]
+    ledger: AnyLedger
+    work: str
+    is_careful: bool
+
+    @property
+    def bounds(self) -> Bounds:
+        """Few images are in memory; with care only one."""
+        return (
+            Bounds(fetchers=1, under_way=1)
+            if self.is_careful
+            else Bounds(fetchers=_READ_AHEAD, under_way=_READ_AHEAD + 1)
         )
-        return row_of(task, segmentation, embedding.original_hw)
+
+    def fetch(self, item: int) -> _FetchedImage:
+        """Read the image."""
+        if self.is_careful:
+            self.ledger.reach(self.work, item)
+        source = self.tasks[item].source
+        version = source_version(
+            source
+        )  # before it is read: a file that is replaced meanwhile is done again by --resume
+        image = read_image(read_source(source), max_pixels=self.options.max_pixels, name=source)
+        return _FetchedImage(item, image, version)
+
+    def encode(self, fetched: Sequence[_FetchedImage]) -> Sequence[ImageEmbedding]:
+        """Encode images."""
+        self.ledger.reach(self.work, fetched[0].position)
+        return self.predictor.embed([entry.image for entry in fetched])
+
+    def predict(self, item: int, fetched: _FetchedImage, encoded: Any) -> dict[str, Any]:
+        """Answer the prompts of an image."""
+        task = self.tasks[item]
+        answered = answer(self.predictor, encoded, task.prompts, self.options)
+        return {**row_of(task, answered, encoded.original_hw), "version": fetched.version}
+
+    def store(self, item: int, found: dict[str, Any]) -> dict[str, Any]:
+        """Keep the row for its part."""
+        return found
 
 
 _DEADLY = "the process that worked on this image died, {} times. It may need more memory than there is, or be damaged."
 
 
-def _reason(error: Exception) -> str:
-    if (reason := reason_of_failure(error)) is not None:
-        return reason
-    logger.error("unexpected error", exc_info=error)
-    return f"unexpected {type(error).__name__}: {error}"
+def _row(task: ImageTask, outcome: Outcome[int, dict[str, Any]]) -> dict[str, Any]:
+    error = outcome.error
+    row = outcome.stored if error is None else failed_row(task, reason_of_failure(error))
+    return {**(row or {}), "seconds": outcome.seconds}
 
 
 def _told(error: Exception) -> dict[str, str]:

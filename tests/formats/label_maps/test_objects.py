@@ -15,7 +15,6 @@ from sam2_adapter.formats.label_maps.objects import (
     read_label_map,
     write_label_map,
     write_mask,
-    write_object_masks,
 )
 from sam2_adapter.images.masks import read_mask
 from tests.formats.examples import HW, annotated_image
@@ -66,14 +65,6 @@ def test_more_objects_than_numbers_are_refused():
         image_to_label_map(image)
 
 
-def test_one_picture_an_object(tmp_path):
-    image = annotated_image()
-    paths = write_object_masks(tmp_path / "objects", image)
-    assert [path.name for path in paths] == [f"a_00{number}.png" for number in range(1, 6)]
-    for path, annotation in zip(paths, image.annotations, strict=True):
-        assert np.array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), annotation.mask * np.uint8(255))
-
-
 @FEW
 @given(mask=pixel_masks())
 def test_any_mask_survives(tmp_path_factory, mask):
@@ -85,7 +76,6 @@ def test_any_mask_survives(tmp_path_factory, mask):
 def test_an_image_without_objects_gives_a_black_map(tmp_path):
     write_label_map(tmp_path / "a.png", AnnotatedImage("a.jpg", HW))
     assert not read_label_map(tmp_path / "a.png").any()
-    assert write_object_masks(tmp_path, AnnotatedImage("a.jpg", HW)) == []
 
 
 def test_palette_maps_are_read_by_index(tmp_path):

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,18 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from sam2_adapter.errors import ConfigError, Sam2AdapterError
 from sam2_adapter.formats.coco.objects import read_coco
+from sam2_adapter.jobs.ray import run as ray_run
+from sam2_adapter.jobs.ray.plan import Ledger
+from sam2_adapter.jobs.ray.run import ClusterPrediction
+from sam2_adapter.jobs.ray.run_folder import MANIFEST
+from sam2_adapter.jobs.ray.worker import ChunkWorker, Job
+from sam2_adapter.jobs.tasks import ImageTask
 from tests.command_line import Run, run
-from tests.conftest import save_photos
+from tests.conftest import save_photos, square_photo
+from tests.jobs.ray.working import do_chunk, prediction
+from tests.small_model import small_predictor
 
 # Every test starts a Ray cluster, or waits for the one of the module.
 pytestmark = pytest.mark.slow
@@ -289,7 +298,7 @@ def test_without_ray_it_says_what_to_install(folder: Path, tmp_path: Path) -> No
     )
     command = [sys.executable, "-c", program, "predict", str(folder), *ON_RAY, "--output", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert 'pip install "sam2-adapter[ray]"' in done.stderr
 
 
@@ -327,7 +336,7 @@ def test_options_that_do_not_go_together(folder: Path, more: tuple[str, ...], te
         (("--model", "no/model.pt"), "no/model.pt"),
         (("--ray-address", "127.0.0.1:9"), "The Ray cluster 127.0.0.1:9 cannot be reached"),
         (("--output", "nosuch://bucket/out"), "nosuch://bucket/out: cannot be used"),
-        (("--output", "file:///proc/no/out"), "cannot write the file"),
+        (("--output", "file:///proc/no/out"), "cannot write here"),
     ],
 )
 def test_what_is_not_there_is_one_clear_error(
@@ -335,6 +344,57 @@ def test_what_is_not_there_is_one_clear_error(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = run("predict", folder, *SETTINGS, "--engine", "ray", *more)
-    assert done.status == 1
+    assert done.status in (1, 2)
     (line,) = done.stderr.splitlines()
     assert text in line
+
+
+# Without a cluster
+
+
+def test_a_run_that_is_done_needs_no_cluster(tasks: list[ImageTask], tmp_path: Path, job: Job) -> None:
+    square_photo().save(tasks[1].path)
+    output = tmp_path / "out"
+    with prediction(tasks, output) as first:
+        assert first.made_by["name"] == "small"
+        job = replace(job, weights_sha256=small_predictor().info.weights_sha256)
+        assert do_chunk(ChunkWorker(job, 2, Ledger(), "a"), tasks) == ""
+    with prediction(tasks, output, resume=True) as again:
+        results = list(again)
+    assert [(result.task, result.is_kept, result.error) for result in results] == [(task, True, None) for task in tasks]
+
+
+def test_a_file_that_was_replaced_is_done_again(
+    tasks: list[ImageTask], tmp_path: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    square_photo().save(tasks[1].path)
+    prediction(tasks, tmp_path / "out").close()
+    assert do_chunk(ChunkWorker(job, 2, Ledger(), "a"), tasks) == ""
+    os.utime(tasks[2].path, ns=(7, 7))
+    asked: list[dict] = []
+    monkeypatch.setattr(ClusterPrediction, "_work", lambda self, todo: (asked.append(todo), iter(()))[1])
+    monkeypatch.setattr(ray_run, "closing", contextlib.nullcontext)
+    with prediction(tasks, tmp_path / "out", resume=True) as again:
+        assert [result.task for result in again] == tasks[:2]
+    assert asked == [{0: [2]}]
+
+
+def test_parts_are_few_however_many_images(tmp_path: Path, small_model: None) -> None:
+    for count, size in ((3, 8), (9_000, 9), (1_000_000, 256)):
+        tasks = [ImageTask(Path("/a.png"), "a.png")] * count
+        prediction(tasks, tmp_path / str(count)).close()
+        assert json.loads((tmp_path / str(count) / MANIFEST).read_text())["chunk_size"] == size
+
+
+def test_a_gpu_by_number_is_refused(tasks: list[ImageTask], tmp_path: Path, small_model: None) -> None:
+    with pytest.raises(ConfigError, match="'cuda:1': on a cluster Ray chooses the GPU"):
+        prediction(tasks, tmp_path / "out", device="cuda:1")
+
+
+def test_a_cluster_that_is_not_there_is_named(tasks: list[ImageTask], tmp_path: Path, small_model: None) -> None:
+    asked = prediction(tasks, tmp_path / "out", address="127.0.0.1:9")
+    with (
+        asked,
+        pytest.raises(Sam2AdapterError, match=r"The Ray cluster 127.0.0.1:9 cannot be reached: .* Check the address"),
+    ):
+        list(asked)

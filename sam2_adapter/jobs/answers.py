@@ -1,0 +1,117 @@
+"""What a job makes of one image: the answer to its prompts, and what became of the image."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
+from sam2_adapter.annotations.usable_prompts import fit_prompts
+from sam2_adapter.errors import PromptError, Sam2AdapterError
+from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.tasks import ImageTask
+from sam2_adapter.models.memory import is_out_of_memory
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.predict.segment import Segmentation, segment
+
+logger = logging.getLogger(__name__)
+
+# An image whose prompts are all refused is told with the reasons of so many of them.
+_MOST_REASONS = 3
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The objects of an image, and what could not be answered. Positions count from 0 among all prompts of the image.
+
+    Attributes:
+        segmentation: its objects; their `prompt_index` is the position.
+        refused_prompts: position to reason of the prompts that cannot be used; the others were answered.
+        warnings: position to a sentence on a prompt that was hardly meant so.
+    """
+
+    segmentation: Segmentation
+    refused_prompts: Mapping[int, str] = field(default_factory=dict)
+    warnings: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What became of one image.
+
+    Attributes:
+        task: the image.
+        segmentation: its objects; `None` when it failed.
+        files: what was written for this image alone.
+        seconds: time of its prompts and its files; of an image that failed, until it did.
+        error: why it failed, one message that names the image; `None` when it did not.
+        is_kept: whether it was done by an earlier run and only taken over.
+        refused_prompts: as in `Answer`.
+        warnings: as in `Answer`.
+    """
+
+    task: ImageTask
+    segmentation: Segmentation | None
+    files: tuple[Path, ...]
+    seconds: float
+    error: str | None = None
+    is_kept: bool = False
+    refused_prompts: Mapping[int, str] = field(default_factory=dict)
+    warnings: Mapping[int, str] = field(default_factory=dict)
+
+
+def answer(
+    predictor: Predictor,
+    embedding: ImageEmbedding,
+    prompts: Sequence[Prompt | RefusedPrompt],
+    options: PredictOptions,
+) -> Answer:
+    """Answer the prompts of one image; without prompts, in the zero-shot mode.
+
+    Args:
+        predictor: the model.
+        embedding: the encoded image.
+        prompts: one per object; one that cannot be used costs none of the others.
+        options: see `PredictOptions`.
+
+    Raises:
+        PromptError: none of the prompts can be used; the text numbers them from 1.
+    """
+    fitted = fit_prompts(prompts, embedding.original_hw, units=options.units)
+    if prompts and not fitted.prompts:
+        raise PromptError(told_prompts(fitted.refused, _MOST_REASONS))
+    found = segment(
+        predictor,
+        embedding,
+        fitted.prompts,
+        clip_to_box=options.clip_to_box,
+        default_label=options.default_label,
+    )
+    positions = fitted.positions or (0,)
+    annotations = tuple(replace(entry, prompt_index=positions[entry.prompt_index or 0]) for entry in found.annotations)
+    empty = tuple(positions[index] for index in found.empty_prompts)
+    return Answer(Segmentation(annotations, found.prompts, empty), fitted.refused, fitted.warnings)
+
+
+def told_prompts(reasons: Mapping[int, str], most: int | None = None) -> str:
+    """Sentences on prompts, which people count from 1."""
+    told = [f"prompt {position + 1}: {reason}" for position, reason in sorted(reasons.items())]
+    more = len(told) - most if most is not None else 0
+    return " ".join(told[:most]) + (f" And {more} more prompts cannot be used." if more > 0 else "")
+
+
+def failed(task: ImageTask, error: Exception, seconds: float) -> ImageResult:
+    """The result of an image that failed."""
+    return ImageResult(task, None, (), seconds, task.named(reason_of_failure(error)))
+
+
+def reason_of_failure(error: Exception) -> str:
+    """Why an image failed, in one sentence; what nobody foresaw is logged with its traceback."""
+    if isinstance(error, Sam2AdapterError):
+        return str(error)
+    if is_out_of_memory(error):
+        return "not enough memory for this image."
+    logger.debug("unexpected error", exc_info=error)
+    return f"unexpected {type(error).__name__}: {error}"

@@ -1,0 +1,217 @@
+"""`predict_images`: masks for image files and folders, written to a folder; what `sam2-adapter predict` calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self, get_args
+
+from sam2_adapter.annotations.prompts import Units
+from sam2_adapter.config import Config
+from sam2_adapter.errors import ConfigError, OutputExistsError
+from sam2_adapter.images.read import find_images
+from sam2_adapter.jobs.answers import ImageResult
+from sam2_adapter.jobs.journal import Journal
+from sam2_adapter.jobs.local import predict_files
+from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.output_folder import FORMATS, Format, OutputFolder, entries_of, provenance
+from sam2_adapter.jobs.tasks import GivenPrompts, ImageTask, plan_tasks, prompts_for
+from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
+from sam2_adapter.ownership import results_in
+from sam2_adapter.predict.loading import load_predictor
+from sam2_adapter.predict.predictor import Predictor
+
+COMMAND = "predict"
+DEFAULT_OUTPUT = "predictions"
+
+
+class PredictionRun:
+    """A run of `predict_images`: loop over it to predict; a context manager that ends it in good order.
+
+    Attributes:
+        directory: the folder that the results are written to.
+        num_images: how many images there are.
+        made_by: the program, the model, its weights and its engine.
+        resize: how the model wants images to be brought to its square.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        tasks: Sequence[ImageTask],
+        folder: OwnedFolder,
+        options: PredictOptions,
+        formats: Sequence[Format],
+        *,
+        overlay: bool,
+    ) -> None:
+        """Begin to write into the folder, which is let go where that fails; arguments as in `predict_images`."""
+        self.directory = folder.directory
+        self.num_images = len(tasks)
+        self.made_by = provenance(predictor.info)
+        self.resize = predictor.info.resize
+        settings = {
+            **self.made_by,
+            "formats": sorted(formats),
+            "overlay": overlay,
+            "output_type": options.output_type,
+            "clip_to_box": options.clip_to_box,
+            "default_label": options.default_label,
+        }
+        with ExitStack() as opened:
+            opened.enter_context(folder)
+            folder.begin(entries_of(formats, overlay=overlay))
+            journal = opened.enter_context(Journal(folder, settings, units=options.units))
+            output = opened.enter_context(
+                OutputFolder(
+                    folder,
+                    formats,
+                    predictor.info,
+                    overlay=overlay,
+                    output_type=options.output_type,
+                    file_names=[task.name for task in tasks],
+                )
+            )
+            self._open = opened.pop_all()
+        self._results = predict_files(predictor, tasks, output, options, journal)
+
+    def __iter__(self) -> Generator[ImageResult, None, None]:
+        """Predict, yielding what became of each image, in order; its files are written then."""
+        with self._open, closing(self._results) as results:
+            yield from results
+
+    def close(self) -> None:
+        """Complete the files that hold all images, and let the folder go; done already where all results were taken."""
+        self._results.close()
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        """The run itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the run, also where it was broken off."""
+        self.close()
+
+
+def predict_images(
+    images: str | Path | Iterable[str | Path],
+    prompts: GivenPrompts = None,
+    *,
+    model: str | Path | Predictor | None = None,
+    output: str | Path | None = None,
+    formats: Sequence[str] = ("coco",),
+    overlay: bool = True,
+    config: Config | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    limit: int | None = None,
+    units: Units = "pixel",
+    max_pixels: int | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+) -> PredictionRun:
+    """Find the masks of objects in many images and write them to a folder.
+
+        for result in sam2_adapter.predict_images("photos", [{"box": [40, 60, 300, 220]}], output="masks"):
+            print(result.task.name, result.error or len(result.segmentation.annotations))
+
+    Everything is checked before this returns; images are predicted while the results are taken, a few ahead, so that any number of them
+    fits in memory. An image that fails, or a prompt that cannot be used, costs none of the others: it is named in its result.
+
+    Args:
+        images: image files and folders, which are searched with their subfolders.
+        prompts: prompts for every image, as `Prompt` or dicts of the prompts file's form; or image name to its prompts; or the path of a
+            prompts file. Images without any are predicted in the zero-shot mode: their most prominent object.
+        model: name, weights file or directory, or a predictor that is loaded already; `None` takes `model_cfg` of the configuration.
+        output: folder for the results; `None` takes a new one, `predictions`, or `predictions2`, `predictions3`, ... in the working
+            directory. A folder that is neither empty nor from an earlier run is refused.
+        formats: `coco`, `dataloop`, `masks`, `polygons`.
+        overlay: also draw masks and prompts over a copy of every image.
+        config: settings; `None` for the defaults.
+        resume: keep what an earlier run into the folder has done.
+        overwrite: replace the results of an earlier run into the folder, and nothing else.
+        limit: only so many images, the first ones.
+        units: what the coordinates of boxes and points are: `pixel`, or `fraction` of the image's width and height.
+        max_pixels: largest accepted image; `None` for 100 million pixels.
+        batch_size: images in one call of the encoder; `None` for what suits the device.
+        workers: threads that read images; `None` for what suits the device.
+
+    Returns:
+        The run, to loop over once; each result has the image, its objects, its files, or the error.
+
+    Raises:
+        ConfigError: a format, a setting or the model's name is unknown, or the run to go on with had other settings.
+        ImageError: a file or folder does not exist, or there is no image.
+        PromptError: the prompts file is none, or fits none of the images.
+        OutputExistsError: the output folder is not ours, or holds earlier results.
+        FolderInUseError: another command writes to it.
+        ExportError: it cannot be written to.
+        CheckpointError: the weights do not fit, or are not there and cannot be fetched.
+    """
+    config = config or Config()
+    options = PredictOptions.from_config(
+        config, units=units, max_pixels=max_pixels, batch_size=batch_size, workers=workers
+    )
+    chosen = checked_formats(formats)
+    if resume and overwrite:
+        raise ConfigError("resume keeps earlier results and overwrite replaces them; choose one.")
+    given = [images] if isinstance(images, str | Path) else list(images)
+    paths = find_images(given)[:limit]
+    tasks = plan_tasks(paths, prompts_for(paths, prompts))
+    inputs = [*given, prompts] if isinstance(prompts, str | Path) else given
+    folder = open_output(output, resume=resume, overwrite=overwrite, inputs=inputs)
+    with ExitStack() as opened:
+        opened.enter_context(folder)
+        _refuse_own_results(tasks, folder.directory)
+        predictor = _loaded(model, config, len(tasks))
+        opened.pop_all()
+    return PredictionRun(predictor, tasks, folder, options, chosen, overlay=overlay)
+
+
+def open_output(
+    output: str | Path | None, *, resume: bool, overwrite: bool, inputs: Sequence[str | Path] = ()
+) -> OwnedFolder:
+    """Open the folder for the results of a prediction, a new one where none is named; arguments as in `predict_images`."""
+    if output is None:
+        return open_numbered_folder(DEFAULT_OUTPUT, COMMAND, resume=resume, overwrite=overwrite, inputs=inputs)
+    return OwnedFolder(output, COMMAND, resume=resume, overwrite=overwrite, inputs=inputs)
+
+
+def checked_formats(formats: Sequence[str]) -> list[Format]:
+    """Formats of results, each once.
+
+    Raises:
+        ConfigError: there is no such format, or none is named.
+    """
+    known: tuple[Format, ...] = get_args(Format)
+    chosen = [name for name in known if name in formats]
+    unknown = [name for name in formats if name not in known]
+    if unknown or not chosen:
+        raise ConfigError(f"format {(unknown or [''])[0]!r} is not one of {', '.join(FORMATS)}.")
+    return chosen
+
+
+def _refuse_own_results(tasks: Sequence[ImageTask], directory: Path) -> None:
+    """Refuse to replace results while they are read."""
+    folder = os.path.realpath(directory)
+    own = {os.path.join(folder, name) for name in results_in(directory)}
+    for task in tasks if own else ():
+        path = os.path.realpath(task.path)
+        if any(path == entry or path.startswith(entry + os.sep) for entry in own):
+            raise OutputExistsError(
+                f"{task.path} is a result in {directory}, where the new results would go. Choose another output folder."
+            )
+
+
+def _loaded(model: str | Path | Predictor | None, config: Config, num_images: int) -> Predictor:
+    if isinstance(model, Predictor):
+        return model
+    return load_predictor(
+        model or config.model_cfg, config.device, config.runtime, config.precision, expected_images=num_images
+    )

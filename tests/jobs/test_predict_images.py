@@ -1,0 +1,109 @@
+"""`predict_images`, the public call behind `sam2-adapter predict`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import sam2_adapter
+from sam2_adapter.errors import ConfigError, FolderInUseError, ImageError, OutputExistsError, PromptError
+from sam2_adapter.formats.coco.objects import read_coco
+from sam2_adapter.predict.predictor import Predictor
+from tests.small_model import small_predictor
+
+BOX = {"box": [20, 20, 110, 110], "label": "thing"}
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return small_predictor()
+
+
+def test_images_are_predicted_and_written_while_results_are_taken(
+    predictor: Predictor, photos: Path, tmp_path: Path
+) -> None:
+    run = sam2_adapter.predict_images(
+        photos, [BOX], model=predictor, output=tmp_path / "out", formats=["masks", "coco"]
+    )
+    assert (run.num_images, run.directory, run.made_by["name"]) == (2, tmp_path / "out", "small")
+    results = list(run)
+    assert [(result.task.name, result.error) for result in results] == [("disk.png", None), ("night/square.jpg", None)]
+    images = read_coco(tmp_path / "out" / "annotations.json").images
+    for result, image in zip(results, images, strict=True):
+        assert result.segmentation is not None
+        assert [entry.rle for entry in image.annotations] == [entry.rle for entry in result.segmentation.annotations]
+        assert all(path.is_file() for path in result.files)
+
+
+def test_prompts_by_name_and_a_limit(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    asked = {"disk.png": [BOX, {"points": [[80, 60]], "label": "dot"}]}
+    run = sam2_adapter.predict_images([photos], asked, model=predictor, output=tmp_path / "out", overlay=False, limit=1)
+    (result,) = run
+    assert len(result.task.prompts) == 2
+    assert not (tmp_path / "out" / "overlays").exists()
+
+
+def test_each_run_has_a_folder_of_its_own(predictor: Predictor, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    names = []
+    for options in ({}, {}, {"resume": True}, {"overwrite": True}):
+        with sam2_adapter.predict_images("disk.png", model=predictor, overlay=False, **options) as run:
+            names.append(str(run.directory))
+            (result,) = run
+            assert result.is_kept == ("resume" in options)
+    assert names == ["predictions", "predictions2", "predictions2", "predictions2"]
+
+
+def test_a_run_that_is_left_early_is_complete_as_far_as_it_came(
+    predictor: Predictor, photos: Path, tmp_path: Path
+) -> None:
+    with sam2_adapter.predict_images(photos, [BOX], model=predictor, output=tmp_path / "out") as run:
+        results = iter(run)
+        next(results)
+        with pytest.raises(FolderInUseError):
+            sam2_adapter.predict_images(photos, model=predictor, output=tmp_path / "out", resume=True)
+    done = read_coco(tmp_path / "out" / "annotations.json").images
+    assert done[0].file_name == "disk.png"
+    with sam2_adapter.predict_images(photos, [BOX], model=predictor, output=tmp_path / "out", resume=True) as again:
+        assert next(result.is_kept for result in again)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"images": "nowhere"}, ImageError, "no such file or folder"),
+        ({"formats": ["yolo"]}, ConfigError, "'yolo' is not one of coco, dataloop, masks, polygons"),
+        ({"formats": []}, ConfigError, "is not one of"),
+        ({"resume": True, "overwrite": True}, ConfigError, "choose one"),
+        ({"prompts": {"other.png": [BOX]}}, PromptError, "none of the images"),
+        ({"output": "photos"}, OutputExistsError, "not empty"),
+        ({"model": "sam2_hiera_x"}, ConfigError, "sam2_hiera_x"),
+    ],
+)
+def test_what_is_wrong_is_said_at_once_and_nothing_is_left(
+    predictor: Predictor,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict,
+    error: type[Exception],
+    text: str,
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    before = sorted(photos.parent.rglob("*"))
+    with pytest.raises(error, match=text):
+        sam2_adapter.predict_images(**{"images": "photos", "model": predictor, **options})
+    assert sorted(photos.parent.rglob("*")) == before
+
+
+def test_a_run_with_other_settings_is_not_gone_on_with(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    list(sam2_adapter.predict_images(photos, model=predictor, output=output, overlay=False))
+    before = json.loads((output / "annotations.json").read_text())
+    config = sam2_adapter.Config(default_label="cell")
+    with pytest.raises(ConfigError, match="default_label was 'object' and is now 'cell'"):
+        sam2_adapter.predict_images(photos, model=predictor, output=output, overlay=False, config=config, resume=True)
+    assert json.loads((output / "annotations.json").read_text()) == before
+    with sam2_adapter.predict_images(photos, model=predictor, output=output, overlay=False, resume=True) as run:
+        assert [result.is_kept for result in run] == [True, True]

@@ -1,0 +1,61 @@
+"""How the images of a run are named, and which prompts they have."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
+from sam2_adapter.errors import PromptError
+from sam2_adapter.jobs.tasks import plan_tasks, prompts_for, prompts_sha256
+
+BOX = Prompt(box_xyxy=(40, 20, 120, 100), label="disk")
+
+
+def test_names_are_paths_below_the_shared_folder() -> None:
+    tasks = plan_tasks(
+        [Path("/data/a/x.png"), Path("/data/b/x.png"), Path("/data/a/../a/x.png")], {Path("/data/b/x.png"): [BOX]}
+    )
+    assert [(task.name, len(task.prompts)) for task in tasks] == [("a/x.png", 0), ("b/x.png", 1)]
+    assert [task.name for task in plan_tasks([Path("/data/a/x.png")], {})] == ["x.png"]
+    assert plan_tasks([], {}) == []
+
+
+def test_names_are_text_that_utf_8_can_hold_and_unique() -> None:
+    paths = [Path(os.fsdecode(b"/data/caf\xe9.png")), Path("/data/caf\\udce9.png")]
+    tasks = plan_tasks(paths)
+    assert [task.name for task in tasks] == ["caf\\udce9.png", "caf\\udce9.png_"]
+    assert [task.path for task in tasks] == paths
+
+
+def test_prompts_for_all_images_by_name_or_from_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    paths = [Path("photos/a.png"), Path("photos/b.png")]
+    entry = {"box": [40, 20, 120, 100]}
+    assert prompts_for(paths, None) == {}
+    assert prompts_for(paths, [BOX]) == {paths[0]: [BOX], paths[1]: [BOX]}
+    (prompt, refused) = prompts_for(paths, {"a.png": [entry, {"bbox": []}]})[paths[0]]
+    assert isinstance(prompt, Prompt)
+    assert prompt.box_xyxy == BOX.box_xyxy
+    assert isinstance(refused, RefusedPrompt)
+    (tmp_path / "p.json").write_text(json.dumps({"images": {"b.png": [entry], "c.png": []}}))
+    assert list(prompts_for(paths, tmp_path / "p.json")) == [paths[1]]
+    assert "1 image that it lists is not among those given, such as 'c.png'" in caplog.text
+    with pytest.raises(PromptError, match="none of the images that it lists"):
+        prompts_for(paths, {"c.png": [entry]})
+
+
+def test_prompts_are_known_by_their_values_and_units() -> None:
+    same = prompts_sha256([Prompt(box_xyxy=(40, 20, 120, 100), label="disk")])
+    assert same == prompts_sha256([BOX])
+    others = [
+        prompts_sha256([BOX, BOX]),
+        prompts_sha256([BOX], "fraction"),
+        prompts_sha256([Prompt(box_xyxy=(40, 20, 120, 101), label="disk")]),
+        prompts_sha256([RefusedPrompt("no")]),
+        prompts_sha256([]),
+    ]
+    assert len({same, *others}) == 6
+    assert prompts_sha256([], "fraction") == prompts_sha256([])
