@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         TrainingError,
         WeightsNotFoundError,
     )
+    from sam2_adapter.formats.load import load_dataset
     from sam2_adapter.jobs.predict_images import predict_images
     from sam2_adapter.predict.loading import load_predictor
     from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
@@ -55,6 +56,7 @@ __all__ = [
     "TrainingError",
     "WeightsNotFoundError",
     "__version__",
+    "load_dataset",
     "load_predictor",
     "predict_images",
     "segment",
@@ -70,6 +72,7 @@ _HOMES = {
     "Predictor": "predict.predictor",
     "Prompt": "annotations.prompts",
     "Segmentation": "predict.segment",
+    "load_dataset": "formats.load",
     "load_predictor": "predict.loading",
     "predict_images": "jobs.predict_images",
     "segment": "predict.segment",

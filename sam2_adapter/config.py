@@ -82,8 +82,22 @@ class Config(BaseModel):
         "stretch",
         description="How an image is brought to the model's square: stretched, or padded at its aspect ratio.",
     )
-    default_label: str = Field("object", min_length=1, description="Label of the objects whose prompt has none.")
+    default_label: str = Field(
+        "object", min_length=1, description="Label of objects whose prompt or annotation has none."
+    )
     include_model_annotations: bool = Field(False, description="Also train on annotations that a model made.")
+    include_crowds: bool = Field(
+        False, description="Also use COCO objects marked `iscrowd: 1`, as some tools mark every brush mask."
+    )
+    ignore_label: int | None = Field(
+        None,
+        ge=0,
+        lt=2**32,
+        description="Number in label maps that stands for no object, such as 255 for a void border.",
+    )
+    split_parts: bool = Field(
+        False, description="Make every separate part of a mask in a data set an object of its own."
+    )
     embeddings_size: int = Field(
         256, ge=1, le=65_536, description="Length of the vector that an image is summarised in for similarity search."
     )

@@ -49,7 +49,11 @@ def read_json(path: str | Path, error: type[Sam2AdapterError] = DataError) -> An
     try:
         with open_regular(path) as file:
             return json.loads(file.read().decode("utf-8-sig"), object_pairs_hook=_unique_keys)
-    except (OSError, UnicodeDecodeError) as reason:
+    except UnicodeDecodeError as reason:
+        raise error(
+            f"{path}: cannot read the file: byte {reason.start} is no text in UTF-8; expected a JSON file in UTF-8."
+        ) from reason
+    except OSError as reason:
         raise error(f"{path}: cannot read the file: {reason_of(reason)}; expected a JSON file in UTF-8.") from reason
     except (ValueError, RecursionError) as reason:
         raise error(f"{path}: not a valid JSON file: {json_problem(reason)}") from reason

@@ -1,4 +1,4 @@
-"""Files that are complete or not there, what is wrong with a JSON file, and folders of results."""
+"""Files that are complete or not there, and what is wrong with a JSON file."""
 
 from __future__ import annotations
 

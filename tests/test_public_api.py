@@ -25,6 +25,7 @@ PUBLIC = [
     "TrainingError",
     "WeightsNotFoundError",
     "__version__",
+    "load_dataset",
     "load_predictor",
     "predict_images",
     "segment",

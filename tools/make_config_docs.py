@@ -58,6 +58,8 @@ def _row(name: str, field: FieldInfo) -> str:
 def _as_yaml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(value)}]"
+    if value is None:
+        return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -66,9 +68,18 @@ def _allowed(field: FieldInfo) -> str:
         return _choices(field.annotation)
     if get_origin(field.annotation) is tuple:
         return f"list (or a text with commas) of {_choices(get_args(field.annotation)[0])}"
-    kind = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text"}[field.annotation or str]
+    kind = _KINDS[field.annotation or str]
     limits = [limit for constraint in field.metadata if (limit := _limit(constraint))]
     return ", ".join([kind, *limits])
+
+
+_KINDS: dict[Any, str] = {
+    bool: "`true`, `false`",
+    int: "whole number",
+    int | None: "`null`, or a whole number",
+    float: "number",
+    str: "text",
+}
 
 
 def _choices(kind: Any) -> str:

@@ -20,9 +20,8 @@ from sam2_adapter.config import Config
 from sam2_adapter.dataloop.artifacts import upload_artifacts
 from sam2_adapter.dataloop.metrics import CurvePublisher
 from sam2_adapter.errors import ResumeError, TrainingError
-from sam2_adapter.formats.datasets import load_configured_dataset
 from sam2_adapter.formats.left_out import Reason
-from sam2_adapter.formats.load import Dataset
+from sam2_adapter.formats.load import Dataset, load_configured_dataset
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.training.events import EpochEnded, Event, OnEvent, StateSaved
 from sam2_adapter.training.records import TrainingResult

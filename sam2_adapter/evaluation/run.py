@@ -10,8 +10,7 @@ from sam2_adapter.config import Config
 from sam2_adapter.evaluation.compare import compare
 from sam2_adapter.evaluation.evaluate import Progress, evaluate_prompts
 from sam2_adapter.evaluation.scores import Evaluation, EvaluationSettings, PromptMode
-from sam2_adapter.formats.datasets import load_configured_dataset
-from sam2_adapter.formats.load import DataFormat
+from sam2_adapter.formats.load import DataFormat, load_configured_dataset
 from sam2_adapter.predict.loading import load_predictor
 
 

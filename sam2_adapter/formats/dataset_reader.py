@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.parts import separate_parts
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.images.read import MAX_PIXELS, find_images, image_size
+from sam2_adapter.ownership import results_in
 
 # Name of the split of a data set that comes without splits.
 WHOLE = ""
@@ -25,21 +27,31 @@ _SPLIT_NAMES = {
     "testing": "test",
 }
 
+USUAL_SPLITS = frozenset(_SPLIT_NAMES.values())
+
 Samples = dict[str, list[Sample]]
 
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """What readers keep.
+    """What readers keep; see the `Config` keys of the same names.
 
     Attributes:
         min_area_px: objects with fewer pixels of the original image are left out.
         include_model_annotations: keep objects that a model made.
+        include_crowds: keep COCO objects marked as crowds.
+        ignore_label: number in label maps that stands for no object, such as 255 for a void border; `None` for none.
+        split_parts: make every separate part of a mask an object of its own.
+        default_label: label of objects that have none.
         max_pixels: images with more pixels are left out.
     """
 
     min_area_px: int = 16
     include_model_annotations: bool = False
+    include_crowds: bool = False
+    ignore_label: int | None = None
+    split_parts: bool = False
+    default_label: str = "object"
     max_pixels: int = MAX_PIXELS
 
 
@@ -48,16 +60,32 @@ def split_name(text: str) -> str:
     return _SPLIT_NAMES.get(text.lower(), text)
 
 
+def child(folder: Path, name: str) -> Path | None:
+    """The file or folder of this name in a folder, whatever the case of its letters; the exact name wins.
+
+    Results of this program are never taken for data.
+    """
+    if not folder.is_dir():
+        return None
+    own_results = results_in(folder)
+    if (folder / name).exists() and name not in own_results:
+        return folder / name
+    found = (path for path in folder.iterdir() if path.name.casefold() == name.casefold())
+    return min((path for path in found if path.name not in own_results), default=None)
+
+
 def split_folders(root: Path, required: str) -> dict[str, Path]:
     """The folders that hold a file or folder `required`: `root` itself as `WHOLE`, or those of its subfolders that do, by split.
 
     Raises:
         DataError: two subfolders stand for the same split.
     """
-    if (root / required).exists():
+    if child(root, required) is not None:
         return {WHOLE: root}
     found: dict[str, Path] = {}
-    for folder in sorted(path for path in root.iterdir() if (path / required).exists()):
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        if child(folder, required) is None:
+            continue
         name = split_name(folder.name)
         if name in found:
             raise DataError(
@@ -100,6 +128,8 @@ def add_sample(
     left_out: LeftOut,
 ) -> None:
     """Add an image with its objects of sufficient size; counted as left out where there is none."""
+    if options.split_parts:
+        objects = (part for annotation in objects for part in separate_parts(annotation))
     kept = []
     for index, annotation in enumerate(objects):
         if annotation.area >= options.min_area_px:

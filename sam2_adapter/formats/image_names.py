@@ -116,6 +116,7 @@ def find_listed(
     for name in listed:
         fitting = names.complete(name)
         found.append(narrow(name, fitting) if len(fitting) > 1 else fitting)
+    found = _most_specific(listed, found)
     taken = {candidates[0] for candidates in found if len(candidates) == 1}
     lost = {name for name, candidates in zip(listed, found, strict=True) if not candidates and may_shorten(name)}
     counts = Counter(_folded_file_name(name) for name in lost)
@@ -124,6 +125,24 @@ def find_listed(
             candidates = [image for image in names.alike_at_the_end(name) if image not in taken]
             found[index] = narrow(name, candidates)
     return found
+
+
+def _most_specific(listed: Sequence[str], found: Sequence[list[str]]) -> list[list[str]]:
+    """Of names that stand for one image those with the most folders, and of these those in its own spelling; the others stand for none."""
+    best: dict[str, tuple[int, bool]] = {}
+    for name, candidates in zip(listed, found, strict=True):
+        if len(candidates) == 1:
+            best[candidates[0]] = max(best.get(candidates[0], (0, False)), specificity(name, candidates[0]))
+    return [
+        candidates if len(candidates) != 1 or specificity(name, candidates[0]) == best[candidates[0]] else []
+        for name, candidates in zip(listed, found, strict=True)
+    ]
+
+
+def specificity(listed: str, image: str) -> tuple[int, bool]:
+    """How closely a listed name names an image that it fits: by how many folders, and whether in the image's own spelling."""
+    parts, image_parts = path_parts(listed), path_parts(image)
+    return len(parts), parts == image_parts[len(image_parts) - len(parts) :]
 
 
 def _folded_file_name(name: str) -> str:

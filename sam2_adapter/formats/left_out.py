@@ -1,4 +1,4 @@
-"""`LeftOut`: what a data set holds but training and evaluation do not use, counted by reason."""
+"""`LeftOut`: what a data set holds but training and evaluation do not use, counted by reason, and remarks on how the rest was read."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ class Reason(StrEnum):
     BROKEN_IMAGE = "image is broken or too large"
     NO_ANNOTATION = "image has no annotation"
     NO_OBJECT_LEFT = "image has no object left"
-    NO_IMAGE = "annotation file without its image"
+    NO_IMAGE = "annotated image is not here"
+    NO_IMAGE_ENTRY = "image is not listed in the file"
     DUPLICATE_NAME = "name stands for several files"
     NOT_IN_SPLIT = "image is in no split"
     BROKEN_FILE = "annotation file is broken"
-    OTHER_SIZE = "mask and image differ in size"
+    OTHER_SIZE = "annotation and image differ in size"
+    TURNED = "size is from before the EXIF orientation is applied"
     EMPTY = "mask is empty"
     TOO_SMALL = "mask is too small"
     OUTSIDE = "lies outside the image"
     UNSUPPORTED_TYPE = "neither mask nor polygon"
     MALFORMED = "annotation is malformed"
-    CROWD = "crowd of objects"
+    CROWD = "marked as a crowd (iscrowd: 1)"
     MODEL_ANNOTATION = "made by a model"
 
 
@@ -44,12 +46,21 @@ class _Count:
     number: int = 0
     examples: list[str] = field(default_factory=list)
 
+    def add(self, name: str) -> None:
+        self.number += 1
+        if len(self.examples) < _MOST_EXAMPLES:
+            self.examples.append(name)
+
 
 class LeftOut:
-    """Counts of what was left out, with a few names for each reason; filled while a data set is read and used."""
+    """Counts of what was left out, with a few names for each reason; filled while a data set is read and used.
+
+    What was used, but not in the plainest way, is a remark: it is counted in the same manner.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[tuple[Kind, Reason], _Count] = {}
+        self._remarks: dict[tuple[str, str], _Count] = {}
 
     def add_image(self, reason: Reason, name: str) -> None:
         """Count an image, or an annotation file without its image."""
@@ -58,6 +69,24 @@ class LeftOut:
     def add_object(self, reason: Reason, name: str) -> None:
         """Count an object; `name` says which one of which image."""
         self._add(Kind.OBJECT, reason, name)
+
+    def remark(self, noun: str, text: str, name: str) -> None:
+        """Count one more thing that was read in a way that the user should know.
+
+        Args:
+            noun: what it is, in the singular.
+            text: the rest of the sentence, the same for one and for many.
+            name: which one it is.
+        """
+        self._remarks.setdefault((noun, text), _Count()).add(name)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """One sentence per kind of remark, with its number and a few names."""
+        return tuple(
+            f"{count.number} {noun}{'' if count.number == 1 else 's'} {text} ({_such_as(count)})."
+            for (noun, text), count in self._remarks.items()
+        )
 
     def count(self, reason: Reason) -> int:
         """How many images and objects were left out for `reason`."""
@@ -88,10 +117,11 @@ class LeftOut:
         return "\n".join(lines)
 
     def _add(self, kind: Kind, reason: Reason, name: str) -> None:
-        count = self._counts.setdefault((kind, reason), _Count())
-        count.number += 1
-        if len(count.examples) < _MOST_EXAMPLES:
-            count.examples.append(name)
+        self._counts.setdefault((kind, reason), _Count()).add(name)
+
+
+def _such_as(count: _Count) -> str:
+    return f"{'such as ' if count.number > len(count.examples) else ''}{', '.join(count.examples)}"
 
 
 def _listed(row: dict[str, object]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, DataError
 from sam2_adapter.formats.coco.dataset import is_coco_data, read_coco_data
 from sam2_adapter.formats.dataloop.dataset import is_dataloop_export, read_dataloop_export
@@ -16,7 +17,7 @@ from sam2_adapter.formats.dataset_reader import WHOLE, ReadingOptions, Samples
 from sam2_adapter.formats.label_maps.dataset import is_label_map_data, read_label_map_data
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
-from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_off_validation
+from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_by_folders, split_off_validation
 
 __all__ = ["DataFormat", "Dataset", "LeftOut", "Reason", "Sample", "find_format", "load_dataset"]
 
@@ -31,7 +32,7 @@ _NAMES_SHOWN = 6
 
 _LAYOUTS: dict[DataFormat, str] = {
     "dataloop": "a Dataloop export (items/ and json/)",
-    "coco": "COCO (annotations.json or annotations/*.json and images)",
+    "coco": "COCO (a JSON file with 'images' and 'annotations', in the folder or in annotations/, and images)",
     "label_maps": "label maps (images/ and masks/)",
 }
 _RECOGNISERS: dict[DataFormat, Callable[[Path], bool]] = {
@@ -92,6 +93,10 @@ def load_dataset(
     validation_share: float = 0.2,
     seed: int = 0,
     include_model_annotations: bool = False,
+    include_crowds: bool = False,
+    ignore_label: int | None = None,
+    split_parts: bool = False,
+    default_label: str = "object",
 ) -> Dataset:
     """Read a data set; images are only looked at, their pixels are read when they are needed.
 
@@ -102,6 +107,10 @@ def load_dataset(
         validation_share: share of the training images that become the validation split where none was given; 0 makes none.
         seed: of that choice.
         include_model_annotations: also take objects that a model made (Dataloop exports).
+        include_crowds: also take objects marked as crowds (COCO), as some tools mark every brush mask.
+        ignore_label: number in label maps that stands for no object, such as 255.
+        split_parts: make every separate part of a mask an object of its own.
+        default_label: label of objects that have none.
 
     Raises:
         DataError: no such folder or layout, a malformed file, an image in two splits, or nothing usable.
@@ -112,19 +121,46 @@ def load_dataset(
         raise ConfigError(f"validation_share is at least 0 and below 1, but got {validation_share}.")
     found_format = _checked_format(_existing(root), data_format) if data_format is not None else find_format(root)
     left_out = LeftOut()
-    options = ReadingOptions(min_area_px, include_model_annotations)
+    options = ReadingOptions(
+        min_area_px, include_model_annotations, include_crowds, ignore_label, split_parts, default_label
+    )
     read = _READERS[found_format](root, options, left_out)
     if set(read) == {WHOLE}:
-        split_file = root / "split.json"
-        read = apply_split_file(read[WHOLE], split_file, left_out) if split_file.is_file() else read
+        read = _distributed(read[WHOLE], root, left_out)
     splits = _named_splits(read)
     if not splits:
-        raise DataError(f"{path}: nothing in this data set can be used. Left out:\n{left_out}")
+        remarks = "".join(f"\n{remark}" for remark in left_out.remarks)
+        raise DataError(f"{path}: nothing in this data set can be used. Left out:\n{left_out}{remarks}")
     check_disjoint(splits)
-    notes = _ensure_validation(splits, validation_share, seed)
+    notes = (*left_out.remarks, *_ensure_validation(splits, validation_share, seed))
     for note in notes:
         logger.info("%s: %s", path, note)
     return Dataset({split: tuple(samples) for split, samples in splits.items()}, left_out, found_format, notes)
+
+
+def load_configured_dataset(path: str | Path, config: Config, data_format: DataFormat | None = None) -> Dataset:
+    """Read a data set with the settings that training and evaluation share, so that both make the same splits.
+
+    Args:
+        path: as in `load_dataset`.
+        config: all settings.
+        data_format: as in `load_dataset`.
+
+    Raises:
+        DataError: as in `load_dataset`.
+    """
+    return load_dataset(
+        path,
+        data_format,
+        min_area_px=config.min_area_px,
+        validation_share=config.validation_share,
+        seed=config.seed,
+        include_model_annotations=config.include_model_annotations,
+        include_crowds=config.include_crowds,
+        ignore_label=config.ignore_label,
+        split_parts=config.split_parts,
+        default_label=config.default_label,
+    )
 
 
 def find_format(root: Path) -> DataFormat:
@@ -140,7 +176,18 @@ def find_format(root: Path) -> DataFormat:
         raise DataError(
             f"{root}: looks like {' and like '.join(found)}; name the one that is meant with the data format."
         )
-    raise DataError(f"{root}: not a known data set. Expected {' or '.join(_LAYOUTS.values())}; found {_content(root)}.")
+    raise DataError(
+        f"{root}: not a known data set. Expected {' or '.join(_LAYOUTS.values())}; found {_content(root)}. "
+        "Where a COCO file has another name or place, give the path of the file."
+    )
+
+
+def _distributed(samples: list[Sample], root: Path, left_out: LeftOut) -> Samples:
+    """The splits that `split.json` names, or else those that the folders of the images are called after."""
+    split_file = (root if root.is_dir() else root.parent) / "split.json"
+    if split_file.is_file():
+        return apply_split_file(samples, split_file, left_out)
+    return split_by_folders(samples) or {WHOLE: samples}
 
 
 def _existing(root: Path) -> Path:

@@ -24,7 +24,7 @@ from sam2_adapter.annotations.prompt_values import short
 from sam2_adapter.annotations.prompts import FloatArray, Prompt, RefusedPrompt
 from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.files import read_json, reason_of
-from sam2_adapter.formats.image_names import find_listed, is_foreign, path_parts
+from sam2_adapter.formats.image_names import find_listed, is_foreign, specificity
 from sam2_adapter.images.masks import read_mask
 
 LOGITS_KEY = "low_res_logits"
@@ -98,13 +98,8 @@ def _chosen_names(names: Iterable[str], image_paths: Sequence[Path]) -> dict[Pat
     for name, candidates in zip(listed, find_listed(listed, images, may_shorten=is_foreign), strict=True):
         for image in candidates:
             fitting.setdefault(image, []).append(name)
-
-    def rank(name: str, image: str) -> tuple[int, bool]:
-        parts = path_parts(name)
-        return len(parts), path_parts(image)[-len(parts) :] == parts
-
     return {
-        path: max(sorted(fitting[image]), key=lambda name: rank(name, image))
+        path: max(sorted(fitting[image]), key=lambda name, image=image: specificity(name, image))  # type: ignore[misc]
         for image, path in images.items()
         if image in fitting
     }

@@ -10,7 +10,8 @@ import numpy as np
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json
-from sam2_adapter.formats.dataset_reader import split_name
+from sam2_adapter.formats.dataset_reader import USUAL_SPLITS, WHOLE, split_name
+from sam2_adapter.formats.image_names import ImageNames
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 
@@ -41,20 +42,56 @@ def read_split_file(path: Path) -> dict[str, list[str]]:
 
 
 def apply_split_file(samples: Sequence[Sample], path: Path, left_out: LeftOut) -> dict[str, list[Sample]]:
-    """Distribute samples as a split file says; images in no split are counted as left out.
+    """Distribute samples as a split file says; images in no split are counted as left out, names of no image are remarked.
+
+    Names may be those that the annotation file uses, which are found as images are.
 
     Raises:
-        DataError: the file is malformed.
+        DataError: the file is malformed, a name fits several images, or an image is in two splits.
     """
-    home = {name: split for split, names in read_split_file(path).items() for name in names}
-    found: dict[str, list[Sample]] = {split: [] for split in dict.fromkeys(home.values())}
+    splits = read_split_file(path)
+    images = ImageNames(sample.name for sample in samples)
+    home_of: dict[str, str] = {}
+    for split, name in ((split, name) for split, names in splits.items() for name in names):
+        image = _image_of(name, images, path)
+        if image is None:
+            left_out.remark("name", f"in {path.name} of no image that can be used", name)
+        elif home_of.setdefault(image, split) != split:
+            raise DataError(
+                f"{path}: the image {image!r} is in {home_of[image]!r} and in {split!r}; an image belongs to one split."
+            )
+    found: dict[str, list[Sample]] = {split: [] for split in splits}
     for sample in samples:
-        split = home.get(sample.name, home.get(str(PurePosixPath(sample.name).with_suffix(""))))
-        if split is None:
-            left_out.add_image(Reason.NOT_IN_SPLIT, sample.name)
+        if sample.name in home_of:
+            found[home_of[sample.name]].append(sample)
         else:
-            found[split].append(sample)
+            left_out.add_image(Reason.NOT_IN_SPLIT, sample.name)
     return found
+
+
+def split_by_folders(samples: Sequence[Sample]) -> dict[str, list[Sample]] | None:
+    """Distribute samples by the first of their folders that is called like a split.
+
+    Returns:
+        Split to samples, those of no such folder under `WHOLE`; `None` where the folders do not name several splits.
+    """
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        names = (split_name(folder) for folder in PurePosixPath(sample.name).parts[:-1])
+        found.setdefault(next((name for name in names if name in USUAL_SPLITS), WHOLE), []).append(sample)
+    return found if len(found.keys() - {WHOLE}) > 1 else None
+
+
+def _image_of(name: str, images: ImageNames, path: Path) -> str | None:
+    """The image that a name of a split file stands for: the one at that very path, whatever its suffix, else the only one that fits."""
+    fitting = images.complete(name) or images.alike_at_the_end(name)
+    exact = [image for image in fitting if name in (image, str(PurePosixPath(image).with_suffix("")))]
+    meant = exact or fitting
+    if len(meant) > 1:
+        raise DataError(
+            f"{path}: the name {name!r} fits several images, {' and '.join(meant[:2])}; write its folder and its suffix."
+        )
+    return meant[0] if meant else None
 
 
 def check_disjoint(splits: Mapping[str, Sequence[Sample]]) -> None:

@@ -11,8 +11,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from sam2_adapter.annotations.prompts import BoolArray
+from sam2_adapter.annotations.soft_edges import harden, has_soft_edges
 from sam2_adapter.errors import ImageError
 from sam2_adapter.images.read import MAX_PIXELS, decoded
+
+# Formats that change values, so that the values of a mask mean little.
+LOSSY_FORMATS = frozenset({"JPEG", "MPO"})
 
 # Alpha above which a pixel belongs to the mask, as the platform reads it.
 _ALPHA_THRESHOLD = 127
@@ -29,7 +33,7 @@ def read_mask(
 
     Where the image has transparency, its opaque pixels (alpha over 127) are the mask, whatever their colour. Otherwise,
     and where nothing is transparent, every pixel that is not black is: masks of 0 and 1, of 0 and 255 and label maps
-    all read as expected.
+    all read as expected. A grey mask with soft edges (JPEG, smoothed, resized) is cut at half its largest value.
 
     Args:
         source: as in `read_image`.
@@ -41,13 +45,23 @@ def read_mask(
         bool H x W.
 
     Raises:
-        ImageError: as in `read_image`, or the mask has another size than its image.
+        ImageError: as in `read_image`, the mask has another size than its image, or the picture is a photograph.
     """
     with decoded(source, max_pixels=max_pixels, name=name, allowed_hw=allowed_hw) as image:
         alpha = _alpha(image)
         if alpha is not None and not alpha.all():
             return alpha
-        return _not_black(image)
+        grey = _grey(image)
+        if grey is None or not (image.format in LOSSY_FORMATS or has_soft_edges(grey)):
+            return _not_black(image)
+        mask = harden(grey)
+        if mask is None:
+            what = name or ("mask" if isinstance(source, bytes) else source)
+            raise ImageError(
+                f"{what}: its values run into one another like those of a photograph, so that it cannot be told which pixels belong to the "
+                "object. Give a mask of two values, saved as PNG."
+            )
+        return mask
 
 
 def read_alpha_mask(
@@ -95,6 +109,17 @@ def png(image: Image.Image) -> bytes:
 def _alpha(image: Image.Image) -> BoolArray | None:
     has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
     return np.asarray(image.convert("RGBA"))[..., 3] > _ALPHA_THRESHOLD if has_alpha else None
+
+
+def _grey(image: Image.Image) -> npt.NDArray[np.generic] | None:
+    """The values H x W of a grey picture, also of one stored as RGB; `None` for palettes and colours."""
+    if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
+        return np.asarray(image)
+    if image.mode in ("P", "1"):
+        return None
+    rgb = np.asarray(image.convert("RGB"))
+    is_grey = (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all()
+    return rgb[..., 0] if is_grey else None
 
 
 def _not_black(image: Image.Image) -> BoolArray:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from sam2_adapter.config import Config
 from sam2_adapter.errors import TrainingError
-from sam2_adapter.formats.datasets import load_configured_dataset
-from sam2_adapter.formats.load import DataFormat
+from sam2_adapter.formats.load import DataFormat, load_configured_dataset
 from sam2_adapter.models.load import load_model
 from sam2_adapter.training.events import DataRead, OnEvent
 from sam2_adapter.training.processes import is_first_process

@@ -25,7 +25,20 @@ def test_the_table_is_for_people():
     left_out.add_image(Reason.NO_ANNOTATION, "b.png")
     left_out.add_object(Reason.CROWD, "a.png: annotation 3")
     assert str(left_out).splitlines() == [
-        "  count  what    reason                   such as",
-        "      1  image   image has no annotation  b.png",
-        "      1  object  crowd of objects         a.png: annotation 3",
+        "  count  what    reason                          such as",
+        "      1  image   image has no annotation         b.png",
+        "      1  object  marked as a crowd (iscrowd: 1)  a.png: annotation 3",
     ]
+
+
+def test_remarks_are_sentences_with_a_number_and_names():
+    left_out = LeftOut()
+    assert left_out.remarks == ()
+    left_out.remark("mask", "with soft edges, cut in the middle", "a.png")
+    for number in range(7):
+        left_out.remark("object", "without a label", f"b.png: {number}")
+    assert left_out.remarks == (
+        "1 mask with soft edges, cut in the middle (a.png).",
+        "7 objects without a label (such as b.png: 0, b.png: 1, b.png: 2, b.png: 3, b.png: 4).",
+    )
+    assert not left_out

@@ -8,8 +8,15 @@ import pytest
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.errors import DataError
+from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.sample import Sample
-from sam2_adapter.formats.splits import check_disjoint, read_split_file, split_off_validation
+from sam2_adapter.formats.splits import (
+    apply_split_file,
+    check_disjoint,
+    read_split_file,
+    split_by_folders,
+    split_off_validation,
+)
 from tests.formats.folders import HW, rectangle, write_json
 
 
@@ -64,3 +71,43 @@ def test_an_image_in_two_splits_is_refused(tmp_path):
 def test_other_content_is_refused(tmp_path, content):
     with pytest.raises(DataError, match=r"split\.json: expected lists of image names by split"):
         read_split_file(write_json(tmp_path / "split.json", content))
+
+
+def test_names_of_a_split_file_are_found_as_images_are(tmp_path):
+    samples = [sample(f"images/{name}") for name in ("p.png", "Caf\u00e9.jpg", "sub/r.png")]
+    names = {"train": ["p", "C:\\work\\cafe\u0301.JPG"], "val": ["r.png"], "test": ["x.png"]}
+    left_out = LeftOut()
+    found = apply_split_file(samples, write_json(tmp_path / "split.json", names), left_out)
+    assert {split: [s.name for s in chosen] for split, chosen in found.items()} == {
+        "train": ["images/p.png", "images/Caf\u00e9.jpg"],
+        "validation": ["images/sub/r.png"],
+        "test": [],
+    }
+    assert left_out.remarks == ("1 name in split.json of no image that can be used (x.png).",)
+
+
+def test_names_of_a_split_file_that_fit_several_images_or_splits_are_refused(tmp_path):
+    samples = [sample("a/p.png"), sample("b/p.png"), sample("a.jpg"), sample("a.png")]
+    for names, text in (
+        ({"train": ["p.png"]}, "the name 'p.png' fits several images, a/p.png and b/p.png"),
+        ({"train": ["a"]}, "the name 'a' fits several images, a.jpg and a.png"),
+        ({"train": ["a.png"], "test": ["A.PNG"]}, "the image 'a.png' is in 'train' and in 'test'"),
+        ({"train": ["b/p"], "test": ["b/p.png"]}, "the image 'b/p.png' is in 'train' and in 'test'"),
+    ):
+        with pytest.raises(DataError, match=text):
+            apply_split_file(samples, write_json(tmp_path / "split.json", names), LeftOut())
+
+
+def test_folders_named_after_splits_are_splits():
+    samples = [
+        sample(name) for name in ("images/train/a.png", "images/Val/b.png", "images/test/x/c.png", "images/d.png")
+    ]
+    found = split_by_folders(samples)
+    assert {split: [s.name for s in chosen] for split, chosen in found.items()} == {
+        "train": ["images/train/a.png"],
+        "validation": ["images/Val/b.png"],
+        "test": ["images/test/x/c.png"],
+        "": ["images/d.png"],
+    }
+    assert split_by_folders([sample("test/a.png"), sample("test/b.png")]) is None
+    assert split_by_folders([sample("a.png"), sample("cats/b.png")]) is None

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from sam2_adapter.errors import ImageError
 from sam2_adapter.images.masks import alpha_mask_png, read_alpha_mask, read_mask
 from tests.images.test_read import encoded, png_header
+from tests.shapes import ellipse
+
+MASK = ellipse((60, 80), (30, 40), (20, 30))
+GREY = MASK.astype(np.uint8) * 255
 
 
 def test_masks_are_read_whatever_way_they_are_drawn():
@@ -56,3 +60,36 @@ def test_a_mask_of_the_expected_size_is_read():
     mask[3:9, 5:11] = True
     assert np.array_equal(read_alpha_mask(alpha_mask_png(mask, (1, 2, 3)), allowed_hw=[(9, 9), (48, 64)]), mask)
     assert np.array_equal(read_mask(encoded(mask), allowed_hw=[(48, 64)]), mask)
+
+
+def save(path, array, **options):
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("quality", [30, 75, 95])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_mask_saved_as_jpeg_is_cut_in_the_middle(tmp_path, quality, channels):
+    array = GREY if channels == 1 else np.dstack([GREY] * 3)
+    found = read_mask(save(tmp_path / "a.jpg", array, quality=quality))
+    assert np.count_nonzero(found != MASK) < 0.01 * MASK.sum()
+    Image.open(tmp_path / "a.jpg").save(tmp_path / "b.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "b.png"), found)
+
+
+def test_a_smoothed_mask_is_cut_in_the_middle(tmp_path):
+    Image.fromarray(GREY).filter(ImageFilter.GaussianBlur(3)).save(tmp_path / "a.png")
+    assert np.count_nonzero(read_mask(tmp_path / "a.png") != MASK) < 0.03 * MASK.sum()
+
+
+def test_numbers_and_faint_masks_are_taken_whole(tmp_path):
+    numbers = MASK.astype(np.uint8)
+    numbers[:, 40:] *= 7
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "a.png", numbers)), MASK)
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "b.png", MASK.astype(np.uint8))), MASK)
+
+
+def test_a_photograph_is_no_mask(tmp_path):
+    photograph = np.random.default_rng(0).integers(0, 255, (60, 80), np.uint8)
+    with pytest.raises(ImageError, match=r"a\.jpg: its values run into one another like those of a photograph"):
+        read_mask(save(tmp_path / "a.jpg", photograph, quality=95))

@@ -1,233 +1,214 @@
-"""COCO data sets: `annotations.json` beside the images, `<split>/_annotations.coco.json`, or `annotations/*.json` named after their splits.
+"""COCO data sets: annotation files as `layout` finds them, and the images that they list.
 
-An image is found by the end of its path: `file_name` is never opened, only looked up among the images that are there. One malformed object
-costs only itself.
+An image is found by its name among those that are there; `file_name` is never opened. Only an object that is malformed is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json
-from sam2_adapter.formats.coco.objects import coco_to_images
+from sam2_adapter.formats.coco.frames import Frame, frame_of
+from sam2_adapter.formats.coco.layout import Part, find_parts
+from sam2_adapter.formats.coco.segmentation import read_rings, read_segmentation
+from sam2_adapter.formats.coco.tables import CocoTables, is_crowd, join_key, read_tables
 from sam2_adapter.formats.dataset_reader import (
-    WHOLE,
+    USUAL_SPLITS,
     ReadingOptions,
     Samples,
     add_sample,
     images_below,
-    split_folders,
     split_name,
     usable_hw,
 )
+from sam2_adapter.formats.document import short
+from sam2_adapter.formats.image_names import find_listed
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 
-# Ground truth has no use for the rest, such as scores of any scale.
-_NEEDED_KEYS = {"id", "image_id", "category_id", "segmentation"}
+_CROWD_HINT = (
+    "marked 'iscrowd': 1, a crowd of objects rather than one, left out. CVAT and other tools mark every brush mask so: "
+    "use them with the setting include_crowds=true"
+)
+_SAME_IMAGE = "listed more than once: the objects of all its entries were put together"
+_NO_CATEGORY = "without a known category, labelled {!r}"
+_DEGENERATE = "of fewer than three points passed over in a polygon that has others"
+_UPRIGHT = "listed with the width and height from before its EXIF orientation is applied, but annotated upright"
 
-_FILE_NAMES = ("annotations.json", "_annotations.coco.json")
 
+@dataclass
+class _Found:
+    """An image that was found, its size, and its objects so far."""
 
-class _Part(NamedTuple):
-    """One annotation file, the split that it describes and the folder that its images are below."""
-
-    split: str
     path: Path
-    image_folder: Path
+    original_hw: tuple[int, int]
+    has_entries: bool = False
+    objects: list[Annotation] = field(default_factory=list)
 
 
 def is_coco_data(root: Path) -> bool:
     """Whether a folder, or a file, has this layout."""
-    return bool(_find_parts(root))
+    return bool(find_parts(root))
 
 
 def read_coco_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Samples:
-    """Read all images with their objects, by split; crowd regions are left out.
+    """Read all images with their objects, by split.
 
     Args:
-        root: the folder, or one annotation file with its images in the same folder or below.
+        root: the folder, or one annotation file.
         options: what to keep.
-        left_out: counts what is not kept.
+        left_out: counts what is not kept, and takes remarks.
 
     Raises:
-        DataError: a file is not a COCO file.
+        DataError: a file is not a COCO file, or two of its images have one id.
     """
-    samples: Samples = {}
-    seen: dict[Path, set[str]] = {}
-    used: dict[tuple[str, Path], set[str]] = {}
-    for part in _find_parts(root):
-        images = images_below(part.image_folder)
-        used_by_split = used.setdefault((part.split, part.image_folder), set())
-        samples.setdefault(part.split, []).extend(_read_part(part, images, used_by_split, options, left_out))
-        seen.setdefault(part.image_folder, set()).update(used_by_split)
-    for folder, names in seen.items():
-        _count_unnamed(folder, names, left_out)
+    images_of: dict[Path, dict[str, Path]] = {}
+    named_in: dict[Path, set[str]] = {}
+    found_in: dict[str, dict[str, _Found]] = {}
+    for part in find_parts(root):
+        images = images_of.setdefault(part.image_folder, images_below(part.image_folder))
+        reader = _PartReader(part, images, options, left_out, found_in.setdefault(part.split, {}))
+        named_in.setdefault(part.image_folder, set()).update(reader.read())
+    for folder, names in named_in.items():
+        _count_unnamed(images_of[folder], names, left_out)
+    return {split: _samples(found, options, left_out) for split, found in found_in.items()}
+
+
+def _samples(found: Mapping[str, _Found], options: ReadingOptions, left_out: LeftOut) -> list[Sample]:
+    samples: list[Sample] = []
+    for name, image in found.items():
+        if image.has_entries:
+            add_sample(samples, name, image.path, image.original_hw, image.objects, options, left_out)
+        else:
+            left_out.add_image(Reason.NO_ANNOTATION, name)
     return samples
 
 
-def _count_unnamed(folder: Path, used: set[str], left_out: LeftOut) -> None:
+def _count_unnamed(images: Mapping[str, Path], named: set[str], left_out: LeftOut) -> None:
     """Count the images that no entry names, beside images that one names: other folders may hold anything."""
-    folders = {PurePosixPath(name).parent for name in used}
-    for name in images_below(folder):
-        if name not in used and PurePosixPath(name).parent in folders:
+    folders = {PurePosixPath(name).parent for name in named}
+    for name in images:
+        if name not in named and PurePosixPath(name).parent in folders:
             left_out.add_image(Reason.NO_ANNOTATION, name)
 
 
-def _find_parts(root: Path) -> list[_Part]:
-    if root.is_file():
-        return [_Part(WHOLE, root, root.parent)] if root.suffix.lower() == ".json" else []
-    for file_name in _FILE_NAMES:
-        folders = split_folders(root, file_name)
-        if folders:
-            return [_Part(split, folder / file_name, folder) for split, folder in folders.items()]
-    files = sorted((root / "annotations").glob("*.json"))
-    instances = [path for path in files if path.stem.startswith("instances")]
-    return [_Part(_split_of(path), path, root) for path in instances or files]
+class _PartReader:
+    """Reads one annotation file into the images that were found for its split."""
 
+    def __init__(
+        self,
+        part: Part,
+        images: Mapping[str, Path],
+        options: ReadingOptions,
+        left_out: LeftOut,
+        found: dict[str, _Found],
+    ) -> None:
+        self._part = part
+        self._images = images
+        self._options = options
+        self._left_out = left_out
+        self._found = found
 
-def _split_of(path: Path) -> str:
-    words = path.stem.lower().replace("-", "_").rstrip("0123456789").split("_")
-    return next((split_name(word) for word in words if split_name(word) in ("train", "validation", "test")), WHOLE)
+    def read(self) -> set[str]:
+        """Read the file; returns the names of all images that its entries name or may mean."""
+        tables = read_tables(read_json(self._part.path), self._part.path, self._left_out)
+        named: set[str] = set()
+        waiting: list[tuple[str, Mapping[str, Any], list[Any]]] = []
+        meant = find_listed([image.file_name for image in tables.images], self._images, self._narrowed)
+        for image, names in zip(tables.images, meant, strict=True):
+            named.update(names)
+            if len(names) != 1:
+                self._left_out.add_image(Reason.DUPLICATE_NAME if names else Reason.NO_IMAGE, image.file_name)
+                continue
+            waiting.append((names[0], image.entry, tables.objects_of.get(image.key, [])))
+        for name, entry, rows in waiting:
+            self._read_image(name, entry, rows, tables)
+        return named
 
+    def _narrowed(self, listed: str, candidates: list[str]) -> list[str]:
+        """The image at that very place; else those of the split, else those that no other split is named for."""
+        for place in (listed, f"images/{listed}"):
+            if place in candidates:
+                return [place]
+        own = [name for name in candidates if self._part.split in _splits_of(name)]
+        return own or [name for name in candidates if not _splits_of(name) - {self._part.split} or not self._part.split]
 
-def _read_part(
-    part: _Part, images: Mapping[str, Path], used: set[str], options: ReadingOptions, left_out: LeftOut
-) -> list[Sample]:
-    document = _checked_document(part.path)
-    categories = {
-        category["id"]: category
-        for category in document["categories"]
-        if isinstance(category, dict) and isinstance(category.get("id"), int)
-    }
-    entries: dict[Any, list[Any]] = {}
-    for entry in document["annotations"]:
-        if isinstance(entry, dict) and isinstance(entry.get("image_id"), int):
-            entries.setdefault(entry["image_id"], []).append(entry)
+    def _read_image(self, name: str, entry: Mapping[str, Any], rows: list[Any], tables: CocoTables) -> None:
+        known = self._found.get(name)
+        original_hw = known.original_hw if known else usable_hw(self._images[name], name, self._options, self._left_out)
+        if original_hw is None:
+            return
+        frame = frame_of(entry, rows, original_hw)
+        if frame in (Frame.OTHER, Frame.BEFORE_TURNING):
+            reason = Reason.OTHER_SIZE if frame is Frame.OTHER else Reason.TURNED
+            listed = f"{short(entry.get('width'))}x{short(entry.get('height'))}"
+            self._left_out.add_image(reason, f"{name} ({listed} in the file, {original_hw[1]}x{original_hw[0]} here)")
+            return
+        if frame is Frame.UPRIGHT_DESPITE_SIZE:
+            self._left_out.remark("image", _UPRIGHT, name)
+        objects = [annotation for row in rows for annotation in self._objects(name, row, original_hw, tables)]
+        if known is None:
+            self._found[name] = _Found(self._images[name], original_hw, bool(rows), objects)
+            return
+        self._left_out.remark("image", _SAME_IMAGE, name)
+        have = {(annotation.label, annotation.rle.counts) for annotation in known.objects}
+        known.objects += [annotation for annotation in objects if (annotation.label, annotation.rle.counts) not in have]
+        known.has_entries |= bool(rows)
+
+    def _objects(
+        self, name: str, row: Mapping[str, Any], original_hw: tuple[int, int], tables: CocoTables
+    ) -> Iterator[Annotation]:
+        where = f"{name}: annotation {short(row.get('id'))}"
+        if is_crowd(row) and not self._options.include_crowds:
+            self._left_out.add_object(Reason.CROWD, where)
+            self._left_out.remark("object", _CROWD_HINT, where)
+        elif not row.get("segmentation"):
+            self._left_out.add_object(Reason.UNSUPPORTED_TYPE, where)
         else:
-            left_out.add_object(Reason.MALFORMED, f"{part.path.name}: {str(entry)[:60]}")
-    by_suffix = _by_suffix(images)
-    samples: list[Sample] = []
-    for image in document["images"]:
-        name = _find_image(image, by_suffix, part.split, used, left_out)
-        if name is not None:
-            own_entries = entries.pop(image.get("id"), [])
-            _read_image(samples, name, images[name], image, own_entries, categories, options, left_out)
-    return samples
+            yield from self._object(where, row, original_hw, tables)
+
+    def _object(
+        self, where: str, row: Mapping[str, Any], original_hw: tuple[int, int], tables: CocoTables
+    ) -> Iterator[Annotation]:
+        try:
+            mask = read_segmentation(row["segmentation"], original_hw)
+        except DataError as error:
+            self._left_out.add_object(Reason.MALFORMED, f"{where}: {error}")
+            return
+        for _ in range(mask.degenerate_rings):
+            self._left_out.remark("ring", _DEGENERATE, where)
+        if not mask.rle.area:
+            is_outside = _lies_outside(row["segmentation"], original_hw)
+            self._left_out.add_object(Reason.OUTSIDE if is_outside else Reason.EMPTY, where)
+            return
+        label = tables.labels.get(join_key(row.get("category_id")) or "")
+        if label is None:
+            label = self._options.default_label
+            self._left_out.remark("object", _NO_CATEGORY.format(label), where)
+        yield Annotation(label, mask.rle, 1.0)
 
 
-def _checked_document(path: Path) -> dict[str, list[Any]]:
-    document = read_json(path)
-    tables = {
-        name: document.get(name) if isinstance(document, dict) else None
-        for name in ("images", "annotations", "categories")
-    }
-    for name, table in tables.items():
-        if not isinstance(table, list):
-            raise DataError(f"{path}: not a COCO file: expected a list {name!r} in it.")
-    return {name: list(table or ()) for name, table in tables.items()}
+def _splits_of(name: str) -> set[str]:
+    """The splits that the folders of an image are named for; a year may follow the word."""
+    words = {split_name(folder.rstrip("0123456789")) for folder in PurePosixPath(name).parts[:-1]}
+    return words & USUAL_SPLITS
 
 
-def _by_suffix(images: Mapping[str, Path]) -> dict[str, list[str]]:
-    """Every end of every image's path, `c.png`, `b/c.png`, `a/b/c.png`, to the paths that end so."""
-    found: dict[str, list[str]] = {}
-    for name in images:
-        parts = PurePosixPath(name).parts
-        for start in range(len(parts)):
-            found.setdefault("/".join(parts[start:]), []).append(name)
-    return found
-
-
-def _find_image(
-    image: Any, by_suffix: Mapping[str, list[str]], split: str, used: set[str], left_out: LeftOut
-) -> str | None:
-    file_name = image.get("file_name") if isinstance(image, dict) else None
-    if not isinstance(file_name, str) or not isinstance(image.get("id"), int):
-        left_out.add_image(Reason.BROKEN_FILE, f"image entry {str(image)[:60]}")
-        return None
-    candidates = _candidates(file_name.replace("\\", "/").removeprefix("./"), by_suffix, split)
-    if len(candidates) != 1 or candidates[0] in used:
-        left_out.add_image(Reason.DUPLICATE_NAME if candidates else Reason.NO_IMAGE, file_name)
-        used.update(candidates)
-        return None
-    used.add(candidates[0])
-    return candidates[0]
-
-
-def _candidates(file_name: str, by_suffix: Mapping[str, list[str]], split: str) -> list[str]:
-    """The images that a name may mean: the one at that very place, else those of the split, else all whose paths end so."""
-    found = by_suffix.get(file_name, [])
-    for place in (file_name, f"images/{file_name}"):
-        if place in found:
-            return [place]
-    return [name for name in found if _is_of_split(name, split)] or found
-
-
-def _is_of_split(name: str, split: str) -> bool:
-    folders = PurePosixPath(name).parts[:-1]
-    return any(split_name(folder.rstrip("0123456789")) == split for folder in folders)
-
-
-def _read_image(
-    samples: list[Sample],
-    name: str,
-    path: Path,
-    image: Mapping[str, Any],
-    entries: list[Any],
-    categories: Mapping[Any, Any],
-    options: ReadingOptions,
-    left_out: LeftOut,
-) -> None:
-    original_hw = usable_hw(path, name, options, left_out)
-    if original_hw is None:
-        return
-    height, width = original_hw
-    if (image.get("height", height), image.get("width", width)) != original_hw:
-        left_out.add_image(Reason.OTHER_SIZE, name)
-    elif not entries:
-        left_out.add_image(Reason.NO_ANNOTATION, name)
-    else:
-        known = {"id": image["id"], "file_name": name, "height": height, "width": width}
-        objects = _objects(known, entries, categories, left_out)
-        add_sample(samples, name, path, original_hw, objects, options, left_out)
-
-
-def _objects(
-    image: Mapping[str, Any], entries: list[Any], categories: Mapping[Any, Any], left_out: LeftOut
-) -> Iterator[Annotation]:
-    for entry in entries:
-        where = f"{image['file_name']}: annotation {entry.get('id')}"
-        if entry.get("iscrowd"):
-            left_out.add_object(Reason.CROWD, where)
-        elif not entry.get("segmentation"):
-            left_out.add_object(Reason.UNSUPPORTED_TYPE, where)
-        else:
-            category_id = entry.get("category_id")
-            category = categories.get(category_id) if isinstance(category_id, int) else None
-            yield from _object(image, entry, category, where, left_out)
-
-
-def _object(image: Mapping[str, Any], entry: Any, category: Any, where: str, left_out: LeftOut) -> Iterator[Annotation]:
-    needed = {key: value for key, value in entry.items() if key in _NEEDED_KEYS}
-    document = {"images": [image], "annotations": [needed], "categories": [category] if category else []}
-    try:
-        found = coco_to_images(document, source=str(image["file_name"])).images[0].annotations
-    except DataError as error:
-        left_out.add_object(Reason.MALFORMED, str(error))
-        return
-    if not found:
-        is_outside = _lies_outside(entry["segmentation"], image["height"], image["width"])
-        left_out.add_object(Reason.OUTSIDE if is_outside else Reason.EMPTY, where)
-    yield from found
-
-
-def _lies_outside(segmentation: Any, height: int, width: int) -> bool:
+def _lies_outside(segmentation: Any, original_hw: tuple[int, int]) -> bool:
     if not isinstance(segmentation, list):
         return False
-    x = [value for ring in segmentation for value in ring[::2]]
-    y = [value for ring in segmentation for value in ring[1::2]]
-    return bool(min(x) >= width or min(y) >= height or max(x) <= 0 or max(y) <= 0)
+    height, width = original_hw
+    rings, _ = read_rings(segmentation)
+    low = [ring.min(axis=0).tolist() for ring in rings]
+    high = [ring.max(axis=0).tolist() for ring in rings]
+    return bool(
+        min(x for x, _ in low) >= width
+        or min(y for _, y in low) >= height
+        or max(x for x, _ in high) <= 0
+        or max(y for _, y in high) <= 0
+    )

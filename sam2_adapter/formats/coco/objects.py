@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
-from sam2_adapter.annotations.polygons import Polygon, polygons_to_mask
-from sam2_adapter.annotations.rle import Rle, coco_rings_to_rle, mask_to_rle, rle_iou, runs_to_rle
+from sam2_adapter.annotations.rle import Rle, coco_rings_to_rle, rle_iou
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json, write_json
+from sam2_adapter.formats.coco.segmentation import read_segmentation
 from sam2_adapter.formats.document import Export, Import, field, optional, short
 
 Segmentation = Literal["rle", "polygon"]
@@ -225,32 +225,12 @@ def _original_hw(image: Any, source: str) -> tuple[int, int]:
 def _usable_rle(entry: Any, original_hw: tuple[int, int], where: str) -> tuple[str, Rle]:
     """Why an object is left out, or an empty text, and its mask."""
     try:
-        rle = _to_rle(entry.get("segmentation"), original_hw)
+        rle = read_segmentation(entry.get("segmentation"), original_hw).rle
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     if entry.get("iscrowd"):
         return "it is a crowd region", rle
     return ("" if rle.area else "its mask is empty"), rle
-
-
-def _to_rle(segmentation: Any, original_hw: tuple[int, int]) -> Rle:
-    if isinstance(segmentation, list):
-        return mask_to_rle(polygons_to_mask([Polygon(_ring(numbers)) for numbers in segmentation], original_hw))
-    size = field(segmentation, "size", list, "segmentation")
-    if size != list(original_hw):
-        raise DataError(f"the mask has the size {short(size)} (height, width), but the image {list(original_hw)}.")
-    counts = segmentation.get("counts")
-    if isinstance(counts, list):
-        if not all(isinstance(count, int) and 0 <= count < 2**32 for count in counts):
-            raise DataError(f"the runs of a mask are whole numbers, but got {short(counts)}.")
-        return runs_to_rle(np.array(counts, dtype=np.int64), original_hw)
-    return Rle(field(segmentation, "counts", str, "segmentation"), original_hw)
-
-
-def _ring(numbers: Any) -> Any:
-    if not isinstance(numbers, list) or len(numbers) % 2:
-        raise DataError(f"a polygon is a list x, y, x, y, ..., but got {short(numbers)}.")
-    return [numbers[i : i + 2] for i in range(0, len(numbers), 2)]
 
 
 def _to_annotation(entry: Any, rle: Rle, labels: Mapping[int, str], where: str) -> Annotation:

@@ -19,10 +19,12 @@ from sam2_adapter.formats.dataset_reader import (
     ReadingOptions,
     Samples,
     add_sample,
+    child,
     images_below,
     split_folders,
     usable_hw,
 )
+from sam2_adapter.formats.image_names import find_listed
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 
@@ -42,8 +44,8 @@ def read_dataloop_export(root: Path, options: ReadingOptions, left_out: LeftOut)
 
 
 def _read_subset(folder: Path, options: ReadingOptions, left_out: LeftOut) -> list[Sample]:
-    images = images_below(folder / "items")
-    documents, ambiguous = _join(images, folder / "json", left_out)
+    images = images_below(child(folder, "items") or folder / "items")
+    documents, ambiguous = _join(images, child(folder, "json") or folder / "json", left_out)
     samples: list[Sample] = []
     for name, path in images.items():
         if name in ambiguous:
@@ -59,8 +61,11 @@ def _join(images: Mapping[str, Path], json_folder: Path, left_out: LeftOut) -> t
     """The document of each image that has one, and the images with several documents that do not agree."""
     joined: dict[str, Document] = {}
     ambiguous: set[str] = set()
-    for where, document in _documents(json_folder, left_out):
-        name = _image_of(document, where, images)
+    documents = list(_documents(json_folder, left_out))
+    listed = [filename for _, document in documents if isinstance(filename := document.get("filename"), str)]
+    meant = dict(zip(listed, find_listed(listed, images, _at_that_path), strict=True))
+    for where, document in documents:
+        name = _image_of(document, where, images, meant)
         if name is None:
             left_out.add_image(Reason.NO_IMAGE, where)
         elif name in joined and joined[name].get("annotations") != document.get("annotations"):
@@ -68,6 +73,12 @@ def _join(images: Mapping[str, Path], json_folder: Path, left_out: LeftOut) -> t
         else:
             joined[name] = document
     return joined, ambiguous
+
+
+def _at_that_path(listed: str, fitting: list[str]) -> list[str]:
+    """Of several images that a name fits the one at that very path of the data set."""
+    name = listed.lstrip("/")
+    return [name] if name in fitting else fitting
 
 
 def _documents(json_folder: Path, left_out: LeftOut) -> Iterator[tuple[str, Document]]:
@@ -86,12 +97,11 @@ def _documents(json_folder: Path, left_out: LeftOut) -> Iterator[tuple[str, Docu
                 left_out.add_image(Reason.BROKEN_FILE, where)
 
 
-def _image_of(document: Document, where: str, images: Mapping[str, Path]) -> str | None:
+def _image_of(document: Document, where: str, images: Mapping[str, Path], meant: Mapping[str, list[str]]) -> str | None:
     """The image that a document belongs to; what the document says is only looked up among the images that are there."""
     filename = document.get("filename")
     if isinstance(filename, str):
-        name = filename.lstrip("/")
-        return name if name in images else _named_by_id(document, images)
+        return _only(meant[filename]) or _named_by_id(document, images)
     if document.get("id") is not None:
         return _named_by_id(document, images)
     stem = PurePosixPath(where).with_suffix("")
@@ -120,7 +130,12 @@ def _read_item(
         left_out.add_image(Reason.NO_ANNOTATION, name)
         return
     usable = [entry for entry in entries if _is_usable(entry, name, options, left_out)]
-    objects = (found for group in by_object(usable) for found in _read_group(group, name, original_hw, left_out))
+    for entry in usable:
+        if not entry.get("label"):
+            text = f"without a label, labelled {options.default_label!r}"
+            left_out.remark("annotation", text, f"{name}: {entry['type']}")
+    labelled = [with_text_label(entry, options.default_label) for entry in usable]
+    objects = (found for group in by_object(labelled) for found in _read_group(group, name, original_hw, left_out))
     add_sample(samples, name, path, original_hw, objects, options, left_out)
 
 
@@ -160,7 +175,7 @@ def by_object(entries: list[Document]) -> list[list[Document]]:
 def _read_group(
     entries: list[Document], name: str, original_hw: tuple[int, int], left_out: LeftOut
 ) -> tuple[Annotation, ...]:
-    document = {"name": name, "annotations": [with_text_label(entry) for entry in entries]}
+    document = {"name": name, "annotations": entries}
     try:
         found = dataloop_item_to_image(document, original_hw, source=name).images[0].annotations
     except DataError as error:
@@ -173,9 +188,9 @@ def _read_group(
     return found
 
 
-def with_text_label(entry: Document) -> Document:
-    """An annotation with a label, `object` where it has none."""
-    return entry if entry.get("label") else {**entry, "label": "object"}
+def with_text_label(entry: Document, default_label: str = "object") -> Document:
+    """An annotation with a label, the default one where it has none."""
+    return entry if entry.get("label") else {**entry, "label": default_label}
 
 
 def _lies_outside(entry: Document, original_hw: tuple[int, int]) -> bool:

@@ -14,10 +14,9 @@ from PIL import Image
 
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.annotations.prompts import BoolArray
-from sam2_adapter.errors import DataError, ExportError
+from sam2_adapter.errors import ExportError
 from sam2_adapter.files import write_file
 from sam2_adapter.images.masks import png
-from sam2_adapter.images.read import MAX_PIXELS, decoded
 
 LabelMap = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -65,23 +64,6 @@ def write_label_map(path: str | Path, image: AnnotatedImage) -> tuple[str, ...]:
         for index, annotation in enumerate(image.annotations)
         if index + 1 not in visible
     )
-
-
-def read_label_map(path: str | Path) -> LabelMap:
-    """Read a label map.
-
-    Returns:
-        H x W, uint8 or uint16, the numbers as they are stored; for a palette picture its indices.
-
-    Raises:
-        ImageError: the file is missing, broken or too large.
-        DataError: the picture has several channels.
-    """
-    with decoded(path, max_pixels=MAX_PIXELS) as image:
-        mode, values = image.mode, np.array(image)
-    if values.ndim != 2 or not (mode in ("1", "L", "P") or mode.startswith("I;16")):
-        raise DataError(f"{path}: a label map has one channel of 8 or 16 bits, but this picture has the mode {mode}.")
-    return values.astype(np.uint16) if mode.startswith("I;16") else values.astype(np.uint8)
 
 
 def write_mask(path: str | Path, mask: BoolArray) -> None:

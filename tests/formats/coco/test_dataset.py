@@ -16,9 +16,9 @@ SQUARE = [[2, 3, 10, 3, 10, 12, 2, 12]]
 MASK = rectangle(2, 3, 10, 12)
 
 
-def read(root):
+def read(root, **options):
     left_out = LeftOut()
-    return read_coco_data(root, ReadingOptions(), left_out), left_out
+    return read_coco_data(root, ReadingOptions(**options), left_out), left_out
 
 
 def one_image(root, *segmentations, **extra):
@@ -62,18 +62,19 @@ def test_crowds_and_what_cannot_be_read_are_counted(tmp_path):
                 for s in (SQUARE, [[1, 2, 3]], {"size": [9, 9], "counts": [81]}, outside, unseen, None)
             ),
             coco_object(5, SQUARE, iscrowd=1),
-            coco_object(5, SQUARE, category_id=99),
+            coco_object(17, SQUARE),
         ],
     )
     write_json(root / "annotations.json", document)
     samples, left_out = read(root)
     assert len(samples[""][0].objects) == 1
     assert {str(row["reason"]): row["count"] for row in left_out} == {
-        Reason.MALFORMED: 3,
+        Reason.MALFORMED: 2,
         Reason.OUTSIDE: 1,
         Reason.EMPTY: 1,
         Reason.UNSUPPORTED_TYPE: 1,
         Reason.CROWD: 1,
+        Reason.NO_IMAGE_ENTRY: 1,
     }
 
 
@@ -101,22 +102,26 @@ def test_names_are_looked_up_never_opened(tmp_path):
     assert left_out.count(Reason.NO_IMAGE) == 3
 
 
-def test_ambiguous_and_repeated_names_are_left_out(tmp_path):
+def test_ambiguous_names_are_left_out_and_repeated_ones_are_one_image(tmp_path):
     for name in ("x/a.png", "y/a.png", "b.png"):
         write_image(tmp_path / name)
     images = [coco_image(1, "a.png"), coco_image(2, "b.png"), coco_image(3, "b.png")]
     write_json(tmp_path / "annotations.json", coco(images, [coco_object(i, SQUARE) for i in (1, 2, 3)]))
     samples, left_out = read(tmp_path)
     assert [sample.name for sample in samples[""]] == ["b.png"]
-    assert left_out.count(Reason.DUPLICATE_NAME) == 2
+    assert left_out.count(Reason.DUPLICATE_NAME) == 1
+    assert left_out.remarks == (
+        "1 image listed more than once: the objects of all its entries were put together (b.png).",
+    )
 
 
 def test_an_image_of_another_size_is_left_out(tmp_path):
     root = one_image(tmp_path, SQUARE)
-    write_image(root / "images" / "a.png", HW[::-1])
+    write_image(root / "images" / "a.png", (12, 16))
     samples, left_out = read(root)
     assert samples == {"": []}
-    assert left_out.count(Reason.OTHER_SIZE) == 1
+    (row,) = left_out
+    assert (row["reason"], row["examples"]) == (Reason.OTHER_SIZE, ["images/a.png (32x24 in the file, 16x12 here)"])
 
 
 def test_splits_are_named_by_their_files(tmp_path):
@@ -158,3 +163,91 @@ def test_other_files_are_refused(tmp_path, content):
     write_json(tmp_path / "annotations.json", content)
     with pytest.raises(DataError, match=r"annotations\.json: not a COCO file: expected a list '"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("crowd", [1, True, "1"])
+def test_brush_masks_marked_as_crowds_are_said_and_can_be_used(tmp_path, crowd):
+    root = one_image(tmp_path, SQUARE, {"size": list(HW), "counts": mask_to_rle(MASK).counts}, iscrowd=crowd)
+    samples, left_out = read(root)
+    assert samples == {"": []}
+    assert left_out.count(Reason.CROWD) == 2
+    assert "2 objects marked 'iscrowd': 1" in left_out.remarks[0]
+    assert "include_crowds=true" in left_out.remarks[0]
+    (sample,) = read(root, include_crowds=True)[0][""]
+    np.testing.assert_array_equal(sample.gt_masks, [MASK] * 2)
+
+
+@pytest.mark.parametrize("crowd", [0, False, None, "0", "false"])
+def test_other_forms_of_no_crowd(tmp_path, crowd):
+    assert len(read(one_image(tmp_path, SQUARE, iscrowd=crowd))[0][""][0].objects) == 1
+
+
+def test_an_object_without_a_category_takes_the_default_label(tmp_path):
+    write_image(tmp_path / "images" / "a.png")
+    objects = [coco_object(1, SQUARE, category) for category in (None, 99, 5, True)]
+    del objects[0]["category_id"]
+    document = {**coco([coco_image(1, "a.png")], objects), "categories": [{"id": 5, "name": ""}, {"name": "x"}]}
+    write_json(tmp_path / "annotations.json", document)
+    samples, left_out = read(tmp_path, default_label="part")
+    assert [annotation.label for annotation in samples[""][0].objects] == ["part"] * 4
+    assert left_out.remarks[0].startswith(
+        "4 objects without a known category, labelled 'part' (images/a.png: annotation 0, "
+    )
+    del document["categories"]
+    write_json(tmp_path / "annotations.json", document)
+    assert len(read(tmp_path)[0][""][0].objects) == 4
+
+
+def test_degenerate_rings_are_passed_over_beside_good_ones(tmp_path):
+    samples, left_out = read(one_image(tmp_path, [[1, 2, 3, 4], *SQUARE, []], [[1, 2, 3, 4]]))
+    np.testing.assert_array_equal(samples[""][0].gt_masks, [MASK])
+    assert left_out.remarks == (
+        "2 rings of fewer than three points passed over in a polygon that has others (images/a.png: annotation 0, images/a.png: annotation 0).",
+    )
+    (row,) = left_out
+    assert row["examples"] == [
+        "images/a.png: annotation 1: 'segmentation' needs a polygon of at least three points, but got [[1, 2, 3, 4]]."
+    ]
+
+
+def test_a_photograph_listed_with_its_size_from_before_turning(tmp_path):
+    write_image(tmp_path / "images" / "a.jpg", HW[::-1], orientation=6)
+    write_image(tmp_path / "images" / "b.jpg", HW[::-1], orientation=6)
+    images = [coco_image(1, "a.jpg", HW[::-1]), coco_image(2, "b.jpg", HW[::-1])]
+    wide = [[20, 3, 31, 3, 31, 12, 20, 12]]
+    write_json(tmp_path / "annotations.json", coco(images, [coco_object(1, wide), coco_object(2, SQUARE)]))
+    samples, left_out = read(tmp_path)
+    assert [(sample.name, sample.objects[0].box_xyxy) for sample in samples[""]] == [("images/a.jpg", (20, 3, 31, 12))]
+    assert "EXIF orientation" in left_out.remarks[0]
+    (row,) = left_out
+    assert row["reason"] == Reason.TURNED
+    assert "EXIF orientation" in row["reason"]
+
+
+def test_results_of_predict_are_no_images_of_a_data_set(tmp_path):
+    root = one_image(tmp_path, SQUARE)
+    write_image(root / "predictions" / "overlays" / "a.png")
+    write_json(root / "predictions" / "annotations.json", coco([], []))
+    (root / "predictions" / ".sam2-adapter.jsonl").write_text(
+        '{"sam2-adapter": "0.2.0", "command": "predict", "entries": ["annotations.json", "overlays"]}\n'
+    )
+    samples, left_out = read(root)
+    assert [sample.name for sample in samples[""]] == ["images/a.png"]
+    assert not left_out
+
+
+def test_frames_of_a_video_that_is_not_here_are_not_those_of_another(tmp_path):
+    write_image(tmp_path / "v" / "1.png")
+    images = [coco_image(1, "v/1.png"), coco_image(2, "w/1.png")]
+    write_json(tmp_path / "annotations.json", coco(images, [coco_object(1, SQUARE), coco_object(2, SQUARE)]))
+    samples, left_out = read(tmp_path)
+    assert [len(sample.objects) for sample in samples[""]] == [1]
+    assert left_out.count(Reason.NO_IMAGE) == 1
+
+
+def test_an_image_of_another_split_is_not_taken_for_one_that_is_missing(tmp_path):
+    write_image(tmp_path / "val" / "a.png")
+    write_json(tmp_path / "annotations" / "train.json", coco([coco_image(1, "train/a.png")], [coco_object(1, SQUARE)]))
+    samples, left_out = read(tmp_path)
+    assert samples == {"train": []}
+    assert left_out.count(Reason.NO_IMAGE) == 1

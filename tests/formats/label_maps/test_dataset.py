@@ -15,9 +15,9 @@ from tests.formats.folders import HW, label_map, label_map_folder, rectangle, wr
 FIRST, SECOND = rectangle(2, 3, 10, 12), rectangle(15, 5, 30, 20)
 
 
-def read(root):
+def read(root, **options):
     left_out = LeftOut()
-    return read_label_map_data(root, ReadingOptions(), left_out), left_out
+    return read_label_map_data(root, ReadingOptions(**options), left_out), left_out
 
 
 def test_every_number_is_an_object(tmp_path):
@@ -74,7 +74,8 @@ def test_broken_files_and_other_sizes_are_counted(tmp_path):
     (tmp_path / "images" / "a.png").write_bytes(b"no image")
     (tmp_path / "masks" / "b.png").write_bytes(b"no image")
     write_image(tmp_path / "images" / "c.png", (5, 5))
-    write_image(tmp_path / "masks" / "d.png")
+    noise = np.random.default_rng(0).integers(0, 255, HW, np.uint8)
+    write_label_map(tmp_path / "masks" / "d.png", noise)
     samples, left_out = read(tmp_path)
     assert [sample.name for sample in samples[""]] == ["e.png"]
     assert left_out.count(Reason.BROKEN_IMAGE) == 1
@@ -110,3 +111,73 @@ def test_split_folders(tmp_path):
     label_map_folder(tmp_path / "valid", {"a.png": [SECOND]})
     with pytest.raises(DataError, match="both val and valid are the validation split"):
         read(tmp_path)
+
+
+def test_masks_of_other_habits_are_paired(tmp_path):
+    for image, mask in {
+        "a.jpg": "a_mask.png",
+        "b.jpg": "b.jpg.png",
+        "sub/c.png": "sub/C_Masks.tif",
+        "d.png": "d-seg.png",
+    }.items():
+        write_image(tmp_path / "Images" / image)
+        write_label_map(tmp_path / "MASKS" / mask, label_map(FIRST))
+    samples, left_out = read(tmp_path)
+    assert sorted(sample.name for sample in samples[""]) == ["a.jpg", "b.jpg", "d.png", "sub/c.png"]
+    assert not left_out
+
+
+def test_a_jpeg_of_two_values_is_one_object_and_says_so(tmp_path):
+    write_image(tmp_path / "images" / "a.png")
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(FIRST.astype(np.uint8) * 255).save(tmp_path / "masks" / "a.jpg", quality=60)
+    samples, left_out = read(tmp_path)
+    np.testing.assert_array_equal(samples[""][0].gt_masks, [FIRST])
+    assert left_out.remarks == (
+        "1 mask with soft edges, read as one object: the pixels of at least half the largest value (a.jpg).",
+    )
+
+
+@pytest.mark.parametrize("void", [255, 65_535])
+def test_a_void_number_is_said_and_can_be_left_out(tmp_path, void):
+    border = rectangle(1, 2, 11, 13) & ~FIRST
+    write_image(tmp_path / "images" / "a.png")
+    numbers = label_map(FIRST, SECOND, dtype=np.uint8 if void == 255 else np.uint16)
+    numbers[border] = void
+    write_label_map(tmp_path / "masks" / "a.png", numbers)
+    samples, left_out = read(tmp_path)
+    assert len(samples[""][0].objects) == 3
+    assert f"the number {void} beside" in left_out.remarks[0]
+    assert f"ignore_label={void}" in left_out.remarks[0]
+    samples, left_out = read(tmp_path, ignore_label=void)
+    np.testing.assert_array_equal(samples[""][0].gt_masks, [FIRST, SECOND])
+    assert not left_out.remarks
+
+
+def test_a_number_of_many_parts_is_said_and_can_be_split(tmp_path):
+    parts = [rectangle(x, 2, x + 4, 8) for x in (0, 6, 12)]
+    label_map_folder(tmp_path, {"a.png": [parts[0] | parts[1] | parts[2]], "b.png": [FIRST]})
+    samples, left_out = read(tmp_path)
+    assert [len(sample.objects) for sample in samples[""]] == [1, 1]
+    assert left_out.remarks[0].startswith("1 mask with one number in many separate parts, read as one object")
+    assert "split_parts=true (a.png: 3 parts)" in left_out.remarks[0]
+    samples, left_out = read(tmp_path, split_parts=True)
+    np.testing.assert_array_equal(samples[""][0].gt_masks, parts)
+    assert not left_out.remarks
+
+
+def test_masks_that_predict_wrote_are_read_with_their_labels(tmp_path):
+    label_map_folder(tmp_path, {"sub/a.png": [FIRST, SECOND]})
+    for number, mask in enumerate((FIRST, SECOND), start=1):
+        write_label_map(tmp_path / "masks" / "sub" / "a" / f"a_00{number}.png", mask.astype(np.uint8) * 255)
+    legend = {"objects": [{"number": 1, "label": "cat"}, {"number": 2, "label": "dog"}]}
+    write_json(tmp_path / "masks" / "sub" / "a.json", legend)
+    samples, left_out = read(tmp_path)
+    assert [annotation.label for annotation in samples[""][0].objects] == ["cat", "dog"]
+    np.testing.assert_array_equal(samples[""][0].gt_masks, [FIRST, SECOND])
+    assert not left_out
+
+
+def test_objects_without_a_label_take_the_default_one(tmp_path):
+    (sample,) = read(label_map_folder(tmp_path, {"a.png": [FIRST]}), default_label="cell")[0][""]
+    assert sample.objects[0].label == "cell"

@@ -1,0 +1,106 @@
+"""Reading label maps: pictures in which every number, or every colour, is one object.
+
+They come as grey pictures of 1 to 32 bits, whole numbers as floats, palettes, and RGB whose colours tell the objects apart. Masks with soft
+edges (smoothed, resized, saved as JPEG) hold many values that are no objects: a single mask is cut at half its brightness, and anything
+else is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from sam2_adapter.annotations.soft_edges import harden, has_soft_edges
+from sam2_adapter.errors import DataError
+from sam2_adapter.images.masks import LOSSY_FORMATS
+from sam2_adapter.images.read import MAX_PIXELS, decoded
+
+Numbers = npt.NDArray[np.uint32]
+
+_OPAQUE = 127
+
+_LARGEST = 2**32 - 1
+
+
+class LabelMap(NamedTuple):
+    """A label map.
+
+    Attributes:
+        numbers: uint32 H x W, 0 for the background.
+        remark: how it was read, where that was not plain; goes on after "2 masks ...".
+    """
+
+    numbers: Numbers
+    remark: str = ""
+
+
+def read_label_map(path: str | Path) -> LabelMap:
+    """Read a label map.
+
+    Raises:
+        ImageError: the file is missing, broken or too large.
+        DataError: the picture's values cannot be the numbers of objects; the text says why and what to do.
+    """
+    with decoded(path, max_pixels=MAX_PIXELS) as image:
+        is_lossy = image.format in LOSSY_FORMATS
+        values = _stored_values(image)
+        rgba = np.array(image.convert("RGBA")) if values is None else None
+    return _of_values(values, is_lossy, path) if rgba is None else _of_colours(rgba, is_lossy, path)
+
+
+def _stored_values(image: Image.Image) -> Any:
+    """The values of a picture of one channel, as they are stored; the indices of a palette; `None` for colours."""
+    is_one_channel = image.mode in ("1", "L", "P", "I", "F") or image.mode.startswith("I;16")
+    return np.array(image) if is_one_channel else None
+
+
+def _of_values(values: npt.NDArray[Any], is_lossy: bool, path: str | Path) -> LabelMap:
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > _LARGEST:
+        raise DataError(
+            f"{path}: the numbers of objects are whole numbers from 0, but this picture has values from {values.min()} to {values.max()}."
+        )
+    if is_lossy or has_soft_edges(values):
+        return _hardened(values, path)
+    if not (values == np.round(values)).all():
+        raise DataError(
+            f"{path}: the numbers of objects are whole, but this picture has values such as {_fraction(values):g}."
+        )
+    return LabelMap(values.astype(np.uint32))
+
+
+def _of_colours(rgba: npt.NDArray[np.uint8], is_lossy: bool, path: str | Path) -> LabelMap:
+    is_visible = rgba[..., 3] > _OPAQUE
+    red, green, blue = (rgba[..., channel].astype(np.uint32) for channel in range(3))
+    if is_visible.all() and (red == green).all() and (green == blue).all():
+        return _of_values(red, is_lossy, path)
+    colours = np.where(is_visible, red << 16 | green << 8 | blue, 0)
+    if not colours.any():  # black objects on a transparent background
+        return LabelMap(is_visible.astype(np.uint32))
+    found, numbers = np.unique(colours, return_inverse=True)
+    numbers = numbers.reshape(colours.shape).astype(np.uint32) + (found[0] != 0)
+    if is_lossy or has_soft_edges(numbers):
+        raise DataError(
+            f"{path}: the colours of this mask run into one another, so that it cannot be told which are objects. "
+            "Export it without smoothing, as PNG with one colour or number per object."
+        )
+    return LabelMap(numbers, "coloured, each colour read as one object")
+
+
+def _hardened(values: npt.NDArray[Any], path: str | Path) -> LabelMap:
+    mask = harden(values)
+    if mask is None:
+        raise DataError(
+            f"{path}: the values of this mask run into one another, as smoothing, resizing and JPEG make them, so that it cannot be told "
+            "which are objects. Export it as PNG with one number per object."
+        )
+    return LabelMap(
+        mask.astype(np.uint32), "with soft edges, read as one object: the pixels of at least half the largest value"
+    )
+
+
+def _fraction(values: npt.NDArray[Any]) -> float:
+    return float(values[values != np.round(values)][0])
