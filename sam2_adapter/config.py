@@ -22,6 +22,7 @@ from sam2_adapter.errors import ConfigError
 from sam2_adapter.files import read_json, reason_of
 from sam2_adapter.models.families.architectures import get_architecture
 from sam2_adapter.regular_files import open_regular
+from sam2_adapter.settings_yaml import parse_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -272,13 +273,15 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     else:
         try:
             with open_regular(path) as file:
-                text = file.read().decode("utf-8-sig")
+                text = file.read(_MOST_BYTES + 1).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"{path}: cannot read the configuration file: {reason_of(error)}; expected YAML or JSON in UTF-8."
             ) from error
+        if len(text) > _MOST_BYTES:
+            raise ConfigError(f"{path}: too large for a configuration file, which has at most 1 MiB.")
         try:
-            settings = yaml.safe_load(text)
+            settings = parse_yaml(text)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"{path}: not a valid configuration file: {yaml_problem(error, text)}") from error
     if not isinstance(settings, dict):
@@ -286,6 +289,10 @@ def read_settings(path: str | Path) -> dict[str, Any]:
             f"{path}: expected 'key: value' settings, but got {_KINDS.get(type(settings), 'something else')}."
         )
     return settings
+
+
+# A file of settings has a few hundred bytes.
+_MOST_BYTES = 2**20
 
 
 @cache

@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from sam2_adapter.settings_yaml import SettingsYamlError
 from sam2_adapter.text import closest
 
 # What the YAML parser says, by a part of it, in plain words.
@@ -86,10 +87,15 @@ def yaml_problem(error: Exception, text: str) -> str:
         return "lists or mappings are nested too deeply."
     if not isinstance(error, yaml.MarkedYAMLError):
         return "a number has more digits than can be read." if "digits" in str(error) else "a character is not allowed."
+    if isinstance(error, SettingsYamlError):
+        return _with_place(str(error.problem), error.problem_mark, text)
     said = f"{error.context or ''} {error.problem or ''}"
     what = next((plain for part, plain in _YAML_PROBLEMS.items() if part in said), "the line is not 'key: value'")
     # A key without its colon is noticed further down only.
-    mark = error.context_mark if "simple key" in said else error.problem_mark
+    return _with_place(what, error.context_mark if "simple key" in said else error.problem_mark, text)
+
+
+def _with_place(what: str, mark: yaml.Mark | None, text: str) -> str:
     if mark is None:
         return f"{what}."
     lines = text.splitlines()

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
 # entry that its path starts with: `models.families` lies far below the rest of `models`.
 LAYERS = (
     ("errors", "text"),
-    ("regular_files", "stand_ins"),
+    ("regular_files", "stand_ins", "settings_yaml"),
     ("files",),
     ("ownership",),
     ("owned_folder",),

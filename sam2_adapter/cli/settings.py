@@ -11,6 +11,7 @@ import yaml
 from sam2_adapter.config import Config, read_settings
 from sam2_adapter.config_errors import yaml_problem
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.settings_yaml import parse_yaml
 from sam2_adapter.text import cut
 
 
@@ -50,7 +51,7 @@ def parse_assignment(assignment: str) -> tuple[str, Any]:
     if key in Config.model_fields and Config.model_fields[key].annotation is str:
         return key, text
     try:
-        return key, _number_or_same(yaml.safe_load(text))
+        return key, _number_or_same(parse_yaml(text))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--set {cut(assignment)}: cannot read the value: {yaml_problem(error, text)}") from error
 
