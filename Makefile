@@ -9,6 +9,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.installed
 
+# One process for each core, each with one thread: the models of the tests are too small to gain from threads. The tests of a
+# file stay together, since they share what was trained or compiled for them.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 # The packages to compare with, in an environment of their own (about 6 GB with the ordinary torch).
 PEERS := .venv-peers
 BENCH_IMAGE ?= sam2_adapter/assets/demo/astronaut.jpg
@@ -25,10 +29,10 @@ demo: $(STAMPS)-run ## predict and fine-tune on bundled pictures, offline, and w
 	$(BIN)/sam2-adapter demo --output demo
 
 test: $(STAMPS)-test ## all tests but the soak tests and those that need a browser
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
-test-fast: $(STAMPS)-test ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not gpu and not soak and not browser"
+test-fast: $(STAMPS)-test ## the tests that start no process, server or compiler: about a minute on two cores
+	$(PYTEST) -m "not slow and not gpu and not soak and not browser"
 
 test-browser: $(STAMPS)-test ## the pages, looked at in Chromium at three widths, light and dark
 	$(BIN)/python -m pytest -m browser

@@ -10,7 +10,6 @@ import hashlib
 import resource
 import signal
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +31,11 @@ SLOW_FIXTURES = {"gateway"}
 BUDGET_OF_FAST_TESTS = 1.5
 BUDGET_OF_SLOW_TESTS = 20.0
 
-_cpu_seconds: Counter[str] = Counter()
+# Name of a property of a test's report: seconds of processor time, and how many it may take.
+_CPU_SECONDS = "cpu_seconds"
+
 _slow_tests: set[str] = set()
+_over_budget: list[tuple[float, float, str]] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _is_slow_by_kind(item):
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("slow") or item.get_closest_marker("soak"):
+        if any(map(item.get_closest_marker, ("slow", "soak", "browser"))):
             _slow_tests.add(item.nodeid)
 
 
@@ -50,12 +52,30 @@ def _is_slow_by_kind(item: pytest.Item) -> bool:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Count the processor time of every test."""
-    before = _cpu_time()
-    result = yield
-    _cpu_seconds[item.nodeid] += _cpu_time() - before
-    return result
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Start to count the processor time of a test, its fixtures included."""
+    started = _cpu_time()
+    yield
+    item.user_properties.append((_CPU_SECONDS, _cpu_time() - started))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Count the processor time of the test itself."""
+    started = _cpu_time()
+    try:
+        return (yield)
+    finally:
+        item.user_properties.append((_CPU_SECONDS, _cpu_time() - started))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note the tests that take longer than they may; runs where the results of all processes come together."""
+    if report.when == "teardown":
+        seconds = sum(value for name, value in report.user_properties if name == _CPU_SECONDS)
+        budget = BUDGET_OF_SLOW_TESTS if {"slow", "soak", "browser"} & report.keywords.keys() else BUDGET_OF_FAST_TESTS
+        if seconds > budget:
+            _over_budget.append((seconds, budget, report.nodeid))
 
 
 def _cpu_time() -> float:
@@ -65,15 +85,10 @@ def _cpu_time() -> float:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name the tests that take longer than they may."""
-    over = [(seconds, name) for name, seconds in _cpu_seconds.most_common() if seconds > _budget(name)]
-    if over:
+    if _over_budget:
         terminalreporter.section("over the time budget: share work, make the data smaller, or mark the test slow")
-        for seconds, name in over:
-            terminalreporter.line(f"{seconds:6.1f} s of {_budget(name):4.1f} s  {name}")
-
-
-def _budget(name: str) -> float:
-    return BUDGET_OF_SLOW_TESTS if name in _slow_tests else BUDGET_OF_FAST_TESTS
+        for seconds, budget, name in sorted(_over_budget, reverse=True):
+            terminalreporter.line(f"{seconds:6.1f} s of {budget:4.1f} s  {name}")
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,9 @@ from tests.conftest import disk_photo, save_photos
 from tests.jobs.writing import OPTIONS, journaled_folder
 from tests.small_model import small_predictor
 
+# Every test predicts a folder at least twice.
+pytestmark = pytest.mark.slow
+
 FORMATS = tuple(word for name in ("coco", "dataloop", "masks", "polygons") for word in ("--format", name))
 SETTINGS = ("--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch", "--box", "20,20,110,110", *FORMATS)
 NUM_PHOTOS = 24
@@ -84,7 +87,6 @@ def _check_kill(folder: Path, output: Path, expected: dict[str, bytes], rng: ran
     assert _results(output) == expected
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_killed_run_goes_on(folder: Path, expected: dict[str, bytes], tmp_path: Path, seed: int) -> None:
     _check_kill(folder, tmp_path / "out", expected, random.Random(seed))
@@ -98,7 +100,6 @@ def test_a_run_killed_at_many_moments_goes_on(
     _check_kill(folder, tmp_path / "out", expected, random.Random(seed))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_a_run_in_good_order(
     folder: Path, expected: dict[str, bytes], tmp_path: Path, number: int, status: int

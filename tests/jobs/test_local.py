@@ -40,6 +40,7 @@ def _tasks(folder: Path, count: int) -> Iterator[ImageTask]:
         yield ImageTask(folder / "a.png", f"{index:04}.png", (BOX,))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(predictor: Predictor, tmp_path: Path) -> None:
     peaks = []
     for count in (6, 40):

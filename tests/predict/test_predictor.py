@@ -62,6 +62,7 @@ def test_an_embedding_does_not_keep_its_batch(predictor):
     assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
 
 
+@pytest.mark.slow
 def test_all_objects_together_equal_one_at_a_time(predictor, embedding):
     together = predictor.predict(embedding, MIXED)
     assert together.masks.shape == (len(MIXED), 1, HEIGHT, WIDTH)
@@ -199,6 +200,7 @@ def test_padded_masks_are_cut_from_the_square():
     assert np.array_equal(prediction.masks, (square[..., :64, :] > 0).numpy())
 
 
+@pytest.mark.slow
 def test_many_threads_get_what_one_gets(predictor):
     images = [random_image(seed, 80 + seed, 120) for seed in range(8)]
 

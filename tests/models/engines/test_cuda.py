@@ -62,6 +62,7 @@ def test_compiled_batches_are_filled_up_unless_they_are_small(encoder, pixel_val
     assert compiled == [{"dynamic": False, "fullgraph": True}] * 3
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_the_encoder_is_one_graph_for_the_compiler(encoder, pixel_values):
     traced = torch.compile(encoder, dynamic=False, fullgraph=True, backend="eager")

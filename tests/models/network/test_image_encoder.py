@@ -29,6 +29,7 @@ def model_and_pixels(name: str) -> tuple[Sam2Model, torch.Tensor]:
     return model, torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", "sam2_nano"])
 @torch.inference_mode()
 def test_fp32_equals_the_librarys_encoder(name):
@@ -40,6 +41,7 @@ def test_fp32_equals_the_librarys_encoder(name):
         torch.testing.assert_close(computed, other, rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", "sam2_nano"])
 @torch.inference_mode()
 def test_bf16_is_as_near_to_fp32_as_autocast(name):

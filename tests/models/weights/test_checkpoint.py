@@ -458,6 +458,7 @@ class TestConverting:
             write_directory(tmp_path / "hub", {"a": shared, "b": shared}, "{}")
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     def test_names_for_ultralytics(self, tmp_path: Path) -> None:
         save_zeros(tmp_path / "tuned.torch", "sam2_hiera_t")
         path = convert_checkpoint(tmp_path / "tuned.torch", tmp_path / "out", for_ultralytics=True)
