@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from sam2_adapter.formats.label_maps.dataset import is_label_map_data, read_labe
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_by_folders, split_off_validation
+from sam2_adapter.text import plural
 
 __all__ = ["DataFormat", "Dataset", "LeftOut", "Reason", "Sample", "find_format", "load_dataset"]
 
@@ -116,6 +118,7 @@ def load_dataset(
         DataError: no such folder or layout, a malformed file, an image in two splits, or nothing usable.
         ConfigError: an option is out of range.
     """
+    started = time.perf_counter()
     root = Path(path)
     if not 0 <= validation_share < 1:
         raise ConfigError(f"validation_share is at least 0 and below 1, but got {validation_share}.")
@@ -129,10 +132,12 @@ def load_dataset(
         read = _distributed(read[WHOLE], root, left_out)
     splits = _named_splits(read)
     if not splits:
-        remarks = "".join(f"\n{remark}" for remark in left_out.remarks)
+        remarks = "".join(f"\n  {remark}" for remark in left_out.remarks)
         raise DataError(f"{path}: nothing in this data set can be used. Left out:\n{left_out}{remarks}")
     check_disjoint(splits)
     notes = (*left_out.remarks, *_ensure_validation(splits, validation_share, seed))
+    parts = (f"{split} {plural(len(samples), 'image')}" for split, samples in splits.items())
+    logger.info("%s: read as %s in %.1f s: %s", path, found_format, time.perf_counter() - started, ", ".join(parts))
     for note in notes:
         logger.info("%s: %s", path, note)
     return Dataset({split: tuple(samples) for split, samples in splits.items()}, left_out, found_format, notes)

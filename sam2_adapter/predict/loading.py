@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ from sam2_adapter.models.engines.base import Precision
 from sam2_adapter.models.engines.choose import make_runtime
 from sam2_adapter.models.load import LoadedModel, load_model
 from sam2_adapter.predict.predictor import Predictor
+
+logger = logging.getLogger(__name__)
 
 
 def load_predictor(
@@ -33,7 +37,10 @@ def load_predictor(
         ConfigError: an unknown name, device, runtime or precision, or a runtime that is not installed.
         CheckpointError: the weights do not fit, or are not there and cannot be fetched.
     """
-    return make_predictor(load_model(model, **load_options), device, runtime, precision, expected_images)
+    started = time.perf_counter()
+    loaded = load_model(model, **load_options)
+    logger.info("read %s from %s in %.1f s", loaded.name, loaded.path, time.perf_counter() - started)
+    return make_predictor(loaded, device, runtime, precision, expected_images)
 
 
 def make_predictor(
@@ -44,5 +51,11 @@ def make_predictor(
     expected_images: int = 1,
 ) -> Predictor:
     """Make a predictor of a model that is loaded already; arguments as in `load_predictor`."""
+    started = time.perf_counter()
     engine = make_runtime(loaded, device, runtime, precision, expected_images=expected_images)
-    return Predictor(engine, loaded.name, loaded.weights_sha256, loaded.resize)
+    predictor = Predictor(engine, loaded.name, loaded.weights_sha256, loaded.resize)
+    made = predictor.info
+    logger.info(
+        "ready after %.1f s: %s in %s on %s", time.perf_counter() - started, made.runtime, made.precision, made.device
+    )
+    return predictor

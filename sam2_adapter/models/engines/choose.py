@@ -104,7 +104,7 @@ def make_runtime(
         ConfigError: the runtime, device or precision is unknown or not available here.
     """
     choice = choose_runtime(loaded, device, runtime, precision, expected_images)
-    logger.debug("runtime %s: %s", choice.name, choice.reason)
+    logger.info("%s runs the model: %s", choice.name, choice.reason)
     if choice.name == "torch":
         return TorchRuntime(loaded.model, device, precision, compile_encoder=choice.compile_encoder)
     from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime
