@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.dataloop.calls import Document, UnansweredError, retried
-from sam2_adapter.dataloop.items import system_of
+from sam2_adapter.dataloop.items import name_of, system_of
 from sam2_adapter.dataloop.prompts_from_annotations import NamedPrompt
 from sam2_adapter.dataloop.storing import Owner, list_annotations
 from sam2_adapter.errors import PlatformError
 from sam2_adapter.images.read import read_image
+from sam2_adapter.interactive import EncodedSource, EncodedSources
 
 MAX_FILE_BYTES = 2**30
 """Largest file of an item that is fetched into memory: more than any image of the accepted size takes."""
@@ -88,6 +89,18 @@ def prepare_item(item: Any, owner: Owner, ask: AskPrompts) -> PreparedItem:
     documents = list_annotations(item.id, item.dataset_id)
     asked = ask(documents, (image.shape[0], image.shape[1]))
     return PreparedItem(item, image, asked, tuple(d["id"] for d in documents if owner.made(d)))
+
+
+def encode_item(sources: EncodedSources, item: Any) -> EncodedSource:
+    """The encoded image of `item` (`dl.Item`, as fetched for this request).
+
+    Raises:
+        UnansweredError: the image could not be downloaded.
+        ImageError: it cannot be read.
+    """
+    updated_at = getattr(item, "updated_at", None)  # changes with the item, also when an annotation is added
+    stamp = (str(updated_at), str(system_of(item).get("size"))) if updated_at else None
+    return sources.encode(("item", item.id), lambda: download_bytes(item), name=name_of(item), stamp=stamp)
 
 
 def download_bytes(item: Any) -> bytes:

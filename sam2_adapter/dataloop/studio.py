@@ -20,8 +20,8 @@ if importlib.util.find_spec("sam2_adapter") is None:
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.adapter import ModelAdapter
 from sam2_adapter.dataloop.calls import Document
-from sam2_adapter.dataloop.embedding_cache import ByteBoundedCache, CacheStatistics, ItemEncoder
 from sam2_adapter.dataloop.progress import tell
+from sam2_adapter.dataloop.reading import encode_item
 from sam2_adapter.dataloop.results import LabelColors
 from sam2_adapter.dataloop.settings import read_settings
 from sam2_adapter.dataloop.storing import Owner
@@ -36,9 +36,11 @@ from sam2_adapter.dataloop.studio_arguments import (
     checked_progress,
 )
 from sam2_adapter.dataloop.studio_boxes import Wanted, answer_boxes
-from sam2_adapter.dataloop.studio_clicks import Asked, ClickSession
+from sam2_adapter.dataloop.studio_clicks import Asked, StudioClicks
 from sam2_adapter.dataloop.studio_features import upload_features
+from sam2_adapter.embeddings.cache import ByteBoundedCache, CacheStatistics
 from sam2_adapter.formats.dataloop.objects import OutputType
+from sam2_adapter.interactive import EncodedSources
 from sam2_adapter.predict.loading import load_predictor
 from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.text import plural
@@ -82,8 +84,8 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
         self._predictor = predictor
         self._colors = LabelColors()
         self._cache = ByteBoundedCache(int(cache_bytes), float(cache_idle_s))
-        self._items = ItemEncoder(predictor, self._cache)
-        self._clicks = ClickSession(predictor, self._items, self._cache)
+        self._sources = EncodedSources(predictor, self._cache)
+        self._clicks = StudioClicks(predictor, self._cache)
 
     @property
     def cache_statistics(self) -> CacheStatistics:
@@ -93,7 +95,7 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
     @property
     def num_encoded(self) -> int:
         """Images that were encoded so far."""
-        return self._items.num_encoded
+        return self._sources.num_encoded
 
     def box_to_segmentation(
         self, dl: Any = None, item: Any = None, annotations: Sequence[Document] = (), progress: Any = None
@@ -159,10 +161,10 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
         check_item(item)
         check_click_radius(click_radius)
         asked = Asked(*checked_clicks(points), checked_corners(bb), checked_mask_uri(mask_uri), checked_color(color))
-        return self._clicks.answer(item, asked)
+        return self._clicks.answer(item.id, encode_item(self._sources, item), asked)
 
     def get_sam_features(self, dl: Any = None, item: Any = None) -> str:
-        """Store what the encoder makes of an image, for a decoder elsewhere; see `studio_features` for the format.
+        """Store what the encoder makes of an image, for a decoder elsewhere; see `embeddings/features.py` for the format.
 
         Returns:
             Id of the hidden item that holds the features.
@@ -171,7 +173,7 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
             PlatformError: the image could not be downloaded, or the features not be stored.
         """
         check_item(item)
-        return upload_features(item, self._items.encode(item), self._predictor.info.name)
+        return upload_features(item, encode_item(self._sources, item), self._predictor.info.name)
 
     def _box_to(
         self, item: Any, annotations: Sequence[Document], output_type: OutputType, progress: Any
@@ -179,7 +181,7 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
         check_item(item)
         boxes = checked_boxes(annotations)
         tell(checked_progress(progress), 0, "encoding the image")
-        embedding = self._items.encode(item).embedding
+        embedding = encode_item(self._sources, item).embedding
         tell(progress, 50, "finding the objects")
         colors = self._colors.of(item) if output_type == "mask" else {}
         wanted = Wanted(self._owner, output_type, self._config.clip_to_box, colors)

@@ -16,9 +16,10 @@ import numpy as np
 
 from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt
-from sam2_adapter.dataloop.embedding_cache import ByteBoundedCache, EncodedItem, ItemEncoder
+from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import DataError, PromptError
 from sam2_adapter.formats.dataloop.objects import data_url_to_mask, mask_to_data_url
+from sam2_adapter.interactive import EncodedSource, answer_prompt
 from sam2_adapter.predict.predictor import Predictor
 
 # (left, top, right, bottom) in whole pixels, half-open.
@@ -44,36 +45,39 @@ class Asked:
     color: Color
 
 
-class ClickSession:
+class StudioClicks:
     """Answers clicks; safe between threads, since all it remembers is in the cache."""
 
-    def __init__(self, predictor: Predictor, items: ItemEncoder, cache: ByteBoundedCache) -> None:
+    def __init__(self, predictor: Predictor, cache: ByteBoundedCache) -> None:
         """Predict with `predictor`, and remember logits in `cache`."""
-        self._predictor, self._items, self._cache = predictor, items, cache
+        self._predictor, self._cache = predictor, cache
 
-    def answer(self, item: Any, asked: Asked) -> str:
+    def answer(self, item_id: str, encoded: EncodedSource, asked: Asked) -> str:
         """The mask as a data URL.
+
+        Args:
+            item_id: of the item that the clicks are in.
+            encoded: its image.
+            asked: the clicks and the rest.
 
         Raises:
             PromptError: a click or the box lies outside the image, or the mask to refine has another size.
         """
-        encoded = self._items.encode(item)
         frame = _frame(asked.box_xyxy, encoded.embedding.original_hw)
         prompt = Prompt(
             box_xyxy=asked.box_xyxy,
             point_coords=asked.clicks,  # type: ignore[arg-type]
             point_labels=asked.labels,  # type: ignore[arg-type]
-            **self._refined(encoded, item.id, asked.earlier, frame),
+            **self._refined(encoded, item_id, asked.earlier, frame),
         )
-        prediction = self._predictor.predict(encoded.embedding, [prompt])
+        answer = answer_prompt(self._predictor, encoded.embedding, prompt)
         left, top, right, bottom = frame
-        mask = prediction.masks[0, 0, top:bottom, left:right]
-        url = mask_to_data_url(mask, asked.color)
-        logits = prediction.low_res_logits[0, 0].copy()
-        self._cache.put(_key(item.id, encoded, url), logits, logits.nbytes)
+        url = mask_to_data_url(answer.mask[top:bottom, left:right], asked.color)
+        logits = answer.low_res_logits
+        self._cache.put(_key(item_id, encoded, url), logits, logits.nbytes)
         return url
 
-    def _refined(self, encoded: EncodedItem, item_id: str, earlier: str | None, frame: _Frame) -> dict[str, Any]:
+    def _refined(self, encoded: EncodedSource, item_id: str, earlier: str | None, frame: _Frame) -> dict[str, Any]:
         if not earlier:
             return {}
         logits: FloatArray | None = self._cache.get(_key(item_id, encoded, earlier))
@@ -83,8 +87,8 @@ class ClickSession:
         return {"mask": mask} if mask.any() else {}
 
 
-def _key(item_id: str, encoded: EncodedItem, url: str) -> Hashable:
-    return "logits", item_id, encoded.content_sha256, hashlib.sha256(url.encode()).digest()
+def _key(item_id: str, encoded: EncodedSource, url: str) -> Hashable:
+    return "logits", item_id, encoded.content_sha256, hashlib.sha256(url.encode("utf-8", "surrogatepass")).digest()
 
 
 def _frame(box: tuple[float, float, float, float] | None, original_hw: tuple[int, int]) -> _Frame:

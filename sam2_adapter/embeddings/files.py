@@ -1,30 +1,36 @@
-"""Embeddings on disk: files that are complete or not there, checked when read, within a limit of bytes."""
+"""Embeddings on disk: safetensors files that are complete or not there, checked when read, within a limit of bytes.
+
+A file holds three fp16 tensors, `image_embedding`, `high_res_features_0` and `high_res_features_1`; see `EncodedImages`.
+"""
 
 from __future__ import annotations
 
 import errno
 import json
 import logging
-import os
-import secrets
 import shutil
-import struct
 import time
 import zlib
 from pathlib import Path
 
-import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
+from sam2_adapter.errors import ExportError
+from sam2_adapter.files import write_file
 from sam2_adapter.models.network.image_encoder import EncodedImages
 
 logger = logging.getLogger(__name__)
 
-_MAGIC = b"SAM2EMB1"
-# Bytes of the header, then the checksum of everything behind these eight bytes.
-_PREFIX = struct.Struct("<II")
+_TENSORS = ("image_embedding", "high_res_features_0", "high_res_features_1")
 
-_SUFFIX = ".embedding"
+# Key in the metadata: CRC-32 of everything behind the header, as a decimal number.
+_CHECKSUM = "crc32"
+
+_SUFFIX = ".safetensors"
+# Files of version 0.1, which is not read any more; they count, and are removed like those of another encoder.
+_OLD_SUFFIX = ".embedding"
 _UNFINISHED_SUFFIX = ".part"
 
 # An unfinished file this old belongs to a run that died.
@@ -82,11 +88,13 @@ class EmbeddingFiles:
         content = _encoded(encoded)
         try:
             if self._has_room(len(content)):
-                _write_once(path, content)
+                write_file(path, lambda file: file.write(content))
                 self._used += len(content)
-        except OSError as error:
+        except (OSError, ExportError) as error:
             self._is_writable = False
-            reason = "the disk is full" if error.errno == errno.ENOSPC else str(error)
+            cause = error.__cause__ if isinstance(error, ExportError) else error
+            is_full = isinstance(cause, OSError) and cause.errno == errno.ENOSPC
+            reason = "the disk is full" if is_full else str(cause)
             logger.warning(
                 "%s: no more embeddings are kept on disk (%s); the rest is encoded again when needed.",
                 self._root,
@@ -123,43 +131,41 @@ class EmbeddingFiles:
 
 def _encoded(encoded: EncodedImages) -> bytes:
     tensors = (encoded.image_embedding, *encoded.high_res_features)
-    header = json.dumps([list(tensor.shape) for tensor in tensors]).encode()
-    body = header + b"".join(tensor.contiguous().numpy().astype("<f2", copy=False).tobytes() for tensor in tensors)
-    return _MAGIC + _PREFIX.pack(len(header), zlib.crc32(body)) + body
+    named = {name: tensor.half().contiguous() for name, tensor in zip(_TENSORS, tensors, strict=True)}
+    # The checksum is over what the file holds, which is known only when it is made.
+    data = save(named)
+    return save(named, metadata={_CHECKSUM: str(zlib.crc32(_values(data)))})
 
 
 def _decoded(content: bytes) -> EncodedImages:
-    start = len(_MAGIC) + _PREFIX.size
-    if len(content) < start or not content.startswith(_MAGIC):
-        raise ValueError("it is no embedding")
-    header_size, checksum = _PREFIX.unpack_from(content, len(_MAGIC))
-    if zlib.crc32(memoryview(content)[start:]) != checksum:
-        raise ValueError("its checksum is wrong")
-    tensors, offset = [], start + header_size
-    for shape in json.loads(content[start:offset]):
-        count = int(np.prod(shape))
-        values = np.frombuffer(content, "<f2", count, offset).reshape(shape)
-        tensors.append(torch.from_numpy(values.copy()))
-        offset += values.nbytes
-    embedding, fine, middle = tensors
-    return EncodedImages(embedding, (fine, middle))
+    """Read what `_encoded` made.
 
-
-def _write_once(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{secrets.token_hex(8)}{_UNFINISHED_SUFFIX}")
+    Raises:
+        ValueError: it is something else, or damaged.
+    """
     try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    except BaseException:
-        _unlink(unfinished)
-        raise
+        values = _values(content)
+        expected = json.loads(content[8 : len(content) - len(values)])["__metadata__"][_CHECKSUM]
+        if str(zlib.crc32(values)) != expected:
+            raise ValueError("its checksum is wrong")
+        tensors = load(content)
+        coarse, fine, middle = (tensors[name] for name in _TENSORS)
+    except (SafetensorError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"it is no embedding ({error})") from error
+    if any(tensor.dtype != torch.float16 or tensor.ndim != 4 for tensor in (coarse, fine, middle)):
+        raise ValueError("it is no embedding (its tensors are of another kind)")
+    return EncodedImages(coarse, (fine, middle))
+
+
+def _values(content: bytes) -> memoryview:
+    """The part of a safetensors file behind its header, whose length is in the first eight bytes."""
+    return memoryview(content)[8 + int.from_bytes(content[:8], "little") :]
 
 
 def _files(root: Path) -> list[tuple[Path, int, float]]:
     """All embeddings below `root` with size in bytes and time of writing; files that vanish meanwhile are left out."""
     found = []
-    for path in root.glob(f"*/*{_SUFFIX}"):
+    for path in (*root.glob(f"*/*{_SUFFIX}"), *root.glob(f"*/*{_OLD_SUFFIX}")):
         try:
             status = path.stat()
         except OSError:

@@ -7,44 +7,15 @@ content, so that any number of runs may share a store, one after the other or at
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
+from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.embeddings.files import EmbeddingFiles
+from sam2_adapter.embeddings.keys import num_bytes
 from sam2_adapter.models.network.image_encoder import EncodedImages
-
-Image = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class EncoderIdentity:
-    """Everything besides the image that decides an embedding.
-
-    Attributes:
-        weights_sha256: identity of the weights.
-        image_size: side of the model's square in pixels.
-        resize: how the image lies in it.
-        runtime: engine that executed the encoder.
-        precision: number format of its arithmetic.
-    """
-
-    weights_sha256: str
-    image_size: int
-    resize: str
-    runtime: str
-    precision: str
-
-    @property
-    def folder(self) -> str:
-        """Name of the folder that these embeddings share."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:24]
 
 
 @dataclass
@@ -67,7 +38,7 @@ class EmbeddingStore:
             files: where they are kept on disk; `None` for memory only.
         """
         self.statistics = StoreStatistics()
-        self._memory = _Memory(memory_limit)
+        self._memory = ByteBoundedCache(memory_limit)
         self._files = files
 
     def get(self, key: str, make: Callable[[], EncodedImages]) -> EncodedImages:
@@ -111,60 +82,23 @@ class EmbeddingStore:
         return self._find(key) is not None
 
     def _find(self, key: str) -> EncodedImages | None:
-        if (kept := self._memory.get(key)) is not None:
+        kept: EncodedImages | None = self._memory.get(key)
+        if kept is not None:
             self.statistics.from_memory += 1
             return kept
         if self._files is not None and (read := self._files.read(key)) is not None:
             self.statistics.from_disk += 1
-            self._memory.put(key, read)
+            self._memory.put(key, read, num_bytes(read))
             return read
         return None
 
     def _keep(self, key: str, encoded: EncodedImages) -> EncodedImages:
         self.statistics.made += 1
         half = _as_fp16(encoded)
-        self._memory.put(key, half)
+        self._memory.put(key, half, num_bytes(half))
         if self._files is not None:
             self._files.write(key, half)
         return half
-
-
-def image_key(image: Image, variant: str = "") -> str:
-    """Identity of an image, uint8 H x W x 3, by its pixels, and of the augmented variant of it."""
-    digest = hashlib.sha256(f"{image.shape} {variant}\n".encode())
-    digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
-
-
-def num_bytes(encoded: EncodedImages) -> int:
-    """Size of embeddings in bytes."""
-    return sum(
-        tensor.numel() * tensor.element_size() for tensor in (encoded.image_embedding, *encoded.high_res_features)
-    )
-
-
-class _Memory:
-    """The embeddings used last, up to a number of bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._used = 0
-        self._entries: OrderedDict[str, EncodedImages] = OrderedDict()
-
-    def get(self, key: str) -> EncodedImages | None:
-        if key in self._entries:
-            self._entries.move_to_end(key)
-        return self._entries.get(key)
-
-    def put(self, key: str, encoded: EncodedImages) -> None:
-        size = num_bytes(encoded)
-        if key in self._entries or size > self._limit:
-            return
-        while self._used + size > self._limit:
-            _, oldest = self._entries.popitem(last=False)
-            self._used -= num_bytes(oldest)
-        self._entries[key] = encoded
-        self._used += size
 
 
 def _as_fp16(encoded: EncodedImages) -> EncodedImages:

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from sam2_adapter.embeddings.store import EmbeddingStore, Image, StoreStatistics, image_key
+from sam2_adapter.embeddings.keys import Image, image_key
+from sam2_adapter.embeddings.store import EmbeddingStore, StoreStatistics
 from sam2_adapter.errors import ImageError
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.engines.base import Runtime

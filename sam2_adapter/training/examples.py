@@ -14,7 +14,7 @@ from PIL import Image
 
 from sam2_adapter.annotations.masks import box_region, mask_iou
 from sam2_adapter.annotations.prompts import BoolArray, Prompt
-from sam2_adapter.embeddings.store import Image as Picture
+from sam2_adapter.embeddings.keys import Image as Picture
 from sam2_adapter.training.measure import ObjectQuality
 from sam2_adapter.training.resuming import put
 from sam2_adapter.training.setup import Parts

@@ -16,7 +16,8 @@ from accelerate.utils import gather_object
 from sam2_adapter import __version__
 from sam2_adapter.config import Config
 from sam2_adapter.embeddings.files import EmbeddingFiles
-from sam2_adapter.embeddings.store import EmbeddingStore, EncoderIdentity
+from sam2_adapter.embeddings.keys import EncoderIdentity
+from sam2_adapter.embeddings.store import EmbeddingStore
 from sam2_adapter.errors import TrainingError
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.engines.base import Runtime, resolve_device

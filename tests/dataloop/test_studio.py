@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from sam2_adapter.annotations.masks import mask_iou
-from sam2_adapter.errors import DataError, PlatformError, PromptError
+from sam2_adapter.embeddings.keys import num_bytes
+from sam2_adapter.errors import PlatformError, PromptError
 from sam2_adapter.formats.dataloop.objects import data_url_to_mask, mask_to_data_url
 from sam2_adapter.images.read import read_image
 from tests.dataloop.adapting import (
@@ -257,7 +258,7 @@ def test_an_annotation_costs_a_download_but_no_encoding_and_another_image_is_not
 
 
 def test_features_are_stored_compactly_and_give_the_same_masks(platform, dl, service, item):
-    from sam2_adapter.dataloop.studio_features import decode_features
+    from sam2_adapter.embeddings.features import decode_features
 
     identifier = service.get_sam_features(dl, item)
 
@@ -277,23 +278,6 @@ def test_features_are_stored_compactly_and_give_the_same_masks(platform, dl, ser
     masks = [predictor.predict(e, prompts).masks for e in (embedding, decoded)]
     assert min(mask_iou(a[0], b[0]) for a, b in zip(*masks, strict=True)) > 0.99
     assert service.get_sam_features(dl, item) == identifier
-
-
-def test_damaged_features_are_refused(dl, service, item):
-    from sam2_adapter.dataloop.studio_features import decode_features, encode_features
-
-    data = encode_features(service._items.encode(item), "sam2_nano")
-    for damaged, message in [
-        (b"", "does not start with"),
-        (b"{}" + data, "does not start with"),
-        (data[:8] + b"\x02" + data[9:], "version 2, but version 1"),
-        (data[:-2], f"{len(data) - 2} bytes instead of {len(data)}"),
-        (data[:16] + b"?" + data[17:], "header .* cannot be read"),
-        (data[:40], "header .* cannot be read"),
-        (data.replace(b'"image_embedding"', b'"other_embedding"'), "expected a tensor image_embedding"),
-    ]:
-        with pytest.raises(DataError, match=message):
-            decode_features(damaged)
 
 
 @pytest.mark.parametrize("fault", [status(500), status(429), status(429, 0), LOST, TRUNCATED], ids=str)
@@ -340,3 +324,20 @@ def test_ten_users_of_one_service_get_what_they_would_get_alone(platform, dl, se
     with ThreadPoolExecutor(10) as pool:
         assert list(pool.map(together, range(20))) == alone
     assert shared.num_encoded == 4
+
+
+@pytest.mark.parametrize("room_for", [0, 2.5])
+def test_a_service_with_little_room_answers_all_the_same(platform, dl, room_for):
+    size = num_bytes(_service()._predictor.embed([disk_image()])[0].encoded)
+    service = _service(cache_bytes=int(room_for * size))
+    dataset = platform.dataset()
+    items = [platform.item(dataset, np.roll(disk_image(), n, axis=1), f"/{n}.png") for n in range(5)]
+
+    def click(item):
+        return service.predict_interactive_editing(dl, item, [{"x": 80, "y": 60}])
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(click, items * 4))
+    assert answers == answers[:5] * 4
+    assert 5 <= service.num_encoded <= 20
+    assert service.cache_statistics.peak_bytes <= int(room_for * size)

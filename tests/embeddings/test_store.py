@@ -5,19 +5,19 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import pathlib
 import time
 
 import numpy as np
 import pytest
 import torch
 
-from sam2_adapter.embeddings import files as embedding_files
 from sam2_adapter.embeddings.files import EmbeddingFiles
-from sam2_adapter.embeddings.store import EmbeddingStore, EncoderIdentity, image_key, num_bytes
+from sam2_adapter.embeddings.keys import num_bytes
+from sam2_adapter.embeddings.store import EmbeddingStore
 from sam2_adapter.models.network.image_encoder import EncodedImages
 
 MIB = 2**20
-IDENTITY = EncoderIdentity("w" * 64, 128, "stretch", "torch", "fp32")
 
 
 def embedding(value: float = 1.0, batch: int = 1) -> EncodedImages:
@@ -118,7 +118,7 @@ def test_a_full_disk_costs_time_only(tmp_path, monkeypatch, caplog):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(embedding_files.os, "replace", full)
+    monkeypatch.setattr(pathlib.Path, "replace", full)
     store = EmbeddingStore(0, files(tmp_path))
     for key in "ab":
         assert store.get(key, embedding).image_embedding.max() == 1
@@ -137,22 +137,6 @@ def test_what_dead_runs_left_is_removed(tmp_path):
     assert new.exists()
 
 
-def test_keys_tell_images_variants_and_encoders_apart():
-    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    keys = {image_key(image), image_key(image, "flip"), image_key(image.reshape(4, 2, 3)), image_key(image + 1)}
-    assert len(keys) == 4
-    assert image_key(image) == image_key(image.copy())
-    changes = (
-        {"weights_sha256": "x"},
-        {"image_size": 64},
-        {"resize": "pad"},
-        {"runtime": "other"},
-        {"precision": "bf16"},
-    )
-    folders = {EncoderIdentity(**{**vars(IDENTITY), **change}).folder for change in ({}, *changes)}
-    assert len(folders) == 6
-
-
 def _write_and_read(root, seed):
     store = EmbeddingStore(0, EmbeddingFiles(root, "f", MIB, 0))
     for index in np.random.default_rng(seed).permutation(20).tolist() * 3:
@@ -168,5 +152,5 @@ def test_concurrent_runs_share_a_store(tmp_path):
     for run in runs:
         run.join()
     assert [run.exitcode for run in runs] == [0, 0, 0]
-    assert len(list(tmp_path.glob("*/*.embedding"))) == 20
+    assert len(list(tmp_path.glob("*/*.safetensors"))) == 20
     assert not list(tmp_path.glob("*/.*"))

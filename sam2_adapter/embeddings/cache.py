@@ -1,17 +1,8 @@
-"""Encoded images in memory, for prompts that come one after another: bounded in bytes, expiring, shared by threads.
-
-    item ─▶ same stamp as before? ─▶ kept
-              └▶ same bytes as before? ─▶ kept
-                   └▶ encode, keep
-
-A stamp is what the platform says about an item; it changes also when only an annotation does, so that the content
-decides before an image is encoded again. Requests for one item wait for each other, and images are encoded one at a
-time: one encoding occupies the whole device.
-"""
+"""`ByteBoundedCache`: values in memory, bounded in bytes, expiring, shared by threads; and locks by key."""
 
 from __future__ import annotations
 
-import hashlib
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -19,10 +10,6 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
-
-from sam2_adapter.dataloop.reading import download_bytes
-from sam2_adapter.images.read import read_image
-from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 
 class CacheStatistics(NamedTuple):
@@ -53,7 +40,9 @@ class _Kept:
 class ByteBoundedCache:
     """Values by key. The one used longest ago makes room; one that nobody used for some time goes. Safe between threads."""
 
-    def __init__(self, max_bytes: int, max_idle_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, max_bytes: int, max_idle_s: float = math.inf, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Hold at most `max_bytes`, no value longer than `max_idle_s` seconds after its last use by `clock`."""
         self.max_bytes, self.max_idle_s = max_bytes, max_idle_s
         self._clock = clock
@@ -105,74 +94,7 @@ class ByteBoundedCache:
             self._num_bytes -= kept.num_bytes
 
 
-@dataclass(frozen=True, eq=False)
-class EncodedItem:
-    """An encoded item of the platform.
-
-    Attributes:
-        embedding: its image, encoded.
-        content_sha256: hex digest of the file that was encoded.
-        stamp: what the platform said about the item then.
-    """
-
-    embedding: ImageEmbedding
-    content_sha256: str
-    stamp: Hashable
-
-
-class ItemEncoder:
-    """Items to embeddings, each content encoded once while the cache holds it; safe between threads."""
-
-    def __init__(self, predictor: Predictor, cache: ByteBoundedCache) -> None:
-        """Encode with `predictor` and keep the results in `cache`, which may hold other values, too."""
-        self._predictor, self._cache = predictor, cache
-        self._encoding = threading.Lock()
-        self._locks = _KeyedLocks()
-        self.num_encoded = 0
-        """Images that were encoded so far."""
-
-    def encode(self, item: Any) -> EncodedItem:
-        """The encoded image of `item` (`dl.Item`, as fetched for this request).
-
-        Raises:
-            UnansweredError: the image could not be downloaded.
-            ImageError: it cannot be read.
-        """
-        key, stamp = ("item", item.id), _stamp(item)
-        with self._locks.holding(item.id):
-            kept: EncodedItem | None = self._cache.get(key)
-            if kept is not None and stamp is not None and kept.stamp == stamp:
-                return kept
-            data = download_bytes(item)
-            digest = hashlib.sha256(data).hexdigest()
-            if kept is not None and kept.content_sha256 == digest:
-                encoded = replace(kept, stamp=stamp)
-            else:
-                encoded = EncodedItem(self._embed(data, item.filename), digest, stamp)
-            self._cache.put(key, encoded, embedding_bytes(encoded.embedding))
-            return encoded
-
-    def _embed(self, data: bytes, name: str) -> ImageEmbedding:
-        image = read_image(data, name=name)
-        with self._encoding:
-            self.num_encoded += 1
-            return self._predictor.embed([image])[0]
-
-
-def embedding_bytes(embedding: ImageEmbedding) -> int:
-    """Memory that the tensors of an embedding take."""
-    encoded = embedding.encoded
-    return sum(tensor.nbytes for tensor in (encoded.image_embedding, *encoded.high_res_features))
-
-
-def _stamp(item: Any) -> Hashable | None:
-    """What changes with an item; `None` where the platform does not say when it was changed."""
-    updated_at = item.updated_at
-    size = (item.metadata.get("system") or {}).get("size")
-    return None if not updated_at else (str(updated_at), size)
-
-
-class _KeyedLocks:
+class KeyedLocks:
     """A lock for every key that is in use."""
 
     def __init__(self) -> None:

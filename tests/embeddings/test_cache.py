@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.dataloop.adapting import configuration, disk_image
+from sam2_adapter.embeddings.cache import ByteBoundedCache, KeyedLocks
 
 KEYS = "abcdef"
 STEPS = st.lists(st.tuples(st.sampled_from(["get", "put", "wait"]), st.sampled_from(KEYS), st.integers(1, 60)))
 
 
 def _cache(max_bytes=100, max_idle_s=10.0, clock=lambda: 0.0):
-    from sam2_adapter.dataloop.embedding_cache import ByteBoundedCache
-
     return ByteBoundedCache(max_bytes, max_idle_s, clock)
 
 
@@ -96,21 +94,27 @@ def test_ten_threads_never_push_the_cache_over_its_limit():
     assert cache.statistics.num_bytes == sum(kept.num_bytes for kept in cache._kept.values())
 
 
-@pytest.mark.parametrize("room_for", [0, 2.5])
-def test_a_service_with_little_room_answers_all_the_same(platform, dl, room_for):
-    from sam2_adapter.dataloop.embedding_cache import embedding_bytes
-    from sam2_adapter.dataloop.studio import StudioService
+def test_a_value_without_expiry_stays():
+    now = [0.0]
+    cache = ByteBoundedCache(100, clock=lambda: now[0])
+    cache.put("a", 1, 10)
+    now[0] = 1e12
+    assert cache.get("a") == 1
 
-    size = embedding_bytes(StudioService(configuration=configuration())._predictor.embed([disk_image()])[0])
-    service = StudioService(configuration=configuration(), cache_bytes=int(room_for * size))
-    dataset = platform.dataset()
-    items = [platform.item(dataset, disk_image(), f"/{n}.png") for n in range(5)]
 
-    def click(item):
-        return service.predict_interactive_editing(dl, item, [{"x": 80, "y": 60}])
+def test_only_users_of_one_key_wait_for_each_other():
+    locks, busy, most = KeyedLocks(), dict.fromkeys("ab", 0), []
 
+    def work(key):
+        with locks.holding(key):
+            busy[key] += 1
+            most.append(busy[key])
+            time.sleep(0.001)
+            busy[key] -= 1
+
+    with locks.holding("a"), ThreadPoolExecutor(10) as pool:
+        list(pool.map(work, "b" * 20))
     with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(click, items * 4))
-    assert len(set(answers)) == 1
-    assert 5 <= service.num_encoded <= 20
-    assert service.cache_statistics.peak_bytes <= int(room_for * size)
+        list(pool.map(work, "ab" * 20))
+    assert max(most) == 1
+    assert not locks._locks
