@@ -185,6 +185,7 @@ def _work(run: PredictionRun | ClusterPrediction, output: str | None, *, as_json
         try:
             with report, run:
                 report.start(run.made_by, run.directory)
+                report.tell_passed_over(run.passed_over)
                 with closing(iter(run)) as results:
                     for result in results:
                         report.add(result)

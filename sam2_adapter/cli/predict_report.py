@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from sam2_adapter.cli.terminal import status_of, text_of
 from sam2_adapter.text import plural
 
 if TYPE_CHECKING:
+    from sam2_adapter.images.find import PassedOver
     from sam2_adapter.jobs.answers import ImageResult
 
 # So many doubtful prompts are told, and of one image so many that cannot be used; the others are counted.
@@ -35,6 +36,7 @@ class Report:
         self.num_refused_prompts = 0
         self.num_warnings = 0
         self.directory: Path | str = Path()
+        self.passed_over: tuple[PassedOver, ...] = ()
 
     def start(self, made_by: dict[str, Any], directory: Path | str) -> None:
         """Note which model makes the results and where they go."""
@@ -49,6 +51,14 @@ class Report:
             print_error(result.error)
         self.num_refused_prompts += len(result.refused_prompts)
         self._tell_prompts(result)
+        for note in result.notes:
+            self._warn(f"{result.task.source}: {note}")
+
+    def tell_passed_over(self, passed_over: Sequence[PassedOver]) -> None:
+        """Say which other pictures and videos lie in the folders."""
+        self.passed_over = tuple(passed_over)
+        for entry in passed_over:
+            warn(f"not read: {entry}.")
 
     def _tell_prompts(self, result: ImageResult) -> None:
         """Name the prompts that cannot be used, and those that were hardly meant so."""
@@ -58,13 +68,16 @@ class Report:
         if len(refused) > _MOST_REFUSED:
             print_error(f"{result.task.source}: {len(refused) - _MOST_REFUSED} more prompts cannot be used.")
         for position, reason in sorted(result.warnings.items()):
-            self.num_warnings += 1
-            if self.num_warnings <= _MOST_WARNINGS:
-                warn(f"{result.task.source}: prompt {position + 1}: {reason}")
+            self._warn(f"{result.task.source}: prompt {position + 1}: {reason}")
+
+    def _warn(self, text: str) -> None:
+        self.num_warnings += 1
+        if self.num_warnings <= _MOST_WARNINGS:
+            warn(text)
 
     def _tell_more_warnings(self) -> None:
         if self.num_warnings > _MOST_WARNINGS:
-            warn(f"the same holds for {plural(self.num_warnings - _MOST_WARNINGS, 'more prompt')}.")
+            warn(f"there are {plural(self.num_warnings - _MOST_WARNINGS, 'more warning')} like these; --json has all.")
 
     def __enter__(self) -> Self:
         """The report itself."""
@@ -138,7 +151,12 @@ class JsonReport(Report):
     ) -> None:
         """End the document, also when the run was broken off: the error is then part of it."""
         self._tell_more_warnings()
-        summary = {"images": self.num_images, "objects": self.num_objects, "failed": self.num_failed}
+        summary: dict[str, Any] = {"images": self.num_images, "objects": self.num_objects, "failed": self.num_failed}
+        if self.passed_over:
+            summary["not_read"] = [
+                {"kind": entry.kind.nouns, "count": entry.count, "examples": list(entry.examples)}
+                for entry in self.passed_over
+            ]
         if self.num_refused_prompts:
             summary["refused_prompts"] = self.num_refused_prompts
         broken_off = f',\n"error": {json_text(_reason(error))}' if error is not None else ""
@@ -175,6 +193,7 @@ def _entry(result: ImageResult) -> dict[str, Any]:
         "empty_prompts": list(result.segmentation.empty_prompts),
         "refused_prompts": _by_position(result.refused_prompts, "error"),
         "warnings": _by_position(result.warnings, "warning"),
+        "notes": list(result.notes),
         "files": [str(f) for f in result.files],
     }
 

@@ -11,7 +11,8 @@ from sam2_adapter.annotations.parts import separate_parts
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
-from sam2_adapter.images.read import MAX_PIXELS, find_images, image_size
+from sam2_adapter.images.find import find_images
+from sam2_adapter.images.read import MAX_PIXELS, image_size
 from sam2_adapter.ownership import results_in
 
 # Name of the split of a data set that comes without splits.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from sam2_adapter.images.read import IMAGE_SUFFIXES
+from sam2_adapter.images.kinds import IMAGE_SUFFIXES
 
 Parts = tuple[str, ...]
 

@@ -17,6 +17,9 @@ from PIL import Image
 
 _DEEP_GREY_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}
 
+# Key of `Image.info` of a deep grey picture in which 0 is white.
+WHITE_IS_ZERO = "white_is_zero"
+
 # Share of the pixels that deep grey images lose to 0 and to 255 each, in percent.
 _CLIPPED_PERCENT = 0.1
 
@@ -24,7 +27,8 @@ _CLIPPED_PERCENT = 0.1
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert a decoded image of any mode to mode RGB by the rules at the head of this module."""
     if image.mode in _DEEP_GREY_MODES:
-        return Image.fromarray(_stretched(np.asarray(image))).convert("RGB")
+        grey = stretched(np.asarray(image))
+        return Image.fromarray(np.uint8(255) - grey if image.info.get(WHITE_IS_ZERO) else grey).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return _over_white(image)
     return image.convert("RGB")
@@ -37,9 +41,9 @@ def _over_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, rgba).convert("RGB")
 
 
-def _stretched(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Deep grey values H x W, uint8 by the rule at the head of this module; a constant image becomes black."""
-    grey = values.astype(np.float64 if values.dtype == np.int32 else np.float32)
+def stretched(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Deep values of any shape, uint8 by the rule at the head of this module; a constant image becomes black."""
+    grey = values.astype(np.float64 if values.dtype.itemsize > 2 and values.dtype.kind != "f" else np.float32)
     is_finite = np.isfinite(grey)
     if not is_finite.any():
         raise ValueError("no pixel has a finite value")

@@ -1,55 +1,30 @@
 """Reading images: any common file becomes one upright uint8 RGB array, or one `ImageError` that names it.
 
 - EXIF orientation is applied, so that an image is read the way people see it.
-- Transparency, deep grey and other pixel modes are brought to RGB by the rules of `pixel_modes`.
-- Of animations and multi-page files the first picture is read.
+- Transparency, deep grey and other pixel modes are brought to RGB by the rules of `pixel_modes` and `tiff.pixels`.
+- Of animations and multi-page files the first picture is read; `read_image_with_notes` says so.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import struct
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import (
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
+from PIL import Image, UnidentifiedImageError
 
 from sam2_adapter.errors import ImageError
 from sam2_adapter.files import reason_of
+from sam2_adapter.images.decoders import OpenedImage
 from sam2_adapter.images.pixel_modes import to_rgb
-from sam2_adapter.ownership import results_in
 from sam2_adapter.regular_files import open_regular
-from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 MAX_PIXELS = 100_000_000
-
-# Only these decoders are ever tried on a file; Pillow knows others, some of which start programs. Importing one
-# registers it with Pillow under this name.
-_DECODERS = {
-    "JPEG": JpegImagePlugin,
-    "PNG": PngImagePlugin,
-    "WEBP": WebPImagePlugin,
-    "TIFF": TiffImagePlugin,
-    "BMP": BmpImagePlugin,
-    "GIF": GifImagePlugin,
-}
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -69,7 +44,8 @@ def read_image(
     """Read an image file.
 
     Args:
-        source: path of a PNG, JPEG, WebP, TIFF, BMP or GIF file, or its content.
+        source: path of a PNG, JPEG, WebP, AVIF, TIFF, JPEG 2000, BMP, GIF or PNM file, with the package `pillow-heif` also
+            of a HEIC photo, or its content.
         max_pixels: largest accepted number of pixels, read from the header before anything is decoded.
         name: what to call the image in messages; the path when left out.
 
@@ -79,8 +55,26 @@ def read_image(
     Raises:
         ImageError: missing, not an image, broken or too large; the text names the image and says what to do.
     """
-    with decoded(source, max_pixels=max_pixels, name=name) as image:
-        return np.array(_upright(to_rgb(image), _orientation(image)))
+    return read_image_with_notes(source, max_pixels=max_pixels, name=name)[0]
+
+
+def read_image_with_notes(
+    source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None
+) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    """Read an image file as `read_image` does, and say what of it is not in the picture.
+
+    Returns:
+        The image, and notes such as "5 pages, of which the first one is read"; mostly none.
+
+    Raises:
+        ImageError: as in `read_image`.
+    """
+    name = name or _name_of(source)
+    with _decoding(name), _opened(source, name) as file:
+        opened = OpenedImage(file)
+        _check_size(opened.size_wh, max_pixels, name)
+        pixels = np.array(_upright(to_rgb(opened.load()), opened.orientation()))
+        return pixels, opened.notes()
 
 
 def image_size(source: str | Path | bytes, *, name: str | None = None) -> tuple[int, int]:
@@ -91,10 +85,9 @@ def image_size(source: str | Path | bytes, *, name: str | None = None) -> tuple[
     """
     name = name or _name_of(source)
     with _decoding(name), _opened(source, name) as file:
-        image = _open_image(file)
-        width, height = image.size
-        is_turned = _orientation_before_decoding(image, file) in _TURNED_ORIENTATIONS
-        return (width, height) if is_turned else (height, width)
+        opened = OpenedImage(file)
+        width, height = opened.size_wh
+        return (width, height) if opened.orientation() in _TURNED_ORIENTATIONS else (height, width)
 
 
 @contextmanager
@@ -119,61 +112,10 @@ def decoded(
     """
     name = name or _name_of(source)
     with _decoding(name), _opened(source, name) as file:
-        image = _open_image(file)
-        _check_allowed(image.size, allowed_hw, name)
-        _check_size(image.size, max_pixels, name)
-        image.load()
-        yield image
-
-
-def find_images(paths: Iterable[str | Path]) -> list[Path]:
-    """Collect image files.
-
-    Args:
-        paths: files, taken whatever they are called, and folders, searched with all their subfolders for files whose
-            suffix is one of `IMAGE_SUFFIXES` in any case. Hidden files and folders, whose name starts with a dot, are
-            skipped, and so are the results of earlier runs (see `ownership`).
-
-    Returns:
-        The files in the order of `paths`, those of a folder sorted by path, each file once.
-
-    Raises:
-        ImageError: a path does not exist, or a folder cannot be read or holds no image.
-    """
-    found: dict[Path, None] = {}
-    for given in paths:
-        path = Path(given)
-        if path.is_dir():
-            found.update(dict.fromkeys(_images_in(path)))
-        elif path.exists():
-            found[path] = None
-        else:
-            raise ImageError(f"{path}: there is no such file or folder. Check the path.")
-    return list(found)
-
-
-def _images_in(folder: Path) -> list[Path]:
-    images = []
-    has_results = False
-    for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
-        results = results_in(parent)
-        has_results |= bool(results)
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in results]
-        images += [
-            Path(parent, name)
-            for name in files
-            if not name.startswith(".") and name not in results and Path(name).suffix.lower() in IMAGE_SUFFIXES
-        ]
-    if not images:
-        apart = " apart from the results of an earlier run" if has_results else ""
-        raise ImageError(
-            f"{folder}: no image in this folder{apart}; looked for files ending in {', '.join(sorted(IMAGE_SUFFIXES))}."
-        )
-    return sorted(images, key=lambda path: path.relative_to(folder).parts)
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise ImageError(f"{error.filename}: cannot read the folder: {reason_of(error)}.") from error
+        opened = OpenedImage(file)
+        _check_allowed(opened.size_wh, allowed_hw, name)
+        _check_size(opened.size_wh, max_pixels, name)
+        yield opened.load()
 
 
 @contextmanager
@@ -223,30 +165,6 @@ def _check_not_empty(num_bytes: int, name: str) -> None:
         raise ImageError(f"{name}: the file is empty (0 bytes). Export or download the image again.")
 
 
-def _open_image(file: IO[bytes]) -> Image.Image:
-    """Read the header. Not `Image.open`, whose own size limit is a global that no option could raise for one image."""
-    prefix = file.read(16)
-    for name in _DECODERS:
-        factory, accept = Image.OPEN[name]
-        if accept is None or accept(prefix) is not True:
-            continue
-        file.seek(0)
-        try:
-            image: Image.Image = factory(file, "")
-        except (SyntaxError, IndexError, TypeError, struct.error) as error:  # how Pillow's decoders refuse a file
-            raise ValueError(f"{name} header: {error}") from error
-        return image
-    raise UnidentifiedImageError(_unknown(file))
-
-
-def _unknown(file: IO[bytes]) -> str:
-    file.seek(0)
-    known = what_stands_in(file.read(NUM_BYTES))
-    return (
-        f"this is {known}" if known else "not an image in a known format. Give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
-    )
-
-
 def _check_allowed(size_wh: tuple[int, int], allowed_hw: Collection[tuple[int, int]], name: str) -> None:
     if allowed_hw and size_wh[::-1] not in allowed_hw:
         wanted = " or ".join(f"{width}x{height}" for height, width in allowed_hw)
@@ -267,25 +185,3 @@ def _check_size(size_wh: tuple[int, int], max_pixels: int, name: str) -> None:
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
     transposition = _TRANSPOSITIONS.get(orientation)
     return image if transposition is None else image.transpose(transposition)
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation of a decoded image, 1 to 8; 1 when there is none or it is unreadable."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged metadata raise almost anything, and cost only themselves
-        return 1
-
-
-def _orientation_before_decoding(image: Image.Image, file: IO[bytes]) -> int:
-    if image.format == "TIFF":  # Pillow reports the upright size of TIFF files
-        return 1
-    if image.format == "PNG" and "exif" not in image.info:
-        # Pillow would decode the whole image to look for metadata behind the pixels.
-        position = file.tell()
-        file.seek(0)
-        content = file.read()
-        file.seek(position)
-        if b"eXIf" not in content and b"Raw profile type exif" not in content and b"tiff:Orientation" not in content:
-            return 1
-    return _orientation(image)

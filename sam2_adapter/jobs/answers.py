@@ -50,6 +50,7 @@ class ImageResult:
         is_kept: whether it was done by an earlier run and only taken over.
         refused_prompts: as in `Answer`.
         warnings: as in `Answer`.
+        notes: what of the file is not in the picture, such as "5 pages, of which the first one is read".
     """
 
     task: ImageTask
@@ -60,6 +61,7 @@ class ImageResult:
     is_kept: bool = False
     refused_prompts: Mapping[int, str] = field(default_factory=dict)
     warnings: Mapping[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def answer(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam2_adapter.annotations.objects import AnnotatedImage
-from sam2_adapter.images.read import read_image
+from sam2_adapter.images.read import read_image_with_notes
 from sam2_adapter.jobs.answers import Answer, ImageResult, answer, failed
 from sam2_adapter.jobs.journal import DoneImage, FileFacts, Journal, facts_of
 from sam2_adapter.jobs.options import PredictOptions
@@ -51,10 +51,11 @@ def predict_files(
 
 @dataclass(frozen=True, eq=False)
 class _ReadImage:
-    """An image, and what its file was when it was read."""
+    """An image, what its file was when it was read, and what of that is not in the image."""
 
     image: npt.NDArray[np.uint8]
     facts: FileFacts
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,8 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
             place = self._journal.find(item, facts, self._output.stem_of(item.name))
             if place is not None:
                 return Ready(_Kept(place))
-        return _ReadImage(read_image(item.path, max_pixels=self._options.max_pixels), facts)
+        image, notes = read_image_with_notes(item.path, max_pixels=self._options.max_pixels)
+        return _ReadImage(image, facts, notes)
 
     def encode(self, fetched: Sequence[_ReadImage]) -> Sequence[ImageEmbedding]:
         """Encode a batch of images."""
@@ -126,4 +128,12 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
         if self._journal is not None:
             done = DoneImage(found.annotated, segmentation.empty_prompts, files, refused)
             self._journal.add(task, found.read.facts, stem, done)
-        return ImageResult(task, segmentation, files, 0.0, refused_prompts=refused, warnings=found.answer.warnings)
+        return ImageResult(
+            task,
+            segmentation,
+            files,
+            0.0,
+            refused_prompts=refused,
+            warnings=found.answer.warnings,
+            notes=found.read.notes,
+        )

@@ -12,7 +12,7 @@ from typing import Self, get_args
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, OutputExistsError
-from sam2_adapter.images.read import find_images
+from sam2_adapter.images.find import PassedOver, search_images
 from sam2_adapter.jobs.answers import ImageResult
 from sam2_adapter.jobs.journal import Journal
 from sam2_adapter.jobs.local import predict_files
@@ -36,6 +36,7 @@ class PredictionRun:
         num_images: how many images there are.
         made_by: the program, the model, its weights and its engine.
         resize: how the model wants images to be brought to its square.
+        passed_over: pictures and videos in the folders that are not read, by kind.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class PredictionRun:
         formats: Sequence[Format],
         *,
         overlay: bool,
+        passed_over: Sequence[PassedOver] = (),
     ) -> None:
         """Begin to write into the folder, which is let go where that fails; arguments as in `predict_images`."""
         self.directory = folder.directory
         self.num_images = len(tasks)
         self.made_by = provenance(predictor.info)
         self.resize = predictor.info.resize
+        self.passed_over = tuple(passed_over)
         settings = {
             **self.made_by,
             "formats": sorted(formats),
@@ -162,7 +165,8 @@ def predict_images(
     if resume and overwrite:
         raise ConfigError("resume keeps earlier results and overwrite replaces them; choose one.")
     given = [images] if isinstance(images, str | Path) else list(images)
-    paths = find_images(given)[:limit]
+    found = search_images(given)
+    paths = found.paths[:limit]
     tasks = plan_tasks(paths, prompts_for(paths, prompts))
     inputs = [*given, prompts] if isinstance(prompts, str | Path) else given
     folder = open_output(output, resume=resume, overwrite=overwrite, inputs=inputs)
@@ -171,7 +175,7 @@ def predict_images(
         _refuse_own_results(tasks, folder.directory)
         predictor = _loaded(model, config, len(tasks))
         opened.pop_all()
-    return PredictionRun(predictor, tasks, folder, options, chosen, overlay=overlay)
+    return PredictionRun(predictor, tasks, folder, options, chosen, overlay=overlay, passed_over=found.passed_over)
 
 
 def open_output(

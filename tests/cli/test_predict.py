@@ -302,3 +302,23 @@ def test_a_name_that_is_not_utf_8_costs_nothing(photos: Path, tmp_path: Path) ->
     for path in (tmp_path / "out").rglob("*.json"):
         path.read_bytes().decode("utf-8")
     assert _coco_names(tmp_path / "out") == ["caf\\udce9.png", "night/square.jpg"]
+
+
+def test_what_is_not_read_is_said_to_people_and_machines(photos: Path, tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (60, 40), color) for color in ("red", "green")]
+    pages[0].save(photos / "stack.tif", save_all=True, append_images=pages[1:])
+    (photos / "clip.mp4").write_bytes(b"")
+    (photos / "night" / "IMG.cr2").write_bytes(b"")
+    done = run("predict", photos, *NANO, "--no-overlay", "--output", tmp_path / "text")
+    assert done.status == 0
+    assert f"not read: 1 video ({photos}/clip.mp4); save its frames as pictures." in done.stderr
+    assert "not read: 1 raw photo of a camera (" in done.stderr
+    assert "stack.tif: 2 pages, of which the first one is read" in done.stderr
+    document = json.loads(run("predict", photos, *NANO, "--no-overlay", "--json", "--output", tmp_path / "json").stdout)
+    assert {entry["kind"]: entry["count"] for entry in document["summary"]["not_read"]} == {
+        "videos": 1,
+        "raw photos of a camera": 1,
+    }
+    assert {image["name"]: image["notes"] for image in document["images"]}["stack.tif"] == [
+        "2 pages, of which the first one is read"
+    ]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import sam2_adapter
 from sam2_adapter.errors import ConfigError, FolderInUseError, ImageError, OutputExistsError, PromptError
@@ -107,3 +108,17 @@ def test_a_run_with_other_settings_is_not_gone_on_with(predictor: Predictor, pho
     assert json.loads((output / "annotations.json").read_text()) == before
     with sam2_adapter.predict_images(photos, model=predictor, output=output, overlay=False, resume=True) as run:
         assert [result.is_kept for result in run] == [True, True]
+
+
+def test_what_is_not_in_the_results_is_said(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (60, 40), color) for color in ("red", "green", "blue")]
+    pages[0].save(photos / "stack.tif", save_all=True, append_images=pages[1:])
+    (photos / "clip.mp4").write_bytes(b"")
+    run = sam2_adapter.predict_images(photos, model=predictor, output=tmp_path / "out", overlay=False)
+    assert [(entry.kind.noun, entry.count) for entry in run.passed_over] == [("video", 1)]
+    notes = {result.task.name: result.notes for result in run}
+    assert notes == {
+        "disk.png": (),
+        "night/square.jpg": (),
+        "stack.tif": ("3 pages, of which the first one is read",),
+    }

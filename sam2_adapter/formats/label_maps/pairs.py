@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from sam2_adapter.images.read import IMAGE_SUFFIXES
+from sam2_adapter.images.kinds import IMAGE_SUFFIXES
 
 _WORDS = re.compile(
     r"[ _.-]+(cp[ _-]?masks?|masks?|segmentations?|segmented|seg|labels?|label[ _-]?map|instances?|annotations?|gt|matte)$",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,11 @@ from fsspec.implementations.local import LocalFileSystem
 
 from sam2_adapter.errors import ConfigError, DataError, ExportError, ImageError, Sam2AdapterError
 from sam2_adapter.files import reason_of, write_file
-from sam2_adapter.images.read import IMAGE_SUFFIXES, find_images
+from sam2_adapter.images.find import search_images
+from sam2_adapter.images.kinds import READABLE, is_image_name
 from sam2_adapter.jobs.tasks import is_url
+
+logger = logging.getLogger(__name__)
 
 
 def absolute(location: str) -> str:
@@ -23,7 +27,7 @@ def absolute(location: str) -> str:
 
 
 def find_sources(locations: Sequence[str]) -> list[str]:
-    """Collect images as `find_images` does, in folders of any file system.
+    """Collect images as `search_images` does, in folders of any file system.
 
     Args:
         locations: files and folders, by path or URL.
@@ -37,9 +41,15 @@ def find_sources(locations: Sequence[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for location in locations:
-        images = _images_at(location) if is_url(location) else map(os.path.abspath, find_images([location]))
-        found.update(dict.fromkeys(images))
+        found.update(dict.fromkeys(_images_at(location) if is_url(location) else _images_below(location)))
     return list(found)
+
+
+def _images_below(path: str) -> list[str]:
+    found = search_images([path])
+    for entry in found.passed_over:
+        logger.warning("Not read: %s.", entry)
+    return [os.path.abspath(image) for image in found.paths]
 
 
 def read_source(source: str) -> bytes:
@@ -163,14 +173,12 @@ def _images_at(url: str) -> list[str]:
     inside = {path: PurePosixPath(path[len(root) :].lstrip("/")) for path in paths}
     images = [path for path in paths if _is_image(path) and not any(part[0] == "." for part in inside[path].parts)]
     if not images:
-        raise ImageError(
-            f"{url}: there is no image file here; looked for names ending in {', '.join(sorted(IMAGE_SUFFIXES))}."
-        )
+        raise ImageError(f"{url}: there is no image file here; looked for names of {READABLE} files.")
     return [system.unstrip_protocol(path) for path in sorted(images, key=lambda path: inside[path].parts)]
 
 
 def _is_image(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+    return is_image_name(PurePosixPath(path))
 
 
 def _file_system(location: str) -> tuple[Any, str]:

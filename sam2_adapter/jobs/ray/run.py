@@ -20,6 +20,7 @@ from typing import Any, Self
 from sam2_adapter import __version__
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
+from sam2_adapter.images.find import PassedOver
 from sam2_adapter.jobs.answers import ImageResult
 from sam2_adapter.jobs.options import PredictOptions
 from sam2_adapter.jobs.ray.locations import source_version
@@ -106,6 +107,7 @@ class ClusterPrediction:
             "engine": "ray",
         }
         self.resize = loaded.resize
+        self.passed_over: tuple[PassedOver, ...] = ()  # told by `find_sources`
         self._choice = choice
         self._options = options
         self._cluster = cluster

@@ -1,0 +1,1 @@
+"""TIFF files in the layouts that Pillow does not read, or reads wrong."""

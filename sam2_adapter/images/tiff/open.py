@@ -1,0 +1,75 @@
+"""Opening a TIFF file: its first picture, read by Pillow or by us, whoever reads its layout right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO
+
+from PIL import Image
+
+from sam2_adapter.images.tiff.layout import TiffLayout, read_layout
+from sam2_adapter.images.tiff.pixels import passed_over_channels, samples_to_image
+from sam2_adapter.images.tiff.samples import read_samples
+from sam2_adapter.images.tiff.tags import Tag, read_directories
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+# Memory that the samples of a picture may take, however few of its pixels there are.
+_MOST_BYTES = 2**32
+
+# Pages that are counted; a file may claim any number.
+_MOST_PAGES = 10_000
+
+# Bits of the subfile type: a smaller version of another picture, and the mask of one. They are no pages.
+_NO_PAGE = 1 | 4
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedTiff:
+    """A TIFF file that only we read, before its pixels are.
+
+    Attributes:
+        size_wh: (width, height) of the picture as it is stored.
+        orientation: as in EXIF, 1 to 8.
+        load: reads the pixels; not turned.
+        note: which channels are not shown; `None` where all are.
+    """
+
+    size_wh: tuple[int, int]
+    orientation: int
+    load: Callable[[], Image.Image]
+    note: str | None
+
+
+def open_tiff(file: IO[bytes]) -> OpenedTiff | None:
+    """Read the header of a TIFF file; `None` where Pillow reads its first picture right.
+
+    Raises:
+        ValueError: the layout is not read, or the file is damaged; the text says which.
+        struct.error: the file is damaged.
+    """
+    directory = next(read_directories(file), None)
+    if directory is None:
+        raise ValueError("TIFF header: there is no picture in the file")
+    layout = read_layout(directory)
+    if layout is None:
+        return None
+    num_bytes = layout.width * layout.height * layout.channels * max(8, layout.bits) // 8
+    if num_bytes > _MOST_BYTES:
+        raise ValueError(f"the {layout.channels} channels of {layout.bits} bits take {num_bytes:,} bytes of memory")
+    size_wh = (layout.width, layout.height)
+    return OpenedTiff(size_wh, layout.orientation, lambda: _load(file, layout), passed_over_channels(layout))
+
+
+def count_pages(file: IO[bytes]) -> int:
+    """Pictures in a TIFF file, without smaller versions and masks of others; at most ten thousand are counted."""
+    return sum(
+        not directory.one(Tag.SUBFILE_TYPE, 0) & _NO_PAGE for directory in islice(read_directories(file), _MOST_PAGES)
+    )
+
+
+def _load(file: IO[bytes], layout: TiffLayout) -> Image.Image:
+    file.seek(0)
+    return samples_to_image(read_samples(file.read(), layout), layout)

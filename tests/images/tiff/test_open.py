@@ -1,0 +1,50 @@
+"""A TIFF file is turned as its orientation says, and its pages are counted without smaller versions of them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+
+from sam2_adapter.images.read import image_size, read_image, read_image_with_notes
+from sam2_adapter.images.tiff.open import count_pages, open_tiff
+from tests.images.test_read import STORED, UPRIGHT
+from tests.images.tiff.writing import Layout
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_deep_pictures_are_upright(orientation):
+    stored = np.ascontiguousarray(STORED[orientation](UPRIGHT)).astype(np.uint16) * 257
+    data = Layout("u2", 3, photometric="rgb").write(stored, extratags=[(274, 3, 1, orientation, True)])
+    assert image_size(data) == (6, 9)
+    assert np.array_equal(read_image(data), UPRIGHT)
+
+
+def test_smaller_versions_and_masks_are_no_pages():
+    buffer = io.BytesIO()
+    picture = Layout("u2").samples(64, 64)[..., 0]
+    with tifffile.TiffWriter(buffer) as writer:
+        for step, subfile_type in ((1, 0), (2, 1), (4, 1), (1, 4)):
+            page = picture[::step, ::step]
+            writer.write(page > 9 if subfile_type == 4 else page, subfiletype=subfile_type, metadata=None)
+    assert count_pages(buffer) == 1
+    assert read_image_with_notes(buffer.getvalue())[1] == ()
+
+
+def test_pages_of_deep_pictures_are_said():
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((5, 8, 9), np.uint16), photometric="minisblack", metadata=None)
+    assert read_image_with_notes(buffer.getvalue())[1] == ("5 pages, of which the first one is read",)
+
+
+def test_a_picture_whose_samples_fill_the_memory_is_refused():
+    data = Layout("f8", 5).write(Layout("f8", 5).samples(8, 8))
+    raw = bytearray(data)
+    start = int.from_bytes(raw[4:8], "little")
+    for entry in range(start + 2, start + 2 + 12 * int.from_bytes(raw[start : start + 2], "little"), 12):
+        if int.from_bytes(raw[entry : entry + 2], "little") in (256, 257, 278):
+            raw[entry + 8 : entry + 12] = (20_000).to_bytes(4, "little")
+    with pytest.raises(ValueError, match="the 5 channels of 64 bits take 16,000,000,000 bytes of memory"):
+        open_tiff(io.BytesIO(bytes(raw)))
