@@ -200,7 +200,9 @@ def test_a_file_that_is_replaced_during_the_run_is_done_again(
     tasks[1] = ImageTask(own, "own.png", (BOX,))
     with journaled_folder(tmp_path / "out", ["coco"], predictor.info, resume=False) as (output, journal):
         monkeypatch.setattr(
-            local, "read_image_with_notes", lambda path, **options: (read_and_replace if path == own else read)(path, **options)
+            local,
+            "read_image_with_notes",
+            lambda path, **options: (read_and_replace if path == own else read)(path, **options),
         )
         list(predict_files(predictor, tasks, output, OPTIONS, journal))
     monkeypatch.undo()
