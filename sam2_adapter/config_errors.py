@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from sam2_adapter.settings_yaml import SettingsYamlError
-from sam2_adapter.text import closest
+from sam2_adapter.text import closest, shown
 
 # What the YAML parser says, by a part of it, in plain words.
 _YAML_PROBLEMS = {
@@ -26,11 +25,6 @@ _YAML_PROBLEMS = {
     "expected <block end>": "a line does not stand below its key, or a bracket is missing",
     "expected the node content": "a value is missing",
 }
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
-_SHORT.maxlevel = 2
-_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 4
 
 
 def unknown_key(key: str, known: list[str]) -> str:
@@ -71,14 +65,6 @@ def expected(field: FieldInfo) -> str:
     if kind is str:
         return "a text that is not empty" if any(hasattr(rule, "min_length") for rule in field.metadata) else "a text"
     return ("a whole number" if kind is int else "a number") + _range(field.metadata)
-
-
-def shown(value: object) -> str:
-    """A value as Python writes it, cut where it is long or nested deeply."""
-    try:
-        return _SHORT.repr(value)
-    except ValueError:  # a number of more digits than Python writes
-        return f"a number of {type(value).__name__} with very many digits"
 
 
 def yaml_problem(error: Exception, text: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_adapter.text import closest, cut, plural, printable
+from sam2_adapter.text import closest, cut, plural, printable, shown
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,14 @@ def test_the_name_that_was_meant() -> None:
     assert closest("SEED", ["learning_rate", "seed"]) == "seed"
     assert closest("zebra", ["learning_rate", "seed"]) is None
     assert closest("x", []) is None
+
+
+def test_values_are_shown_shortened() -> None:
+    bomb: list[object] = ["x"] * 9
+    for _ in range(40):
+        bomb = [bomb] * 9
+    start = time.process_time()
+    assert len(shown(bomb)) < 300
+    assert len(shown("y" * 10_000)) < 100
+    assert len(shown(10**5000)) < 100
+    assert time.process_time() - start < 1

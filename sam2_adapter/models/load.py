@@ -14,6 +14,7 @@ from sam2_adapter.models.families.sam2_names import Tensors
 from sam2_adapter.models.network.preprocess import Resize
 from sam2_adapter.models.weights.checkpoint import LoadedCheckpoint, build_model, load_checkpoint
 from sam2_adapter.models.weights.download import find_or_fetch_weights
+from sam2_adapter.text import shown
 
 if TYPE_CHECKING:
     from transformers import Sam2Model
@@ -124,5 +125,7 @@ def _load_bundled(architecture: Architecture) -> LoadedCheckpoint:
 def _resize_of(checkpoint: LoadedCheckpoint) -> Resize:
     resize = checkpoint.metadata.get("resize", "stretch")
     if resize not in ("stretch", "pad"):
-        raise CheckpointError(f"{checkpoint.path} was saved with resize = {resize!r}; expected 'stretch' or 'pad'.")
+        raise CheckpointError(
+            f"{checkpoint.path} was saved with resize = {shown(resize)}; expected 'stretch' or 'pad'."
+        )
     return resize  # type: ignore[no-any-return]

@@ -7,15 +7,15 @@ neither torch nor transformers at import time: the command line lists the names 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.text import closest
+from sam2_adapter.models.families.spelling import meant_name
+from sam2_adapter.text import shown
 
 # Families of published checkpoints. Both have the same image model; their video models differ.
 SAM2 = "sam2"
@@ -30,11 +30,12 @@ DECODER_LEVELS = 3
 EMBEDDING_STRIDE: int = _PATCH_STRIDE * _STAGE_STRIDE ** (DECODER_LEVELS - 1)
 _COARSEST_STRIDE = EMBEDDING_STRIDE * _STAGE_STRIDE
 
-_SIZES = {"tiny": "t", "small": "s", "baseplus": "b+", "base+": "b+", "base": "b+", "large": "l"}
-_SIZES |= {short: short for short in _SIZES.values()}
-_SIZE_AS_A_WORD = re.compile(
-    r"(?:facebook/)?sam-?2(?P<version>[._-]?1)?[-_ ]?(?:hiera)?[-_ ]?(?P<size>tiny|small|base[-_ ]?plus|base\+?|large|t|s|b\+|l)"
-)
+_NUM_STAGES = 4
+
+# Far above any model; what is beyond is damaged or hostile, and would take memory or time without end.
+_LARGEST_IMAGE = 16_384
+_LARGEST_NUMBER = 16_384
+_MOST_BLOCKS = 256
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,29 @@ class Hiera:
     embed_dim_per_stage: tuple[int, ...]
     num_heads_per_stage: tuple[int, ...]
 
+    def problem(self) -> str | None:
+        """The first number that no trunk can have, as the end of a sentence."""
+        per_stage = ("stages", "window_spec", "embed_dim_per_stage", "num_heads_per_stage")
+        for name in (*per_stage, "window_pos_embed_bkg_spatial_size"):
+            count = _NUM_STAGES if name in per_stage else 2
+            if not _are_numbers(getattr(self, name), _LARGEST_NUMBER) or len(getattr(self, name)) != count:
+                return f"hiera.{name} is {shown(getattr(self, name))}; expected {count} whole numbers from 1 to {_LARGEST_NUMBER}."
+        if sum(self.stages) > _MOST_BLOCKS:
+            return f"hiera.stages is {shown(self.stages)}; expected at most {_MOST_BLOCKS} blocks."
+        if not _are_numbers(self.global_att_blocks, sum(self.stages) - 1, least=0):
+            return f"hiera.global_att_blocks is {shown(self.global_att_blocks)}; expected numbers of blocks, from 0."
+        if not _is_number(self.q_pool, _NUM_STAGES - 1, least=0):
+            return f"hiera.q_pool is {shown(self.q_pool)}; expected a number from 0 to {_NUM_STAGES - 1}."
+        return self._problem_of_widths()
+
+    def _problem_of_widths(self) -> str | None:
+        if self.embed_dim != self.embed_dim_per_stage[0] or self.num_heads != self.num_heads_per_stage[0]:
+            return "hiera.embed_dim and hiera.num_heads are not those of the first stage."
+        widths = zip(self.embed_dim_per_stage, self.num_heads_per_stage, strict=True)
+        if any(width % heads for width, heads in widths):
+            return "hiera.embed_dim_per_stage cannot be divided by hiera.num_heads_per_stage."
+        return None
+
 
 @dataclass(frozen=True)
 class Decoder:
@@ -79,6 +103,18 @@ class Decoder:
     num_attention_heads: int
     attention_downsample_rate: int
     iou_head_hidden_dim: int
+
+    def problem(self, channels: int) -> str | None:
+        """The first number that no decoder of this width can have, as the end of a sentence."""
+        for name, value in asdict(self).items():
+            if not _is_number(value, _LARGEST_NUMBER):
+                return f"decoder.{name} is {shown(value)}; expected a whole number from 1 to {_LARGEST_NUMBER}."
+        rate, heads = self.attention_downsample_rate, self.num_attention_heads
+        if channels % rate or (channels // rate) % heads:
+            return (
+                f"{channels} channels cannot be divided by decoder.attention_downsample_rate and num_attention_heads."
+            )
+        return None
 
 
 @dataclass(frozen=True)
@@ -131,14 +167,22 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """Check what would fail obscurely later."""
-        if self.image_size <= 0 or self.image_size % _COARSEST_STRIDE:
-            raise ConfigError(
-                f"Architecture {self.name!r}: image_size is {self.image_size}; expected a multiple of {_COARSEST_STRIDE}."
-            )
+        if problem := self._problem():
+            raise ConfigError(f"Architecture {self.name[:100]!r}: {problem}")
+
+    def _problem(self) -> str | None:
+        """The first number that no such model can have, as the end of a sentence."""
+        size = self.image_size
+        if not _is_number(size, _LARGEST_IMAGE) or size % _COARSEST_STRIDE:
+            return f"image_size is {shown(size)}; expected a multiple of {_COARSEST_STRIDE} up to {_LARGEST_IMAGE}."
         if self.family not in (None, SAM2, SAM2_1):
-            raise ConfigError(
-                f"Architecture {self.name!r}: family is {self.family!r}; expected {SAM2!r}, {SAM2_1!r} or none."
-            )
+            return f"family is {shown(self.family)}; expected {SAM2!r}, {SAM2_1!r} or none."
+        channels = self.fpn_hidden_size
+        if not _is_number(channels, _LARGEST_NUMBER) or channels % 8:
+            return f"fpn_hidden_size is {shown(channels)}; expected a multiple of 8."
+        if not _are_numbers(self.fpn_top_down_levels, len(self.hiera.stages) - 1, least=0):
+            return f"fpn_top_down_levels is {shown(self.fpn_top_down_levels)}; expected numbers of stages, from 0."
+        return self.hiera.problem() or self.decoder.problem(channels)
 
     @property
     def embedding_size(self) -> int:
@@ -185,17 +229,19 @@ def architecture_from_dict(values: Mapping[str, Any], weights: PublishedWeights 
     """
     try:
         return Architecture(
-            name=str(values["name"]),
-            image_size=int(values["image_size"]),
+            name=str(values["name"])[:200],
+            image_size=values["image_size"],
             hiera=Hiera(**_numbers(values["hiera"], Hiera)),
-            fpn_hidden_size=int(values["fpn_hidden_size"]),
+            fpn_hidden_size=values["fpn_hidden_size"],
             fpn_top_down_levels=tuple(values["fpn_top_down_levels"]),
             decoder=Decoder(**_numbers(values["decoder"], Decoder)),
             family=values.get("family"),
             weights=weights,
         )
-    except (KeyError, TypeError) as error:
-        raise ConfigError(f"Architecture {values.get('name')!r}: missing or malformed number ({error}).") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"The architecture has a missing or malformed number ({str(error)[:200]}).") from error
 
 
 def architecture_names() -> tuple[str, ...]:
@@ -217,21 +263,10 @@ def get_architecture(name: str) -> Architecture:
     known = {**_official_architectures(), **_bundled_architectures()}
     plain = name.removesuffix(".yaml")
     if plain not in known:
-        meant = _meant(plain, known)
+        meant = meant_name(name, known)
         hint = f" Did you mean {meant!r}?" if meant else ""
-        raise ConfigError(f"Unknown model configuration {name!r}.{hint} The choices are {', '.join(known)}.")
+        raise ConfigError(f"Unknown model configuration {name[:100]!r}.{hint} The choices are {', '.join(known)}.")
     return known[plain]
-
-
-def _meant(name: str, known: Collection[str]) -> str | None:
-    """The configuration that a name probably means; people also write the size as a word, with or without `hiera`."""
-    found = _SIZE_AS_A_WORD.fullmatch(name.casefold())
-    if found:
-        version = "sam2.1" if found["version"] else "sam2"
-        spelled = f"{version}_hiera_{_SIZES[re.sub('[-_ ]', '', found['size'])]}"
-        if spelled in known:
-            return spelled
-    return closest(name, known)
 
 
 @cache
@@ -259,7 +294,15 @@ def _bundled_architectures() -> dict[str, Architecture]:
 
 def _numbers(values: Mapping[str, Any], part: type[Hiera] | type[Decoder]) -> dict[str, Any]:
     fields = part.__dataclass_fields__
-    return {key: tuple(values[key]) if isinstance(values[key], list | tuple) else int(values[key]) for key in fields}
+    return {key: tuple(values[key]) if isinstance(values[key], list | tuple) else values[key] for key in fields}
+
+
+def _is_number(value: object, most: int, least: int = 1) -> bool:
+    return type(value) is int and least <= value <= most
+
+
+def _are_numbers(values: object, most: int, least: int = 1) -> bool:
+    return isinstance(values, tuple) and all(_is_number(value, most, least) for value in values)
 
 
 def _tuples_to_lists(value: Any) -> Any:

@@ -19,6 +19,7 @@ from sam2_adapter.models.families.architectures import (
     get_architecture,
 )
 from sam2_adapter.models.families.sam2_shapes import MEMORY_CHANNELS, MEMORY_FUSER_WIDENING
+from sam2_adapter.text import shown
 
 if TYPE_CHECKING:
     from transformers import Sam2Config, Sam2VideoConfig
@@ -71,7 +72,14 @@ def architecture_from_config(config: Mapping[str, Any]) -> Architecture:
     Raises:
         ConfigError: the configuration is not one of a SAM2 model.
     """
-    found = _architecture_of(_complete_config(config), _family_of(config))
+    try:
+        found = _architecture_of(_complete_config(config), _family_of(config))
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the library raises for values of the wrong kind
+        raise ConfigError(
+            f"The config.json is not one of a SAM2 model ({type(error).__name__}: {str(error)[:200]})."
+        ) from error
     known = [get_architecture(name) for name in architecture_names()]
     matches = [one for one in known if one.image_model == found.image_model]
     return next((one for one in matches if found.family in (None, one.family)), found)
@@ -112,14 +120,11 @@ def _complete_config(config: Mapping[str, Any]) -> Sam2Config:
 
     if config.get("model_type") not in ("sam2", VIDEO_MODEL_TYPE):
         raise ConfigError(
-            f"The config.json has model_type {config.get('model_type')!r}; expected 'sam2' or 'sam2_video'."
+            f"The config.json has model_type {shown(config.get('model_type'))}; expected 'sam2' or 'sam2_video'."
         )
     parts = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
-    try:
-        complete: dict[str, Any] = {part: _without_type(config.get(part) or {}, part) for part in parts}
-        return Sam2Config(**complete)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"The config.json is not one of a SAM2 model: {error}") from error
+    complete: dict[str, Any] = {part: _without_type(config.get(part) or {}, part) for part in parts}
+    return Sam2Config(**complete)
 
 
 def _without_type(part: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from sam2_adapter.models.families.architectures import (
     architecture_from_dict,
     architecture_names,
     get_architecture,
+    official_names,
 )
 from sam2_adapter.models.families.sam2_config import VIDEO_MODEL_TYPE, architecture_from_config, sam2_config
 from sam2_adapter.models.families.sam2_names import (
@@ -36,6 +37,9 @@ from sam2_adapter.models.families.sam2_names import (
 )
 from sam2_adapter.models.weights.checks import check_tensors, family_of_video_tensors, honest_name, recognise
 from sam2_adapter.models.weights.files import TensorFile, read_tensor_file, write_torch_file
+from sam2_adapter.models.weights.strangers import stranger
+from sam2_adapter.models.weights.wrappers import without_prefixes
+from sam2_adapter.text import shown
 
 if TYPE_CHECKING:
     from transformers import Sam2Model
@@ -91,9 +95,15 @@ def load_checkpoint(path: str | Path, architecture: str | Architecture | None = 
         ConfigError: `architecture` is unknown.
     """
     file = read_tensor_file(Path(path))
+    if other := stranger(file.tensors):
+        raise CheckpointError(
+            f"{path} holds {other}; sam2-adapter runs SAM2 and SAM2.1 ({', '.join(official_names())})."
+        )
+    file = replace(file, tensors=without_prefixes(file.tensors, str(path)))
     layout = layout_of(file.tensors)
     if layout is None:
-        raise CheckpointError(f"{path} holds no SAM2 model: its tensors are {', '.join(list(file.tensors)[:3])}, ...")
+        names = ", ".join(name[:80] for name in list(file.tensors)[:3])
+        raise CheckpointError(f"{path} holds no SAM2 model: its tensors are {names}, ...")
     metadata = _own_metadata(file)
     tensors = with_positions_copy(file.tensors) if layout == "transformers" else file.tensors
     found, family_known = _architecture_of(file, layout, metadata, architecture)
@@ -210,8 +220,8 @@ def _own_metadata(file: TensorFile) -> dict[str, Any]:
     version = file.metadata.get("format_version")
     if version is None:
         return {}  # not written by this package: what stands beside the weights is none of ours
-    if not isinstance(version, int) or version < 1:
-        raise CheckpointError(f"{file.path} has format_version {version!r}; expected a whole number from 1.")
+    if not isinstance(version, int) or not 1 <= version < 1_000_000:
+        raise CheckpointError(f"{file.path} has format_version {shown(version)}; expected a whole number from 1.")
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{file.path} was written by a newer sam2-adapter (format_version {version}; this one reads up to {FORMAT_VERSION}). "

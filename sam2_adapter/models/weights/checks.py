@@ -147,14 +147,20 @@ def _name_and_shape_problems(tensors: Tensors, expected: Shapes) -> list[str]:
 
 def _value_problems(tensors: Tensors) -> list[str]:
     formats = [
-        f"{name} is {str(tensor.dtype).removeprefix('torch.')}"
+        f"{name} is {_kind_of(tensor)}"
         for name, tensor in tensors.items()
-        if tensor.dtype not in _FLOATS
+        if tensor.dtype not in _FLOATS or tensor.layout != torch.strided or tensor.device.type != "cpu"
     ]
     if formats:
         return [_count("not float32, float16 or bfloat16", formats)]
     infinite = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
     return [_count("with values that are not finite", infinite)] if infinite else []
+
+
+def _kind_of(tensor: torch.Tensor) -> str:
+    dense = "" if tensor.layout == torch.strided else f" in layout {str(tensor.layout).removeprefix('torch.')}"
+    place = "" if tensor.device.type == "cpu" else " without values"
+    return f"{str(tensor.dtype).removeprefix('torch.')}{dense}{place}"
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:

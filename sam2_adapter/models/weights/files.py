@@ -12,17 +12,20 @@ import re
 import secrets
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from sam2_adapter.errors import CheckpointError, WeightsNotFoundError
+from sam2_adapter.files import json_problem, reason_of
+from sam2_adapter.models.weights.wrappers import find_state_dict
+from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
 
 SAFETENSORS_NAME = "model.safetensors"
 SAFETENSORS_INDEX_NAME = "model.safetensors.index.json"
@@ -60,6 +63,7 @@ def read_tensor_file(path: Path) -> TensorFile:
         raise WeightsNotFoundError(f"There is no weights file {path}.")
     if path.is_dir():
         return _read_directory(path)
+    _require_weights_file(path)
     if path.suffix == ".safetensors":
         tensors, metadata = _read_safetensors(path)
         return TensorFile(path, tensors, metadata, _read_config(path.parent) if path.name == SAFETENSORS_NAME else None)
@@ -147,16 +151,33 @@ def _read_shards(index: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, {}
 
 
+def _require_weights_file(path: Path) -> None:
+    """Refuse pipes and devices, which may never end, and files that only stand in for the weights."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a regular file; name a weights file or a directory.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(NUM_BYTES)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({reason_of(error)}).") from error
+    if found := what_stands_in(start):
+        raise CheckpointError(f"{path} holds no weights: this is {found}.")
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    _require_weights_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError) as error:
+        metadata = json.loads(header[_HEADER_KEY]) if _HEADER_KEY in header else {}
+    except Exception as error:  # whatever a damaged file makes the library raise
         raise CheckpointError(
-            f"{path} is damaged or not a safetensors file ({error}). Fetch or write it again."
+            f"{path} is damaged or not a safetensors file ({_first_sentence(error)}). Fetch or write it again."
         ) from error
-    return tensors, json.loads(header[_HEADER_KEY]) if _HEADER_KEY in header else {}
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path} is damaged: what sam2-adapter wrote beside the weights is not a JSON object.")
+    return tensors, metadata
 
 
 def _read_config(directory: Path) -> dict[str, Any] | None:
@@ -165,38 +186,37 @@ def _read_config(directory: Path) -> dict[str, Any] | None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a regular file; expected JSON.")
     try:
         content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not readable as JSON ({error}).") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({reason_of(error)}).") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not readable as JSON: {json_problem(error)}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a JSON object.")
     return content
 
 
 def _read_torch(path: Path) -> TensorFile:
-    content = _load_pickle(
-        path, lambda: torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    )
+    content = _load_pickle(path)
     if not isinstance(content, dict):
         raise CheckpointError(
             f"{path} holds a {type(content).__name__}; expected a state dict or {{'model': state dict}}."
         )
-    model = content.get("model")
-    tensors = model if isinstance(model, dict) else content
-    strangers = [
-        str(name) for name, value in tensors.items() if not isinstance(name, str) or not isinstance(value, torch.Tensor)
-    ]
-    if strangers or not tensors:
-        found = f"the entries {', '.join(strangers[:3])}" if strangers else "nothing"
+    tensors = find_state_dict(content)
+    if tensors is None:
+        found = f"the entries {', '.join(str(name)[:80] for name in list(content)[:3])}" if content else "nothing"
         raise CheckpointError(f"{path} holds {found}; expected a state dict of tensors, bare or under the key 'model'.")
-    beside = {key: value for key, value in content.items() if key != "model"} if tensors is model else {}
+    is_ours = isinstance(content.get("model"), dict)
+    beside = {key: value for key, value in content.items() if key != "model"} if is_ours else {}
     return TensorFile(path, tensors, beside)
 
 
-def _load_pickle(path: Path, load: Callable[[], Any]) -> Any:
+def _load_pickle(path: Path) -> Any:
     try:
-        return load()
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_plain_zip(path))
     except pickle.UnpicklingError as error:
         if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
@@ -204,11 +224,28 @@ def _load_pickle(path: Path, load: Callable[[], Any]) -> Any:
                 "code of the file's author, so it was not opened. Ask for a file with the state dict only."
             ) from None
         raise CheckpointError(_damaged(path, error)) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+    except Exception as error:  # whatever a damaged file makes the unpickler raise
         raise CheckpointError(_damaged(path, error)) from error
 
 
+def _is_plain_zip(path: Path) -> bool:
+    """Whether the file is an archive; `torch.save` compresses nothing, so entries that would grow when they are read are refused."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("its entries are compressed")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise ValueError("its entries claim more bytes than the file has")
+    return True
+
+
 def _damaged(path: Path, error: Exception) -> str:
-    # Only the first sentence: torch goes on with the advice to open the file unsafely.
-    reason = str(error).splitlines()[0].partition(". ")[0] if str(error) else type(error).__name__
-    return f"{path} is damaged, cut short or not a PyTorch file ({reason}). Fetch or write it again."
+    return f"{path} is damaged, cut short or not a PyTorch file ({_first_sentence(error)}). Fetch or write it again."
+
+
+def _first_sentence(error: Exception) -> str:
+    # Only the first: torch goes on with the advice to open the file unsafely.
+    lines = str(error).splitlines()
+    return lines[0].partition(". ")[0][:200] if lines else type(error).__name__
