@@ -1,9 +1,11 @@
-"""Fetching one file over HTTP: resumed where it was interrupted, verified, and never there by half."""
+"""Fetching one file over HTTP: resumed where it was interrupted, verified, and complete or not there."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +17,23 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from sam2_adapter.errors import Sam2AdapterError
 
+logger = logging.getLogger(__name__)
+
 _ATTEMPTS = 4
 # A machine without a network shall not wait long for its error.
 _CONNECT_ATTEMPTS = 2
 _FIRST_PAUSE_S = 0.5
 _TIMEOUT_S = httpx2.Timeout(30.0, connect=10.0)
+
+# A connection that carries less than this in this time is given up: a byte now and then would keep it alive for ever.
+_STALLED_AFTER_S = 30.0
+_LEAST_BYTES = 16 * 1024
+
+# Of a file of unknown size; the largest published one has less than 1 GiB.
+_MOST_BYTES = 8 * 2**30
+
+# What may be sent back to a server as the mark of a version: a strong ETag or a date (RFC 9110, 8.8.3 and 13.1.5).
+_VERSION = re.compile(r'"[\x21\x23-\x7e]{1,500}"|[A-Z][\x20-\x7e]{1,60} GMT')
 
 # The server may do better later: timeout, too many requests, and its own faults.
 _WORTH_RETRYING = (408, 429, 500, 502, 503, 504)
@@ -33,6 +47,10 @@ class _TryAgainError(Exception):
     """A fault that may pass."""
 
 
+class _TooLongError(Exception):
+    """The server sends without end."""
+
+
 def fetch_file(
     url: str,
     path: Path,
@@ -42,7 +60,8 @@ def fetch_file(
 ) -> None:
     """Fetch a file; it appears at `path` complete and verified, or not at all.
 
-    What was received stays in `<path>.part` with the server's mark of the version beside it, and the next call goes on from there.
+    What was received stays in a hidden file beside `path` with the server's mark of the version, and the next call goes on from there. A
+    connection that carries less than 16 KiB in 30 seconds is given up; after four of them the call fails.
 
     Args:
         url: the file; redirects are followed, proxies of the environment used.
@@ -63,8 +82,12 @@ def fetch_file(
         except (_TryAgainError, httpx2.TransportError) as error:
             if attempt + 1 >= (_CONNECT_ATTEMPTS if isinstance(error, httpx2.ConnectError) else _ATTEMPTS):
                 raise FetchError(_reason(error)) from error
+            logger.warning("Fetching %s again: %s.", path.name, _reason(error))
             time.sleep(_FIRST_PAUSE_S * 2**attempt)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except _TooLongError as error:
+            partial.discard()
+            raise FetchError(str(error)) from error
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             raise FetchError(_reason(error)) from error
     try:
         check(partial.data)
@@ -79,7 +102,7 @@ class _Announced:
     """What the server says about the file."""
 
     def __init__(self, response: httpx2.Response) -> None:
-        self.version = response.headers.get("etag") or response.headers.get("last-modified") or ""
+        self.version = _as_version(response.headers.get("etag") or response.headers.get("last-modified"))
         self.num_bytes = _total_bytes(response)
         self.sha256 = next((found for hop in (*response.history, response) if (found := _linked_sha256(hop))), None)
 
@@ -99,8 +122,8 @@ class _Partial:
     @property
     def version(self) -> str:
         try:
-            return str(json.loads(self._note.read_text("utf-8"))["version"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return _as_version(json.loads(self._note.read_text("utf-8"))["version"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return ""
 
     def remember(self, version: str) -> None:
@@ -112,12 +135,13 @@ class _Partial:
 
 
 def _receive(url: str, partial: _Partial, num_bytes: int | None) -> _Announced:
-    start = partial.num_bytes if partial.version else 0
+    version = partial.version
+    start = partial.num_bytes if version else 0
     if num_bytes is not None and start >= num_bytes:
         start = 0
     headers = {"Accept-Encoding": "identity"}
     if start:
-        headers |= {"Range": f"bytes={start}-", "If-Range": partial.version}
+        headers |= {"Range": f"bytes={start}-", "If-Range": version}
     with (
         httpx2.Client(follow_redirects=True, timeout=_TIMEOUT_S) as client,
         client.stream("GET", url, headers=headers) as response,
@@ -127,11 +151,14 @@ def _receive(url: str, partial: _Partial, num_bytes: int | None) -> _Announced:
             raise _TryAgainError("the server did not accept where to go on")
         _raise_for_status(response)
         announced = _Announced(response)
-        resumed = response.status_code == 206 and _starts_at(response) == start
+        is_part = response.status_code == 206
+        if is_part and (_starts_at(response) != start or (start and announced.version != version)):
+            partial.discard()
+            raise _TryAgainError("the server went on with another part or another version of the file")
         if num_bytes is not None and announced.num_bytes not in (None, num_bytes):
             raise FetchError(f"the server's file has {announced.num_bytes} bytes, the published one {num_bytes}")
         announced.num_bytes = num_bytes or announced.num_bytes
-        _store(response, partial, start if resumed else 0, announced)
+        _store(response, partial, start if is_part else 0, announced)
     return announced
 
 
@@ -143,17 +170,31 @@ def _store(response: httpx2.Response, partial: _Partial, start: int, announced: 
     ):
         file.seek(start)
         file.truncate()
-        for chunk in response.iter_bytes():
+        most = announced.num_bytes or _MOST_BYTES
+        for chunk in _not_stalled(response.iter_bytes()):
+            start += len(chunk)
+            if start > most:
+                raise _TooLongError(f"the server sent more than the announced {most} bytes")
             file.write(chunk)
             advance(len(chunk))
+
+
+def _not_stalled(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks, as long as enough of them arrive."""
+    since, received = time.monotonic(), 0
+    for chunk in chunks:
+        yield chunk
+        received += len(chunk)
+        seconds = time.monotonic() - since
+        if received >= _LEAST_BYTES:
+            since, received = time.monotonic(), 0
+        elif seconds > _STALLED_AFTER_S:
+            raise _TryAgainError(f"the server sent only {received} bytes in {seconds:.0f} seconds")
 
 
 def _verify(partial: _Partial, num_bytes: int | None, sha256: str | None) -> None:
     if num_bytes is not None and partial.num_bytes < num_bytes:
         raise _TryAgainError(f"the connection ended after {partial.num_bytes} of {num_bytes} bytes")
-    if num_bytes is not None and partial.num_bytes > num_bytes:
-        partial.discard()
-        raise FetchError(f"the server sent more than the announced {num_bytes} bytes")
     if sha256 is not None and (found := file_sha256(partial.data)) != sha256:
         partial.discard()
         raise FetchError(f"its SHA-256 is {found}, expected {sha256}")
@@ -163,6 +204,11 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _as_version(mark: object) -> str:
+    """The mark of a version, or nothing where it cannot be sent back; such a file is fetched anew instead of going on."""
+    return mark if isinstance(mark, str) and _VERSION.fullmatch(mark) else ""
 
 
 def _raise_for_status(response: httpx2.Response) -> None:

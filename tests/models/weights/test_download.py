@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,6 +42,7 @@ class Server:
     faults: list[str] = field(default_factory=list)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
+    etag: str = ""
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         self.requests.append((handler.path, handler.headers.get("Range")))
@@ -54,25 +56,36 @@ class Server:
             self._send(handler, content, fault)
 
     def _send(self, handler: BaseHTTPRequestHandler, content: bytes, fault: str) -> None:
-        etag = f'"{hashlib.md5(content).hexdigest()}"'
+        etag = self.etag or f'"{hashlib.md5(content).hexdigest()}"'
         wanted = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
         start = 0
         if wanted and fault != "ignore-range" and handler.headers.get("If-Range") == etag:
             start = int(wanted[1])
         handler.send_response(206 if start else 200)
         if start:
-            handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        handler.send_header("ETag", etag)
-        handler.send_header("Content-Length", str(len(content) - start))
+            first = start - 7 if fault == "other-range" else start
+            handler.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        handler.send_header("ETag", '"another"' if fault == "other-etag" else etag)
+        if fault != "endless":
+            handler.send_header("Content-Length", str(len(content) - start))
         for name, value in self.headers.items():
             handler.send_header(name, value)
         handler.end_headers()
-        body = content[start:]
-        handler.wfile.write(body[: len(body) // 2])
+        with suppress(ConnectionError):  # the client may have had enough
+            self._send_body(handler, content[start:], fault)
+
+    def _send_body(self, handler: BaseHTTPRequestHandler, body: bytes, fault: str) -> None:
+        half = len(body) // 2
+        handler.wfile.write(body[:half])
         if fault == "wait":
             self.release.wait(10)
-        if fault != "cut":
-            handler.wfile.write(body[len(body) // 2 :])
+        if fault == "drip":
+            for place in range(half, len(body)):
+                handler.wfile.write(body[place : place + 1])
+                if self.release.wait(0.02):
+                    return
+        elif fault != "cut":
+            handler.wfile.write(body[half:] + (bytes(10**6) if fault == "endless" else b""))
 
 
 @pytest.fixture
@@ -214,6 +227,46 @@ class TestFetching:
         fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
         assert (tmp_path / "custom.pt").read_bytes() == meta_bytes
 
+    @pytest.mark.parametrize("fault", ["other-etag", "other-range"])
+    def test_a_part_of_another_version_or_place_is_not_appended(
+        self, tmp_path: Path, mirror: Server, meta_bytes: bytes, fault: str
+    ) -> None:
+        mirror.faults = ["cut", fault]
+        fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
+        assert (tmp_path / "custom.pt").read_bytes() == meta_bytes
+        assert [wanted for _, wanted in mirror.requests] == [None, f"bytes={len(meta_bytes) // 2}-", None]
+
+    @pytest.mark.parametrize("etag", ['"caf\xe9"', '"\x01"', 'W/"weak"', "no quotes", '"' + "x" * 5000 + '"'])
+    def test_an_etag_of_any_bytes_does_not_block_the_file(
+        self, tmp_path: Path, mirror: Server, meta_bytes: bytes, etag: str
+    ) -> None:
+        mirror.etag = etag
+        mirror.faults = ["cut"]
+        fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
+        assert (tmp_path / "custom.pt").read_bytes() == meta_bytes
+        assert [wanted for _, wanted in mirror.requests] == [None, None], "what cannot be compared is fetched anew"
+
+    def test_a_note_of_an_earlier_version_does_not_block_the_file(
+        self, tmp_path: Path, mirror: Server, meta_bytes: bytes
+    ) -> None:
+        (tmp_path / ".custom.part.pt").write_bytes(meta_bytes[:100])
+        for note in ('{"version": "\\ud800\\r\\n"}', '{"version": ["x"]}', "[" * 10**5, ""):
+            (tmp_path / ".custom.part.json").write_text(note)
+            fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
+            assert (tmp_path / "custom.pt").read_bytes() == meta_bytes
+
+    def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
+        self, tmp_path: Path, mirror: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(fetch, "_STALLED_AFTER_S", 0.1)
+        monkeypatch.setattr(fetch, "_LEAST_BYTES", 10**9)
+        mirror.faults = ["drip"] * 4
+        with pytest.raises(FetchError, match=r"the server sent only \d+ bytes in 0 seconds"):
+            fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
+        assert len(mirror.requests) == 4
+        assert mirror.requests[-1][1] is not None, "it goes on where it was"
+        assert "Fetching custom.pt again: the server sent only" in caplog.text
+
     def test_many_at_once_fetch_once(self, tmp_path: Path, mirror: Server, published: Architecture) -> None:
         mirror.faults = ["wait"]
         with ThreadPoolExecutor(4) as pool:
@@ -249,6 +302,23 @@ class TestRefusing:
             WeightsNotFoundError, match=rf"the server's file has {len(content)} bytes, the published one \d+"
         ):
             find_or_fetch_weights(published, cache_dir=tmp_path)
+        assert visible(tmp_path) == []
+
+    def test_a_server_that_sends_more_than_the_known_size_is_stopped(
+        self, tmp_path: Path, mirror: Server, published: Architecture, meta_bytes: bytes
+    ) -> None:
+        mirror.faults = ["endless"]
+        with pytest.raises(WeightsNotFoundError, match=f"sent more than the announced {len(meta_bytes)} bytes"):
+            find_or_fetch_weights(published, cache_dir=tmp_path)
+        assert visible(tmp_path) == []
+
+    def test_a_file_of_unknown_size_has_an_end(
+        self, tmp_path: Path, mirror: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fetch, "_MOST_BYTES", 1000)
+        mirror.faults = ["endless"]
+        with pytest.raises(FetchError, match="sent more than the announced 1000 bytes"):
+            fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
         assert visible(tmp_path) == []
 
     def test_not_found(self, tmp_path: Path, mirror: Server, published: Architecture) -> None:
