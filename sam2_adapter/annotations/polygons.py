@@ -7,7 +7,7 @@ touch only at a corner lie in two polygons, and no ring touches itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -20,6 +20,15 @@ from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.errors import DataError
 
 Ring = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+# Filling takes some seconds for so many crossings of edges with rows of pixels, or so many pixels; real outlines have a thousandth.
+_MOST_CROSSINGS = 20_000_000
+_MOST_PIXELS = 2_000_000_000
+_CROSSINGS_AT_ONCE = 2**20
+
+# Beyond this, differences of coordinates lose their fractions.
+_LARGEST_COORDINATE = 2.0**40
 
 # Parts of fewer pixels and rings of fewer corners are never simplified: nothing would be saved.
 _SMALLEST_SIMPLIFIED_AREA = 16
@@ -90,11 +99,19 @@ def polygons_to_mask(polygons: Iterable[Polygon], original_hw: tuple[int, int]) 
 
     Returns:
         bool H x W.
+
+    Raises:
+        DataError: it would take unreasonably long; see `check_crossings`.
     """
     height, width = original_hw
     mask = np.zeros((height, width), np.bool_)
-    for polygon in polygons:
-        x0, y0, x1, y1 = _pixel_box(polygon, original_hw)
+    boxes = [(polygon, _pixel_box(polygon, original_hw)) for polygon in polygons]
+    work = sum(max(0, x1 - x0) * max(0, y1 - y0) for _, (x0, y0, x1, y1) in boxes)
+    if work > _MOST_PIXELS:
+        raise DataError(
+            f"The polygons of one object cover boxes of {work:,} pixels together; at most {_MOST_PIXELS:,} are filled. Give a mask."
+        )
+    for polygon, (x0, y0, x1, y1) in boxes:
         if x0 < x1 and y0 < y1:
             mask[y0:y1, x0:x1] |= fill_rings([ring - (x0, y0) for ring in polygon.rings], (y1 - y0, x1 - x0))
     return mask
@@ -109,23 +126,59 @@ def fill_rings(rings: Sequence[Ring], original_hw: tuple[int, int]) -> BoolArray
 
     Returns:
         bool H x W.
+
+    Raises:
+        DataError: it would take unreasonably long; see `check_crossings`.
     """
     height, width = original_hw
-    start = np.concatenate(rings)
-    end = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
+    points = [np.clip(ring, -_LARGEST_COORDINATE, _LARGEST_COORDINATE) for ring in rings]
+    start = np.concatenate(points)
+    end = np.concatenate([np.roll(ring, -1, axis=0) for ring in points])
     rows_from = np.clip(np.ceil(np.minimum(start[:, 1], end[:, 1]) - 0.5), 0, height).astype(np.int64)
     rows_to = np.clip(np.ceil(np.maximum(start[:, 1], end[:, 1]) - 0.5), 0, height).astype(np.int64)
     crossed = np.maximum(rows_to - rows_from, 0)
+    check_crossings(int(crossed.sum()), len(start))
+    parity = np.zeros((height, width + 1), np.uint8)
+    for edges in _portions(crossed):
+        _cross(parity, start[edges], end[edges], rows_from[edges], crossed[edges])
+    filled: BoolArray = np.bitwise_xor.accumulate(parity, axis=1)[:, :width].astype(np.bool_)
+    return filled
+
+
+def check_crossings(crossings: int, vertices: int) -> None:
+    """Refuse rings whose edges cross the rows of pixels too often to be filled in a reasonable time.
+
+    Raises:
+        DataError: with the numbers.
+    """
+    if crossings > _MOST_CROSSINGS:
+        raise DataError(
+            f"The polygon has {vertices:,} vertices, and its edges cross the rows of pixels {crossings:,} times; at most "
+            f"{_MOST_CROSSINGS:,} are filled. An outline that runs to and fro so often is no outline: simplify it, or give a mask."
+        )
+
+
+def _portions(crossed: npt.NDArray[np.int64]) -> Iterator[slice]:
+    """Runs of edges that together cross a bounded number of rows, or single edges."""
+    totals = np.cumsum(crossed)
+    first = 0
+    while first < len(crossed):
+        before = int(totals[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(totals, before + _CROSSINGS_AT_ONCE, side="right")))
+        yield slice(first, last)
+        first = last
+
+
+def _cross(parity: npt.NDArray[np.uint8], start: Ring, end: Ring, rows_from: IntArray, crossed: IntArray) -> None:
+    """Turn the parity over where edges cross the centre lines of rows."""
+    width = parity.shape[1] - 1
     edge = np.repeat(np.arange(len(start)), crossed)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed - rows_from, crossed)
     # Every edge here crosses the centre line of its row, so it is not horizontal.
     slope = (end[edge, 0] - start[edge, 0]) / (end[edge, 1] - start[edge, 1])
     x = start[edge, 0] + (row + 0.5 - start[edge, 1]) * slope
     column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
-    parity = np.zeros((height, width + 1), np.uint8)
     np.bitwise_xor.at(parity.reshape(-1), row * (width + 1) + column, np.uint8(1))
-    filled: BoolArray = np.bitwise_xor.accumulate(parity, axis=1)[:, :width].astype(np.bool_)
-    return filled
 
 
 def signed_area(ring: Ring) -> float:

@@ -26,6 +26,7 @@ from sam2_adapter import __version__
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.files import write_file, write_json
+from sam2_adapter.formats.coco.objects import Segmentation
 from sam2_adapter.formats.coco.stream import CocoStream
 from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
 from sam2_adapter.formats.label_maps.objects import write_label_map, write_mask
@@ -78,7 +79,7 @@ class OutputFolder:
             formats: what to write.
             info: the model that makes the results.
             overlay: also draw masks and prompts over every image.
-            output_type: what the Dataloop format holds, masks or polygons.
+            output_type: what the Dataloop and COCO formats hold, masks or polygons.
             file_names: names of all images of the run, so that no two of them share a file.
 
         Raises:
@@ -165,7 +166,8 @@ class OutputFolder:
     def _start_coco(self) -> CocoStream:
         path = self.directory / ENTRY_OF_FORMAT["coco"]
         self._folder.claim(path)
-        return CocoStream(path, self._model_name, self._made_by)
+        segmentation: Segmentation = "polygon" if self._output_type == "polygon" else "rle"
+        return CocoStream(path, self._model_name, self._made_by, segmentation=segmentation)
 
     def _add_to_coco(self, annotated: AnnotatedImage, stem: str) -> list[Path]:
         assert self._coco is not None  # this writer is only used with the format

@@ -153,3 +153,34 @@ def test_broken_rings_are_refused(ring, text):
         Polygon(ring)
     with pytest.raises(DataError, match=text):
         Polygon(SQUARE, (ring,))
+
+
+def _zigzag(count, hw):
+    x = np.linspace(0, hw[1], count)
+    return np.stack([x, np.where(np.arange(count) % 2, 0.2, hw[0] - 0.2)], axis=1)
+
+
+def test_a_zigzag_of_a_million_vertices_is_refused_with_its_numbers():
+    with pytest.raises(
+        DataError, match=r"has 1,000,000 vertices, and its edges cross the rows of pixels 3,000,000,000 times"
+    ):
+        polygons_to_mask([Polygon(_zigzag(1_000_000, (3000, 4000)))], (3000, 4000))
+
+
+def test_many_boxes_of_one_object_are_refused():
+    square = Polygon([[0, 0], [4000, 0], [4000, 3000]])
+    with pytest.raises(DataError, match=r"cover boxes of 2,400,000,000 pixels together"):
+        polygons_to_mask([square] * 200, (3000, 4000))
+
+
+def test_portions_of_edges_fill_the_same_pixels(monkeypatch):
+    ring = _zigzag(301, (90, 120)) + np.random.default_rng(0).uniform(-3, 3, (301, 2))
+    whole = polygons_to_mask([Polygon(ring)], (90, 120))
+    for size in (1, 7, 1000):
+        monkeypatch.setattr("sam2_adapter.annotations.polygons._CROSSINGS_AT_ONCE", size)
+        np.testing.assert_array_equal(polygons_to_mask([Polygon(ring)], (90, 120)), whole)
+
+
+def test_coordinates_of_any_size_are_filled():
+    mask = polygons_to_mask([Polygon([[-1e308, -1e308], [1e308, -1e308], [1e308, 1e308], [-1e308, 1e308]])], (5, 6))
+    assert mask.all()

@@ -85,3 +85,12 @@ def test_a_file_of_somebody_else_is_not_replaced(tmp_path: Path, in_the_way: str
         with pytest.raises(OutputExistsError, match="in the way"):
             output.write(np.zeros((6, 8, 3), np.uint8), _image("a.png", "cat"), [PROMPT])
     assert (tmp_path / "out" / in_the_way).read_text() == "the user's"
+
+
+def test_polygons_are_what_coco_and_dataloop_hold_where_asked(tmp_path: Path) -> None:
+    with output_folder(tmp_path, ["coco", "dataloop"], INFO, output_type="polygon") as output:
+        output.write(np.zeros((6, 8, 3), np.uint8), _image("a.png", "cat"), [PROMPT])
+    (row,) = json.loads((tmp_path / "annotations.json").read_text())["annotations"]
+    assert row["segmentation"] == [[2, 1, 5, 1, 5, 4, 2, 4]]
+    (entry,) = json.loads((tmp_path / "json" / "a.json").read_text())["annotations"]
+    assert entry["type"] == "segment"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sam2_adapter.formats.dataloop.objects import OutputType
 from sam2_adapter.jobs.journal import Journal
 from sam2_adapter.jobs.options import PredictOptions
 from sam2_adapter.jobs.output_folder import Format, OutputFolder, entries_of
@@ -22,12 +23,14 @@ def output_folder(
     info: ModelInfo,
     *,
     overlay: bool = False,
+    output_type: OutputType = "mask",
     file_names: Sequence[str] = (),
 ) -> Iterator[OutputFolder]:
     """The results of a new run."""
     with OwnedFolder(directory, "predict") as folder:
         folder.begin(entries_of(formats, overlay=overlay))
-        with OutputFolder(folder, formats, info, overlay=overlay, file_names=file_names) as output:
+        options = {"overlay": overlay, "output_type": output_type, "file_names": file_names}
+        with OutputFolder(folder, formats, info, **options) as output:
             yield output
 
 

@@ -11,19 +11,27 @@ from typing import IO, Any
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.errors import ExportError
 from sam2_adapter.files import encoded_json, reason_of, write_file
-from sam2_adapter.formats.coco.objects import images_to_coco
+from sam2_adapter.formats.coco.objects import Segmentation, images_to_coco
 
 
 class CocoStream:
     """A COCO file that images are added to one by one; it is put in place, complete, by `close`."""
 
-    def __init__(self, path: str | Path, model_name: str, made_by: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        model_name: str,
+        made_by: Mapping[str, Any],
+        *,
+        segmentation: Segmentation = "rle",
+    ) -> None:
         """Start a file at `path`.
 
         Args:
             path: the file; its folder is made.
             model_name: what made the masks.
             made_by: further facts about that, plain JSON types.
+            segmentation: `rle`, or `polygon` for objects without holes.
 
         Raises:
             ExportError: the folder cannot be written to.
@@ -31,6 +39,7 @@ class CocoStream:
         self._path = Path(path)
         self._info = {"description": "Masks predicted by sam2-adapter", "model": model_name, "made_by": dict(made_by)}
         self._model_name = model_name
+        self._segmentation: Segmentation = segmentation
         self._categories: list[dict[str, Any]] = []
         self._num_images = 0
         self._num_annotations = 0
@@ -52,7 +61,9 @@ class CocoStream:
             ExportError: the disk is full, or an attribute cannot be written as JSON.
         """
         existing = {"info": {}, "images": [], "annotations": [], "categories": self._categories}
-        export = images_to_coco([image], self._model_name, existing=existing, source=str(self._path))
+        export = images_to_coco(
+            [image], self._model_name, segmentation=self._segmentation, existing=existing, source=str(self._path)
+        )
         entry = {**export.document["images"][0], "id": self._num_images + 1}
         rows = [
             {**row, "id": self._num_annotations + 1 + index, "image_id": entry["id"]}

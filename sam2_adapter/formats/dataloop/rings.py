@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam2_adapter.annotations.masks import mask_iou
+from sam2_adapter.annotations.polygons import check_crossings
 from sam2_adapter.annotations.prompts import BoolArray
 
 # As for polygons along pixel edges: simplification is eased until a part keeps this IoU. Its lines run from centre to
@@ -52,6 +53,9 @@ def fill_pixel_center_rings(rings: Sequence[npt.NDArray[np.generic]], original_h
 
     Returns:
         bool H x W.
+
+    Raises:
+        DataError: it would take unreasonably long; see `check_crossings`.
     """
     filled, (x0, y0) = fill_pixel_center_rings_in_box(rings, original_hw)
     canvas = np.zeros(original_hw, np.bool_)
@@ -79,6 +83,8 @@ def fill_pixel_center_rings_in_box(
     x0, y0 = low.tolist()
     if right <= x0 or bottom <= y0:
         return np.zeros((0, 0), np.bool_), (0, 0)
+    rows = [np.clip(ring[:, 1], y0, bottom) for ring in rounded if len(ring)]
+    check_crossings(sum(int(np.abs(np.diff(ys, append=ys[:1])).sum()) for ys in rows), len(vertices))
     canvas = np.zeros((bottom - y0, right - x0), np.uint8)
     cv2.drawContours(canvas, [ring - low for ring in rounded], -1, 1, thickness=cv2.FILLED)
     return canvas.view(np.bool_), (x0, y0)

@@ -6,9 +6,11 @@ import tracemalloc
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sam2_adapter.errors import DataError
 from sam2_adapter.formats.dataloop.rings import fill_pixel_center_rings, fill_pixel_center_rings_in_box
 from tests.shapes import QUICK
 
@@ -48,3 +50,10 @@ def test_a_small_ring_of_a_large_image_costs_little():
     assert tracemalloc.get_traced_memory()[1] < 100_000
     tracemalloc.stop()
     assert (part.shape, offset_xy) == ((51, 61), (3900, 2900))
+
+
+def test_a_zigzag_of_a_million_vertices_is_refused():
+    x = np.linspace(0, 4000, 1_000_000)
+    ring = np.stack([x, np.where(np.arange(len(x)) % 2, 0, 2999)], axis=1)
+    with pytest.raises(DataError, match="has 1,000,000 vertices, and its edges cross the rows of pixels"):
+        fill_pixel_center_rings([ring], (3000, 4000))
