@@ -18,6 +18,8 @@ from torch.utils.data import Dataset
 
 LOW_RES_STRIDE = 4
 MOSAIC_SHARE = 0.35
+# Objects with fewer visible pixels are not prompted.
+SMALLEST_AREA_PX = 48
 Rng = np.random.Generator
 Array = npt.NDArray[np.float32]
 
@@ -64,7 +66,7 @@ class BatchPlan:
 
 
 class TrainingBatches(Dataset[dict[str, torch.Tensor]]):
-    """Item `step` is the batch of that step: see `_sample` for its parts, stacked along B."""
+    """Item `step` is the batch of that step: see `sample` for its parts, stacked along B."""
 
     def __init__(self, plan: BatchPlan, total_steps: int, rank: int = 0, world_size: int = 1) -> None:
         self.plan = plan
@@ -78,23 +80,25 @@ class TrainingBatches(Dataset[dict[str, torch.Tensor]]):
 
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
         """The batch of one step."""
-        cv2.setNumThreads(1)
+        cv2.setNumThreads(0)
         rng = np.random.default_rng([TRAIN_SEED, 10**6 + self.rank, step])
         samples = [self._next_sample(rng, step) for _ in range(self.plan.batch_size)]
-        return {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
+        return {name: torch.from_numpy(np.stack([part[name] for part in samples])) for name in samples[0]}
 
     def _next_sample(self, rng: Rng, step: int) -> dict[str, npt.NDArray[np.generic]]:
         newest = 64 + step * self.plan.new_scenes
         while True:
             oldest = max(0, newest - self.plan.pool)
             if step >= self.plan.mosaic_from and rng.random() < MOSAIC_SHARE:
-                scene = _mosaic([self._scene(int(number)) for number in rng.integers(oldest, newest, 4)], rng)
+                scene = mosaic([self._scene(int(number)) for number in rng.integers(oldest, newest, 4)], rng)
             else:
                 scene = self._scene(int(rng.integers(oldest, newest)))
-            image, label_map = _augment(scene, rng)
-            chosen = _choose_objects(label_map, self.plan.smallest_side(step), self.plan.prompts(step), rng)
+            image, label_map = augment(scene, rng)
+            chosen = choose_objects(
+                label_map, self.plan.smallest_side(step) * SCENE_SIZE, SMALLEST_AREA_PX, self.plan.prompts(step), rng
+            )
             if len(chosen):
-                return _sample(image, label_map, chosen, self.plan.image_size(step), rng)
+                return sample(image, label_map, chosen, self.plan.image_size(step), rng)
 
     def _scene(self, number: int) -> Scene:
         index = number * self.world_size + self.rank
@@ -115,14 +119,13 @@ def object_boxes(label_map: npt.NDArray[np.uint8]) -> Array:
     return boxes
 
 
-def low_res_coverage(mask: npt.NDArray[np.bool_], stride: int) -> npt.NDArray[np.uint8]:
-    """Share of each stride x stride cell that a mask H x W covers, 0..255."""
-    height, width = mask.shape
-    cells = mask.reshape(height // stride, stride, width // stride, stride).mean((1, 3))
-    return np.asarray(np.round(cells * 255).astype(np.uint8))
+def low_res_coverage(mask: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.uint8]:
+    """Share of each of side x side cells that a mask H x W covers, 0..255."""
+    full = mask.view(np.uint8) * np.uint8(255)
+    return np.asarray(cv2.resize(full, (side, side), interpolation=cv2.INTER_AREA))
 
 
-def _mosaic(scenes: list[Scene], rng: Rng) -> Scene:
+def mosaic(scenes: list[Scene], rng: Rng) -> Scene:
     """A window of four scenes side by side, 1.2 to 2 scenes wide, at the size of one."""
     images, label_maps, used = [], [], 0
     for scene in scenes:
@@ -139,7 +142,8 @@ def _mosaic(scenes: list[Scene], rng: Rng) -> Scene:
     return Scene(np.asarray(smaller), np.asarray(cv2.resize(label_map, size, interpolation=cv2.INTER_NEAREST)))
 
 
-def _augment(scene: Scene, rng: Rng) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def augment(scene: Scene, rng: Rng) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Another crop, turn and colours of a generated scene: image and label map."""
     image, label_map = scene.image, scene.label_map
     if rng.random() < 0.5:
         image, label_map = _crop(image, label_map, rng)
@@ -167,19 +171,22 @@ def _crop(
     return np.asarray(larger), np.asarray(cv2.resize(label_map[window], size, interpolation=cv2.INTER_NEAREST))
 
 
-def _choose_objects(label_map: npt.NDArray[np.uint8], smallest: float, count: int, rng: Rng) -> npt.NDArray[np.int64]:
+def choose_objects(
+    label_map: npt.NDArray[np.uint8], smallest_px: float, smallest_area_px: int, count: int, rng: Rng
+) -> npt.NDArray[np.int64]:
+    """`count` labels of objects that are large enough, each as often as the others; none where there is none."""
     boxes = object_boxes(label_map)
     if not len(boxes):
         return np.zeros(0, np.int64)
     sides = (boxes[:, 2:] - boxes[:, :2]).min(1)
     areas = np.bincount(label_map.ravel(), minlength=len(boxes) + 1)[1:]
-    usable = np.flatnonzero((sides >= smallest * SCENE_SIZE) & (areas >= 48)) + 1
+    usable = np.flatnonzero((sides >= smallest_px) & (areas >= smallest_area_px)) + 1
     if not len(usable):
         return usable
     return np.concatenate([rng.permutation(usable) for _ in range(-(-count // len(usable)))])[:count]
 
 
-def _sample(
+def sample(
     image: npt.NDArray[np.uint8], label_map: npt.NDArray[np.uint8], chosen: npt.NDArray[np.int64], size: int, rng: Rng
 ) -> dict[str, npt.NDArray[np.generic]]:
     """One image with P prompted objects; S model input, s = S / 4.
@@ -188,20 +195,20 @@ def _sample(
     dense float32 6 x s x s: foreground, boundary, distances to the sides of the object's box as shares of the image's side.
     """
     scale = size / SCENE_SIZE
-    stride = LOW_RES_STRIDE * SCENE_SIZE // size
+    side = size // LOW_RES_STRIDE
     boxes = object_boxes(label_map)
     resized = image if size == SCENE_SIZE else cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
     masks = [label_map == number for number in chosen]
     return {
         "image": np.ascontiguousarray(resized.transpose(2, 0, 1)),
-        "boxes": np.stack([_jitter(boxes[number - 1], rng) for number in chosen]) * np.float32(scale),
-        "points": np.stack([_click(mask, rng) for mask in masks]) * np.float32(scale),
-        "targets": np.stack([low_res_coverage(mask, stride) for mask in masks]),
-        "dense": _dense_targets(label_map, boxes, stride),
+        "boxes": np.stack([jitter(boxes[number - 1], rng) for number in chosen]) * np.float32(scale),
+        "points": np.stack([click(mask, rng) for mask in masks]) * np.float32(scale),
+        "targets": np.stack([low_res_coverage(mask, side) for mask in masks]),
+        "dense": dense_targets(label_map, boxes, side),
     }
 
 
-def _jitter(box: Array, rng: Rng) -> Array:
+def jitter(box: Array, rng: Rng) -> Array:
     """Half of the boxes are exact, the others off by 4 % of their sides (standard deviation)."""
     if rng.random() < 0.5:
         return box
@@ -210,7 +217,7 @@ def _jitter(box: Array, rng: Rng) -> Array:
     return np.asarray(np.clip(moved, 0, SCENE_SIZE), np.float32)
 
 
-def _click(mask: npt.NDArray[np.bool_], rng: Rng) -> Array:
+def click(mask: npt.NDArray[np.bool_], rng: Rng) -> Array:
     """A pixel index (x, y) of the object, half of the time one of the inner half."""
     if rng.random() < 0.5:
         padded = np.pad(mask.view(np.uint8), 1)
@@ -221,11 +228,11 @@ def _click(mask: npt.NDArray[np.bool_], rng: Rng) -> Array:
     return np.array([x, y], np.float32)
 
 
-def _dense_targets(label_map: npt.NDArray[np.uint8], boxes: Array, stride: int) -> Array:
-    labels = label_map[stride // 2 :: stride, stride // 2 :: stride]
+def dense_targets(label_map: npt.NDArray[np.uint8], boxes: Array, side: int) -> Array:
+    """What the throw-away head learns, 6 x s x s: foreground, boundary, distances to the sides of the object's box."""
+    labels = cv2.resize(label_map, (side, side), interpolation=cv2.INTER_NEAREST)
     kernel = np.ones((3, 3), np.uint8)
     boundary = cv2.dilate(labels, kernel) != cv2.erode(labels, kernel)
-    side = len(labels)
     grid = (np.arange(side, dtype=np.float32) + 0.5) / side
     own = np.concatenate([np.zeros((1, 4), np.float32), boxes])[labels] / SCENE_SIZE
     left, top = grid[None] - own[..., 0], grid[:, None] - own[..., 1]

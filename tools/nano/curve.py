@@ -6,36 +6,51 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 Points = list[tuple[float, float]]
 
 _WIDTH, _HEIGHT = 720, 380
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 130, 20, 45
-_COLOURS = {
-    "box, validation": "#1b6ca8",
-    "1 click, validation": "#c8553d",
-    "5 clicks, validation": "#3a7d44",
-    "box, training": "#a9cce3",
-    "1 click, training": "#f0b7ab",
-}
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 150, 20, 45
+_COLOURS = (
+    "#1b6ca8",
+    "#c8553d",
+    "#3a7d44",
+    "#a9cce3",
+    "#f0b7ab",
+    "#7d5ba6",
+    "#c9a227",
+    "#555555",
+    "#8fbf9f",
+    "#d98cb3",
+)
+_ROUNDS = (("box", "box"), ("1 click", "click_1"), ("5 clicks", "click_5"))
+# Of the second part: what the training pictures say is noisy, and what is drawn of each validation set.
+_ROUNDS_OF_SETS = (("box", "box"), ("1 click", "click_1"))
 
 
 def read_log(path: Path) -> tuple[dict[str, Points], list[float]]:
     """Curves of (steps, mean IoU), and the steps at which the model input grew."""
-    curves: dict[str, Points] = {name: [] for name in _COLOURS}
+    curves: dict[str, Points] = {}
     growth: list[float] = []
     for line in path.read_text("utf-8").splitlines():
         entry = json.loads(line)
-        step = entry["step"]
         if "plan" in entry:
             growth = [entry["plan"]["small_steps"]]
-        elif "validation" in entry:
-            for name, key in (("box", "box"), ("1 click", "click_1"), ("5 clicks", "click_5")):
-                curves[f"{name}, validation"].append((step, entry["validation"][key]))
-        else:
-            curves["box, training"].append((step, entry["box_iou"]))
-            curves["1 click, training"].append((step, entry["click_best_iou"]))
-    return {name: _newest(points) for name, points in curves.items()}, growth
+            continue
+        for name, value in _values(entry):
+            curves.setdefault(name, []).append((entry["step"], value))
+    return {name: _newest(curves[name]) for name in sorted(curves)}, growth
+
+
+def _values(entry: dict[str, Any]) -> list[tuple[str, float]]:
+    """Names of curves and their values in a line of the log; figures of one set, or of several by name."""
+    if "validation" not in entry:
+        return [("training: box", entry["box_iou"]), ("training: 1 click", entry["click_best_iou"])]
+    found = entry["validation"]
+    if "box" in found:
+        return [(f"validation: {name}", found[key]) for name, key in _ROUNDS]
+    return [(f"{part}: {name}", values[key]) for part, values in found.items() for name, key in _ROUNDS_OF_SETS]
 
 
 def draw(curves: dict[str, Points], growth: list[float]) -> str:
@@ -48,8 +63,9 @@ def draw(curves: dict[str, Points], growth: list[float]) -> str:
 
     parts = [_axes(place, last)]
     parts += [_vertical(place, step, "256 px from here") for step in growth if step < last]
-    parts += [_line(place, points, _COLOURS[name]) for name, points in curves.items() if points]
-    parts += [_legend(index, name) for index, name in enumerate(curves)]
+    colours = dict(zip(curves, _COLOURS, strict=False))
+    parts += [_line(place, points, colours[name]) for name, points in curves.items()]
+    parts += [_legend(index, name, colours[name]) for index, name in enumerate(curves)]
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="11">'
     return "\n".join([head, f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>', *parts, "</svg>\n"])
 
@@ -84,9 +100,9 @@ def _line(place: Callable[[float, float], tuple[float, float]], points: Points, 
     return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.8"/>'
 
 
-def _legend(index: int, name: str) -> str:
+def _legend(index: int, name: str, colour: str) -> str:
     x, y = _WIDTH - _RIGHT + 10, _TOP + 12 + 18 * index
-    return f'<path d="M{x} {y - 4}h14" stroke="{_COLOURS[name]}" stroke-width="2"/><text x="{x + 18}" y="{y}">{name}</text>'
+    return f'<path d="M{x} {y - 4}h14" stroke="{colour}" stroke-width="2"/><text x="{x + 18}" y="{y}">{name}</text>'
 
 
 if __name__ == "__main__":

@@ -12,10 +12,18 @@ _OTHERS_SHARE = 0.1
 _OUTSIDE_WEIGHT = 0.15
 
 
-def prompt_loss(decoded: DecodedMasks, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def prompt_loss(
+    decoded: DecodedMasks, targets: torch.Tensor, weights: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of all four masks of P prompts against targets P x h x w in 0..1.
 
-    The single-mask output and the best of the three candidates are supervised, and the scores of all four.
+    The single-mask output and the best of the three candidates are supervised, and the scores of all four. Where a target is empty, there
+    is nothing to find: only the scores count, and 0 is right.
+
+    Args:
+        decoded: the decoder's outputs.
+        targets: what is wanted.
+        weights: of each prompt, P; ones by default.
 
     Returns:
         The mean loss, and the true low-res IoU P x 4.
@@ -24,10 +32,13 @@ def prompt_loss(decoded: DecodedMasks, targets: torch.Tensor) -> tuple[torch.Ten
     losses = mask_losses(logits, targets)
     candidates = losses[:, 1:]
     masks = losses[:, 0] + candidates.min(1).values + _OTHERS_SHARE * candidates.mean(1)
+    there = (targets.amax((1, 2)) > 0).float()
     ious = low_res_iou(logits, targets)
-    scores = (decoded.iou_scores.float() - ious).abs().mean(1) + F.mse_loss(decoded.iou_scores.float(), ious)
-    present = F.softplus(-decoded.object_score_logits.float()).squeeze(1)
-    return (masks + scores + 0.05 * present).mean(), ious
+    errors = decoded.iou_scores.float() - ious
+    scores = (errors.abs() + errors.square()).mean(1)
+    present = F.binary_cross_entropy_with_logits(decoded.object_score_logits[:, 0].float(), there, reduction="none")
+    each = there * masks + scores + 0.05 * present
+    return each.mean() if weights is None else (each * weights).mean(), ious
 
 
 def mask_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -49,10 +60,10 @@ def low_res_iou(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return (predicted & wanted).sum((2, 3)) / (predicted | wanted).sum((2, 3)).clamp(min=1)
 
 
-def dense_loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Foreground, boundary and distances to the sides of the own box, B x 6 x s x s."""
+def dense_loss(outputs: torch.Tensor, targets: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+    """Foreground, boundary and distances to the sides of the own box, B x 6 x s x s; B x 1 x s x s says where they are known."""
     outputs = outputs.float()
-    binary = F.binary_cross_entropy_with_logits(outputs[:, :2], targets[:, :2])
+    binary = F.binary_cross_entropy_with_logits(outputs[:, :2], targets[:, :2], weight=known)
     inside = targets[:, :1]
     # near sides matter more: compare square roots of the distances
     wanted = targets[:, 2:].clamp(min=0).sqrt()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from sam2_adapter.models.families.architectures import get_architecture
 from sam2_adapter.models.families.sam2_config import sam2_config
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks
-from sam2_adapter.models.network.prompt_encoder import encode_prompts
+from sam2_adapter.models.network.prompt_encoder import EncodedPrompts, encode_prompts
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
 
 PATCH_SIZE = 16
@@ -64,8 +65,21 @@ class NanoTrainer(nn.Module):
         """Decode P prompts for each of B images; prompts are B x P x ..., results (B P) x 4 x h x w."""
         given = next(part for part in (points, boxes) if part is not None)
         flat = [None if part is None else part.flatten(0, 1) for part in (points, labels, boxes, mask_input)]
-        prompts = encode_prompts(self.model, PromptTensors(*flat))
+        encoded = encode_prompts(self.model, PromptTensors(*flat))
+        dtype = images.image_embedding.dtype
+        prompts = EncodedPrompts(encoded.sparse_embeddings.to(dtype), encoded.dense_embeddings.to(dtype))
         return decode_masks(self.model, _repeat(images, given.shape[1]), prompts, positions)
+
+    def low_precision_copy(self) -> NanoTrainer:
+        """A copy in bf16 for fast arithmetic; frequencies of positions stay in fp32, rounded they would be other places."""
+        twin = copy.deepcopy(self)
+        encodings = (twin.model.shared_image_embedding, twin.model.prompt_encoder.shared_embedding)
+        frequencies = [encoding.positional_embedding.clone() for encoding in encodings]
+        twin.bfloat16()
+        for encoding, values in zip(encodings, frequencies, strict=True):
+            encoding.positional_embedding = values
+        use_lean_attention(twin)
+        return twin
 
 
 def initialise(trainer: NanoTrainer, seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +15,10 @@ from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 
 # How many correction rounds a step makes, and how often; only the last one is trained, the ones before it run without gradients.
-_ROUNDS, _ROUND_SHARES = (1, 2, 3, 4), (0.55, 0.2, 0.1, 0.15)
+_ROUNDS, _ROUND_SHARES = (1, 2, 3, 4, 6, 8, 12), (0.36, 0.18, 0.12, 0.12, 0.1, 0.08, 0.04)
 _CORRECT_BOX_SHARE = 0.25
+# A user's click is not amid a low-res cell: pixels of the model's input by which it may be off, and stays in the cell.
+_CLICK_OFF_PX = 1.5
 
 
 @dataclass
@@ -42,7 +45,7 @@ def prompt_losses(
     batch: dict[str, torch.Tensor],
     chance: random.Random,
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """Losses and mean low-res IoUs of a box, a click and a correction round."""
+    """Losses and mean low-res IoUs of a box, a click and a correction round, and of the whole image where the batch says what it wants."""
     targets = batch["targets"].float() / 255
     flat_targets = targets.flatten(0, 1)
     boxes = Prompts(boxes=batch["boxes"])
@@ -69,11 +72,28 @@ def prompt_losses(
         losses[name], ious = prompt_loss(decoded, wanted)
         figures[f"{name}_iou"] = ious[:, 0].mean()
         figures[f"{name}_best_iou"] = ious[:, 1:].max(1).values.mean()
+    if "whole" in batch:
+        losses["whole"], figures["whole_best_iou"] = _whole_image_loss(run, batch)
     return losses, figures
 
 
-def with_correction(prompts: Prompts, logits: torch.Tensor, targets: torch.Tensor) -> Prompts:
-    """Add a click where logits (B P) x h x w are wrong, preferably amid the error, and the logits as mask input."""
+def _whole_image_loss(
+    run: Callable[[Prompts], DecodedMasks], batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss and mean best low-res IoU of the whole image as a box; images of which nobody knows what it wants (kind -1) do not count."""
+    wanted, kind = batch["whole"].float() / 255, batch["whole_kind"]
+    side = wanted.shape[-1] * PATCH_SIZE / 4
+    whole = torch.tensor([0.0, 0.0, side, side], device=wanted.device).expand(len(wanted), 1, 4)
+    loss, ious = prompt_loss(run(Prompts(boxes=whole)), wanted, (kind >= 0).float())
+    found = kind > 0
+    best = ious[:, 1:].max(1).values
+    return loss, (best * found).sum() / found.sum().clamp(min=1)
+
+
+def with_correction(
+    prompts: Prompts, logits: torch.Tensor, targets: torch.Tensor, off_px: float = _CLICK_OFF_PX
+) -> Prompts:
+    """Add a click where logits (B P) x h x w are wrong, preferably amid the error, up to `off_px` off its middle, and the logits as mask input."""
     batch_size, count, height, width = targets.shape
     wanted = targets.flatten(0, 1) >= 0.5
     wrong = ((logits > 0) != wanted).float()
@@ -84,7 +104,8 @@ def with_correction(prompts: Prompts, logits: torch.Tensor, targets: torch.Tenso
     # cells to pixels of the model's input: the middle of the cell, as a pixel index
     cell = PATCH_SIZE / 4
     x, y = place % width, torch.div(place, width, rounding_mode="floor")
-    new_points = (torch.stack([x, y], 1).float() + 0.5) * cell - 0.5
+    middles = (torch.stack([x, y], 1).float() + 0.5) * cell - 0.5
+    new_points = middles + (torch.rand_like(middles) * 2 - 1) * off_px
     new_points, new_labels = new_points.view(batch_size, count, 1, 2), label.view(batch_size, count, 1)
     if prompts.points is not None and prompts.labels is not None:
         new_points = torch.cat([prompts.points, new_points], 2)

@@ -70,21 +70,22 @@ class Scene:
 def render_scene(seed: int, index: int) -> Scene:
     """Render scene `index` of stream `seed`, SCENE_SIZE pixels square."""
     rng = np.random.default_rng([seed, index])
-    canvas = _Canvas(_background(rng))
+    canvas = Canvas(_background(rng))
     if rng.random() < CROWD_SHARE:
         _draw_crowd(canvas, rng)
     else:
         _draw_everyday(canvas, rng)
-    return Scene(_disturb(canvas.image, rng), canvas.visible_labels())
+    return Scene(disturb(canvas.image, rng), canvas.visible_labels())
 
 
-class _Canvas:
+class Canvas:
     """An image in the making: float RGB in 0..1 with the label map and drawn area of each object."""
 
-    def __init__(self, image: Floats) -> None:
+    def __init__(self, image: Floats, label_map: npt.NDArray[np.uint8] | None = None) -> None:
+        """Start with an image SCENE_SIZE pixels square and, where there are some, the objects in it."""
         self.image = image
-        self.label_map = np.zeros((SCENE_SIZE, SCENE_SIZE), np.uint8)
-        self.drawn_areas: list[int] = []
+        self.label_map = np.zeros((SCENE_SIZE, SCENE_SIZE), np.uint8) if label_map is None else label_map.copy()
+        self.drawn_areas: list[int] = np.bincount(self.label_map.ravel())[1:].tolist()
 
     def paint(self, alpha: Floats, colours: Floats, corner: tuple[int, int]) -> None:
         """Lay `colours` h x w x 3 over the image through `alpha` h x w in 0..1; `corner` (x, y) px is the top left."""
@@ -95,39 +96,39 @@ class _Canvas:
         self.drawn_areas.append(int(inside.sum()))
         self.label_map[window][inside] = len(self.drawn_areas)
 
-    def visible_labels(self) -> npt.NDArray[np.uint8]:
+    def visible_labels(self, smallest_px: int = VISIBLE_AREA_PX) -> npt.NDArray[np.uint8]:
         """The label map of the objects that count, renumbered from 1."""
         areas = np.bincount(self.label_map.ravel(), minlength=len(self.drawn_areas) + 1)[1:]
-        counts = (areas >= VISIBLE_AREA_PX) & (areas >= VISIBLE_SHARE * np.asarray(self.drawn_areas))
+        counts = (areas >= smallest_px) & (areas >= VISIBLE_SHARE * np.asarray(self.drawn_areas))
         numbers = np.concatenate([[0], np.where(counts, np.cumsum(counts), 0)]).astype(np.uint8)
         return numbers[self.label_map]
 
 
-def _draw_everyday(canvas: _Canvas, rng: Rng) -> None:
+def _draw_everyday(canvas: Canvas, rng: Rng) -> None:
     palette = rng.random((3, 3)).astype(np.float32) if rng.random() < 0.3 else None
     shadows = rng.random() < SHADOW_SHARE
     for _ in range(rng.integers(EVERYDAY_OBJECTS[0], EVERYDAY_OBJECTS[1] + 1)):
-        extent_px = _log_uniform(rng, EVERYDAY_EXTENT) * SCENE_SIZE
+        extent_px = log_uniform(rng, EVERYDAY_EXTENT) * SCENE_SIZE
         centre = rng.uniform(0.05, 0.95, 2) * SCENE_SIZE
-        alpha, corner = _rasterise(random_shape(rng), extent_px, centre, EVERYDAY_SQUEEZE, rng)
+        alpha, corner = rasterise(random_shape(rng), extent_px, centre, EVERYDAY_SQUEEZE, rng)
         if alpha is None:
             continue
         if shadows:
-            _cast_shadow(canvas, alpha, corner, rng)
+            cast_shadow(canvas, alpha, corner, rng)
         colour = rng.random(3) if palette is None else palette[rng.integers(3)] + rng.normal(0, 0.06, 3)
         colour = _away_from(colour, _colour_at(canvas.image, centre), rng)
         canvas.paint(alpha, _surface(alpha.shape, colour, rng), corner)
 
 
-def _draw_crowd(canvas: _Canvas, rng: Rng) -> None:
-    typical_px = _log_uniform(rng, CROWD_EXTENT) * SCENE_SIZE
+def _draw_crowd(canvas: Canvas, rng: Rng) -> None:
+    typical_px = log_uniform(rng, CROWD_EXTENT) * SCENE_SIZE
     spacing = rng.uniform(*CROWD_SPACING)
     base = canvas.image.mean((0, 1))
     colour = _away_from(rng.random(3) if rng.random() < 0.5 else np.full(3, rng.random()), base, rng)
     roughness, variation = rng.uniform(0, 0.25), rng.uniform(0.01, 0.12)
     texture, softness = rng.uniform(0, 0.15), rng.uniform(0, 1.2)
     for centre, extent_px in _crowd_places(rng, typical_px, spacing):
-        alpha, corner = _rasterise(random_blob(rng, roughness), extent_px, centre, CROWD_SQUEEZE, rng)
+        alpha, corner = rasterise(random_blob(rng, roughness), extent_px, centre, CROWD_SQUEEZE, rng)
         if alpha is None:
             continue
         if softness > 0.3:
@@ -150,7 +151,7 @@ def _crowd_places(rng: Rng, typical_px: float, spacing: float) -> list[tuple[npt
     return places
 
 
-def _rasterise(
+def rasterise(
     shape: Shape, extent_px: float, centre: npt.NDArray[np.float64], squeeze: tuple[float, float], rng: Rng
 ) -> tuple[Floats | None, tuple[int, int]]:
     """Turn, scale and draw a unit shape: alpha h x w in 0..1 and its corner (x, y) px, or None when outside the scene."""
@@ -169,7 +170,8 @@ def _rasterise(
     return alpha.astype(np.float32) / 255, (int(low[0]), int(low[1]))
 
 
-def _cast_shadow(canvas: _Canvas, alpha: Floats, corner: tuple[int, int], rng: Rng) -> None:
+def cast_shadow(canvas: Canvas, alpha: Floats, corner: tuple[int, int], rng: Rng) -> None:
+    """Darken what lies beside and behind a thing that is about to be painted."""
     offset = rng.uniform(-6, 6, 2)
     layer = np.zeros((SCENE_SIZE, SCENE_SIZE), np.float32)
     layer[corner[1] : corner[1] + alpha.shape[0], corner[0] : corner[0] + alpha.shape[1]] = alpha
@@ -223,7 +225,7 @@ def _texture(height: int, width: int, rng: Rng) -> Floats:
     return waves.astype(np.float32)
 
 
-def _disturb(image: Floats, rng: Rng) -> npt.NDArray[np.uint8]:
+def disturb(image: Floats, rng: Rng) -> npt.NDArray[np.uint8]:
     """Grey, contrast, blur and noise as a camera or microscope adds them; uint8 RGB."""
     if rng.random() < GREY_SHARE:
         image = np.repeat(image.mean(2, keepdims=True), 3, axis=2)
@@ -250,5 +252,6 @@ def _colour_at(image: Floats, centre: npt.NDArray[np.float64]) -> Floats:
     return image[y, x]
 
 
-def _log_uniform(rng: Rng, limits: tuple[float, float]) -> float:
+def log_uniform(rng: Rng, limits: tuple[float, float]) -> float:
+    """A number between two limits, every doubling equally likely."""
     return float(np.exp(rng.uniform(*np.log(limits))))

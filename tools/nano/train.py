@@ -1,11 +1,13 @@
-"""Train sam2_nano from scratch on generated scenes.
+"""Train sam2_nano: first from scratch on generated scenes, then from those weights on photographs as well.
 
-    python tools/nano/train.py --output runs/nano             start, or go on where the run in that folder stopped
-    python tools/nano/train.py --output runs/nano --export    write the run's averaged weights into the package
+    python tools/nano/train.py --output runs/first                         the first part; goes on where the run in that folder stopped
+    python tools/nano/train.py --output runs/first --export first.safetensors
+    python tools/nano/train.py --output runs/second --data DIR --weights first.safetensors
+    python tools/nano/train.py --output runs/second --data DIR --export sam2_adapter/assets/sam2_nano.safetensors
 
 Runs on a CUDA GPU in bf16 where there is one, else on the CPU in bf16. On a CPU use one process per core:
 
-    torchrun --nproc-per-node 2 tools/nano/train.py --output runs/nano
+    torchrun --nproc-per-node 2 tools/nano/train.py --output runs/first
 """
 
 from __future__ import annotations
@@ -18,22 +20,26 @@ import random
 import sys
 import time
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import cv2
 import torch
 import torch.distributed as dist
 from batches import BatchPlan, TrainingBatches
 from losses import dense_loss
+from mixture import MixedBatches, MixturePlan
 from network import NanoTrainer, initialise, save_weights, use_lean_attention
 from rollout import prompt_losses
-from torch.utils.data import DataLoader
-from validation import validate
+from safetensors.torch import load_file
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader, Dataset
+from validation import Sets, validate, validation_sets
 
 from sam2_adapter.models.network.mask_decoder import image_position_tokens
 from sam2_adapter.models.network.preprocess import PIXEL_MEAN, PIXEL_STD
 
-ASSET = Path(__file__).parents[2] / "sam2_adapter" / "assets" / "sam2_nano.safetensors"
 LOG_NAME, STATE_NAME = "log.jsonl", "state.pt"
 
 
@@ -63,6 +69,19 @@ class Recipe:
     dense_share: float = 1.0
     seed: int = 0
 
+    @classmethod
+    def for_photographs(cls) -> Recipe:
+        """The second part, which starts from learned weights."""
+        return cls(
+            steps=900,
+            learning_rate=4e-4,
+            warmup_steps=60,
+            decay_steps=700,
+            weight_decay=0.05,
+            average=0.996,
+            dense_share=0.5,
+        )
+
     def rate(self, step: int) -> float:
         """Learning rate at a step."""
         left = min(1.0, (self.steps - step) / self.decay_steps)
@@ -72,14 +91,15 @@ class Recipe:
 class Run:
     """A training run with everything that resuming needs."""
 
-    def __init__(self, recipe: Recipe, plan: BatchPlan, output: Path) -> None:
+    def __init__(self, recipe: Recipe, plan: BatchPlan | MixturePlan, output: Path) -> None:
         self.recipe, self.plan, self.output = recipe, plan, output
         self.rank, self.world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.device = torch.device("cuda", self.rank) if torch.cuda.is_available() else torch.device("cpu")
         self.trainer = NanoTrainer()
         initialise(self.trainer, recipe.seed)
-        use_lean_attention(self.trainer)
         self.trainer.to(self.device).train()
+        # The weights are kept and changed in fp32, the arithmetic is done on a copy in bf16.
+        self.fast = self.trainer.low_precision_copy()
         self.optimiser = torch.optim.AdamW(_groups(self.trainer, recipe.weight_decay), betas=(0.9, 0.98), fused=True)
         self.averaged = {name: value.detach().clone() for name, value in self.trainer.state_dict().items()}
         self.step = 0
@@ -103,28 +123,41 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.averaged, self.step, self.seconds = state["averaged"], state["step"], state["seconds"]
 
+    def start_from(self, weights: Path) -> None:
+        """Begin with the weights of a file; the throw-away head is new."""
+        self.trainer.model.load_state_dict({name: value.float() for name, value in load_file(weights).items()})
+        self.averaged = {name: value.detach().clone() for name, value in self.trainer.state_dict().items()}
+
     def train_step(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
         """One optimiser step; returns losses and low-res IoUs."""
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
-        self.trainer.set_image_size(self.plan.image_size(self.step))
+        self._copy_weights()
+        self.fast.set_image_size(self.plan.image_size(self.step))
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate(self.step)
         seed = (self.recipe.seed * 1000 + self.rank) * 10**7 + self.step
         chance = random.Random(self.step)
         torch.manual_seed(seed)
-        positions = image_position_tokens(self.trainer.model)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            images, dense = self.trainer.encode(_normalised(batch["image"]))
-            losses, figures = prompt_losses(self.trainer, images, positions, batch, chance)
-        losses["dense"] = self.recipe.dense_share * dense_loss(dense, batch["dense"])
-        self.optimiser.zero_grad(set_to_none=True)
+        positions = image_position_tokens(self.fast.model)
+        # The fused attention kernel is slow for few queries on a CPU.
+        with sdpa_kernel(SDPBackend.MATH) if self.device.type == "cpu" else nullcontext():
+            images, dense = self.fast.encode(_normalised(batch["image"]).bfloat16())
+            losses, figures = prompt_losses(self.fast, images, positions, batch, chance)
+        losses["dense"] = self.recipe.dense_share * dense_loss(dense, batch["dense"], batch.get("dense_known"))
+        self.fast.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
+        for weight, twin in zip(self.trainer.parameters(), self.fast.parameters(), strict=True):
+            weight.grad = None if twin.grad is None else twin.grad.float()
         self._share_gradients()
         norm = torch.nn.utils.clip_grad_norm_(self.trainer.parameters(), self.recipe.clip_norm)
         self.optimiser.step()
         self._average()
         self.step += 1
         return {name: float(value.detach()) for name, value in (losses | figures | {"norm": norm}).items()}
+
+    def _copy_weights(self) -> None:
+        with torch.no_grad():
+            torch._foreach_copy_(list(self.fast.parameters()), list(self.trainer.parameters()))
 
     def _share_gradients(self) -> None:
         if self.world_size == 1:
@@ -137,15 +170,15 @@ class Run:
     def _average(self) -> None:
         decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for name, value in self.trainer.state_dict().items():
-                self.averaged[name].lerp_(value, 1 - decay)
+            torch._foreach_lerp_(list(self.averaged.values()), list(self.trainer.state_dict().values()), 1 - decay)
 
-    def validation_figures(self, count: int) -> dict[str, float]:
+    def validation_figures(self, sets: Sets) -> dict[str, dict[str, float]]:
         """Figures of the averaged weights at the present model input size."""
         other = NanoTrainer().to(self.device)
         other.load_state_dict(self.averaged)
         use_lean_attention(other)
-        return validate(other, self.plan.image_size(self.step - 1), count)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return validate(other, self.plan.full_size, sets)
 
     def exportable(self) -> dict[str, torch.Tensor]:
         """The averaged weights in transformers' key layout."""
@@ -157,24 +190,41 @@ def main() -> None:
     """Train or export, as the command line says."""
     arguments = _parse()
     torch.set_num_threads(arguments.threads)
+    # Threads of OpenCV that were started before do not live on in the loader's processes, which would wait for them for ever.
+    cv2.setNumThreads(0)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(steps=arguments.steps, decay_steps=arguments.decay_steps, learning_rate=arguments.learning_rate)
-    plan = BatchPlan(batch_size=arguments.batch_size, small_steps=arguments.small_steps)
+    run = Run(*_recipe_and_plan(arguments), arguments.output)
     if "WORLD_SIZE" in os.environ:
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    run = Run(recipe, plan, arguments.output)
     if (arguments.output / STATE_NAME).exists():
         run.load()
+    elif arguments.weights:
+        run.start_from(arguments.weights)
     if arguments.export:
-        save_weights(run.exportable(), ASSET)
+        save_weights(run.exportable(), arguments.export)
         return
     fit(run, arguments)
+
+
+def _recipe_and_plan(arguments: argparse.Namespace) -> tuple[Recipe, BatchPlan | MixturePlan]:
+    recipe = Recipe.for_photographs() if arguments.data else Recipe()
+    names = ("steps", "decay_steps", "learning_rate")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    plan: BatchPlan | MixturePlan = MixturePlan() if arguments.data else BatchPlan()
+    in_plan = {name: getattr(arguments, name) for name in ("batch_size", "small_steps")}
+    plan = replace(plan, **{name: value for name, value in in_plan.items() if value is not None})
+    return replace(recipe, **given), plan
 
 
 def fit(run: Run, arguments: argparse.Namespace) -> None:
     """Train to the last step, with a log line, a saved state and figures every so often."""
     _log(run, {"recipe": asdict(run.recipe), "plan": asdict(run.plan)})
-    batches = TrainingBatches(run.plan, run.recipe.steps, run.rank, run.world_size)
+    share = (run.recipe.steps, run.rank, run.world_size)
+    if isinstance(run.plan, MixturePlan):
+        batches: Dataset[dict[str, torch.Tensor]] = MixedBatches(run.plan, arguments.data, *share)
+    else:
+        batches = TrainingBatches(run.plan, *share)
+    sets = validation_sets(arguments.validation_scenes, arguments.data, run.plan.full_size)
     loader = DataLoader(
         batches,
         batch_size=None,
@@ -197,7 +247,7 @@ def fit(run: Run, arguments: argparse.Namespace) -> None:
             sums.clear()
         if run.rank == 0 and (run.step % arguments.validate_every == 0 or run.step == run.recipe.steps):
             run.save()
-            _log(run, {"validation": run.validation_figures(arguments.validation_scenes)})
+            _log(run, {"validation": run.validation_figures(sets)})
             mark = time.monotonic()
 
 
@@ -231,14 +281,16 @@ def _rounded(values: object) -> object:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--export", action="store_true", help="write the averaged weights into the package and stop")
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--decay-steps", type=int, default=Recipe.decay_steps)
     parser.add_argument(
-        "--small-steps", type=int, default=BatchPlan.small_steps, help="first steps, at the small model input"
+        "--data", type=Path, help="folder of coco-cc, coco-objects and nuclei-dsb2018: train the second part"
     )
-    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
-    parser.add_argument("--batch-size", type=int, default=BatchPlan.batch_size, help="images a step in each process")
+    parser.add_argument("--weights", type=Path, help="weights file that a new run begins with")
+    parser.add_argument("--export", type=Path, help="write the averaged weights into this file and stop")
+    parser.add_argument("--steps", type=int, help="optimiser steps; default: the part's recipe")
+    parser.add_argument("--decay-steps", type=int, help="last steps, over which the rate falls")
+    parser.add_argument("--small-steps", type=int, help="first steps, at the small model input")
+    parser.add_argument("--learning-rate", type=float, help="peak")
+    parser.add_argument("--batch-size", type=int, help="images a step in each process")
     parser.add_argument("--workers", type=int, default=1, help="processes that render scenes")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch in each process")
     parser.add_argument("--log-every", type=int, default=25, help="steps")
