@@ -18,7 +18,7 @@ from sam2_adapter.cli.options import (
     PrecisionOption,
 )
 from sam2_adapter.cli.output import print_json, say, tell
-from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message
+from sam2_adapter.cli.terminal import DebugOption, JsonOption, UsageError, VerboseOption, one_clear_message
 
 if TYPE_CHECKING:
     from sam2_adapter.cli.train_progress import TrainProgress
@@ -37,9 +37,16 @@ def train(
         str | None, typer.Option(metavar="NAME", help="Named settings: mission (default) or recommended.")
     ] = None,
     model: ModelOption = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Name of the tuned model in results, tables and the report; default: the folder's."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the interrupted run in the output folder.")
     ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the output folder.")] = False,
     data_format: DataFormatOption = None,
     embeddings: Annotated[
         Path | None,
@@ -62,6 +69,8 @@ def train(
     from sam2_adapter.training.fine_tuning import fine_tune
     from sam2_adapter.training.processes import is_first_process
 
+    if resume and overwrite:
+        raise UsageError("--resume goes on with the earlier run, and --overwrite replaces it; choose one.")
     options = {"preset": preset, "device": device, "precision": precision}
     settings = config_from_options(config, assignments or [], options)
     progress = make_progress(settings.num_epochs)
@@ -73,9 +82,11 @@ def train(
                     output,
                     settings,
                     model=model,
+                    name=name,
                     data_format=data_format.value if data_format else None,
                     embeddings_dir=embeddings,
                     resume=resume,
+                    overwrite=overwrite,
                     on_event=progress.show,
                 )
         except KeyboardInterrupt:

@@ -22,6 +22,8 @@ def result_document(result: TrainingResult, dataset: Dataset | None) -> dict[str
     """All that a machine may want to know about a run."""
     return {
         "summary": result.summary,
+        "name": result.name,
+        "base": result.base,
         "gained": result.best_epoch > 0,
         "gain": result.gained,
         "best_epoch": result.best_epoch,

@@ -173,7 +173,7 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
             PlatformError: the image could not be downloaded, or the features not be stored.
         """
         check_item(item)
-        return upload_features(item, encode_item(self._sources, item), self._predictor.info.name)
+        return upload_features(item, encode_item(self._sources, item), self._predictor.info.architecture)
 
     def _box_to(
         self, item: Any, annotations: Sequence[Document], output_type: OutputType, progress: Any

@@ -37,7 +37,6 @@ NOTABLE_DIFFERENCE = 0.01
 
 _SHOWN: PromptMode = "point"
 _PROMPTS: dict[PromptMode, str] = {"point": "one click", "box": "box"}
-_FILES_OF_A_RUN = {"best_sam2_model.torch", REPORT_NAME, CHECKPOINT_FOLDER, "metrics.json", "metrics.csv"}
 
 
 @dataclass(frozen=True)
@@ -118,14 +117,13 @@ def fine_tune_nuclei(
 
     Raises:
         ExportError: `directory` cannot be written to.
-        TrainingError: `fine_tuning/` holds something else than an earlier run of the demo.
+        OutputExistsError: `fine_tuning/` holds something else than an earlier run.
     """
     data, run = directory / DATA_FOLDER, directory / RUN_FOLDER
     _copy(resources.files("sam2_adapter").joinpath("assets", "demo", DATA_FOLDER), data)
-    _remove_earlier(run)
     # fp32: not every CPU has bf16, and its figures would differ. So few crops need no encoded images on disk.
     config = Config(preset="recommended", num_epochs=num_epochs, device="cpu", precision="fp32", disk_mib=0)
-    result = fine_tune(data, run, config, model=model, name=DATA_FOLDER, on_event=on_event)
+    result = fine_tune(data, run, config, model=model, name=DATA_FOLDER, overwrite=True, on_event=on_event)
     # The run is over: nobody resumes it.
     shutil.rmtree(run / CHECKPOINT_FOLDER, ignore_errors=True)
     dataset = load_dataset(data)
@@ -167,12 +165,6 @@ def _copy(source: Traversable, target: Path) -> None:
 
 def _write(source: Traversable, file: IO[bytes]) -> None:
     file.write(source.read_bytes())
-
-
-def _remove_earlier(run: Path) -> None:
-    """Remove an earlier demo's run; a folder with anything else in it is left for `fine_tune` to refuse."""
-    if run.is_dir() and {path.name for path in run.iterdir()} <= _FILES_OF_A_RUN:
-        shutil.rmtree(run)
 
 
 def _num_objects(samples: Sequence[Sample]) -> int:

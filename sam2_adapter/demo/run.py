@@ -64,7 +64,7 @@ def run_demo(
 
     Raises:
         ExportError: the folder cannot be written to.
-        TrainingError: `fine_tuning/` in it holds something else than an earlier run of the demo.
+        OutputExistsError: `fine_tuning/` in it holds something else than an earlier run of the demo.
     """
     started = time.perf_counter()
     directory = Path(directory)

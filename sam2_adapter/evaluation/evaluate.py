@@ -78,7 +78,8 @@ def evaluate_prompts(
             progress(done, len(samples))
     if not any(rows.values()):
         raise DataError(f"There is nothing to measure in {len(samples)} images. Left out:\n{left_out}")
-    model = {"name": predictor.info.name, "weights_sha256": predictor.info.weights_sha256}
+    info = predictor.info
+    model = {"name": info.name, "base": info.base, "weights_sha256": info.weights_sha256}
     return {mode: Evaluation(mode, model, settings, tuple(found), tuple(left_out)) for mode, found in rows.items()}
 
 

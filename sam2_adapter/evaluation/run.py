@@ -79,16 +79,21 @@ def report_to_text(report: Mapping[str, Any]) -> str:
     ]
     for mode, document in report["evaluations"].items():
         evaluation = Evaluation.from_dict(document)
-        parts.append(
-            f"{mode}: {evaluation.model['name']} {evaluation.model['weights_sha256'][:12]}\n{evaluation.to_table()}"
-        )
+        parts.append(f"{mode}: {_model(evaluation)}\n{evaluation.to_table()}")
         if "compared_with" in report:
             other = Evaluation.from_dict(report["compared_with"][mode])
             comparison = compare(other, evaluation)
-            parts.append(f"{mode}: {other.model['name']} {other.model['weights_sha256'][:12]}\n{other.to_table()}")
+            parts.append(f"{mode}: {_model(other)}\n{other.to_table()}")
             parts.append(f"{mode}: difference, with 95 % interval over images\n{comparison.to_table()}")
     return "\n\n".join(parts)
 
 
 def _shifted(progress: Progress | None, offset: int, total: int) -> Progress | None:
     return None if progress is None else lambda done, _: progress(offset + done, total)
+
+
+def _model(evaluation: Evaluation) -> str:
+    """Which model was measured, such as `nuclei (tuned from sam2_nano) 0123456789ab`."""
+    model = evaluation.model
+    base = f" (tuned from {model['base']})" if model.get("base") else ""
+    return f"{model['name']}{base} {model['weights_sha256'][:12]}"

@@ -14,7 +14,7 @@ from sam2_adapter.models.families.sam2_names import Tensors
 from sam2_adapter.models.network.preprocess import Resize
 from sam2_adapter.models.weights.checkpoint import LoadedCheckpoint, build_model, load_checkpoint
 from sam2_adapter.models.weights.download import find_or_fetch_weights
-from sam2_adapter.text import shown
+from sam2_adapter.text import cut, printable, shown
 
 if TYPE_CHECKING:
     from transformers import Sam2Model
@@ -31,7 +31,8 @@ class LoadedModel:
     Attributes:
         tensors: the image model in transformers' layout, in the file's number format; see `state`.
         architecture: its numbers.
-        name: configuration name; both names where the weights do not tell SAM2 from SAM2.1.
+        name: what it is called in results: the name that a tuned model was given, else the configuration name; both
+            configuration names where the weights do not tell SAM2 from SAM2.1.
         path: the weights' file or directory.
         weights_sha256: identity of the weights.
         resize: how images are brought to the model's square, as the model was trained.
@@ -47,6 +48,12 @@ class LoadedModel:
     resize: Resize
     metadata: dict[str, Any]
     video_tensors: Tensors
+
+    @property
+    def base(self) -> str | None:
+        """Name of the model that this one was tuned from; `None` for one that is not tuned, or that does not say."""
+        base = self.metadata.get("base")
+        return _text_or_none(base.get("name")) if isinstance(base, dict) else None
 
     @cached_property
     def model(self) -> Sam2Model:
@@ -85,7 +92,7 @@ def load_model(
         # Copied: the checkpoint's tensors may be a view of a file, which could change under the model.
         tensors={name: tensor.clone() for name, tensor in checkpoint.state.items()},
         architecture=checkpoint.architecture,
-        name=checkpoint.name,
+        name=_text_or_none(checkpoint.metadata.get("name")) or checkpoint.name,
         path=checkpoint.path,
         weights_sha256=checkpoint.weights_sha256,
         resize=_resize_of(checkpoint),
@@ -120,6 +127,11 @@ def _load_bundled(architecture: Architecture) -> LoadedCheckpoint:
         raise WeightsNotFoundError(f"The bundled weights {bundled} are missing; install sam2-adapter again.")
     with resources.as_file(bundled) as path:
         return load_checkpoint(path, architecture)
+
+
+def _text_or_none(value: Any) -> str | None:
+    """A name from a file, on one line and not longer than names are."""
+    return cut(printable(value)) if isinstance(value, str) and value.strip() else None
 
 
 def _resize_of(checkpoint: LoadedCheckpoint) -> Resize:

@@ -53,7 +53,10 @@ def make_predictor(
     """Make a predictor of a model that is loaded already; arguments as in `load_predictor`."""
     started = time.perf_counter()
     engine = make_runtime(loaded, device, runtime, precision, expected_images=expected_images)
-    predictor = Predictor(engine, loaded.name, loaded.weights_sha256, loaded.resize)
+    architecture = loaded.architecture.name
+    predictor = Predictor(
+        engine, loaded.name, loaded.weights_sha256, loaded.resize, architecture=architecture, base=loaded.base
+    )
     made = predictor.info
     logger.info(
         "ready after %.1f s: %s in %s on %s", time.perf_counter() - started, made.runtime, made.precision, made.device

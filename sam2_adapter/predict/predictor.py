@@ -37,12 +37,14 @@ class ModelInfo:
     """Which model made a result, and how.
 
     Attributes:
-        name: architecture, such as `sam2_hiera_s`.
+        name: what the model is called: the name of a tuned one, else its architecture, such as `sam2_hiera_s`.
         weights_sha256: identity of the weights.
         runtime: engine that executed the model.
         precision: number format of the encoder and decoder.
         device: where it ran.
         resize: how images were brought to the model's square.
+        architecture: its numbers, such as `sam2_hiera_s`.
+        base: name of the model that a tuned one started from.
     """
 
     name: str
@@ -51,6 +53,8 @@ class ModelInfo:
     precision: str
     device: str
     resize: Resize
+    architecture: str = ""
+    base: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +80,20 @@ class ImageEmbedding:
 class Predictor:
     """A model ready for prediction; see `load_predictor`."""
 
-    def __init__(self, runtime: Runtime, name: str, weights_sha256: str, resize: Resize = "stretch") -> None:
-        """Use `runtime` with the weights that `name` and `weights_sha256` describe."""
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        weights_sha256: str,
+        resize: Resize = "stretch",
+        *,
+        architecture: str | None = None,
+        base: str | None = None,
+    ) -> None:
+        """Use `runtime` with the weights that the others describe, see `ModelInfo`; `architecture` is `name` where not given."""
         self._runtime = runtime
-        self.info = ModelInfo(name, weights_sha256, runtime.name, runtime.precision, runtime.device, resize)
+        engine = runtime.name, runtime.precision, runtime.device
+        self.info = ModelInfo(name, weights_sha256, *engine, resize, architecture or name, base)
 
     @property
     def images_per_call(self) -> int:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from sam2_adapter.embeddings.keys import Image, image_key
 from sam2_adapter.embeddings.store import EmbeddingStore, StoreStatistics
-from sam2_adapter.errors import ImageError
+from sam2_adapter.errors import ImageError, TrainingError
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.engines.base import Runtime
 from sam2_adapter.models.network.image_encoder import EncodedImages
@@ -55,7 +55,8 @@ class SampleEmbeddings:
 
     def get(self, sample: int, variant: str) -> EncodedImages:
         """The encoded image of a prepared place, fp32 on the CPU."""
-        return self._store.get(self.keys[sample, variant], lambda: self._encode([self._read(sample, variant)]))
+        key = self.keys[sample, variant]
+        return self._store.get(key, lambda: self._encode([self._read_again(sample, variant, key)]))
 
     @property
     def broken(self) -> dict[int, str]:
@@ -92,6 +93,16 @@ class SampleEmbeddings:
 
     def _read(self, sample: int, variant: str) -> Image:
         return VARIANTS[variant].image(self._samples[sample].read_image())
+
+    def _read_again(self, sample: int, variant: str, key: str) -> Image:
+        """The image that was read at the start; one that has changed meanwhile would make a result that no run can repeat."""
+        image = self._read(sample, variant)
+        if image_key(image) != key:
+            raise TrainingError(
+                f"{self._samples[sample].image_path} has changed since the run began. Put the earlier file back and resume, or start a "
+                "new run in another folder."
+            )
+        return image
 
     def _encode(self, images: Sequence[Image]) -> EncodedImages:
         runtime = self._runtime

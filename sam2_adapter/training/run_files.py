@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from sam2_adapter.errors import ResumeError, TrainingError
+from sam2_adapter.errors import ExportError, ResumeError, TrainingError
 from sam2_adapter.files import write_file
 from sam2_adapter.training.examples import make_examples
 from sam2_adapter.training.measure import ObjectQuality
-from sam2_adapter.training.records import REPORT_NAME, EpochRecord, TrainingResult, write_metrics
+from sam2_adapter.training.records import (
+    METRICS_NAME,
+    METRICS_TABLE_NAME,
+    REPORT_NAME,
+    EpochRecord,
+    TrainingResult,
+    write_metrics,
+)
 from sam2_adapter.training.report import facts_of, write_report
-from sam2_adapter.training.run_state import STATE_NAME, TrainingState, load_state, save_state
+from sam2_adapter.training.run_state import STATE_NAME, TrainingState, checkpoint_path, load_state, save_state
 from sam2_adapter.training.scalar_log import ScalarLog
 from sam2_adapter.training.setup import Parts
 
@@ -24,17 +32,49 @@ CHECKPOINT_FOLDER = "checkpoints"
 TENSORBOARD_FOLDER = "tensorboard"
 
 
+# Called with a file of the run before it is first written.
+Claim = Callable[[Path], object]
+
+
+def claim_nothing(path: Path) -> None:
+    """For runs in a folder of the caller."""
+
+
+@dataclass(frozen=True)
+class RunNames:
+    """What a run is called.
+
+    Attributes:
+        name: of the tuned model.
+        base: name of the model that it starts from.
+        data: the data set in words; may be empty.
+    """
+
+    name: str
+    base: str
+    data: str
+
+
 class RunFiles:
     """The files of a run; only the main process writes, and a failure is told and survived."""
 
-    def __init__(self, directory: Path, parts: Parts, data: str) -> None:
-        """Write below `directory` about a run on `data`, in words."""
+    def __init__(self, directory: Path, parts: Parts, names: RunNames, claim: Claim) -> None:
+        """Write below `directory`; `claim` is called before a file is first written."""
         self._directory = directory
-        self._data = data
+        self._names = names
+        self._claim = claim
+        self._claimed: set[Path] = set()
         self._parts = parts
         self.checkpoints = directory / CHECKPOINT_FOLDER
         is_logged = parts.config.tensorboard and parts.is_main
         self._scalars = ScalarLog(directory / TENSORBOARD_FOLDER) if is_logged else None
+
+    def claim_all(self, model_path: Path) -> None:
+        """Claim the files that every run writes, before the first of them is written."""
+        if self._parts.is_main:
+            names = (REPORT_NAME, METRICS_NAME, METRICS_TABLE_NAME)
+            for path in (model_path, self.checkpoints / STATE_NAME, *(self._directory / name for name in names)):
+                self._claim(path)
 
     def state_to_resume(self) -> TrainingState | None:
         """The state that this run was left in; see `load_state`."""
@@ -76,8 +116,12 @@ class RunFiles:
         if not self._parts.is_main:
             return None
         try:
+            path = checkpoint_path(self.checkpoints, state.epoch)
+            if path not in self._claimed:
+                self._claim(path)
+                self._claimed.add(path)
             return save_state(self.checkpoints, state, self._parts.identity)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ExportError) as error:
             logger.warning(
                 "No checkpoint of epoch %d (%s): training goes on, and resumes from the one before.", state.epoch, error
             )
@@ -89,7 +133,12 @@ class RunFiles:
             return
         try:
             parts = self._parts
-            about = {"configuration": parts.identity.settings, "image_encoder": parts.embeddings.encoder}
+            about = {
+                "name": self._names.name,
+                "base": self._names.base,
+                "configuration": parts.identity.settings,
+                "image_encoder": parts.embeddings.encoder,
+            }
             write_metrics(self._directory, history, about)
             if self._scalars is not None:
                 self._scalars.write(history[-1])
@@ -109,7 +158,7 @@ class RunFiles:
         try:
             examples = make_examples(self._parts, objects, untouched, trained)
             write_report(
-                self._directory / REPORT_NAME, result, facts_of(self._parts, self._data), examples, len(objects)
+                self._directory / REPORT_NAME, result, facts_of(self._parts, self._names.data), examples, len(objects)
             )
         except Exception as error:  # whatever it is, the model is saved
             logger.warning("No report: %s", error)

@@ -41,11 +41,13 @@ class RunIdentity:
         settings: every setting that the result depends on, as plain values.
         data_sha256: identity of the training and validation data.
         base_sha256: identity of the weights that training started from.
+        images: name of each image to the identity of its pixels, to name those that differ.
     """
 
     settings: dict[str, Any]
     data_sha256: str
     base_sha256: str
+    images: dict[str, str] = field(default_factory=dict)
 
     def differences(self, other: RunIdentity) -> list[str]:
         """In words, how `other` differs from this run; empty where it does not."""
@@ -54,9 +56,19 @@ class RunIdentity:
             for key in sorted(self.settings.keys() | other.settings.keys())
             if self.settings.get(key) != other.settings.get(key)
         ]
-        found += ["other training or validation data"] if self.data_sha256 != other.data_sha256 else []
+        found += [self._data_difference(other)] if self.data_sha256 != other.data_sha256 else []
         found += ["other base weights"] if self.base_sha256 != other.base_sha256 else []
         return found
+
+    def _data_difference(self, other: RunIdentity) -> str:
+        kinds = (
+            ("changed", sorted(name for name, key in self.images.items() if other.images.get(name, key) != key)),
+            ("missing", sorted(self.images.keys() - other.images.keys())),
+            ("new", sorted(other.images.keys() - self.images.keys())),
+        )
+        told = [f"{kind}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}" for kind, names in kinds if names]
+        reason = "; ".join(told) if self.images and told else "other objects, labels or splits"
+        return f"other training or validation data ({reason})"
 
 
 @dataclass
@@ -123,7 +135,7 @@ def save_state(directory: Path, state: TrainingState, identity: RunIdentity) -> 
     write_torch_file(directory / STATE_NAME, {**header, "state": {**parts, "best": vars(state.best)}})
     # Where there is a moving average, the figures of the epoch are those of the average.
     checkpoint = {**header, "epoch": state.epoch, "trained": state.average or state.trained}
-    write_torch_file(directory / _NAME.format(epoch=state.epoch), checkpoint)
+    write_torch_file(checkpoint_path(directory, state.epoch), checkpoint)
     prune(directory, KEPT_CHECKPOINTS)
     return directory / STATE_NAME
 
@@ -141,6 +153,11 @@ def load_state(directory: Path, identity: RunIdentity) -> TrainingState | None:
     _require_same(path, RunIdentity(**content["identity"]), identity)
     state = content["state"]
     return TrainingState(**{**state, "best": BestModel(**state["best"])})
+
+
+def checkpoint_path(directory: Path, epoch: int) -> Path:
+    """The interval checkpoint of an epoch."""
+    return directory / _NAME.format(epoch=epoch)
 
 
 def checkpoint_paths(directory: Path) -> list[Path]:

@@ -40,6 +40,8 @@ from sam2_adapter.training.variants import ORIGINAL, variants_to_encode
 
 logger = logging.getLogger(__name__)
 
+EMBEDDINGS_FOLDER = "embeddings"
+
 _MIB = 2**20
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -152,7 +154,7 @@ def build(
         samples,
         encoder,
         config.resize,
-        _store(loaded, config, encoder, embeddings_dir or output_dir / "embeddings", accelerator),
+        _store(loaded, config, encoder, embeddings_dir or output_dir / EMBEDDINGS_FOLDER, accelerator),
     )
     _encode(embeddings, places, config.encode_batch, accelerator, tell)
     broken = embeddings.broken
@@ -186,6 +188,13 @@ def build(
         identity=_identity(loaded, config, samples, len(training), embeddings, runtime),
         tell=tell,
     )
+
+
+def with_model(config: Config, loaded: LoadedModel) -> Config:
+    """The configuration with the model that is really trained, whatever was named beside it."""
+    name = loaded.architecture.name
+    is_named = config.model_cfg.removesuffix(".yaml") == name
+    return config if is_named else config.model_copy(update={"model_cfg": name})
 
 
 def gathered(accelerator: Accelerator, items: list[T]) -> list[T]:
@@ -293,4 +302,8 @@ def _identity(
         "device": runtime.device.partition(":")[0],
         "version": __version__,
     }
-    return RunIdentity(settings, data_fingerprint(samples, num_training, embeddings.keys), loaded.weights_sha256)
+    data_sha256 = data_fingerprint(samples, num_training, embeddings.keys)
+    images = {
+        samples[position].name: key for (position, variant), key in embeddings.keys.items() if variant == ORIGINAL
+    }
+    return RunIdentity(settings, data_sha256, loaded.weights_sha256, images)

@@ -36,14 +36,14 @@ from sam2_adapter.training.records import (
     make_record,
 )
 from sam2_adapter.training.resuming import averaged, capture, put, restore
-from sam2_adapter.training.run_files import RunFiles
+from sam2_adapter.training.run_files import Claim, RunFiles, RunNames, claim_nothing
 from sam2_adapter.training.run_state import (
     BestModel,
     TrainingState,
     copied_to_cpu,
 )
 from sam2_adapter.training.saving import ModelSaver
-from sam2_adapter.training.setup import build, gathered
+from sam2_adapter.training.setup import build, gathered, with_model
 from sam2_adapter.training.step import StepResult
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ def train(
     left_out: LeftOut | None = None,
     resume: bool = False,
     resume_from: bytes | None = None,
+    claim: Claim = claim_nothing,
     on_event: OnEvent | None = None,
 ) -> TrainingResult:
     """Fine-tune the prompt encoder and mask decoder of a model.
@@ -78,6 +79,7 @@ def train(
         left_out: what reading the data has left out, for the report; images that turn out to be broken are added.
         resume: go on from the newest checkpoint in `output_dir`, or start where there is none.
         resume_from: go on from this state of an earlier run, as `StateSaved` has handed it out; `output_dir` holds no run yet.
+        claim: called with every file before it is first written, in the main process; see `OwnedFolder.claim`.
         on_event: told what goes on, in the main process.
 
     Returns:
@@ -99,6 +101,7 @@ def train(
         data,
         Path(embeddings_dir) if embeddings_dir is not None else None,
         left_out if left_out is not None else LeftOut(),
+        claim,
         on_event,
     )
     run.begin(resume, resume_from)
@@ -120,14 +123,16 @@ class _Run:
         data: str,
         embeddings_dir: Path | None,
         left_out: LeftOut,
+        claim: Claim,
         on_event: OnEvent | None,
     ) -> None:
         self._started = time.monotonic()
-        self._config = config
+        self._config = config = with_model(config, loaded)
         self._name = name
         self._loaded = loaded
+        about = RunNames(name, loaded.name, data)
         self._parts = build(loaded, training, validation, output_dir, config, embeddings_dir, on_event)
-        self._files = RunFiles(output_dir, self._parts, data)
+        self._files = RunFiles(output_dir, self._parts, about, claim)
         self._saver = ModelSaver(
             output_dir / config.save_model_name, loaded, Prover(loaded), self._metadata(), self._files.checkpoints
         )
@@ -148,13 +153,15 @@ class _Run:
         if resume_from is not None:
             self._files.refuse_to_overwrite()
             self._restore(self._files.take_over(resume_from))
+            self._files.claim_all(self._saver.path)
             return
         state = self._files.state_to_resume() if resume else None
+        if state is None and not resume:
+            self._files.refuse_to_overwrite()
+        self._files.claim_all(self._saver.path)
         if state is not None:
             self._restore(state)
             return
-        if not resume:
-            self._files.refuse_to_overwrite()
         started = time.monotonic()
         quality = mean_quality(self._measure())
         untouched = BestModel(0, quality.score, self._untouched)

@@ -81,8 +81,8 @@ WRONG = [
     Wrong("unknown model to train", (*TRAIN[:5], "sam2_hiera_x"), "Unknown model configuration 'sam2_hiera_x'", 2),
     Wrong("missing model to train", (*TRAIN[:5], "{dir}/w.pt"), "w.pt"),
     Wrong("default weights missing for training", TRAIN[:4], "sam2_hiera_small.pt"),
-    Wrong("output is a file", _train(), "run is a file", 1, _write("run", "")),
-    Wrong("output is in use", _train(), "run is not empty. Go on with the run in it (--resume)", 1, _write("run/notes.txt", "mine")),
+    Wrong("output is a file", _train(), "run: this is a file", 1, _write("run", "")),
+    Wrong("output is in use", _train(), "run: the folder is not empty, and what is in it (notes.txt) is not from an earlier run of `train`", 1, _write("run/notes.txt", "mine")),
     # evaluate.
     Wrong("nothing to evaluate", ("evaluate",), "Missing argument 'DATA'", 2),
     Wrong("unknown prompt", _evaluate("--prompt", "scribble"), "'scribble' is not one of", 2),

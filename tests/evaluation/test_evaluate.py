@@ -272,7 +272,7 @@ def test_the_small_model_equals_its_own_predictions(samples):
     mask = prediction.masks[0, 0] & rectangle(15, 5, 30, 20)
     assert evaluation.objects[1].mask_iou == pytest.approx(mask_iou(mask, SECOND))
     assert evaluation.objects[1].iou_score == pytest.approx(float(prediction.iou_scores[0, 0]), abs=1e-6)
-    assert evaluation.model == {"name": "small", "weights_sha256": f"{0:064d}"}
+    assert evaluation.model == {"name": "small", "base": None, "weights_sha256": f"{0:064d}"}
 
 
 def test_one_function_does_everything(tmp_path, monkeypatch):
@@ -307,7 +307,7 @@ def test_twenty_runs_give_the_same_figures_to_the_last_digit(tmp_path):
     """Whatever else lies in memory: the clicks follow the errors, so that one bit of a mask or of a distance would spread."""
     hw = (96, 128)
     centres = [(x, y) for y in (20, 60) for x in (20, 50, 80, 110)]
-    discs = [_disc(hw, x, y, radius) for radius, (x, y) in enumerate(centres, start=7)]
+    discs = [_disc_at(hw, x, y, radius) for radius, (x, y) in enumerate(centres, start=7)]
     label_map_folder(tmp_path, {"discs.png": discs}, hw)
     samples = load_dataset(tmp_path, validation_share=0).samples("train")
     predictor, rng = small_predictor(), np.random.default_rng(0)
@@ -322,6 +322,6 @@ def test_twenty_runs_give_the_same_figures_to_the_last_digit(tmp_path):
     assert len(runs) == 1
 
 
-def _disc(hw: tuple[int, int], x: int, y: int, radius: int) -> np.ndarray:
+def _disc_at(hw: tuple[int, int], x: int, y: int, radius: int) -> np.ndarray:
     rows, columns = np.mgrid[: hw[0], : hw[1]]
     return np.hypot(columns - x, rows - y) <= radius
