@@ -14,6 +14,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sam2_adapter._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from sam2_adapter.annotations.masks import MaskPrediction
     from sam2_adapter.annotations.objects import Annotation
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
         TrainingError,
         WeightsNotFoundError,
     )
+    from sam2_adapter.evaluation.evaluate import evaluate
     from sam2_adapter.formats.load import load_dataset
+    from sam2_adapter.images.read import read_image
     from sam2_adapter.jobs.predict_images import predict_images
     from sam2_adapter.predict.loading import load_predictor
     from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
     from sam2_adapter.predict.segment import Segmentation, segment
-
-__version__ = "0.1.0"
+    from sam2_adapter.training.fine_tuning import fine_tune
 
 __all__ = [
     "Annotation",
@@ -56,9 +59,12 @@ __all__ = [
     "TrainingError",
     "WeightsNotFoundError",
     "__version__",
+    "evaluate",
+    "fine_tune",
     "load_dataset",
     "load_predictor",
     "predict_images",
+    "read_image",
     "segment",
 ]
 
@@ -72,9 +78,12 @@ _HOMES = {
     "Predictor": "predict.predictor",
     "Prompt": "annotations.prompts",
     "Segmentation": "predict.segment",
+    "evaluate": "evaluation.evaluate",
+    "fine_tune": "training.fine_tuning",
     "load_dataset": "formats.load",
     "load_predictor": "predict.loading",
     "predict_images": "jobs.predict_images",
+    "read_image": "images.read",
     "segment": "predict.segment",
 }
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
 # From the ground up. Rooms of one line may not import each other. A room is a module or a folder, named by the longest
 # entry that its path starts with: `models.families` lies far below the rest of `models`.
 LAYERS = (
-    ("errors", "text"),
+    ("_version", "errors", "text"),
     ("regular_files", "stand_ins", "settings_yaml"),
     ("files",),
     ("ownership",),
@@ -32,6 +32,7 @@ LAYERS = (
     ("jobs.ray",),
     ("interactive",),
     ("demo", "doctor"),
+    ("model_check",),
     ("cli", "dataloop"),
     ("__main__",),
 )

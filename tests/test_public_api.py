@@ -25,9 +25,12 @@ PUBLIC = [
     "TrainingError",
     "WeightsNotFoundError",
     "__version__",
+    "evaluate",
+    "fine_tune",
     "load_dataset",
     "load_predictor",
     "predict_images",
+    "read_image",
     "segment",
 ]
 

@@ -24,12 +24,14 @@ def _blocks(language: str) -> list[str]:
 
 
 def _commands(block: str) -> list[str]:
-    lines = (line.partition("#")[0].strip().removeprefix(".venv/bin/") for line in block.splitlines())
+    lines = (line.partition("#")[0].strip() for line in block.splitlines())
     return [line for line in lines if line.startswith("sam2-adapter")]
 
 
 TRAINING = next(_commands(block) for block in _blocks("sh") if "sam2-adapter train" in block)
-COMMANDS = [line for block in _blocks("sh") for line in _commands(block) if line not in TRAINING]
+COMMANDS = [line for block in _blocks("sh") for line in _commands(block) if line.startswith("sam2-adapter predict")]
+COMMANDS = [line for line in COMMANDS if line not in TRAINING]
+CHECK = "sam2-adapter doctor --check sam2_hiera_s"
 
 
 @pytest.fixture
@@ -55,6 +57,13 @@ def test_commands(command: str, here: Path) -> None:
     assert (here / "predictions" / "annotations.json").is_file()
 
 
+@pytest.mark.slow
+def test_the_check_of_a_model() -> None:
+    assert f"{CHECK}\n" in README
+    assert run(*shlex.split(CHECK.replace("sam2_hiera_s", "sam2_nano"))[1:]).status == 0
+
+
+@pytest.mark.slow
 def test_the_commands_of_fine_tuning(here: Path) -> None:
     make_disc_data(here / "my_data")
     train, evaluate, predict = TRAINING
@@ -68,15 +77,27 @@ def test_the_commands_of_fine_tuning(here: Path) -> None:
 def test_the_program(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (program,) = _blocks("python")
     assert '"sam2_hiera_s.yaml"' in program
+    assert set(re.findall(r"^(?:import|from) (\S+)", program, re.MULTILINE)) == {"sam2_adapter"}
     exec(program.replace("sam2_hiera_s.yaml", "sam2_nano"), {})
     assert capsys.readouterr().out.startswith("(2, 1, 400, 500)")
 
 
-@pytest.mark.parametrize("page", [*sorted(path.name for path in (ROOT / "docs").glob("*.md")), "../README.md"])
+@pytest.mark.parametrize(
+    "page", [*sorted(path.name for path in (ROOT / "docs").glob("*.md")), "../README.md", "../CONTRIBUTING.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / "docs" / page).read_text("utf-8")
-    for target in re.findall(r"\]\(([^)#]+)", text):
-        assert target.startswith("https://") or (ROOT / "docs" / page).parent.joinpath(target).exists(), target
+    for target, _, heading in (link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", text)):
+        if not target.startswith("https://"):
+            path = (ROOT / "docs" / page).parent / target if target else ROOT / "docs" / page
+            assert path.exists(), target
+            assert not heading or heading in _headings(path.read_text("utf-8")), f"{target}#{heading}"
+
+
+def _headings(text: str) -> set[str]:
+    """The headings of a page as links name them."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_make_targets_exist() -> None:
@@ -86,4 +107,4 @@ def test_make_targets_exist() -> None:
 
 
 def test_the_version_is_the_same_everywhere() -> None:
-    assert f'version = "{sam2_adapter.__version__}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+    assert f"\nversion: {sam2_adapter.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")

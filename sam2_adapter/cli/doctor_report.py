@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sam2_adapter.doctor import Diagnosis, ModelRuntime, Package, Weights
 from sam2_adapter.text import plural
+
+if TYPE_CHECKING:
+    from sam2_adapter.model_check import ModelCheck
 
 DEFAULT_MODEL = "sam2_hiera_s"
 
@@ -30,6 +35,39 @@ def render(diagnosis: Diagnosis) -> list[str]:
         if entries:
             lines += ["", title, *(f"  {entry}" for entry in entries)]
     return lines[1:]
+
+
+def check_lines(check: ModelCheck) -> list[str]:
+    """The figures of a checked model, and what is wrong with it."""
+    header = ("engine", "precision", "device", "s/image", "score", "agreement")
+    rows = [
+        (
+            entry.engine,
+            entry.precision,
+            entry.device,
+            f"{entry.seconds_per_image:.2f}",
+            f"{entry.mean_score:.3f}",
+            f"{entry.least_agreement:.4f}",
+        )
+        for entry in check.engines
+    ]
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (header, *rows)]
+    quality = ", ".join(f"{prompt} {value:.3f}" for prompt, value in check.mean_iou.items())
+    verdict = [f"WRONG: {finding}." for finding in check.findings] or ["Nothing wrong was found."]
+    return [
+        f"{check.model} with sam2-adapter {check.version}",
+        f"  {check.path}",
+        f"  SHA-256 of the weights {check.weights_sha256}",
+        "",
+        "on photographs (agreement: least IoU of a mask with the one of torch in fp32)",
+        *(f"  {line.rstrip()}" for line in table),
+        "",
+        "on outlined cells",
+        f"  mean IoU: {quality}",
+        "",
+        *verdict,
+    ]
 
 
 def _state(package: Package) -> str:
