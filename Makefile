@@ -26,7 +26,7 @@ help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | sort | expand -t 12
 
 demo: $(STAMPS)-run ## predict and fine-tune on bundled pictures, offline, and write demo/index.html
-	$(BIN)/sam2-adapter demo --output demo
+	$(BIN)/sam2-adapter demo --output demo --overwrite
 
 test: $(STAMPS)-test ## all tests but the soak tests and those that need a browser
 	$(PYTEST)

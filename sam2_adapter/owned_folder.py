@@ -29,8 +29,8 @@ from sam2_adapter.ownership import MARKER_NAME, Ownership, listed_files, ownersh
 # What file managers leave in a folder by themselves.
 _LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", LOCK_NAME})
 
-# Recognises what version 0.1 of a command has left.
-Recognise = Callable[[Path], Ownership | None]
+# Recognises what version 0.1 of a command has left, by the folder and the names in it.
+Recognise = Callable[[Path, Collection[str]], Ownership | None]
 
 
 class OwnedFolder:
@@ -43,6 +43,7 @@ class OwnedFolder:
         *,
         resume: bool = False,
         overwrite: bool = False,
+        can_resume: bool = True,
         inputs: Collection[str | Path] = (),
         recognise: Recognise | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class OwnedFolder:
             command: what works in it, such as `predict`.
             resume: go on with what an earlier run of this command has left; without one, start.
             overwrite: replace what an earlier run of this command has left.
+            can_resume: whether the command knows `resume`, for messages.
             inputs: what the command reads; a folder that holds nothing else, or the folders of that, counts as empty.
             recognise: knows folders of version 0.1 of this command.
 
@@ -64,6 +66,7 @@ class OwnedFolder:
         self.directory = Path(directory)
         self.command = command
         self._resume, self._overwrite, self._recognise = resume, overwrite, recognise
+        self._can_resume = can_resume
         self._inputs = {_same_file(path) for path in inputs}
         self._marker: IO[bytes] | None = None
         self._mutex = threading.Lock()
@@ -172,7 +175,7 @@ class OwnedFolder:
             raise ExportError(
                 f"{self.directory}: cannot look into the folder: {reason_of(error)}. Choose another folder."
             ) from error
-        owner = ownership_of(self.directory) or (self._recognise(self.directory) if self._recognise else None)
+        owner = ownership_of(self.directory) or (self._recognise(self.directory, names) if self._recognise else None)
         if owner is None and names:
             raise OutputExistsError(
                 f"{self.directory}: the folder is not empty, and what is in it ({_some(names)}) is not from an earlier run of "
@@ -183,9 +186,10 @@ class OwnedFolder:
                 f"{self.directory}: the folder holds results of `{owner.command}`. Choose another folder for `{self.command}`."
             )
         if owner is not None and not (self._resume or self._overwrite):
+            ways = "Go on with that run (--resume), replace its" if self._can_resume else "Replace its"
             raise OutputExistsError(
-                f"{self.directory}: the folder holds the results of an earlier run. Go on with that run (--resume), replace its "
-                "results (--overwrite), or choose another folder."
+                f"{self.directory}: the folder holds the results of an earlier run. {ways} results (--overwrite), or choose "
+                "another folder."
             )
         return owner
 

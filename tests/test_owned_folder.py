@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -238,7 +239,8 @@ def test_old_predictions_are_overwritten(tmp_path: Path) -> None:
 def test_a_command_may_recognise_its_own_old_folders(tmp_path: Path) -> None:
     (tmp_path / "model.torch").write_text("weights")
 
-    def recognise(directory: Path) -> Ownership | None:
+    def recognise(directory: Path, names: Collection[str]) -> Ownership | None:
+        assert list(names) == ["model.torch"]
         return Ownership("train", frozenset(["model.torch"]), lambda: ["model.torch"])
 
     with OwnedFolder(tmp_path, "train", resume=True, recognise=recognise) as folder:

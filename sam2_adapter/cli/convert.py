@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sam2_adapter.cli.options import OverwriteOption
 from sam2_adapter.cli.output import print_json, say
 from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message
 
@@ -44,6 +45,7 @@ def convert(
     architecture: Annotated[
         str | None, typer.Option(metavar="NAME", help="Configuration name of SOURCE, where it cannot be recognised.")
     ] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
     debug: DebugOption = False,
@@ -61,6 +63,7 @@ def convert(
         for_ultralytics=for_consumer is Consumer.ULTRALYTICS,
         video_tensors=video_tensors,
         architecture=architecture,
+        overwrite=overwrite,
     )
     if as_json:
         print_json({"written": str(written), "layout": to.value})

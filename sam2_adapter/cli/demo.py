@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sam2_adapter.cli.options import OverwriteOption
 from sam2_adapter.cli.output import print_json, say, tell
 from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message
 from sam2_adapter.demo import NUM_EPOCHS
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 @one_clear_message
 def demo(
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the page and the tuned model.")] = Path(
-        "demo"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder for the page and the tuned model; if not given, a new one: demo, demo2, ..."
+        ),
+    ] = None,
+    overwrite: OverwriteOption = False,
     epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Epochs of fine-tuning.")] = NUM_EPOCHS,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Show the page in the browser.")] = False,
     as_json: JsonOption = False,
@@ -35,7 +40,7 @@ def demo(
     from sam2_adapter.demo.run import run_demo
 
     with make_progress(epochs) as progress:
-        result = run_demo(output, epochs, progress.show)
+        result = run_demo(output, epochs, progress.show, overwrite=overwrite)
     if as_json:
         print_json(_document(result))
     else:

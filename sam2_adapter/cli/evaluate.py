@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from sam2_adapter.cli.options import (
     DataFormatOption,
     DeviceOption,
     ModelOption,
+    OverwriteOption,
     PrecisionOption,
 )
 from sam2_adapter.cli.output import print_json, say
@@ -24,6 +26,10 @@ from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, on
 
 if TYPE_CHECKING:
     from sam2_adapter.evaluation.scores import PromptMode
+    from sam2_adapter.owned_folder import OwnedFolder
+    from sam2_adapter.ownership import Ownership
+
+_REPORT_NAMES = ("evaluation.json", "evaluation.txt")
 
 
 class PromptName(StrEnum):
@@ -68,6 +74,7 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for evaluation.json and evaluation.txt.")
     ] = None,
+    overwrite: OverwriteOption = False,
     config: ConfigOption = None,
     assignments: AssignmentsOption = None,
     data_format: DataFormatOption = None,
@@ -86,28 +93,51 @@ def evaluate(
     from sam2_adapter.evaluation.run import report_to_text, run_evaluation
 
     settings = config_from_options(config, assignments or [], {"device": device, "precision": precision})
-    with progress("measuring") as advance:
-        report = run_evaluation(
-            data,
-            model,
-            settings,
-            split=split.value,
-            prompts=[_MODES[name] for name in prompt or (PromptName.BOX, PromptName.POINT, PromptName.CLICKS)],
-            compare_with=compare_with,
-            data_format=data_format.value if data_format else None,
-            progress=advance,
-        )
-    text = report_to_text(report)
-    if output is not None:
-        _write(output, report, text)
+    with _output_folder(output, data, overwrite=overwrite) as folder:
+        with progress("measuring") as advance:
+            report = run_evaluation(
+                data,
+                model,
+                settings,
+                split=split.value,
+                prompts=[_MODES[name] for name in prompt or (PromptName.BOX, PromptName.POINT, PromptName.CLICKS)],
+                compare_with=compare_with,
+                data_format=data_format.value if data_format else None,
+                progress=advance,
+            )
+        text = report_to_text(report)
+        if folder is not None:
+            _write(folder, report, text)
     if as_json:
         print_json(report)
     else:
         say(*text.split("\n"))
 
 
-def _write(folder: Path, report: Mapping[str, Any], text: str) -> None:
+def _output_folder(output: Path | None, data: Path, *, overwrite: bool) -> AbstractContextManager[OwnedFolder | None]:
+    """The folder for the report, refused before the work starts."""
+    from sam2_adapter.owned_folder import OwnedFolder
+
+    if output is None:
+        return nullcontext()
+    return OwnedFolder(
+        output, "evaluate", overwrite=overwrite, can_resume=False, inputs=[data], recognise=_report_of_version_0_1
+    )
+
+
+def _report_of_version_0_1(directory: Path, names: Collection[str]) -> Ownership | None:
+    from sam2_adapter.ownership import Ownership
+
+    is_one = set(names) == set(_REPORT_NAMES)
+    return Ownership("evaluate", frozenset(_REPORT_NAMES), lambda: _REPORT_NAMES) if is_one else None
+
+
+def _write(folder: OwnedFolder, report: Mapping[str, Any], text: str) -> None:
     from sam2_adapter.files import write_file, write_json
 
-    write_json(folder / "evaluation.json", report)
-    write_file(folder / "evaluation.txt", lambda file: file.write(f"{text}\n".encode()))
+    folder.begin(_REPORT_NAMES)
+    document, table = (folder.directory / name for name in _REPORT_NAMES)
+    folder.claim(document)
+    write_json(document, report)
+    folder.claim(table)
+    write_file(table, lambda file: file.write(f"{text}\n".encode()))

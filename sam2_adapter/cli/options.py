@@ -33,3 +33,6 @@ ConfigOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Setting
 AssignmentsOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
 ]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the results of an earlier run there, and nothing else.")
+]

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam2_adapter.cli.interruption import sigterm_like_ctrl_c
-from sam2_adapter.cli.options import AssignmentsOption, ConfigOption, DeviceOption, ModelOption, PrecisionOption
+from sam2_adapter.cli.options import (
+    AssignmentsOption,
+    ConfigOption,
+    DeviceOption,
+    ModelOption,
+    OverwriteOption,
+    PrecisionOption,
+)
 from sam2_adapter.cli.output import print_error, warn
 from sam2_adapter.cli.predict_report import make_report
 from sam2_adapter.cli.terminal import FAILED, DebugOption, JsonOption, UsageError, VerboseOption, one_clear_message
@@ -119,9 +126,7 @@ def predict(
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep what an earlier run into the output folder has done.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the results of an earlier run in the output folder.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     engine: Annotated[
         EngineChoice, typer.Option(help="This process, or the machines of a Ray cluster, which write Parquet files.")
     ] = EngineChoice.LOCAL,

@@ -15,11 +15,13 @@ from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.demo import NUM_EPOCHS
 from sam2_adapter.demo.fine_tuning import FineTuning, fine_tune_nuclei
+from sam2_adapter.demo.folder import PAGE_NAME, PHOTOS_FOLDER, begin_demo, open_demo_folder
 from sam2_adapter.demo.page import Section, page_html
 from sam2_adapter.demo.panel import Panel
 from sam2_adapter.demo.scenes import Refinement, Scene, load_scenes, photo_bytes, read_photo
 from sam2_adapter.files import write_file, write_json
 from sam2_adapter.jobs.output_folder import provenance
+from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.predict.loading import load_predictor
 from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.segment import segment
@@ -50,36 +52,47 @@ class DemoResult:
 
 
 def run_demo(
-    directory: str | Path,
+    directory: str | Path | None = None,
     num_epochs: int = NUM_EPOCHS,
     on_event: OnEvent | None = None,
+    *,
+    overwrite: bool = False,
 ) -> DemoResult:
     """Predict in all modes on the bundled photographs, fine-tune, predict again, and write a page that shows the result.
 
     Args:
         directory: takes `index.html`, which needs no other file; for trying the commands on the page `photos/`, with the
-            photographs and their prompts files, and `nuclei/`; and `fine_tuning/`, the tuned model and its report.
+            photographs and their prompts files, and `nuclei/`; and `fine_tuning/`, the tuned model and its report. `None` takes a new
+            folder in the working directory, `demo`, or `demo2`, `demo3`, ...
         num_epochs: of fine-tuning.
         on_event: as in `fine_tune`.
+        overwrite: replace an earlier demo in the folder.
 
     Raises:
+        OutputExistsError: the folder is not ours, or holds an earlier demo.
         ExportError: the folder cannot be written to.
         OutputExistsError: `fine_tuning/` in it holds something else than an earlier run of the demo.
     """
+    with open_demo_folder(directory, overwrite=overwrite) as folder:
+        return _run(folder, num_epochs, on_event)
+
+
+def _run(folder: OwnedFolder, num_epochs: int, on_event: OnEvent | None) -> DemoResult:
     started = time.perf_counter()
-    directory = Path(directory)
+    directory = folder.directory
     # fp32 is fast enough here and gives the same page on every machine.
     predictor = load_predictor(DEMO_MODEL, device="cpu", precision="fp32")
     scenes, refinement = load_scenes()
-    photos = directory / "photos"
+    photos = directory / PHOTOS_FOLDER
     sections = [_scene_section(predictor, scene, photos.as_posix()) for scene in scenes]
     sections.append(_refinement_section(predictor, refinement))
+    begin_demo(folder, scenes)
     _write_photos(photos, scenes)
     fine_tuning = fine_tune_nuclei(directory, DEMO_MODEL, num_epochs, on_event)
     made_by = provenance(predictor.info)
     seconds = time.perf_counter() - started
     html = page_html(sections, fine_tuning, made_by, seconds)
-    page = directory / "index.html"
+    page = directory / PAGE_NAME
     write_file(page, lambda file: file.write(html.encode("utf-8")))
     num_objects = sum(len(panel.annotations) for section in sections for panel in section.panels)
     return DemoResult(page, len({scene.photo for scene in scenes}), num_objects, fine_tuning, seconds, made_by)

@@ -108,6 +108,20 @@ def test_a_converted_model_predicts_the_same(tmp_path: Path, photos: Path) -> No
     )
     documents = []
     for model in ("sam2_nano", tmp_path / "nano.pt"):
-        documents.append(json.loads(run(*arguments, "--model", model, "--output", tmp_path / "out").stdout))
+        documents.append(
+            json.loads(run(*arguments, "--model", model, "--output", tmp_path / f"of-{Path(model).name}").stdout)
+        )
     assert documents[0]["images"][0]["objects"] == documents[1]["images"][0]["objects"]
     assert documents[0]["model"]["weights_sha256"] == documents[1]["model"]["weights_sha256"]
+
+
+def test_convert_replaces_a_file_only_when_asked(tmp_path: Path) -> None:
+    target = tmp_path / "mine.pt"
+    target.write_bytes(b"weights of a week of training")
+    done = run("convert", NANO, target)
+    assert done.status == 1
+    assert "mine.pt exists already" in done.stderr
+    assert "--overwrite" in done.stderr
+    assert target.read_bytes() == b"weights of a week of training"
+    assert run("convert", NANO, target, "--overwrite").status == 0
+    assert target.stat().st_size > 100_000

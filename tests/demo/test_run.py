@@ -140,17 +140,6 @@ def test_the_tuned_model_predicts_with_the_command_on_the_page(demo: tuple[Path,
     assert len(json.loads(done.stdout)["images"][0]["objects"]) == 1
 
 
-def test_an_earlier_demo_is_replaced_and_anything_else_is_not(demo: tuple[Path, Run], tmp_path: Path) -> None:
-    (tmp_path / "fine_tuning").mkdir()
-    (tmp_path / "fine_tuning" / "thesis.txt").touch()
-    refused = run("demo", "--output", tmp_path, "--epochs", "1")
-    assert refused.status == 1
-    assert "what is in it (thesis.txt) is not from an earlier run of `train`" in refused.stderr
-    shutil.copytree(demo[0], tmp_path / "again")
-    assert run("demo", "--output", tmp_path / "again", "--epochs", "1").status == 0
-    assert "1 epoch; " in (tmp_path / "again" / "fine_tuning" / "report.html").read_text("utf-8")
-
-
 def test_the_bundled_crops_are_a_data_set_with_attribution() -> None:
     dataset = load_dataset(NUCLEI)
     assert {split: len(samples) for split, samples in dataset.splits.items()} == {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ class RunFolder:
             )
 
 
-def _recognise(directory: Path) -> Ownership | None:
+def _recognise(directory: Path, names: Collection[str]) -> Ownership | None:
     """A run of version 0.1, which had no marker."""
     try:
         earlier = json.loads((directory / MANIFEST).read_bytes())
@@ -119,7 +119,7 @@ def _recognise(directory: Path) -> Ownership | None:
         return None
     if not is_ours:
         return None
-    parts = [path.name for path in directory.iterdir() if _PART.fullmatch(path.name)]
+    parts = [name for name in names if _PART.fullmatch(name)]
     return Ownership(COMMAND, frozenset([MANIFEST, *parts]), lambda: [MANIFEST, *parts])
 
 

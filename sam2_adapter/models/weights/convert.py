@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from sam2_adapter.errors import CheckpointError
+from sam2_adapter.files import refuse_to_replace
 from sam2_adapter.models.families.architectures import Architecture
 from sam2_adapter.models.families.sam2_config import sam2_config, sam2_video_config
 from sam2_adapter.models.families.sam2_names import Tensors
@@ -28,6 +29,7 @@ def convert_checkpoint(
     for_ultralytics: bool = False,
     video_tensors: str | Path | None = None,
     architecture: str | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a checkpoint in another layout; every value stays bit for bit what it was.
 
@@ -38,12 +40,14 @@ def convert_checkpoint(
         for_ultralytics: write Meta's layout under the file name by which ultralytics knows the model; `target` is a directory or that name.
         video_tensors: a full checkpoint of the same model to take the video-memory tensors from, for a source without them.
         architecture: configuration name of the source; recognised where not given.
+        overwrite: replace a target file that is there already.
 
     Returns:
         The file or directory that was written.
 
     Raises:
         CheckpointError: the source does not fit, has no video-memory tensors and Meta's layout needs them, or the target will not do.
+        OutputExistsError: the target file is there already.
     """
     if for_ultralytics and to != "meta":
         raise CheckpointError(
@@ -55,6 +59,8 @@ def convert_checkpoint(
         _write_transformers(Path(target), checkpoint, found, video)
         return Path(target)
     path = _ultralytics_path(Path(target), found) if for_ultralytics else _meta_path(Path(target), found)
+    if not overwrite:
+        refuse_to_replace(path)
     save_checkpoint(path, checkpoint.state, found, video_tensors=video, metadata=_free_metadata(checkpoint.metadata))
     return path
 
