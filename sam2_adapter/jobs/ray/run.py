@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pickle
+import secrets
 import socket
 import subprocess
 import sys
@@ -40,6 +41,7 @@ _CONNECT_SECONDS = 10
 # Files that are looked at at the same time, to see whether they have changed.
 _LOOKS_AT_ONCE = 16
 _SHUTDOWN_SECONDS = 20
+_TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class ClusterPrediction:
         _check_that_somebody_listens(address)
         use_gpus = self._choice.device in ("auto", "cuda")
         request = Request(pickle.dumps(job), use_gpus, address, self._cluster.workers, len(todo), debug)
-        with _driver(debug=debug) as driver:
+        with _driver(address, debug=debug) as driver:
             try:
                 pickle.dump(request, driver.stdin)
                 for index, positions in todo.items():
@@ -234,7 +236,7 @@ class ClusterPrediction:
 
 
 @contextmanager
-def _driver(*, debug: bool) -> Iterator[Any]:
+def _driver(address: str, *, debug: bool) -> Iterator[Any]:
     """A process that talks to Ray, see `cluster.driver`; it is gone in the end, with the cluster that it has started."""
     # -P: files in the working directory are not taken for modules.
     command = [sys.executable, "-P", "-c", "from sam2_adapter.jobs.ray.driver import main; main()"]
@@ -244,6 +246,7 @@ def _driver(*, debug: bool) -> Iterator[Any]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=None if debug else subprocess.DEVNULL,
+        env=driver_environment(address),
         start_new_session=True,
     )
     try:
@@ -259,6 +262,18 @@ def _driver(*, debug: bool) -> Iterator[Any]:
             for pipe in (driver.stdin, driver.stdout):
                 with suppress(BrokenPipeError):
                     pipe.close()  # type: ignore[union-attr]
+
+
+def driver_environment(address: str) -> dict[str, str]:
+    """The environment of the process that talks to Ray.
+
+    A cluster that is started here listens on all addresses of this machine, and whoever reaches it can run programs. So it asks for a
+    token that nobody else knows (https://docs.ray.io/en/latest/ray-security/token-auth.html).
+    """
+    if address != "local":
+        return dict(os.environ)
+    others = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_TOKEN_PATH"}
+    return {**others, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(_TOKEN_BYTES)}
 
 
 def _check_that_somebody_listens(address: str) -> None:

@@ -386,6 +386,17 @@ def test_parts_are_few_however_many_images(tmp_path: Path, small_model: None) ->
         assert json.loads((tmp_path / str(count) / MANIFEST).read_text())["chunk_size"] == size
 
 
+def test_a_cluster_on_this_machine_asks_for_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/somewhere")
+    first, second = (ray_run.driver_environment("local") for _ in range(2))
+    assert first["RAY_AUTH_MODE"] == "token"
+    assert len(first["RAY_AUTH_TOKEN"]) == 64
+    assert first["RAY_AUTH_TOKEN"] != second["RAY_AUTH_TOKEN"]
+    assert "RAY_AUTH_TOKEN_PATH" not in first
+    assert ray_run.driver_environment("10.0.0.1:6379") == dict(os.environ)
+
+
 def test_a_gpu_by_number_is_refused(tasks: list[ImageTask], tmp_path: Path, small_model: None) -> None:
     with pytest.raises(ConfigError, match="'cuda:1': on a cluster Ray chooses the GPU"):
         prediction(tasks, tmp_path / "out", device="cuda:1")
