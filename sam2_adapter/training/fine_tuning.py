@@ -8,12 +8,11 @@ For example:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from sam2_adapter.config import Config
-from sam2_adapter.files import LOCK_NAME
 from sam2_adapter.formats.load import DataFormat, load_configured_dataset
 from sam2_adapter.models.load import load_model
 from sam2_adapter.owned_folder import OwnedFolder
@@ -111,9 +110,9 @@ _FILES_OF_VERSION_0_1 = frozenset({REPORT_NAME, METRICS_NAME, METRICS_TABLE_NAME
 _FOLDERS_OF_VERSION_0_1 = frozenset({CHECKPOINT_FOLDER, EMBEDDINGS_FOLDER, TENSORBOARD_FOLDER})
 
 
-def run_of_version_0_1(directory: Path) -> Ownership | None:
+def run_of_version_0_1(directory: Path, found: Collection[str]) -> Ownership | None:
     """The run that version 0.1 has left in a folder, which marked nothing: a model, a report, figures, checkpoints, and no more."""
-    names = {path.name for path in directory.iterdir()} - {LOCK_NAME}
+    names = set(found)
     models = {name for name in names if name.endswith(".torch") and not name.startswith(".")}
     known = _FILES_OF_VERSION_0_1 | _FOLDERS_OF_VERSION_0_1 | models
     if not names <= known or len(models) > 1 or not names & {CHECKPOINT_FOLDER, METRICS_NAME}:
