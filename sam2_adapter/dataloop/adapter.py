@@ -27,7 +27,7 @@ from sam2_adapter.dataloop.artifacts import download_artifacts, remove_artifact_
 from sam2_adapter.dataloop.calls import Document, count_all, retried
 from sam2_adapter.dataloop.embedding_functions import EmbeddingFunctions
 from sam2_adapter.dataloop.evaluation import predict_truth, score_model
-from sam2_adapter.dataloop.items import list_items, query_of
+from sam2_adapter.dataloop.items import checked_items, list_items, query_of
 from sam2_adapter.dataloop.prediction import ItemPredictor, Report, predict_all, predict_prepared, run_prediction
 from sam2_adapter.dataloop.progress import TrainingProgress, tell
 from sam2_adapter.dataloop.prompts_from_annotations import prompts_from_annotations
@@ -40,15 +40,19 @@ from sam2_adapter.dataloop.settings import (
     require_output_type,
 )
 from sam2_adapter.dataloop.storing import Owner
-from sam2_adapter.dataloop.training import RESUME_NAME, PlatformTraining, fresh_folder
+from sam2_adapter.dataloop.training import RESUME_NAME, PlatformTraining, empty_folder, fresh_folder
 from sam2_adapter.dataloop.training_data import download_subsets
 from sam2_adapter.dataloop.weights import load_weights, save_weights
+from sam2_adapter.embeddings.cache import KeyedLocks
 from sam2_adapter.models.engines.choose import choose_runtime
 from sam2_adapter.models.load import LoadedModel, load_model
 from sam2_adapter.predict.loading import make_predictor
 from sam2_adapter.training.events import OnEvent
 
 logger = logging.getLogger(__name__)
+
+
+_FOLDERS = KeyedLocks()
 
 
 class ModelAdapter(EmbeddingFunctions):
@@ -60,7 +64,7 @@ class ModelAdapter(EmbeddingFunctions):
         self.predictor = None
         self._loaded: LoadedModel | None = None
         self._folder = Path()
-        self._loading = threading.Lock()  # executions that load one model share its folder
+        self._loading = threading.Lock()  # executions wait for an engine that another one makes
         self._state = threading.Lock()
         self._colors = LabelColors()
         if model_entity is not None:
@@ -77,7 +81,7 @@ class ModelAdapter(EmbeddingFunctions):
         settings = prepare_configuration(model)
         self.model_entity: Any = model
         folder = Path(local_path or Path(service_defaults.DATALOOP_PATH, "models", model.id))
-        with self._loading:
+        with _FOLDERS.holding(folder):  # executions that load one model share its folder
             download_artifacts(model, (settings.config.save_model_name, RESUME_NAME), folder)
             self.load(str(folder), **kwargs)
 
@@ -143,11 +147,12 @@ class ModelAdapter(EmbeddingFunctions):
         Raises:
             PlatformError: items could not be predicted; the text names them, the others are done.
         """
-        items = items if isinstance(items, list) else [items]
+        items = checked_items(items)
+        at_once = self._batch_size(batch_size)
         annotations: list[Any] = []
         report = Report(len(items), kwargs.get("progress"))
         steps = self._steps(len(items))
-        for item, documents in run_prediction(items, steps, batch_size or self.config.batch_size, report):
+        for item, documents in run_prediction(items, steps, at_once, report):
             annotations.extend(make_collection(item, documents).annotations)
         report.raise_broken()
         return items, annotations
@@ -168,7 +173,7 @@ class ModelAdapter(EmbeddingFunctions):
             )
             return
         report = Report(total, progress)
-        predict_all(list_items(dataset, query), self._steps(total), batch_size or self.config.batch_size, report)
+        predict_all(list_items(dataset, query), self._steps(total), self._batch_size(batch_size), report)
 
     # Training
 
@@ -211,12 +216,16 @@ class ModelAdapter(EmbeddingFunctions):
 
         Returns:
             The paths of the root, the data and the output.
+
+        Raises:
+            TrainingError: a folder holds something else than an earlier training left.
+            DataError: there are no subsets, or one of them is of no use.
+            PlatformError: the platform did not deliver all items.
         """
         root = Path(root_path or Path(service_defaults.DATALOOP_PATH, "training", self.model_entity.id))
         data, output = Path(data_path or root / "data"), Path(output_path or root / "output")
         for folder in (data, output):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            empty_folder(folder)
         download_subsets(self.model_entity, dataset, data)
         self.convert_from_dtlpy(data_path=str(data), **kwargs)
         return str(root), str(data), str(output)
@@ -234,16 +243,18 @@ class ModelAdapter(EmbeddingFunctions):
     ) -> None:
         """Fine-tune on `data_path`; the model, the report and the metrics go to `output_path`."""
         unfinished = self._folder / RESUME_NAME
-        scratch = Path(output_path).with_name("run")
-        shutil.rmtree(scratch, ignore_errors=True)
-        training = PlatformTraining(self.model_entity, self.config, scratch, on_epoch_end_callback, on_event)
-        training.run(
-            lambda: load_weights(self._folder, self.settings),
-            Path(data_path),
-            Path(output_path),
-            unfinished.read_bytes() if unfinished.is_file() else None,
-        )
-        self._use(load_model(Path(output_path, self.config.save_model_name), architecture=self.config.model_cfg))
+        output = Path(output_path)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".sam2_adapter_", dir=output.parent) as scratch:
+            run = Path(scratch, "run")
+            training = PlatformTraining(self.model_entity, self.config, run, on_epoch_end_callback, on_event)
+            training.run(
+                lambda: load_weights(self._folder, self.settings),
+                Path(data_path),
+                output,
+                unfinished.read_bytes() if unfinished.is_file() else None,
+            )
+        self._use(load_model(Path(output, self.config.save_model_name), architecture=self.config.model_cfg))
 
     # Evaluation
 

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.calls import count_all
 from sam2_adapter.dataloop.embedding import pooled_vector
-from sam2_adapter.dataloop.items import list_items, query_of
+from sam2_adapter.dataloop.items import checked_items, list_items, query_of
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, Report, require_whole
 from sam2_adapter.dataloop.reading import BrokenItem, PreparedItem, download_bytes
-from sam2_adapter.dataloop.settings import Settings
+from sam2_adapter.dataloop.settings import Settings, positive_number, switch
 from sam2_adapter.dataloop.vectors import store_vectors, vector_set_id
 from sam2_adapter.errors import PlatformError
 from sam2_adapter.images.read import read_image
@@ -93,10 +93,10 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
         Raises:
             PlatformError: items could not be embedded; the text names them, the others are done.
         """
-        items = items if isinstance(items, list) else [items]
+        items = checked_items(items)
         report = Report(len(items), progress, work="embedded")
-        is_stored = self.settings.upload_features if upload_features is None else upload_features
-        done = list(self._embedded(items, is_stored, batch_size or self.config.batch_size, report))
+        is_stored = switch("upload_features", upload_features, "arguments", default=self.settings.upload_features)
+        done = list(self._embedded(items, is_stored, self._batch_size(batch_size), report))
         report.raise_broken()
         return [item for item, _ in done], [vector for _, vector in done]
 
@@ -120,8 +120,8 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
             super().embed_dataset(dataset, filters, upload_features, batch_size, progress, **kwargs)
             return True
         report = Report(total, progress, work="embedded")
-        is_stored = self.settings.upload_features if upload_features is None else upload_features
-        for _ in self._embedded(list_items(dataset, query), is_stored, batch_size or self.config.batch_size, report):
+        is_stored = switch("upload_features", upload_features, "arguments", default=self.settings.upload_features)
+        for _ in self._embedded(list_items(dataset, query), is_stored, self._batch_size(batch_size), report):
             pass
         report.raise_broken()
         return True
@@ -154,6 +154,10 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
         for dataset_id, vectors in by_dataset.items():
             if set_id is not None:
                 store_vectors(self.model_entity, set_id, dataset_id, vectors)
+
+    def _batch_size(self, given: Any) -> int:
+        """Items in one call of the encoder: as the caller says, else as the settings do."""
+        return self.config.batch_size if given is None else positive_number("batch_size", given, "arguments")
 
     def _vectors(self, images: Sequence[_Pixels]) -> list[list[float]]:
         embeddings = self._require_predictor().embed(images)

@@ -26,12 +26,15 @@ from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemPredictor, 
 from sam2_adapter.dataloop.reading import PreparedItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations
 from sam2_adapter.dataloop.truth import MASK_TYPES, ask_truth, drawn_by_people, readable_objects
+from sam2_adapter.embeddings.cache import KeyedLocks
 from sam2_adapter.errors import DataError, PlatformError
 from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
 from sam2_adapter.images.read import image_size
 from sam2_adapter.jobs.stream import stream_without_model
 
 logger = logging.getLogger(__name__)
+
+_SCORING = KeyedLocks()
 
 # Of an evaluation; the rest is scoring.
 _PERCENT_PREDICTED = 95
@@ -105,7 +108,8 @@ def score_model(model: Any, dataset: Any, filters: Any) -> Any:
         # A twin whose annotations are already downloaded: the function asks for nothing else that differs.
         twin = copy.copy(dataset)
         twin.download_annotations = lambda **_: folder
-        return _stored_scores(model, twin, filters)
+        with _SCORING.holding(model.id):  # the function names its files by the model
+            return _stored_scores(model, twin, filters)
 
 
 def _stored_scores(model: Any, dataset: Any, filters: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dtlpy as dl
@@ -31,6 +31,19 @@ def query_of(filters: Any) -> dict[str, Any]:
     if isinstance(filters, dl.Filters):
         return copy.deepcopy(dict(filters.prepare()))
     raise PlatformError(f"filters: expected dl.Filters or a query such as {{'filter': ...}}, but got {short(filters)}.")
+
+
+def checked_items(items: Any) -> list[Any]:
+    """One item (`dl.Item`) or several as a list.
+
+    Raises:
+        PlatformError: something else is among them.
+    """
+    entries = list(items) if isinstance(items, Sequence) and not isinstance(items, str | bytes) else [items]
+    for entry in entries:
+        if not getattr(entry, "id", None) or not hasattr(entry, "filename"):
+            raise PlatformError(f"items: expected a list of items of the platform (dl.Item), but got {short(entry)}.")
+    return entries
 
 
 def list_items(dataset: Any, query: Mapping[str, Any]) -> Iterator[Any]:

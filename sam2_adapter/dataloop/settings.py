@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from sam2_adapter.annotations.prompt_values import short
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError
 
@@ -68,16 +69,29 @@ def read_settings(configuration: Mapping[str, Any] | None, source: str = "config
     Raises:
         ConfigError: a value has the wrong type or range.
     """
+    if configuration is not None and not isinstance(configuration, Mapping):
+        raise ConfigError(f"{source}: expected names and values, but got {short(configuration)}.")
     plain = {key: value for key, value in dict(configuration or {}).items() if value is not None}
     known = {**PLATFORM_DEFAULTS, **plain}
     own = {key: value for key, value in plain.items() if key not in _FOREIGN_KEYS}
     return Settings(
         config=Config.from_mapping(_chosen(own), source=source, ignore_unknown=True),
-        subset_limit=int(known["predict_embed_subset_limit"]),
-        overwrite_annotations=known["overwrite_annotations"] is True,
-        upload_features=known["upload_features"] is not False,
-        weights_sha256=known.get(WEIGHTS_KEY),
+        subset_limit=positive_number("predict_embed_subset_limit", known["predict_embed_subset_limit"], source),
+        overwrite_annotations=switch("overwrite_annotations", known["overwrite_annotations"], source),
+        upload_features=switch("upload_features", known["upload_features"], source, default=True),
+        weights_sha256=_text(WEIGHTS_KEY, known.get(WEIGHTS_KEY), source),
     )
+
+
+def positive_number(key: str, value: Any, source: str) -> int:
+    """A whole number from 1 on.
+
+    Raises:
+        ConfigError: it is something else; the text names it.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 2**53 or value != int(value):
+        raise ConfigError(f"{source}: {key} is a whole number, at least 1, but got {short(value)}.")
+    return int(value)
 
 
 def prepare_configuration(model: Any) -> Settings:
@@ -112,6 +126,23 @@ def require_output_type(config: Config, output_type: Any, model_name: str) -> No
         f"Model {model_name!r}: its outputType is {output_type!r}, but output_type = {config.output_type!r} in its configuration makes "
         f"{made!r} annotations; {change}change the outputType of the model to {made!r}."
     )
+
+
+def switch(key: str, value: Any, source: str, *, default: bool = False) -> bool:
+    """True or false; the default where nothing is given.
+
+    Raises:
+        ConfigError: it is something else; the text names it.
+    """
+    if value is not None and not isinstance(value, bool):
+        raise ConfigError(f"{source}: {key} is true or false, but got {short(value)}.")
+    return default if value is None else value
+
+
+def _text(key: str, value: Any, source: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"{source}: {key} is a text, but got {short(value)}.")
+    return value
 
 
 def _chosen(settings: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import dtlpy
 if importlib.util.find_spec("sam2_adapter") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from sam2_adapter.annotations.prompt_values import short
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.adapter import ModelAdapter
 from sam2_adapter.dataloop.calls import Document
@@ -34,11 +35,13 @@ from sam2_adapter.dataloop.studio_arguments import (
     checked_corners,
     checked_mask_uri,
     checked_progress,
+    is_finite_number,
 )
 from sam2_adapter.dataloop.studio_boxes import Wanted, answer_boxes
 from sam2_adapter.dataloop.studio_clicks import Asked, StudioClicks
 from sam2_adapter.dataloop.studio_features import upload_features
 from sam2_adapter.embeddings.cache import ByteBoundedCache, CacheStatistics
+from sam2_adapter.errors import ConfigError
 from sam2_adapter.formats.dataloop.objects import OutputType
 from sam2_adapter.interactive import EncodedSources
 from sam2_adapter.predict.loading import load_predictor
@@ -80,6 +83,9 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
             ConfigError: a setting has the wrong type or range.
             CheckpointError: the weights do not fit, or cannot be had.
         """
+        for name, value in (("cache_bytes", cache_bytes), ("cache_idle_s", cache_idle_s)):
+            if not is_finite_number(value) or value < 0:
+                raise ConfigError(f"{name}: expected a number, 0 or more, but got {short(value)}.")
         predictor, self._config, self._owner = _load(model_entity, configuration)
         self._predictor = predictor
         self._colors = LabelColors()

@@ -19,7 +19,8 @@ from typing import Any
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.artifacts import upload_artifacts
 from sam2_adapter.dataloop.metrics import CurvePublisher
-from sam2_adapter.errors import ResumeError, TrainingError
+from sam2_adapter.errors import FolderInUseError, ResumeError, TrainingError
+from sam2_adapter.files import lock_folder
 from sam2_adapter.formats.left_out import Reason
 from sam2_adapter.formats.load import Dataset, load_configured_dataset
 from sam2_adapter.models.load import LoadedModel
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 RESUME_NAME = "unfinished_training.torch"
 """Artifact of a training that is not finished."""
+
+# Of a file beside each folder that a training has made, and may empty.
+_MARK_SUFFIX = ".sam2_adapter_training"
 
 # Told the position of a trained epoch, from 0, and the number of epochs, as i_epoch and n_epoch.
 OnEpochEnd = Callable[..., None]
@@ -151,13 +155,41 @@ class PlatformTraining:
             logger.warning("The state of the training could not be kept as an artifact: %s", error)
 
 
-@contextmanager
-def fresh_folder(parent: Path, name: str) -> Iterator[Path]:
-    """A folder for one training, empty at the start and gone at the end."""
-    folder = parent / name
+def empty_folder(folder: Path) -> None:
+    """Make a folder, or empty one that this function has made before.
+
+    Raises:
+        TrainingError: it holds something that this function knows nothing about.
+    """
+    mark = folder.with_name(f".{folder.name}{_MARK_SUFFIX}")
+    if folder.exists() and not mark.is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TrainingError(
+            f"{folder}: this is no folder of an earlier training and not empty; a training would remove what is in it. Name another one."
+        )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    mark.touch()
+
+
+@contextmanager
+def fresh_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A folder for one training, empty at the start and gone at the end.
+
+    Raises:
+        TrainingError: another training works in it.
+    """
+    folder, locked = parent / name, parent / "locks" / name
+    locked.mkdir(parents=True, exist_ok=True)
     try:
+        lock = lock_folder(locked)
+    except FolderInUseError:
+        raise TrainingError(
+            f"The model with the id {name} is being trained on this machine already; wait until that training has ended."
+        ) from None
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        lock.release()

@@ -1,7 +1,7 @@
 """The subsets of a model entity to a folder that the engine reads, `<subset>/items/` and `<subset>/json/`.
 
-Each item has one document, named by its id and joined by its path, whatever the item is called: the SDK's own export
-names documents by stem, so that `a.png` and `a.jpg` share one, and leaves them out for a subset of one item.
+Each item has one document, named by its id, and one image, whatever the item is called: the SDK's own export names
+documents by stem, so that `a.png` and `a.jpg` share one, and leaves them out for a subset of one item.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sam2_adapter.dataloop.calls import Document, UnansweredError, query_all
-from sam2_adapter.dataloop.items import list_items, query_of
+from sam2_adapter.dataloop.items import list_items, nested, query_of
+from sam2_adapter.dataloop.local_names import LocalNames
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY
 from sam2_adapter.dataloop.reading import BrokenItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations
-from sam2_adapter.errors import DataError, PlatformError, Sam2AdapterError
+from sam2_adapter.errors import DataError, PlatformError
 from sam2_adapter.files import write_file
 from sam2_adapter.jobs.stream import stream_without_model
 from sam2_adapter.text import printable
@@ -46,14 +47,14 @@ def download_subsets(model: Any, dataset: Any, folder: Path, on_downloaded: OnDo
         DataError: there are no subsets, or nothing in one of them could be downloaded.
         PlatformError: the platform did not deliver some of the items.
     """
-    system = model.metadata.get("system") or {}
-    subsets = system.get("subsets")
+    system = nested(model.metadata, "system")
+    subsets = nested(system, "subsets")
     if not subsets:
         raise DataError(
             f"Model {model.name!r} has no subsets to train on. Choose its training and validation items: clone it with train_filter and "
             "validation_filter, or call model.add_subset()."
         )
-    filters = system.get("annotationsSubsets") or {}
+    filters = nested(system, "annotationsSubsets")
     for name, query in subsets.items():
         _download_subset(name, query_of(query), filters.get(name), dataset, folder / _plain(name), on_downloaded)
 
@@ -66,17 +67,20 @@ def _download_subset(
     folder: Path,
     on_downloaded: OnDownloaded | None,
 ) -> None:
-    def download(item: Any) -> None:
-        _write_item(item, _annotations(item, annotation_filter), folder)
+    names = LocalNames()
+
+    def download(named: tuple[Any, PurePosixPath]) -> None:
+        item, name = named
+        _write_item(item, _annotations(item, annotation_filter), folder, name)
 
     broken: list[BrokenItem] = []
     total = 0
-    items = list_items(dataset, query)
+    items = ((item, names.take(item)) for item in list_items(dataset, query))
     with closing(stream_without_model(items, download, threads=THREADS, under_way=UNDER_WAY)) as outcomes:
         for outcome in outcomes:
             total += 1
             if outcome.error is not None:  # one item must not cost the training
-                broken.append(BrokenItem(outcome.item, outcome.error))
+                broken.append(BrokenItem(outcome.item[0], outcome.error))
                 logger.warning("Subset %r: left out %s", name, printable(broken[-1]))
             if on_downloaded is not None:
                 on_downloaded(name, total)
@@ -91,10 +95,9 @@ def _download_subset(
         )
 
 
-def _write_item(item: Any, annotations: list[Document], folder: Path) -> None:
+def _write_item(item: Any, annotations: list[Document], folder: Path, name: PurePosixPath) -> None:
     """The document first: an image that is missing is counted then, rather than a forgotten item."""
-    name = _relative(item.filename)
-    document = {"id": item.id, "filename": item.filename, "name": item.name, "annotations": annotations}
+    document = {"id": item.id, "filename": f"/{name}", "name": name.name, "annotations": annotations}
     content = json.dumps(document).encode()
     write_file(folder / "json" / f"{item.id}.json", lambda file: file.write(content))
     image = download_bytes(item)
@@ -108,13 +111,6 @@ def _annotations(item: Any, annotation_filter: Mapping[str, Any] | None) -> list
     query = query if "filter" in query else {"filter": query}
     query["filter"]["$and"] = [*query["filter"].get("$and", []), {"itemId": item.id}]
     return list(query_all(item.dataset_id, {**query, "resource": "annotations"}))
-
-
-def _relative(filename: str) -> PurePosixPath:
-    name = PurePosixPath(filename.lstrip("/"))
-    if not name.parts or ".." in name.parts or "\0" in filename or "\\" in filename:
-        raise Sam2AdapterError(f"{filename!r} is no path that could be written below a folder; rename the item.")
-    return name
 
 
 def _plain(name: str) -> str:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sam2_adapter.dataloop.items import name_of, nested, query_of, system_of, upright_hw
+from sam2_adapter.dataloop.items import checked_items, name_of, nested, query_of, system_of, upright_hw
 from sam2_adapter.errors import PlatformError
 
 
@@ -24,6 +24,15 @@ def test_a_filter_is_taken_in_each_of_its_forms(dl):
 def test_what_is_no_filter_is_named(filters):
     with pytest.raises(PlatformError, match=r"^filters: expected dl\.Filters or a query .*, but got "):
         query_of(filters)
+
+
+def test_items_are_a_list_of_items_or_one():
+    item = _item()
+    assert checked_items(item) == checked_items([item]) == checked_items((item,)) == [item]
+    assert checked_items([]) == []
+    for items in (None, "a.png", 5, [item, None], [{"id": "1"}], {"id": "1"}):
+        with pytest.raises(PlatformError, match=r"^items: expected a list of items of the platform"):
+            checked_items(items)
 
 
 @pytest.mark.parametrize("holder", [None, "text", [], 5, {"a": None}, {"a": "text"}, {"a": {"b": [1]}}])

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.embeddings.keys import num_bytes
-from sam2_adapter.errors import PlatformError, PromptError
+from sam2_adapter.errors import ConfigError, PlatformError, PromptError
 from sam2_adapter.formats.dataloop.objects import data_url_to_mask, mask_to_data_url
 from sam2_adapter.images.read import read_image
 from tests.dataloop.adapting import (
@@ -215,6 +215,15 @@ def test_the_answer_takes_the_colour_that_is_asked_for(dl, service, item):
 def test_bad_clicks_give_one_clear_error(dl, service, item, arguments, message):
     with pytest.raises(PromptError, match=message):
         service.predict_interactive_editing(**{"dl": dl, "item": item, **arguments})
+
+
+@pytest.mark.parametrize(
+    "options", [{"cache_bytes": "2 GB"}, {"cache_bytes": -1}, {"cache_idle_s": float("nan")}, {"cache_idle_s": None}]
+)
+def test_a_service_names_the_setting_of_its_cache_that_it_does_not_understand(options):
+    (name,) = options
+    with pytest.raises(ConfigError, match=f"^{name}: expected a number, 0 or more, but got "):
+        _service(**options)
 
 
 def test_wrong_kinds_of_arguments_are_refused_by_every_function(dl, service, item):
