@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from sam2_adapter.dataloop.items import name_of
-from sam2_adapter.images.read import IMAGE_SUFFIXES
+from sam2_adapter.images.kinds import IMAGE_SUFFIXES
 from sam2_adapter.text import printable
 
 # Bytes of a file or folder name that every file system takes, with room for a suffix.

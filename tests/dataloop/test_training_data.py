@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from sam2_adapter.dataloop.training_data import download_subsets
-from sam2_adapter.errors import DataError
+from sam2_adapter.errors import DataError, PlatformError
 from sam2_adapter.formats.load import load_dataset
 from tests.dataloop.adapting import disk_image, disk_mask, no_waits
+from tests.dataloop.flows import FLOWS
+from tests.dataloop.gateway.faults import status
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +68,11 @@ def test_a_model_without_usable_subsets_is_told_how_to_get_them(platform, dl, tm
     model.metadata["system"]["subsets"] = subsets
     with pytest.raises(DataError, match="has no subsets to train on"):
         download_subsets(model, dataset, tmp_path)
+
+
+def test_a_training_on_fewer_items_does_not_pass_for_one_on_all(platform, gateway):
+    scene = FLOWS["train"].scene(platform)
+    missing = platform.store.all("items", name="1.png")[0]["id"]
+    gateway.faults.add(status(503), path=f"{missing}/stream")
+    with pytest.raises(PlatformError, match=rf"Subset 'train': 1 of 3 items were not delivered.*id {missing}"):
+        FLOWS["train"].act(scene)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from tests.dataloop.adapting import (
     no_waits,
     predictions,
 )
+from tests.dataloop.gateway.faults import status
 
 
 @pytest.fixture(autouse=True)
@@ -343,3 +346,60 @@ def test_the_sdks_own_flow_works_too(platform, dl):
 
     assert [a.label for a in annotations] == ["cat"]
     assert mask_iou(mask_of(predictions(platform, item)[0]), disk_mask()) > 0.9
+
+
+def test_label_colours_that_cannot_be_had_cost_no_prediction(platform, dl, gateway, caplog):
+    dataset = platform.dataset()
+    item = platform.item(dataset, disk_image())
+    platform.annotate(item, dl.Box(*BOX, label="dog"))
+    adapter = make_adapter(platform, dataset)
+    gateway.faults.add(status(500), path="/(recipes|ontologies)/")
+    adapter.predict_items([dl.items.get(item_id=item.id)])
+    assert gateway.faults.injected
+    assert len(predictions(platform, item)) == 1
+    assert f"Dataset {dataset.id}: no label colours" in caplog.text
+
+
+@pytest.mark.parametrize(("output_type", "made"), OUTPUT_TYPES)
+def test_a_mask_that_is_empty_gives_no_annotation_and_removes_the_earlier_one(platform, dl, output_type, made):
+    dataset = platform.dataset()
+    nothing, something = (platform.item(dataset, disk_image(), f"/{name}.png") for name in ("nothing", "something"))
+    adapter = make_adapter(platform, dataset, output_type)
+    adapter.predict_items([nothing])
+    assert [p["type"] for p in predictions(platform, nothing)] == [made]
+    # No centre of a pixel lies in it, so that the mask cut at the box is empty whatever the model answers.
+    sliver = dl.Box(80.6, 20, 81.4, 100, label="cat")
+    platform.annotate(nothing, sliver)
+    platform.annotate(something, sliver, dl.Box(*BOX, label="dog"))
+
+    _, annotations = adapter.predict_items([nothing, something])
+
+    assert predictions(platform, nothing) == []
+    assert [(p["type"], p["label"]) for p in predictions(platform, something)] == [(made, "dog")]
+    assert len(annotations) == 1
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_items(platform, dl):
+    """What Python and NumPy hold at the most; images and masks are in it."""
+    dataset = platform.dataset()
+    for number in range(144):
+        folder = "warm-up" if number < 4 else "few" if number < 44 else "many"
+        item = platform.item(dataset, disk_image(), f"/{folder}/{number}.png")
+        platform.annotate(item, dl.Box(*BOX, label="cat"))
+    adapter = make_adapter(platform, dataset)
+
+    def peak(folder):
+        filters = dl.Filters(field="dir", values=f"/{folder}")
+        gc.collect()
+        tracemalloc.start()
+        try:
+            adapter.predict_dataset(dataset, filters)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak("warm-up")
+    few, many = peak("few"), peak("many")
+    # A page of items is held as it was listed, about 20 kB an item; the images of 60 items more are not.
+    assert many < few + 40 * disk_image().nbytes
