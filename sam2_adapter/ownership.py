@@ -85,12 +85,12 @@ def _predictions_of_version_0_1(directory: Path) -> Ownership | None:
     if not isinstance(settings, dict) or not str(settings.get("tool", "")).startswith("sam2-adapter "):
         return None
     formats = settings.get("formats")
-    entries = {ENTRY_OF_FORMAT[name] for name in ENTRY_OF_FORMAT if isinstance(formats, list) and name in formats}
+    entries = {_ENTRY_OF_FORMAT[name] for name in _ENTRY_OF_FORMAT if isinstance(formats, list) and name in formats}
     entries |= {"overlays"} if settings.get("overlay") else set()
     return Ownership("predict", frozenset(entries), lambda: _files_of_version_0_1(directory, entries))
 
 
-ENTRY_OF_FORMAT = {"coco": "annotations.json", "dataloop": "json", "masks": "masks", "polygons": "polygons"}
+_ENTRY_OF_FORMAT = {"coco": "annotations.json", "dataloop": "json", "masks": "masks", "polygons": "polygons"}
 
 
 def _files_of_version_0_1(directory: Path, entries: Collection[str]) -> Iterator[str]:

@@ -102,7 +102,7 @@ def evaluate(
                 split=split.value,
                 prompts=[_MODES[name] for name in prompt or (PromptName.BOX, PromptName.POINT, PromptName.CLICKS)],
                 compare_with=compare_with,
-                data_format=data_format.value if data_format else None,
+                data_format=data_format,
                 progress=advance,
             )
         text = report_to_text(report)

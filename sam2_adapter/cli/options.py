@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sam2_adapter.formats.registry import data_formats
 
-class DataFormatName(StrEnum):
-    """Layouts of data sets."""
-
-    DATALOOP = "dataloop"
-    COCO = "coco"
-    LABEL_MAPS = "label_maps"
-
+# Choices have to be an enumeration, whose names are those of the table; for the type checker they are texts.
+if TYPE_CHECKING:
+    DataFormatName = str
+else:
+    DataFormatName = StrEnum("DataFormatName", {name.upper(): name for name in data_formats()})
 
 DataArgument = Annotated[
     Path, typer.Argument(help="Data set: a folder, or a COCO file.", metavar="DATA", show_default=False)

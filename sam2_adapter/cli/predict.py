@@ -22,6 +22,7 @@ from sam2_adapter.cli.options import (
 from sam2_adapter.cli.output import print_error, warn
 from sam2_adapter.cli.predict_report import make_report
 from sam2_adapter.cli.terminal import FAILED, DebugOption, JsonOption, UsageError, VerboseOption, one_clear_message
+from sam2_adapter.formats.registry import output_formats
 
 if TYPE_CHECKING:
     from sam2_adapter.config import Config
@@ -80,7 +81,7 @@ def predict(
         typer.Option(
             "--format",
             metavar="NAME[,NAME]...",
-            help="Formats to write: coco, dataloop, masks, polygons; may be repeated. Default: coco.",
+            help=f"Formats to write: {', '.join(output_formats())}; may be repeated. Default: coco.",
         ),
     ] = None,
     overlay: Annotated[

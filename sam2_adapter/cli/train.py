@@ -83,7 +83,7 @@ def train(
                     settings,
                     model=model,
                     name=name,
-                    data_format=data_format.value if data_format else None,
+                    data_format=data_format,
                     embeddings_dir=embeddings,
                     resume=resume,
                     overwrite=overwrite,

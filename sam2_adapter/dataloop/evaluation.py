@@ -28,7 +28,8 @@ from sam2_adapter.dataloop.storing import list_annotations
 from sam2_adapter.dataloop.truth import MASK_TYPES, ask_truth, drawn_by_people, readable_objects
 from sam2_adapter.embeddings.cache import KeyedLocks
 from sam2_adapter.errors import DataError, PlatformError
-from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
+from sam2_adapter.formats.base import OutputType
+from sam2_adapter.formats.dataloop.objects import image_to_dataloop_item
 from sam2_adapter.images.read import image_size
 from sam2_adapter.jobs.stream import stream_without_model
 

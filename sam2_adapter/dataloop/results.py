@@ -15,7 +15,8 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.dataloop.calls import Document, retried
 from sam2_adapter.dataloop.items import name_of
 from sam2_adapter.dataloop.storing import NUMBER_KEY, Owner
-from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
+from sam2_adapter.formats.base import OutputType
+from sam2_adapter.formats.dataloop.objects import image_to_dataloop_item
 
 logger = logging.getLogger(__name__)
 

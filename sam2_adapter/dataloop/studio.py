@@ -42,7 +42,7 @@ from sam2_adapter.dataloop.studio_clicks import Asked, StudioClicks
 from sam2_adapter.dataloop.studio_features import upload_features
 from sam2_adapter.embeddings.cache import ByteBoundedCache, CacheStatistics
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.formats.dataloop.objects import OutputType
+from sam2_adapter.formats.base import OutputType
 from sam2_adapter.interactive import EncodedSources
 from sam2_adapter.predict.loading import load_predictor
 from sam2_adapter.predict.predictor import Predictor

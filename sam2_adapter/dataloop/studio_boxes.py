@@ -15,7 +15,8 @@ from sam2_adapter.dataloop.items import name_of, nested
 from sam2_adapter.dataloop.prompts_from_annotations import prompt_from_box
 from sam2_adapter.dataloop.storing import Owner
 from sam2_adapter.errors import PromptError
-from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
+from sam2_adapter.formats.base import OutputType
+from sam2_adapter.formats.dataloop.objects import image_to_dataloop_item
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.segment import segment
 from sam2_adapter.text import printable

@@ -5,18 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, DataError
-from sam2_adapter.formats.coco.dataset import is_coco_data, read_coco_data
-from sam2_adapter.formats.dataloop.dataset import is_dataloop_export, read_dataloop_export
 from sam2_adapter.formats.dataset_reader import WHOLE, ReadingOptions, Samples
-from sam2_adapter.formats.label_maps.dataset import is_label_map_data, read_label_map_data
 from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.registry import data_formats, load_format
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_by_folders, split_off_validation
 from sam2_adapter.text import plural
@@ -25,28 +21,13 @@ __all__ = ["DataFormat", "Dataset", "LeftOut", "Reason", "Sample", "find_format"
 
 logger = logging.getLogger(__name__)
 
-DataFormat = Literal["dataloop", "coco", "label_maps"]
+# One of the names of `data_formats`.
+DataFormat = str
 
 ALL_SPLITS = "all"
 
 # Names of a folder's content in a message.
 _NAMES_SHOWN = 6
-
-_LAYOUTS: dict[DataFormat, str] = {
-    "dataloop": "a Dataloop export (items/ and json/)",
-    "coco": "COCO (a JSON file with 'images' and 'annotations', in the folder or in annotations/, and images)",
-    "label_maps": "label maps (images/ and masks/)",
-}
-_RECOGNISERS: dict[DataFormat, Callable[[Path], bool]] = {
-    "dataloop": lambda root: root.is_dir() and is_dataloop_export(root),
-    "coco": is_coco_data,
-    "label_maps": lambda root: root.is_dir() and is_label_map_data(root),
-}
-_READERS: dict[DataFormat, Callable[[Path, ReadingOptions, LeftOut], Samples]] = {
-    "dataloop": read_dataloop_export,
-    "coco": read_coco_data,
-    "label_maps": read_label_map_data,
-}
 
 
 @dataclass(frozen=True)
@@ -127,7 +108,7 @@ def load_dataset(
     options = ReadingOptions(
         min_area_px, include_model_annotations, include_crowds, ignore_label, split_parts, default_label
     )
-    read = _READERS[found_format](root, options, left_out)
+    read = _read(found_format, root, options, left_out)
     if set(read) == {WHOLE}:
         read = _distributed(read[WHOLE], root, left_out)
     splits = _named_splits(read)
@@ -174,7 +155,7 @@ def find_format(root: Path) -> DataFormat:
     Raises:
         DataError: none or several fit; the text says what is expected.
     """
-    found = [name for name, recognises in _RECOGNISERS.items() if recognises(_existing(root))]
+    found = [name for name in data_formats() if _recognises(name, _existing(root))]
     if len(found) == 1:
         return found[0]
     if found:
@@ -182,7 +163,7 @@ def find_format(root: Path) -> DataFormat:
             f"{root}: looks like {' and like '.join(found)}; name the one that is meant with the data format."
         )
     raise DataError(
-        f"{root}: not a known data set. Expected {' or '.join(_LAYOUTS.values())}; found {_content(root)}. "
+        f"{root}: not a known data set. Expected {' or '.join(entry.layout for entry in data_formats().values())}; found {_content(root)}. "
         "Where a COCO file has another name or place, give the path of the file."
     )
 
@@ -203,14 +184,26 @@ def _existing(root: Path) -> Path:
 
 def _checked_format(root: Path, data_format: DataFormat) -> DataFormat:
     """The named layout, where the data set has it."""
-    if data_format not in _LAYOUTS:
-        raise ConfigError(f"Unknown data format {data_format!r}; the formats are {', '.join(_LAYOUTS)}.")
-    if not _RECOGNISERS[data_format](root):
+    known = data_formats()
+    if data_format not in known:
+        raise ConfigError(f"Unknown data format {data_format!r}; the formats are {', '.join(known)}.")
+    if not _recognises(data_format, root):
         raise DataError(
-            f"{root}: not of the data format {data_format!r}. Expected {_LAYOUTS[data_format]}; found {_content(root)}. "
+            f"{root}: not of the data format {data_format!r}. Expected {known[data_format].layout}; found {_content(root)}. "
             "Name another data format, or none to have it found."
         )
     return data_format
+
+
+def _recognises(name: str, root: Path) -> bool:
+    recognise = load_format(data_formats()[name]).recognise
+    return recognise is not None and recognise(root)
+
+
+def _read(name: str, root: Path, options: ReadingOptions, left_out: LeftOut) -> Samples:
+    read_dataset = load_format(data_formats()[name]).read_dataset
+    assert read_dataset is not None  # the table says that it is read
+    return read_dataset(root, options, left_out)
 
 
 def _content(root: Path) -> str:

@@ -1,4 +1,4 @@
-"""Our own polygon JSON: one file an image, all parts and holes of every object.
+"""Our own polygon JSON: one file per image, all parts and holes of every object.
 
     {"format": "sam2-adapter polygons", "format_version": 1, "model": "sam2_hiera_s",
      "file_name": "street.jpg", "width": 640, "height": 480,
@@ -21,9 +21,10 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.polygons import Polygon, Ring, polygons_to_mask
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json, write_json
-from sam2_adapter.formats.document import field, optional, short
+from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
+from sam2_adapter.formats.document import Import, field, optional, short
 
-FORMAT = "sam2-adapter polygons"
+DOCUMENT_FORMAT = "sam2-adapter polygons"
 FORMAT_VERSION = 1
 
 
@@ -46,7 +47,7 @@ def image_to_polygons(image: AnnotatedImage, model_name: str, *, tolerance: floa
     """
     height, width = image.original_hw
     return {
-        "format": FORMAT,
+        "format": DOCUMENT_FORMAT,
         "format_version": FORMAT_VERSION,
         "model": model_name,
         "file_name": image.file_name,
@@ -67,8 +68,8 @@ def read_polygons(path: str | Path) -> AnnotatedImage:
 
 def polygons_to_image(document: Any, *, source: str = "polygon document") -> AnnotatedImage:
     """The image and objects of a polygon document; errors as in `read_polygons`."""
-    if field(document, "format", str, source) != FORMAT:
-        raise DataError(f"{source}: expected the format {FORMAT!r}, but got {short(document['format'])}.")
+    if field(document, "format", str, source) != DOCUMENT_FORMAT:
+        raise DataError(f"{source}: expected the format {DOCUMENT_FORMAT!r}, but got {short(document['format'])}.")
     version = field(document, "format_version", int, source)
     if version != FORMAT_VERSION:
         raise DataError(
@@ -122,3 +123,24 @@ def _to_annotation(entry: Any, original_hw: tuple[int, int], where: str) -> Anno
         )
     except DataError as error:
         raise error if str(error).startswith(where) else DataError(f"{where}: {error}") from error
+
+
+class PolygonWriter(Writer):
+    """Writes `NAME.json` for every image."""
+
+    def __init__(self, target: WritingTarget) -> None:
+        self._target = target
+
+    def add(self, image: AnnotatedImage, stem: str) -> Written:
+        """Write the polygon document of one image."""
+        path = self._target.claimed(f"{stem}.json")
+        document = image_to_polygons(image, self._target.model_name)
+        write_json(path, {**document, "made_by": dict(self._target.made_by)})
+        return Written((path,))
+
+
+def _read_annotations(path: Path) -> Import:
+    return Import((read_polygons(path),))
+
+
+FORMAT = Format(read_annotations=_read_annotations, open_writer=PolygonWriter)

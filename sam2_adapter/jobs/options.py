@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.config import Config
-from sam2_adapter.formats.dataloop.objects import OutputType
+from sam2_adapter.formats.base import OutputType
 from sam2_adapter.images.read import MAX_PIXELS
 from sam2_adapter.jobs.stream import Bounds
 from sam2_adapter.predict.predictor import Predictor

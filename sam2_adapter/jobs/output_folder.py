@@ -1,22 +1,18 @@
 """The folder that results are written to: one writer per format, every file complete or not there, each saying which model made it.
 
-annotations.json         COCO, all images
-json/NAME.json           Dataloop item JSON
-masks/NAME.png           label map; masks/NAME/ one picture per object; masks/NAME.json what the numbers mean
-polygons/NAME.json       polygons with all parts and holes
-overlays/NAME.jpg        the picture to look at
+The formats stand in `formats/registry`; overlays, pictures to look at, go to `overlays/NAME.jpg`.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,28 +21,19 @@ from PIL import Image
 from sam2_adapter import __version__
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.annotations.prompts import Prompt
-from sam2_adapter.files import write_file, write_json
-from sam2_adapter.formats.coco.objects import Segmentation
-from sam2_adapter.formats.coco.stream import CocoStream
-from sam2_adapter.formats.dataloop.objects import OutputType, image_to_dataloop_item
-from sam2_adapter.formats.label_maps.objects import write_label_map, write_mask
-from sam2_adapter.formats.polygon_json import image_to_polygons
-from sam2_adapter.jobs.result_names import base_of, stem_of, unique_stems
+from sam2_adapter.files import write_file
+from sam2_adapter.formats.base import OutputType, Writer, WritingTarget
+from sam2_adapter.formats.registry import FormatEntry, load_format, output_formats
+from sam2_adapter.formats.result_names import stem_of, unique_stems
 from sam2_adapter.owned_folder import OwnedFolder
-from sam2_adapter.ownership import ENTRY_OF_FORMAT, JOURNAL_NAME
+from sam2_adapter.ownership import JOURNAL_NAME
 from sam2_adapter.predict.predictor import ModelInfo
 from sam2_adapter.reports.overlay import draw_overlay
 
 logger = logging.getLogger(__name__)
 
-Format = Literal["coco", "dataloop", "masks", "polygons"]
-FORMATS: tuple[Format, ...] = ("coco", "dataloop", "masks", "polygons")
-
 _OVERLAYS = "overlays"
 _OVERLAY_QUALITY = 92
-# Of the number of an object in the name of its picture.
-_LEAST_DIGITS = 3
-_WRITING_ORDER = ("masks", "polygons", "dataloop", "coco")
 
 
 def provenance(info: ModelInfo) -> dict[str, Any]:
@@ -56,16 +43,17 @@ def provenance(info: ModelInfo) -> dict[str, Any]:
 
 def entries_of(formats: Sequence[str], *, overlay: bool) -> list[str]:
     """The top-level names of everything that a run writes."""
-    return [JOURNAL_NAME, *(ENTRY_OF_FORMAT[name] for name in formats), *([_OVERLAYS] if overlay else [])]
+    known = output_formats()
+    return [JOURNAL_NAME, *(known[name].results for name in formats), *([_OVERLAYS] if overlay else [])]
 
 
 class OutputFolder:
-    """Writes the results of one run; a context manager that completes the COCO file when it is left."""
+    """Writes the results of one run; a context manager that completes the files of all images when it is left."""
 
     def __init__(
         self,
         folder: OwnedFolder,
-        formats: Sequence[Format],
+        formats: Sequence[str],
         info: ModelInfo,
         *,
         overlay: bool = True,
@@ -76,7 +64,7 @@ class OutputFolder:
 
         Args:
             folder: the folder, begun with the names of `entries_of`.
-            formats: what to write.
+            formats: what to write, by the names of `output_formats`.
             info: the model that makes the results.
             overlay: also draw masks and prompts over every image.
             output_type: what the Dataloop and COCO formats hold, masks or polygons.
@@ -87,19 +75,12 @@ class OutputFolder:
         """
         self.directory = folder.directory
         self._folder = folder
-        self._model_name = info.name
         self._made_by = provenance(info)
-        self._output_type = output_type
         self._stems = unique_stems(file_names)
-        self._coco = self._start_coco() if "coco" in formats else None
-        writers: dict[str, Callable[[AnnotatedImage, str], list[Path]]] = {
-            "masks": self._write_masks,
-            "polygons": self._write_polygons,
-            "dataloop": self._write_dataloop,
-            "coco": self._add_to_coco,
-        }
-        # COCO last: what it holds cannot be taken back when another format of the same image fails.
-        self._writers = [writers[name] for name in _WRITING_ORDER if name in formats]
+        entries = [entry for name, entry in output_formats().items() if name in formats]
+        # A file of all images last: what it holds cannot be taken back when another format of the same image fails.
+        entries.sort(key=lambda entry: entry.is_one_file)
+        self._writers = [self._open_writer(entry, info.name, output_type) for entry in entries]
         self._overlay = overlay
 
     @cached_property
@@ -125,17 +106,19 @@ class OutputFolder:
         stem = self.stem_of(annotated.file_name)
         files = [self._write_overlay(image, annotated, prompts, stem)] if self._overlay else []
         for writer in self._writers:
-            files += writer(annotated, stem)
+            written = writer.add(annotated, stem)
+            _log_notes(written.notes)
+            files += written.files
         return tuple(files)
 
     def add_done(self, annotated: AnnotatedImage) -> None:
-        """Take an image whose own files are there already into the COCO file.
+        """Take an image whose own files are there already into the files of all images.
 
         Raises:
-            ExportError: the COCO file cannot be written.
+            ExportError: such a file cannot be written.
         """
-        if self._coco is not None:
-            self._add_to_coco(annotated, self.stem_of(annotated.file_name))
+        for writer in self._writers:
+            _log_notes(writer.add_done(annotated, self.stem_of(annotated.file_name)).notes)
 
     def stem_of(self, file_name: str) -> str:
         """What the files of an image are called, without folder and suffix."""
@@ -150,8 +133,9 @@ class OutputFolder:
         self._folder.remove(paths)
 
     def close(self) -> Path | None:
-        """Complete the COCO file, if there is one; returns its path."""
-        return self._coco.close() if self._coco is not None else None
+        """Complete the file of all images, if there is one; returns its path."""
+        closed = [writer.close() for writer in self._writers]
+        return next((path for path in closed if path is not None), None)
 
     def __enter__(self) -> Self:
         """The folder itself."""
@@ -160,59 +144,20 @@ class OutputFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Complete the COCO file also when the run was broken off: it holds the images that were done."""
+        """Complete the files of all images also when the run was broken off: they hold the images that were done."""
         self.close()
 
-    def _start_coco(self) -> CocoStream:
-        path = self.directory / ENTRY_OF_FORMAT["coco"]
-        self._folder.claim(path)
-        segmentation: Segmentation = "polygon" if self._output_type == "polygon" else "rle"
-        return CocoStream(path, self._model_name, self._made_by, segmentation=segmentation)
-
-    def _add_to_coco(self, annotated: AnnotatedImage, stem: str) -> list[Path]:
-        assert self._coco is not None  # this writer is only used with the format
-        _log_notes(self._coco.add(annotated))
-        return []
-
-    def _write_dataloop(self, annotated: AnnotatedImage, stem: str) -> list[Path]:
-        path = self._claimed("dataloop", f"{stem}.json")
-        export = image_to_dataloop_item(annotated, self._model_name, output_type=self._output_type)
-        export.document["metadata"]["user"] = {"made_by": self._made_by}
-        write_json(path, export.document)
-        _log_notes(export.notes)
-        return [path]
-
-    def _write_polygons(self, annotated: AnnotatedImage, stem: str) -> list[Path]:
-        path = self._claimed("polygons", f"{stem}.json")
-        write_json(path, {**image_to_polygons(annotated, self._model_name), "made_by": self._made_by})
-        return [path]
-
-    def _write_masks(self, annotated: AnnotatedImage, stem: str) -> list[Path]:
-        label_map, legend = (self._claimed("masks", f"{stem}{suffix}") for suffix in (".png", ".json"))
-        folder, base = base_of(stem), base_of(stem_of(annotated.file_name))
-        _log_notes(write_label_map(label_map, annotated))
-        digits = max(_LEAST_DIGITS, len(str(len(annotated.annotations))))
-        pictures, objects = [], []
-        for number, entry in enumerate(annotated.annotations, start=1):
-            name = f"{base}_{number:0{digits}}.png"
-            pictures.append(self._claimed("masks", f"{stem}/{name}"))
-            write_mask(pictures[-1], entry.mask)
-            objects.append(
-                {"number": number, "file": f"{folder}/{name}", "label": entry.label, "iou_score": entry.iou_score}
-            )
-        write_json(legend, {"file_name": annotated.file_name, "objects": objects, "made_by": self._made_by})
-        return [label_map, *pictures, legend]
-
-    def _claimed(self, name: str, below: str) -> Path:
-        """The path of a file of a format, noted as ours."""
-        path = self.directory / ENTRY_OF_FORMAT.get(name, name) / below
-        self._folder.claim(path)
-        return path
+    def _open_writer(self, entry: FormatEntry, model_name: str, output_type: OutputType) -> Writer:
+        open_writer = load_format(entry).open_writer
+        assert open_writer is not None  # the table says that it is written
+        path = self.directory / entry.results
+        return open_writer(WritingTarget(path, self._folder.claim, model_name, self._made_by, output_type))
 
     def _write_overlay(
         self, image: npt.NDArray[np.uint8], annotated: AnnotatedImage, prompts: Sequence[Prompt], stem: str
     ) -> Path:
-        path = self._claimed(_OVERLAYS, f"{stem}.jpg")
+        path = self.directory / _OVERLAYS / f"{stem}.jpg"
+        self._folder.claim(path)
         content = io.BytesIO()
         comment = ", ".join(f"{key} {value}" for key, value in self._made_by.items())
         drawn = Image.fromarray(draw_overlay(image, annotated.annotations, prompts))

@@ -7,17 +7,18 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self, get_args
+from typing import Self
 
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, OutputExistsError
+from sam2_adapter.formats.registry import output_formats
 from sam2_adapter.images.find import PassedOver, search_images
 from sam2_adapter.jobs.answers import ImageResult
 from sam2_adapter.jobs.journal import Journal
 from sam2_adapter.jobs.local import predict_files
 from sam2_adapter.jobs.options import PredictOptions
-from sam2_adapter.jobs.output_folder import FORMATS, Format, OutputFolder, entries_of, provenance
+from sam2_adapter.jobs.output_folder import OutputFolder, entries_of, provenance
 from sam2_adapter.jobs.tasks import GivenPrompts, ImageTask, plan_tasks, prompts_for
 from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
 from sam2_adapter.ownership import results_in
@@ -45,7 +46,7 @@ class PredictionRun:
         tasks: Sequence[ImageTask],
         folder: OwnedFolder,
         options: PredictOptions,
-        formats: Sequence[Format],
+        formats: Sequence[str],
         *,
         overlay: bool,
         passed_over: Sequence[PassedOver] = (),
@@ -187,17 +188,17 @@ def open_output(
     return OwnedFolder(output, COMMAND, resume=resume, overwrite=overwrite, inputs=inputs)
 
 
-def checked_formats(formats: Sequence[str]) -> list[Format]:
+def checked_formats(formats: Sequence[str]) -> list[str]:
     """Formats of results, each once.
 
     Raises:
         ConfigError: there is no such format, or none is named.
     """
-    known: tuple[Format, ...] = get_args(Format)
+    known = output_formats()
     chosen = [name for name in known if name in formats]
     unknown = [name for name in formats if name not in known]
     if unknown or not chosen:
-        raise ConfigError(f"format {(unknown or [''])[0]!r} is not one of {', '.join(FORMATS)}.")
+        raise ConfigError(f"format {(unknown or [''])[0]!r} is not one of {', '.join(known)}.")
     return chosen
 
 

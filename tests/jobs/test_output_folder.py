@@ -12,7 +12,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.errors import OutputExistsError
 from sam2_adapter.formats.coco.objects import read_coco
-from sam2_adapter.jobs.output_folder import FORMATS
+from sam2_adapter.formats.registry import output_formats
 from sam2_adapter.predict.predictor import ModelInfo, Predictor
 from tests.jobs.writing import output_folder
 from tests.small_model import small_predictor
@@ -52,7 +52,7 @@ def test_every_image_has_files_of_its_own(tmp_path: Path) -> None:
         "caf\u00e9.png",
     ]
     written: list[Path] = []
-    with output_folder(tmp_path / "out", FORMATS, INFO, overlay=True, file_names=names) as output:
+    with output_folder(tmp_path / "out", tuple(output_formats()), INFO, overlay=True, file_names=names) as output:
         for name in names:
             written += output.write(np.zeros((6, 8, 3), np.uint8), _image(name, "cat", "dog"), [PROMPT, PROMPT])
     assert len(written) == len(set(map(str, written))) == 7 * len(names)
@@ -67,7 +67,7 @@ def test_every_image_has_files_of_its_own(tmp_path: Path) -> None:
 
 
 def test_labels_that_utf_8_cannot_hold_leave_documents_valid(tmp_path: Path) -> None:
-    with output_folder(tmp_path / "out", FORMATS, INFO) as output:
+    with output_folder(tmp_path / "out", tuple(output_formats()), INFO) as output:
         output.write(np.zeros((6, 8, 3), np.uint8), _image("a.png", "half \ud800"), [PROMPT])
     for path in (tmp_path / "out").rglob("*.json"):
         path.read_bytes().decode("utf-8")

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sam2_adapter.formats.dataloop.objects import OutputType
+from sam2_adapter.formats.base import OutputType
 from sam2_adapter.jobs.journal import Journal
 from sam2_adapter.jobs.options import PredictOptions
-from sam2_adapter.jobs.output_folder import Format, OutputFolder, entries_of
+from sam2_adapter.jobs.output_folder import OutputFolder, entries_of
 from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.predict.predictor import ModelInfo
 
@@ -19,7 +19,7 @@ OPTIONS = PredictOptions.from_config()
 @contextmanager
 def output_folder(
     directory: Path,
-    formats: Sequence[Format],
+    formats: Sequence[str],
     info: ModelInfo,
     *,
     overlay: bool = False,
@@ -36,7 +36,7 @@ def output_folder(
 
 @contextmanager
 def journaled_folder(
-    directory: Path, formats: Sequence[Format], info: ModelInfo, *, resume: bool
+    directory: Path, formats: Sequence[str], info: ModelInfo, *, resume: bool
 ) -> Iterator[tuple[OutputFolder, Journal]]:
     """The results and the journal of a run, new or gone on with."""
     with OwnedFolder(directory, "predict", resume=resume) as folder:

@@ -35,7 +35,7 @@ Document = dict[str, Any]
 
 def is_dataloop_export(root: Path) -> bool:
     """Whether a folder has this layout."""
-    return bool(split_folders(root, "items"))
+    return root.is_dir() and bool(split_folders(root, "items"))
 
 
 def read_dataloop_export(root: Path, options: ReadingOptions, left_out: LeftOut) -> Samples:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.annotations.rle import Rle, mask_to_rle, placed_mask_to_rle, union_rle
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.files import read_json, write_json
+from sam2_adapter.formats.base import OutputType
 from sam2_adapter.formats.dataloop.rings import (
     fill_pixel_center_rings,
     fill_pixel_center_rings_in_box,
@@ -30,8 +31,6 @@ from sam2_adapter.formats.dataloop.rings import (
 )
 from sam2_adapter.formats.document import Export, Import, field, optional, short
 from sam2_adapter.images.masks import alpha_mask_png, read_alpha_mask
-
-OutputType = Literal["mask", "polygon"]
 
 # The server fills these in; the platform's client reads no annotation without them.
 _SERVER_FIELDS = {"id": None, "creator": None, "createdAt": None, "updatedBy": None, "updatedAt": None}

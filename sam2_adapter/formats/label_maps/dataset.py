@@ -50,7 +50,9 @@ _PARTS = (
 
 def is_label_map_data(root: Path) -> bool:
     """Whether a folder has this layout."""
-    return any(_is_folder(child(folder, "images")) for folder in split_folders(root, "masks").values())
+    return root.is_dir() and any(
+        _is_folder(child(folder, "images")) for folder in split_folders(root, "masks").values()
+    )
 
 
 def read_label_map_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Samples:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sam2_adapter.jobs.result_names import base_of, stem_of, unique_stems
+from sam2_adapter.formats.result_names import base_of, stem_of, unique_stems
 
 
 def _files(name: str, stem: str) -> list[str]:

@@ -1,0 +1,90 @@
+"""What a format is: how it is recognised, read and written. Each format makes one `Format`; `registry` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sam2_adapter.annotations.objects import AnnotatedImage
+from sam2_adapter.formats.dataset_reader import ReadingOptions, Samples
+from sam2_adapter.formats.document import Import
+from sam2_adapter.formats.left_out import LeftOut
+
+OutputType = Literal["mask", "polygon"]
+
+
+@dataclass(frozen=True)
+class WritingTarget:
+    """Where a writer writes, and what its files say.
+
+    Attributes:
+        path: the file or folder of this format in the output folder.
+        claim: to be called with the path of every file before it is written, so that the file is known as ours.
+        model_name: what made the masks.
+        made_by: further facts about that, plain JSON types.
+        output_type: what objects become where the format holds masks and polygons.
+    """
+
+    path: Path
+    claim: Callable[[Path], None]
+    model_name: str
+    made_by: Mapping[str, Any]
+    output_type: OutputType = "mask"
+
+    def claimed(self, below: str) -> Path:
+        """The path of a file below `path`, claimed."""
+        path = self.path / below
+        self.claim(path)
+        return path
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written for one image.
+
+    Attributes:
+        files: those that belong to this image alone.
+        notes: what the format could not hold, one sentence each.
+    """
+
+    files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Writer:
+    """Writes images one by one; the base of the writers, for formats with files of their own for each image."""
+
+    def add(self, image: AnnotatedImage, stem: str) -> Written:
+        """Write one image; its files are called after `stem`, a path with forward slashes.
+
+        Raises:
+            ExportError: a file cannot be written, or the format cannot hold the image.
+        """
+        raise NotImplementedError
+
+    def add_done(self, image: AnnotatedImage, stem: str) -> Written:
+        """Take over an image whose own files are there already."""
+        return Written()
+
+    def close(self) -> Path | None:
+        """Complete a file that holds all images; returns its path."""
+        return None
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format; what it cannot do is `None`.
+
+    Attributes:
+        recognise: whether a path is a data set of this format.
+        read_dataset: all samples of a data set by split; what is not kept is counted.
+        read_annotations: the images and objects of one file of annotations.
+        open_writer: starts to write results.
+    """
+
+    recognise: Callable[[Path], bool] | None = None
+    read_dataset: Callable[[Path, ReadingOptions, LeftOut], Samples] | None = None
+    read_annotations: Callable[[Path], Import] | None = None
+    open_writer: Callable[[WritingTarget], Writer] | None = None

@@ -1,0 +1,39 @@
+"""COCO as a `Format`: data sets, annotation files, and results of all images in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sam2_adapter.annotations.objects import AnnotatedImage
+from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
+from sam2_adapter.formats.coco.dataset import is_coco_data, read_coco_data
+from sam2_adapter.formats.coco.objects import read_coco
+from sam2_adapter.formats.coco.stream import CocoStream
+
+
+class CocoWriter(Writer):
+    """Adds every image to one file, which is complete when it is closed."""
+
+    def __init__(self, target: WritingTarget) -> None:
+        target.claim(target.path)
+        self._stream = CocoStream(
+            target.path,
+            target.model_name,
+            target.made_by,
+            segmentation="polygon" if target.output_type == "polygon" else "rle",
+        )
+
+    def add(self, image: AnnotatedImage, stem: str) -> Written:
+        """Add one image."""
+        return Written((), self._stream.add(image))
+
+    def add_done(self, image: AnnotatedImage, stem: str) -> Written:
+        """Add an image of an earlier run: the file is written anew."""
+        return self.add(image, stem)
+
+    def close(self) -> Path | None:
+        """Put the file in place."""
+        return self._stream.close()
+
+
+FORMAT = Format(recognise=is_coco_data, read_dataset=read_coco_data, read_annotations=read_coco, open_writer=CocoWriter)

@@ -1,0 +1,78 @@
+"""The formats, as a table: what they are called, what they look like, and which module knows them.
+
+Adding a format is one module with a `FORMAT` and one entry here; choices, help texts and messages follow from the table. It imports no
+format, so that `--help` stays fast: `load_format` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sam2_adapter.formats.base import Format
+
+
+@dataclass(frozen=True)
+class FormatEntry:
+    """What is known about a format without importing it.
+
+    Attributes:
+        name: as `--data-format` and `load_dataset` call it.
+        module: has the `Format` under the name `FORMAT`.
+        layout: what a data set of this format looks like, for messages; empty where none is read.
+        output: as `--format` calls it; empty where it is not written.
+        results: top-level name of its results in an output folder.
+        is_one_file: whether the results of all images stand in one file.
+    """
+
+    name: str
+    module: str
+    layout: str = ""
+    output: str = ""
+    results: str = ""
+    is_one_file: bool = False
+
+
+FORMATS = (
+    FormatEntry(
+        "dataloop",
+        "sam2_adapter.formats.dataloop.format",
+        layout="a Dataloop export (items/ and json/)",
+        output="dataloop",
+        results="json",
+    ),
+    FormatEntry(
+        "coco",
+        "sam2_adapter.formats.coco.format",
+        layout="COCO (a JSON file with 'images' and 'annotations', in the folder or in annotations/, and images)",
+        output="coco",
+        results="annotations.json",
+        is_one_file=True,
+    ),
+    FormatEntry(
+        "label_maps",
+        "sam2_adapter.formats.label_maps.format",
+        layout="label maps (images/ and masks/)",
+        output="masks",
+        results="masks",
+    ),
+    FormatEntry("polygons", "sam2_adapter.formats.polygon_json", output="polygons", results="polygons"),
+)
+
+
+def data_formats() -> dict[str, FormatEntry]:
+    """The formats that data sets are read from, by name."""
+    return {entry.name: entry for entry in FORMATS if entry.layout}
+
+
+def output_formats() -> dict[str, FormatEntry]:
+    """The formats that results are written in, by the name that `--format` gives them, sorted."""
+    return {entry.output: entry for entry in sorted(FORMATS, key=lambda entry: entry.output) if entry.output}
+
+
+def load_format(entry: FormatEntry) -> Format:
+    """Import a format."""
+    found: Format = import_module(entry.module).FORMAT
+    return found

@@ -1,0 +1,59 @@
+"""The table of formats: everything that it says is true, and it costs nothing to look at."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sam2_adapter.formats.base import Writer, WritingTarget
+from sam2_adapter.formats.registry import FORMATS, data_formats, load_format, output_formats
+from tests.formats.examples import annotated_image
+
+
+def test_the_names_that_users_know():
+    assert list(data_formats()) == ["dataloop", "coco", "label_maps"]
+    assert list(output_formats()) == ["coco", "dataloop", "masks", "polygons"]
+
+
+@pytest.mark.parametrize("entry", FORMATS, ids=lambda entry: entry.name)
+def test_a_format_can_do_what_the_table_says(entry):
+    found = load_format(entry)
+    assert (found.recognise is not None) == (found.read_dataset is not None) == bool(entry.layout)
+    assert (found.open_writer is not None) == bool(entry.output) == bool(entry.results)
+
+
+@pytest.mark.parametrize("entry", output_formats().values(), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("output_type", ["mask", "polygon"])
+def test_a_writer_claims_every_file_before_it_is_there(tmp_path, entry, output_type):
+    claimed = []
+
+    def claim(path):
+        assert not path.exists()
+        claimed.append(path)
+
+    target = WritingTarget(tmp_path / entry.results, claim, "small", {"tool": "x"}, output_type)
+    writer = load_format(entry).open_writer(target)
+    assert isinstance(writer, Writer)
+    written = writer.add(annotated_image(), "street/a")
+    closed = writer.close()
+    assert (closed is not None) == entry.is_one_file
+    assert set(claimed) == {*written.files, *([closed] if closed else [])}
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(claimed)
+
+
+@pytest.mark.parametrize("name", ["coco", "polygons"])
+def test_results_are_read_back(tmp_path, name):
+    entry = output_formats()[name]
+    writer = load_format(entry).open_writer(WritingTarget(tmp_path / entry.results, lambda _: None, "small", {}))
+    written = writer.add(annotated_image(), "a")
+    (image,) = load_format(entry).read_annotations(writer.close() or written.files[0]).images
+    assert [annotation.label for annotation in image.annotations] == ["cat", "dog", "cat", "猫", "dog"]
+
+
+@pytest.mark.slow
+def test_looking_at_the_table_imports_no_format():
+    code = "import sys, sam2_adapter.formats.registry; print('numpy' in sys.modules, 'sam2_adapter.formats.load' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "False"]
