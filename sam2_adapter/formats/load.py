@@ -18,6 +18,7 @@ from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_
 from sam2_adapter.text import plural
 
 __all__ = ["DataFormat", "Dataset", "LeftOut", "Reason", "Sample", "find_format", "load_dataset"]
+from sam2_adapter.ownership import results_in
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +157,9 @@ def find_format(root: Path) -> DataFormat:
         DataError: none or several fit; the text says what is expected.
     """
     found = [name for name in data_formats() if _recognises(name, _existing(root))]
+    if len(found) > 1:  # what `predict` has written there gives way
+        own_results = results_in(root)
+        found = [name for name in found if data_formats()[name].results not in own_results]
     if len(found) == 1:
         return found[0]
     if found:

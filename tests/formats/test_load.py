@@ -192,3 +192,24 @@ def test_real_label_maps(name, images, objects):
     assert len(dataset.samples("test")) == images
     assert sum(len(sample.objects) for sample in dataset.samples("test")) == objects
     assert not dataset.left_out
+
+
+MARKER = '{"sam2-adapter": "0.2.0", "command": "predict", "entries": ["masks", "overlays"]}\n'
+
+
+def test_masks_that_predict_wrote_beside_the_images_can_be_trained_on(tmp_path):
+    three_images(tmp_path)
+    write_image(tmp_path / "overlays" / "a.jpg")
+    (tmp_path / ".sam2-adapter.jsonl").write_text(MARKER)
+    dataset = load_dataset(tmp_path, validation_share=0)
+    assert [sample.name for sample in dataset.samples("train")] == ["a.png", "b.png", "c.png"]
+    assert dataset.notes == ("1 folder of masks that predict made, taken as true masks (masks).",)
+    assert not dataset.left_out
+
+
+def test_a_data_set_stays_what_it_is_when_predict_writes_into_it(tmp_path):
+    three_images(tmp_path)
+    (tmp_path / ".sam2-adapter.jsonl").write_text(MARKER)
+    document = coco([coco_image(1, "a.png")], [coco_object(1, [[0, 0, 9, 0, 9, 9, 0, 9]])])
+    write_json(tmp_path / "instances.json", document)
+    assert find_format(tmp_path) == "coco"

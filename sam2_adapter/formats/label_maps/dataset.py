@@ -19,6 +19,7 @@ from sam2_adapter.annotations.parts import count_parts
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.files import read_json
 from sam2_adapter.formats.dataset_reader import (
+    WHOLE,
     ReadingOptions,
     Samples,
     add_sample,
@@ -31,6 +32,7 @@ from sam2_adapter.formats.label_maps.pairs import pair_masks
 from sam2_adapter.formats.label_maps.reading import LabelMap, Numbers, read_label_map
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
+from sam2_adapter.ownership import results_in
 
 # Numbers by which tools mark pixels of no object, the largest of 8 and of 16 bits.
 _USUAL_VOIDS = (255, 65_535)
@@ -50,9 +52,7 @@ _PARTS = (
 
 def is_label_map_data(root: Path) -> bool:
     """Whether a folder has this layout."""
-    return root.is_dir() and any(
-        _is_folder(child(folder, "images")) for folder in split_folders(root, "masks").values()
-    )
+    return root.is_dir() and any(_is_folder(child(folder, "images")) for folder in _folders(root).values())
 
 
 def read_label_map_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Samples:
@@ -63,9 +63,15 @@ def read_label_map_data(root: Path, options: ReadingOptions, left_out: LeftOut) 
     """
     categories = _read_categories(root / "categories.json")
     return {
-        split: _FolderReader(folder, categories, options, left_out).read()
-        for split, folder in split_folders(root, "masks").items()
+        split: _FolderReader(folder, categories, options, left_out).read() for split, folder in _folders(root).items()
     }
+
+
+def _folders(root: Path) -> dict[str, Path]:
+    """The folders with masks, by split; `predict` may have written them beside the images, so that they can be corrected there."""
+    if "masks" in results_in(root) and (root / "masks").is_dir():
+        return {WHOLE: root}
+    return split_folders(root, "masks")
 
 
 class _FolderReader:
@@ -82,6 +88,8 @@ class _FolderReader:
 
     def read(self) -> list[Sample]:
         """All images with their objects; the others are counted."""
+        if self._mask_folder.name in results_in(self._mask_folder.parent):
+            self._left_out.remark("folder", "of masks that predict made, taken as true masks", self._mask_folder.name)
         samples: list[Sample] = []
         pairs = pair_masks(self._images, self._masks)
         for mask in pairs.unpaired:
