@@ -1,0 +1,26 @@
+"""Results as pictures: a label map, one picture per object, and what the numbers mean."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from sam2_adapter.formats.base import WritingTarget
+from sam2_adapter.formats.label_maps.format import FORMAT
+from sam2_adapter.formats.label_maps.reading import read_label_map
+from sam2_adapter.images.masks import read_mask
+from tests.formats.examples import annotated_image
+
+
+def test_every_object_has_its_number_and_its_picture(tmp_path):
+    image = annotated_image()
+    written = FORMAT.open_writer(WritingTarget(tmp_path, lambda _: None, "small", {"tool": "x"})).add(image, "street/a")
+    label_map, *pictures, legend = written.files
+    assert [path.name for path in pictures] == [f"a_00{number}.png" for number in range(1, 6)]
+    document = json.loads(legend.read_text())
+    for number, (picture, annotation) in enumerate(zip(pictures, image.annotations, strict=True), start=1):
+        np.testing.assert_array_equal(read_mask(picture), annotation.mask)
+        np.testing.assert_array_equal(read_label_map(label_map).numbers == number, annotation.mask)
+        assert document["objects"][number - 1]["label"] == annotation.label
+    assert document["made_by"] == {"tool": "x"}

@@ -1,0 +1,23 @@
+"""What writers share."""
+
+from __future__ import annotations
+
+import pytest
+
+from sam2_adapter.formats.base import Writer, WritingTarget, Written
+from tests.formats.examples import annotated_image
+
+
+def test_a_claimed_path_is_noted_and_lies_below_the_target(tmp_path):
+    noted = []
+    target = WritingTarget(tmp_path / "masks", noted.append, "small", {})
+    assert target.claimed("street/a.png") == tmp_path / "masks" / "street" / "a.png"
+    assert noted == [tmp_path / "masks" / "street" / "a.png"]
+
+
+def test_a_writer_of_one_file_per_image_has_nothing_to_take_over_or_to_close():
+    writer = Writer()
+    assert writer.add_done(annotated_image(), "a") == Written()
+    assert writer.close() is None
+    with pytest.raises(NotImplementedError):
+        writer.add(annotated_image(), "a")
