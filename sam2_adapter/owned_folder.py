@@ -165,6 +165,8 @@ class OwnedFolder:
 
     def _check(self) -> Ownership | None:
         """Who owns the folder, `None` where it is empty; raises where this command may not write to it."""
+        if self.directory.is_symlink() and not self.directory.exists():
+            raise OutputExistsError(f"{self.directory}: this is a link that leads nowhere. Name another folder.")
         if self.directory.is_file():
             raise OutputExistsError(f"{self.directory}: this is a file. Name a folder for the results.")
         try:

@@ -190,6 +190,20 @@ def test_the_second_of_two_commands_is_refused_by_name(tmp_path: Path) -> None:
         assert folder.is_resumed
 
 
+def test_a_link_to_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "annotations.json").write_text("the user's")
+    (tmp_path / "out").symlink_to(tmp_path / "mine")
+    with pytest.raises(OutputExistsError, match="not empty"):
+        OwnedFolder(tmp_path / "out", "predict", overwrite=True)
+    (tmp_path / "predictions").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputExistsError, match="leads nowhere"):
+        OwnedFolder(tmp_path / "predictions", "predict")
+    with open_numbered_folder(tmp_path / "predictions", "predict") as folder:
+        assert folder.directory.name == "predictions2"
+    assert _files(tmp_path) == ["mine/annotations.json", "out", "predictions"]
+
+
 def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("the user's")
     with pytest.raises(OutputExistsError, match="this is a file"):

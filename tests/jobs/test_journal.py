@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.errors import OutputExistsError
 from sam2_adapter.jobs.local import predict_files
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.ownership import JOURNAL_NAME
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.slow
 
 FORMATS = tuple(word for name in ("coco", "dataloop", "masks", "polygons") for word in ("--format", name))
 SETTINGS = ("--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch", "--box", "20,20,110,110", *FORMATS)
+BOX = Prompt(box_xyxy=(40, 20, 120, 100), label="disk")
 NUM_PHOTOS = 24
 
 
@@ -250,3 +252,67 @@ def test_memory_does_not_grow_with_the_images_that_are_done(tmp_path: Path) -> N
     # A photograph is 77 kB; which of three are in memory at once differs a little.
     assert peaks[60, False] < peaks[12, False] + 200_000
     assert peaks[60, True] < peaks[12, False] + 50_000
+
+
+_GOOD = {
+    "original_hw": [120, 160],
+    "objects": [],
+    "empty_prompts": [],
+    "files": [],
+    "files_like": "0001",
+    "name": "0001.png",
+}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"null",
+        b"[" * 100_000,
+        b'{"name": "0001.png"}',
+        json.dumps({**_GOOD, "original_hw": "large"}).encode(),
+        json.dumps({**_GOOD, "objects": [{"counts": "zz"}]}).encode(),
+        json.dumps({**_GOOD, "files": ["../../outside.png"]}).encode(),
+        json.dumps({**_GOOD, "files": [7]}).encode(),
+        json.dumps({**_GOOD, "files": None}).encode(),
+        json.dumps({**_GOOD, "name": 7}).encode(),
+        json.dumps({**_GOOD, "files_like": []}).encode(),
+        json.dumps({**_GOOD, "empty_prompts": ["x"]}).encode(),
+        json.dumps({**_GOOD, "refused_prompts": [1]}).encode(),
+        b"\xff\xfe",
+    ],
+    ids=lambda line: line[:40],
+)
+def test_a_damaged_line_and_all_after_it_are_done_again(
+    tmp_path: Path, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictor = small_predictor()
+    disk_photo().save(tmp_path / "a.png")
+    tasks = [ImageTask(tmp_path / "a.png", f"{index:04}.png", (BOX,)) for index in range(3)]
+    kept = []
+    for resume in (False, True):
+        with journaled_folder(tmp_path / "out", ["coco"], predictor.info, resume=resume) as (output, journal):
+            kept.append([result.is_kept for result in predict_files(predictor, tasks, output, OPTIONS, journal)])
+        if not resume:
+            lines = (tmp_path / "out" / JOURNAL_NAME).read_bytes().splitlines()
+            lines[2] = line
+            (tmp_path / "out" / JOURNAL_NAME).write_bytes(b"\n".join(lines) + b"\n")
+    assert kept == [[False] * 3, [True, False, False]]
+    assert "line 3 is damaged" in caplog.text
+
+
+def test_a_journal_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    predictor = small_predictor()
+    disk_photo().save(tmp_path / "a.png")
+    target = tmp_path / "target"
+    with journaled_folder(tmp_path / "out", ["coco"], predictor.info, resume=False):
+        pass
+    (tmp_path / "out" / JOURNAL_NAME).rename(target)
+    (tmp_path / "out" / JOURNAL_NAME).symlink_to(target)
+    before = target.read_bytes()
+    with (
+        pytest.raises(OutputExistsError, match="this is a link, which is not followed"),
+        journaled_folder(tmp_path / "out", ["coco"], predictor.info, resume=True),
+    ):
+        pass
+    assert target.read_bytes() == before

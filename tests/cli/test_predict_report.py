@@ -1,0 +1,85 @@
+"""What `predict` prints: prompts counted from 1 for people, and one JSON document for machines, whatever happens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+
+from sam2_adapter.cli.predict_report import Report, make_report
+from sam2_adapter.errors import ConfigError, ExportError
+from sam2_adapter.jobs.answers import ImageResult
+from sam2_adapter.jobs.tasks import ImageTask
+from sam2_adapter.predict.segment import Segmentation
+
+TASK = ImageTask(Path("photos/a.png"), "a.png")
+
+
+def _result(**more: object) -> ImageResult:
+    return ImageResult(TASK, Segmentation((), (), (0, 2)), (), 0.1, **more)  # type: ignore[arg-type]
+
+
+def _report(as_json: bool) -> Report:
+    report = make_report(2, as_json=as_json)
+    report.start({"name": "small"}, "out")
+    return report
+
+
+def test_people_count_prompts_from_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with _report(False) as report:
+        report.add(_result(refused_prompts={1: "outside."}, warnings={4: "far outside."}))
+    out, err = capsys.readouterr()
+    assert out == "a.png: 0 objects; no mask for prompt 1, 3\n"
+    assert err.splitlines() == [
+        "error: photos/a.png: prompt 2: outside.",
+        "warning: photos/a.png: prompt 5: far outside.",
+        "0 objects in 1 image, 1 prompt could not be used; results in out",
+    ]
+
+
+def test_many_refusals_and_warnings_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    with _report(False) as report:
+        report.add(_result(refused_prompts=dict.fromkeys(range(50), "no."), warnings=dict.fromkeys(range(9), "odd.")))
+    lines = capsys.readouterr().err.splitlines()
+    assert "error: photos/a.png: 30 more prompts cannot be used." in lines
+    assert "warning: there are 4 more warnings like these; --json has all." in lines
+    assert len(lines) == 20 + 1 + 5 + 1 + 1
+
+
+def test_machines_count_from_0(capsys: pytest.CaptureFixture[str]) -> None:
+    with _report(True) as report:
+        report.add(_result(refused_prompts={1: "outside."}))
+    document = json.loads(capsys.readouterr().out)
+    (image,) = document["images"]
+    assert image["empty_prompts"] == [0, 2]
+    assert image["refused_prompts"] == [{"prompt_index": 1, "error": "outside."}]
+    assert document["summary"] == {"images": 1, "objects": 0, "failed": 0, "refused_prompts": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (ExportError("the disk is full."), 1, "the disk is full."),
+        (ConfigError("no."), 2, "no."),
+        (ZeroDivisionError("by nought"), 1, "unexpected ZeroDivisionError: by nought"),
+    ],
+)
+def test_whatever_ends_a_run_there_is_one_document(
+    capsys: pytest.CaptureFixture[str], error: Exception, status: int, told: str
+) -> None:
+    report = _report(True)
+    report.add(_result())
+    with pytest.raises(typer.Exit) as ended, report:
+        raise error
+    assert ended.value.exit_code == status
+    out, err = capsys.readouterr()
+    assert told in json.loads(out)["error"]
+    assert err.startswith(f"error: {told}")
+
+
+def test_an_interrupted_run_leaves_a_whole_document(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), _report(True):
+        raise KeyboardInterrupt
+    assert json.loads(capsys.readouterr().out)["error"] == "interrupted"
