@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from sam2_adapter.annotations.colors import Color, color_of_index, colors_of_labels
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.polygons import Ring
 from sam2_adapter.annotations.prompts import FOREGROUND, Prompt, rotated_box_corners
 from sam2_adapter.errors import ImageError
+from sam2_adapter.reports.labels import LabelFont
 
 Picture = npt.NDArray[np.uint8]
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Spot = tuple[float, float, float, float]
 
 _MASK_OPACITY = 0.42
@@ -28,7 +28,9 @@ _MASK_OPACITY = 0.42
 # Largest share of an object that a tag may hide.
 _HIDDEN_SHARE = 0.2
 
-_LONGEST_LABEL = 32
+# Of a tag, in pixels at the reference size: room beside its texts, and between them.
+_TAG_MARGIN = 4.5
+_TAG_GAP = 6.0
 
 _DARK: Color = (20, 20, 24)
 _WHITE: Color = (255, 255, 255)
@@ -173,24 +175,26 @@ def _fill_circle(picture: Picture, center: tuple[float, float], radius: float, c
 def _draw_tags(picture: Picture, annotations: Sequence[Annotation], colors: Sequence[Color], scale: float) -> Picture:
     canvas = Image.fromarray(picture)
     draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(size=max(9.0, 11.5 * scale))
+    font = LabelFont(max(9.0, 11.5 * scale))
     boxes = np.array([annotation.box_xyxy for annotation in annotations], np.float64).reshape(-1, 4)
     taken: list[Spot] = []
     for index, (annotation, color) in enumerate(zip(annotations, colors, strict=True)):
         # In a crowd the score alone may find room where label and score do not.
-        for text in (f"{_one_line(annotation.label)}  {annotation.iou_score:.2f}", f"{annotation.iou_score:.2f}"):
-            spot = _free_spot(boxes, index, _tag_wh(draw, text, font, scale), canvas.size, taken)
+        score = f"{annotation.iou_score:.2f}"
+        for lines in ((font.line(annotation.label), score), (score,)):
+            spot = _free_spot(boxes, index, _tag_wh(lines, font, scale), canvas.size, taken)
             if spot is not None:
-                _draw_tag(draw, spot, text, font, color, scale)
+                _draw_tag(draw, spot, lines, font, color, scale)
                 taken.append(spot)
                 break
     return np.array(canvas)
 
 
-def _tag_wh(draw: ImageDraw.ImageDraw, text: str, font: Font, scale: float) -> tuple[float, float]:
-    left, _, right, _ = draw.textbbox((0, 0), text, font=font)
-    _, top, _, bottom = draw.textbbox((0, 0), "Agjp|", font=font)
-    return right - left + 9 * scale, bottom - top + 5 * scale
+def _tag_wh(lines: Sequence[str], font: LabelFont, scale: float) -> tuple[float, float]:
+    extents = [font.extent(line) for line in lines]
+    height = max(extent.above for extent in extents) + max(extent.below for extent in extents)
+    width = sum(extent.width for extent in extents) + _TAG_GAP * scale * (len(lines) - 1)
+    return width + 2 * _TAG_MARGIN * scale, height + 5 * scale
 
 
 def _free_spot(
@@ -222,23 +226,17 @@ def _overlaps(spot: Spot, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.floa
     return shared
 
 
-def _one_line(label: str) -> str:
-    """A label that fits on a tag, of characters that can be drawn."""
-    text = " ".join(label.encode("utf-8", "replace").decode("utf-8").split())
-    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "\u2026"
-
-
 def _draw_tag(
-    draw: ImageDraw.ImageDraw,
-    spot: Spot,
-    text: str,
-    font: Font,
-    color: Color,
-    scale: float,
+    draw: ImageDraw.ImageDraw, spot: Spot, lines: Sequence[str], font: LabelFont, color: Color, scale: float
 ) -> None:
+    """Draw texts beside each other: each has a direction of its own."""
     draw.rounded_rectangle(spot, radius=3 * scale, fill=color, outline=_blend(color, _DARK, 0.7))
-    middle = (spot[1] + spot[3]) / 2
-    draw.text((spot[0] + 4.5 * scale, middle), text, font=font, fill=_text_color(color), anchor="lm")
+    extents = [font.extent(line) for line in lines]
+    baseline = spot[1] + 2.5 * scale + max(extent.above for extent in extents)
+    left = spot[0] + _TAG_MARGIN * scale
+    for line, extent in zip(lines, extents, strict=True):
+        font.draw(draw, (left, baseline), line, _text_color(color))
+        left += extent.width + _TAG_GAP * scale
 
 
 def _text_color(background: Color) -> Color:
