@@ -3,7 +3,7 @@
     import sam2_adapter
 
     predictor = sam2_adapter.load_predictor("sam2_hiera_s.yaml")
-    (embedding,) = predictor.embed([image])
+    embedding = predictor.embed("street.jpg")
     prediction = predictor.predict(embedding, [{"box": [10, 20, 200, 180]}])
 
 Importing this package imports no torch: a name is looked up when it is first used.
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sam2_adapter.formats.load import load_dataset
     from sam2_adapter.images.read import read_image
     from sam2_adapter.jobs.predict_images import predict_images
+    from sam2_adapter.jobs.segment_image import SegmentedImage, segment_image
     from sam2_adapter.predict.loading import load_predictor
     from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
     from sam2_adapter.predict.segment import Segmentation, segment
@@ -56,6 +57,7 @@ __all__ = [
     "PromptError",
     "Sam2AdapterError",
     "Segmentation",
+    "SegmentedImage",
     "TrainingError",
     "WeightsNotFoundError",
     "__version__",
@@ -66,6 +68,7 @@ __all__ = [
     "predict_images",
     "read_image",
     "segment",
+    "segment_image",
 ]
 
 _ERRORS = {name: "errors" for name in __all__ if name.endswith("Error")}
@@ -77,6 +80,7 @@ _HOMES = {
     "MaskPrediction": "annotations.masks",
     "Predictor": "predict.predictor",
     "Prompt": "annotations.prompts",
+    "SegmentedImage": "jobs.segment_image",
     "Segmentation": "predict.segment",
     "evaluate": "evaluation.evaluate",
     "fine_tune": "training.fine_tuning",
@@ -85,6 +89,7 @@ _HOMES = {
     "predict_images": "jobs.predict_images",
     "read_image": "images.read",
     "segment": "predict.segment",
+    "segment_image": "jobs.segment_image",
 }
 
 

@@ -21,6 +21,7 @@ PUBLIC = [
     "Prompt",
     "PromptError",
     "Sam2AdapterError",
+    "SegmentedImage",
     "Segmentation",
     "TrainingError",
     "WeightsNotFoundError",
@@ -32,6 +33,7 @@ PUBLIC = [
     "predict_images",
     "read_image",
     "segment",
+    "segment_image",
 ]
 
 

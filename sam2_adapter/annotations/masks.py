@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray, rotated_box_corners
+from sam2_adapter.errors import ExportError
+from sam2_adapter.files import refuse_to_replace, write_file
+from sam2_adapter.text import plural
+
+# Scores that a short description shows.
+_SHOWN_SCORES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +49,56 @@ class MaskPrediction:
     def __len__(self) -> int:
         """Number of objects."""
         return len(self.masks)
+
+    def __repr__(self) -> str:
+        """How many masks of which size, and their scores."""
+        objects, masks, height, width = self.masks.shape
+        scores = ", ".join(f"{score:.2f}" for score in self.iou_scores.ravel()[:_SHOWN_SCORES].tolist())
+        more = ", ..." if self.iou_scores.size > _SHOWN_SCORES else ""
+        kinds = plural(objects, "object") + (f" x {masks} masks" if masks > 1 else "")
+        return f"MaskPrediction({kinds}, {width}x{height} pixels, IoU scores {scores}{more})"
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the masks to a file, whole or not at all.
+
+        Args:
+            path: ends in `.npz` for the three arrays by their names; that of one object can be the `mask` of a prompts file. Or
+                in `.png` for a label map: 0 for the background, objects from 1, each over the larger ones.
+            overwrite: replace a file that is there.
+
+        Raises:
+            OutputExistsError: the file is there already.
+            ExportError: another suffix, a label map of several masks per object or too many objects, or the file cannot be written.
+        """
+        if not overwrite:
+            refuse_to_replace(path)
+        suffix = Path(path).suffix.lower()
+        if suffix == ".npz":
+            write_file(
+                path,
+                lambda file: np.savez_compressed(
+                    file, masks=self.masks, iou_scores=self.iou_scores, low_res_logits=self.low_res_logits
+                ),
+            )
+        elif suffix == ".png":
+            content = cv2.imencode(".png", self._label_map(path))[1].tobytes()
+            write_file(path, lambda file: file.write(content))
+        else:
+            raise ExportError(
+                f"{path}: masks are saved as .npz (arrays) or .png (label map), not as {suffix or 'this'}."
+            )
+
+    def _label_map(self, path: str | Path) -> npt.NDArray[np.unsignedinteger]:
+        objects, masks = self.masks.shape[:2]
+        if masks != 1 or objects > np.iinfo(np.uint16).max:
+            raise ExportError(
+                f"{path}: a label map holds one mask for each of at most 65,535 objects, but there are {objects} objects with {masks} "
+                "masks each; save them as .npz."
+            )
+        label_map = np.zeros(self.masks.shape[2:], np.uint8 if objects < 256 else np.uint16)
+        for index in np.argsort(-self.masks.sum(axis=(1, 2, 3)), kind="stable").tolist():
+            label_map[self.masks[index, 0]] = index + 1
+        return label_map
 
 
 def box_region(

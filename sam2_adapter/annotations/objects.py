@@ -121,6 +121,10 @@ class Annotation:
             raise DataError(f"The IoU score of an annotation must be finite, but got {score}.")
         return cls(label, rle, min(max(score, 0.0), 1.0), attributes, object_id, parent_id, prompt_index)
 
+    def __repr__(self) -> str:
+        """Label, score, area and box; the run lengths are long."""
+        return f"Annotation({self.label!r}, IoU score {self.iou_score:.2f}, {self.area} px in {self.box_xyxy})"
+
     @property
     def mask(self) -> BoolArray:
         """Bool H x W in the size of the original image, decoded anew at each call."""

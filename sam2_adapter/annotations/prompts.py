@@ -107,6 +107,26 @@ class Prompt:
                 "All points of this prompt are background (label 0); add a foreground point (label 1) or a box."
             )
 
+    def __repr__(self) -> str:
+        """Only what is given; masks by their sizes."""
+        given: dict[str, object] = {}
+        if self.box_xyxy is not None:
+            given["box"] = f"({', '.join(f'{value:g}' for value in self.box_xyxy)})"
+        if self.box_angle:
+            given["angle"] = f"{self.box_angle:g}"
+        if len(self.point_coords):
+            points = zip(self.point_coords.tolist(), self.point_labels.tolist(), strict=True)
+            given["points"] = ", ".join(f"({x:g}, {y:g}) {'in' if label else 'out'}" for (x, y), label in points)
+        for name, value in (("mask", self.mask), ("mask_input", self.mask_input)):
+            if value is not None:
+                given[name] = f"{value.shape[1]}x{value.shape[0]}"
+        given |= {
+            name: repr(value)
+            for name in ("label", "attributes", "object_id", "parent_id")
+            if (value := getattr(self, name)) is not None
+        }
+        return f"Prompt({'; '.join(f'{name} {value}' for name, value in given.items())})"
+
     @property
     def has_mask(self) -> bool:
         """Whether a mask or earlier logits are part of the prompt."""

@@ -103,7 +103,7 @@ class OpenedImage:
             return self._tiff.orientation
         if self.format == "TIFF":  # Pillow turns these, and reports their upright size
             return 1
-        return 1 if self._has_no_exif() else _exif_orientation(self._header)
+        return 1 if self._has_no_exif() else exif_orientation(self._header)
 
     def notes(self) -> tuple[str, ...]:
         """What of the file is not in the picture, each as "5 pages, of which the first is read"; asked after the pixels are used."""
@@ -187,7 +187,8 @@ def _find_decoder(file: IO[bytes]) -> tuple[str, Decoder]:
     raise UnidentifiedImageError(f"{wrong}. Give a {READABLE} file")
 
 
-def _exif_orientation(image: Image.Image) -> int:
+def exif_orientation(image: Image.Image) -> int:
+    """The EXIF orientation of a picture, 1 to 8; 1 where there is none or it cannot be read."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged metadata raise almost anything, and cost only themselves

@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sam2_adapter.errors import ImageError
 from sam2_adapter.files import reason_of
-from sam2_adapter.images.decoders import OpenedImage
+from sam2_adapter.images.decoders import OpenedImage, exif_orientation
 from sam2_adapter.images.pixel_modes import to_rgb
 from sam2_adapter.regular_files import open_regular
 
@@ -73,7 +73,7 @@ def read_image_with_notes(
     with _decoding(name), _opened(source, name) as file:
         opened = OpenedImage(file)
         _check_size(opened.size_wh, max_pixels, name)
-        pixels = np.array(_upright(to_rgb(opened.load()), opened.orientation()))
+        pixels = np.array(_turned(to_rgb(opened.load()), opened.orientation()))
         return pixels, opened.notes()
 
 
@@ -182,6 +182,11 @@ def _check_size(size_wh: tuple[int, int], max_pixels: int, name: str) -> None:
         )
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def upright(picture: Image.Image, source: Image.Image) -> Image.Image:
+    """A picture turned as the EXIF orientation of the Pillow image that it was made from says."""
+    return _turned(picture, exif_orientation(source))
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
     transposition = _TRANSPOSITIONS.get(orientation)
     return image if transposition is None else image.transpose(transposition)

@@ -1,8 +1,8 @@
 """`Predictor`: images to embeddings, embeddings and prompts to masks.
 
     predictor = load_predictor("sam2_hiera_s.yaml")
-    embeddings = predictor.embed([image])
-    prediction = predictor.predict(embeddings[0], [{"box": [10, 20, 200, 180]}])
+    embedding = predictor.embed("street.jpg")
+    prediction = predictor.predict(embedding, [{"box": [10, 20, 200, 180]}])
 
 A predictor keeps no current image and may be used from many threads at once.
 """
@@ -13,15 +13,15 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast, overload
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from sam2_adapter.annotations.masks import MaskPrediction
 from sam2_adapter.annotations.prompts import Prompt, as_prompts
-from sam2_adapter.errors import ImageError, PromptError, Sam2AdapterError
+from sam2_adapter.errors import PromptError, Sam2AdapterError
+from sam2_adapter.images.sources import ImageSource, Pixels, as_pixels, is_one_image
 from sam2_adapter.models.engines.base import Runtime
 from sam2_adapter.models.memory import is_out_of_memory
 from sam2_adapter.models.network.image_encoder import EncodedImages
@@ -76,6 +76,11 @@ class ImageEmbedding:
         """(height, width) of the image in pixels."""
         return self.geometry.original_hw
 
+    def __repr__(self) -> str:
+        """Size and weights; the tensors have millions of numbers."""
+        height, width = self.original_hw
+        return f"ImageEmbedding({width}x{height} pixels, weights {self.weights_sha256[:12]})"
+
 
 class Predictor:
     """A model ready for prediction; see `load_predictor`."""
@@ -95,29 +100,46 @@ class Predictor:
         engine = runtime.name, runtime.precision, runtime.device
         self.info = ModelInfo(name, weights_sha256, *engine, resize, architecture or name, base)
 
+    def __repr__(self) -> str:
+        """Which model, and how it runs."""
+        info = self.info
+        return f"Predictor({info.name}, {info.runtime} {info.precision} on {info.device})"
+
     @property
     def images_per_call(self) -> int:
         """How many images are best given to `embed` at a time."""
         return self._runtime.images_per_call
 
-    def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[ImageEmbedding, ...]:
-        """Encode a batch of images in one encoder call.
+    @overload
+    def embed(self, images: ImageSource) -> ImageEmbedding: ...  # type: ignore[overload-overlap] # a path is one image
+
+    @overload
+    def embed(self, images: Sequence[ImageSource]) -> tuple[ImageEmbedding, ...]: ...
+
+    def embed(self, images: ImageSource | Sequence[ImageSource]) -> ImageEmbedding | tuple[ImageEmbedding, ...]:
+        """Encode an image, or a batch of images in one encoder call.
 
         Args:
-            images: uint8 RGB H x W x 3 in 0..255; sizes may differ.
+            images: an image, or a sequence of images whose sizes may differ. Each is a path, the content of a file as
+                bytes, a Pillow image, or an array, uint8 RGB H x W x 3 in 0..255.
 
         Returns:
-            One embedding an image, in order.
+            The embedding of one image, or one embedding per image of a sequence, in order.
 
         Raises:
-            ImageError: an entry is not such an array.
+            ImageError: a file cannot be read, or an array is no such array.
         """
-        if not len(images):
+        if is_one_image(images):
+            return self._embed([as_pixels(images, "The image")])[0]
+        several = cast(Sequence[ImageSource], images)
+        return self._embed([as_pixels(image, f"Image {index}") for index, image in enumerate(several)])
+
+    def _embed(self, images: Sequence[Pixels]) -> tuple[ImageEmbedding, ...]:
+        if not images:
             return ()
         runtime = self._runtime
         geometries = [
-            Geometry(_checked_hw(index, image), runtime.image_size, self.info.resize)
-            for index, image in enumerate(images)
+            Geometry((image.shape[0], image.shape[1]), runtime.image_size, self.info.resize) for image in images
         ]
         encoded = runtime.encode(images_to_pixel_values(images, runtime.image_size, self.info.resize, runtime.device))
         return tuple(
@@ -221,19 +243,6 @@ class Predictor:
         else:
             logits, scores = select_masks(decoded, multimask_output)
         return _to_prediction(logits, scores, geometry)
-
-
-def _checked_hw(index: int, image: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    if (
-        not isinstance(image, np.ndarray)
-        or image.dtype != np.uint8
-        or image.ndim != 3
-        or image.shape[2] != 3
-        or not image.size
-    ):
-        found = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise ImageError(f"Image {index}: expected a uint8 RGB array of shape H x W x 3, but got {found}.")
-    return image.shape[0], image.shape[1]
 
 
 def _image_of_batch(encoded: EncodedImages, index: int) -> EncodedImages:

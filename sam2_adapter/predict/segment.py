@@ -14,6 +14,10 @@ from sam2_adapter.annotations.masks import box_region
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import BoolArray, Prompt, RefusedPrompt, as_prompts
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.text import plural
+
+# Objects that a short description shows.
+_SHOWN_OBJECTS = 5
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,13 @@ class Segmentation:
     annotations: tuple[Annotation, ...]
     prompts: tuple[Prompt, ...]
     empty_prompts: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        """How many objects, and their labels."""
+        labels = ", ".join(f"{entry.label!r} {entry.iou_score:.2f}" for entry in self.annotations[:_SHOWN_OBJECTS])
+        more = ", ..." if len(self.annotations) > _SHOWN_OBJECTS else ""
+        empty = f", {plural(len(self.empty_prompts), 'prompt')} without a mask" if self.empty_prompts else ""
+        return f"Segmentation({plural(len(self.annotations), 'object')}: {labels}{more}{empty})"
 
     @classmethod
     def restored(
