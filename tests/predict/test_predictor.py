@@ -236,11 +236,11 @@ def test_an_embedding_of_other_weights_is_refused(predictor, embedding):
         np.zeros((5, 5, 4), np.uint8),
         np.zeros((5, 5, 3), np.float32),
         np.zeros((0, 5, 3), np.uint8),
-        "photo.jpg",
+        7,
     ],
 )
 def test_other_things_than_rgb_arrays_are_refused(predictor, image):
-    with pytest.raises(ImageError, match="Image 1: expected a uint8 RGB array of shape H x W x 3, but got"):
+    with pytest.raises(ImageError, match="Image 1: expected a path, a Pillow image or a uint8 RGB array of shape H x W x 3, but got"):
         predictor.embed([random_image(0), image])
 
 
