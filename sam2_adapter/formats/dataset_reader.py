@@ -14,6 +14,8 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.images.find import find_images
 from sam2_adapter.images.read import MAX_PIXELS, image_size
 from sam2_adapter.ownership import results_in
+from sam2_adapter.regular_files import open_regular
+from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
 
 # Name of the split of a data set that comes without splits.
 WHOLE = ""
@@ -111,12 +113,20 @@ def usable_hw(path: Path, name: str, options: ReadingOptions, left_out: LeftOut)
     try:
         height, width = image_size(path, name=name)
     except ImageError:
-        left_out.add_image(Reason.BROKEN_IMAGE, name)
+        left_out.add_image(Reason.STAND_IN if _stands_in(path) else Reason.BROKEN_IMAGE, name)
         return None
     if height * width > options.max_pixels:
         left_out.add_image(Reason.BROKEN_IMAGE, name)
         return None
     return height, width
+
+
+def _stands_in(path: Path) -> bool:
+    try:
+        with open_regular(path) as file:
+            return what_stands_in(file.read(NUM_BYTES)) is not None
+    except OSError:
+        return False
 
 
 def add_sample(

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     """Why an image or an object is not used; the value is what users read."""
 
     BROKEN_IMAGE = "image is broken or too large"
+    STAND_IN = "a Git LFS pointer or a saved web page"
     NO_ANNOTATION = "image has no annotation"
     NO_OBJECT_LEFT = "image has no object left"
     NO_IMAGE = "annotated image is not here"

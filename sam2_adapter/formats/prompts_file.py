@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.files import read_json, reason_of
 from sam2_adapter.formats.image_names import find_listed, is_foreign, specificity
 from sam2_adapter.images.masks import read_mask
+from sam2_adapter.images.read import image_size
+from sam2_adapter.regular_files import open_regular
 
 LOGITS_KEY = "low_res_logits"
 
@@ -36,11 +39,12 @@ Listed = Prompt | RefusedPrompt
 _MAX_LOGITS_BYTES = 64 * 2**20
 
 
-def read_prompts_file(path: str | Path) -> dict[str, list[Prompt | RefusedPrompt]]:
+def read_prompts_file(path: str | Path, image_paths: Sequence[Path] = ()) -> dict[str, list[Prompt | RefusedPrompt]]:
     """Read the prompts of all images that a prompts file lists.
 
     Args:
         path: JSON file of the form shown at the head of this module.
+        image_paths: the images that it may be for; a mask of another size than its image is refused before it is decoded.
 
     Returns:
         Image name, as written in the file, to its prompts in order. An entry that is malformed, or whose mask cannot be read,
@@ -56,7 +60,8 @@ def read_prompts_file(path: str | Path) -> dict[str, list[Prompt | RefusedPrompt
         raise PromptError(
             f'{path}: expected {{"images": {{"name.jpg": [prompts], ...}}}} and nothing else, but got {short(document)}.'
         )
-    return {name: _read_entries(path.parent, entries) for name, entries in images.items()}
+    image_of = {name: image for image, name in _chosen_names(images, image_paths).items()}
+    return {name: _read_entries(path.parent, entries, image_of.get(name)) for name, entries in images.items()}
 
 
 def match_prompts(
@@ -116,28 +121,37 @@ def _check_unambiguous(chosen: Mapping[Path, str]) -> None:
         owner[name] = image_path
 
 
-def _read_entries(folder: Path, entries: Any) -> list[Listed]:
+def _read_entries(folder: Path, entries: Any, image: Path | None) -> list[Listed]:
     if not isinstance(entries, list):
         return [RefusedPrompt(f"The prompts of an image are a list, but got {short(entries)}.")]
-    return [_read_entry(folder, entry) for entry in entries]
+    allowed_hw = _size_of(image) if any(isinstance(entry, dict) and "mask" in entry for entry in entries) else ()
+    return [_read_entry(folder, entry, allowed_hw) for entry in entries]
 
 
-def _read_entry(folder: Path, entry: Any) -> Listed:
+def _size_of(image: Path | None) -> tuple[tuple[int, int], ...]:
+    """The (height, width) that masks of an image must have; none for an image that cannot be read here."""
+    try:
+        return () if image is None else (image_size(image),)
+    except ImageError:  # told when the image is read
+        return ()
+
+
+def _read_entry(folder: Path, entry: Any, allowed_hw: Sequence[tuple[int, int]]) -> Listed:
     try:
         if isinstance(entry, dict) and entry.get("mask") is not None:
-            entry = {**entry, "mask": _read_prompt_mask(folder, entry["mask"])}
+            entry = {**entry, "mask": _read_prompt_mask(folder, entry["mask"], allowed_hw)}
         return Prompt.from_dict(entry)
     except (PromptError, ImageError) as error:
         return RefusedPrompt(str(error))
 
 
-def _read_prompt_mask(folder: Path, name: Any) -> npt.NDArray[Any]:
+def _read_prompt_mask(folder: Path, name: Any, allowed_hw: Sequence[tuple[int, int]]) -> npt.NDArray[Any]:
     if not isinstance(name, str) or not name:
         raise PromptError(f"'mask' is the path of a picture or .npz file, but got {short(name)}.")
     mask_path = _path_inside(folder, name)
     if mask_path.suffix.lower() == ".npz":
         return _read_logits(mask_path)
-    return read_mask(mask_path, name=f"mask {name!r}")
+    return read_mask(mask_path, allowed_hw=allowed_hw, name=f"mask {name!r}")
 
 
 def _path_inside(folder: Path, name: str) -> Path:
@@ -155,9 +169,10 @@ def _path_inside(folder: Path, name: str) -> Path:
 
 def _read_logits(path: Path) -> FloatArray:
     try:
-        _check_logits_size(path)
-        with np.load(path, allow_pickle=False) as arrays:
-            logits = np.asarray(arrays[LOGITS_KEY])
+        with open_regular(path) as file:
+            _check_logits_size(file, path)
+            with np.load(file, allow_pickle=False) as arrays:
+                logits = np.asarray(arrays[LOGITS_KEY])
     except PromptError:
         raise
     except FileNotFoundError:
@@ -170,10 +185,15 @@ def _read_logits(path: Path) -> FloatArray:
     return _one_object(logits, path.name)
 
 
-def _check_logits_size(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
+def _check_logits_size(file: IO[bytes], path: Path) -> None:
+    """Hold the size that the archive and the array in it claim against the limit; the file is left at its start."""
+    with zipfile.ZipFile(file) as archive:
         sizes = {member.filename: member.file_size for member in archive.infolist()}
-    size = sizes.get(f"{LOGITS_KEY}.npy")
+        size = sizes.get(f"{LOGITS_KEY}.npy")
+        if size is not None and size <= _MAX_LOGITS_BYTES:
+            with archive.open(f"{LOGITS_KEY}.npy") as member:
+                size = max(size, _claimed_bytes(member))
+    file.seek(0)
     if size is None:
         found = ", ".join(sorted(name.removesuffix(".npy") for name in sizes)) or "nothing"
         raise PromptError(f"mask {path.name!r} needs an array {LOGITS_KEY!r}, but holds {found[:80]}.")
@@ -181,6 +201,13 @@ def _check_logits_size(path: Path) -> None:
         raise PromptError(
             f"mask {path.name!r}: {LOGITS_KEY!r} has {size:,} bytes, more than the logits of one object can have."
         )
+
+
+def _claimed_bytes(member: IO[bytes]) -> int:
+    version = np.lib.format.read_magic(member)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(member)
+    return prod(shape) * dtype.itemsize
 
 
 def _one_object(logits: npt.NDArray[Any], name: str) -> FloatArray:

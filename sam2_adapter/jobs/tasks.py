@@ -91,7 +91,7 @@ def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> dict[Path, Sequen
     if given is None:
         return {}
     if isinstance(given, str | Path):
-        return _listed_prompts(read_prompts_file(given), paths, str(given))
+        return _listed_prompts(read_prompts_file(given, paths), paths, str(given))
     if isinstance(given, Mapping):
         return _listed_prompts({name: check_prompts(entries) for name, entries in given.items()}, paths, "prompts")
     same = check_prompts(given)

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sam2_adapter.errors import DataError
-from sam2_adapter.formats.dataset_reader import WHOLE, child, images_below, split_folders, split_name
+from sam2_adapter.formats.dataset_reader import (
+    WHOLE,
+    ReadingOptions,
+    child,
+    images_below,
+    split_folders,
+    split_name,
+    usable_hw,
+)
+from sam2_adapter.formats.left_out import LeftOut
 from tests.formats.folders import write_image
 
 MARKER = '{"sam2-adapter": "0.2.0", "command": "predict", "entries": ["masks", "overlays"]}\n'
@@ -45,3 +56,20 @@ def test_usual_words_of_splits():
     assert [split_name(word) for word in ("Train", "VAL", "valid", "testing", "fold3")] == [
         "train", "validation", "validation", "test", "fold3",
     ]  # fmt: skip
+
+
+def test_pointers_and_web_pages_in_the_place_of_images_are_called_that(tmp_path: Path) -> None:
+    contents = {
+        "a.png": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"ab" * 32 + b"\nsize 184416285\n",
+        "b.png": b"<!DOCTYPE html><html><body>404</body></html>",
+        "c.png": b"\x89PNG\r\n\x1a\nbroken",
+    }
+    left_out = LeftOut()
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        assert usable_hw(tmp_path / name, name, ReadingOptions(), left_out) is None
+    rows = {row["reason"]: row["examples"] for row in left_out}
+    assert rows == {
+        "a Git LFS pointer or a saved web page": ["a.png", "b.png"],
+        "image is broken or too large": ["c.png"],
+    }

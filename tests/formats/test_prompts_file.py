@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -11,11 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.errors import PromptError
 from sam2_adapter.formats.label_maps.objects import write_mask
 from sam2_adapter.formats.prompts_file import match_prompts, read_prompts_file, unmatched_names
+from tests.images.test_read import png_header
 from tests.shapes import QUICK, ellipse
 
 MASK = ellipse((20, 30), (10, 15), (6, 9))
@@ -272,3 +276,31 @@ def test_names_that_fit_two_images_are_refused():
 def test_names_without_an_image_are_listed():
     names = {"a.jpg": [PROMPT], "photos/b.jpg": [PROMPT], "bb.jpg": [PROMPT], "other/a.jpg": []}
     assert unmatched_names(names, [Path("photos/a.jpg"), Path("photos/b.jpg")]) == ["bb.jpg", "other/a.jpg"]
+
+
+def test_a_mask_of_another_size_than_its_image_is_refused_before_it_is_decoded(tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg")
+    (tmp_path / "huge.png").write_bytes(png_header(60_000, 50_000))
+    Image.new("L", (64, 48), 255).save(tmp_path / "whole.png")
+    path = _write(tmp_path, {"images": {"a.jpg": [{"mask": "huge.png"}, {"mask": "whole.png"}], "b.jpg": []}})
+    refused, kept = read_prompts_file(path, [tmp_path / "a.jpg"])["a.jpg"]
+    assert refused.reason == (
+        "mask 'huge.png': the size is 60000x50000 pixels, but that of its upright image is expected: 64x48."
+    )
+    assert kept.mask.shape == (48, 64)
+
+
+def test_logits_that_claim_to_fill_the_memory_are_refused_by_their_header(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**6)})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("low_res_logits.npy", header.getvalue())
+    (refused,) = read_prompts_file(_write(tmp_path, {"images": {"a.jpg": [{"mask": "a.npz"}]}}))["a.jpg"]
+    assert "'low_res_logits' has 4,000,000,000,000 bytes, more than the logits of one object can have" in refused.reason
+
+
+def test_a_pipe_in_the_place_of_a_mask_is_refused_without_waiting(tmp_path):
+    for name in ("a.png", "a.npz"):
+        os.mkfifo(tmp_path / name)
+        (refused,) = read_prompts_file(_write(tmp_path, {"images": {"a.jpg": [{"mask": name}]}}))["a.jpg"]
+        assert "it is a named pipe, not a file" in refused.reason

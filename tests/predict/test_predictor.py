@@ -240,7 +240,9 @@ def test_an_embedding_of_other_weights_is_refused(predictor, embedding):
     ],
 )
 def test_other_things_than_rgb_arrays_are_refused(predictor, image):
-    with pytest.raises(ImageError, match="Image 1: expected a path, a Pillow image or a uint8 RGB array of shape H x W x 3, but got"):
+    with pytest.raises(
+        ImageError, match="Image 1: expected a path, a Pillow image or a uint8 RGB array of shape H x W x 3, but got"
+    ):
         predictor.embed([random_image(0), image])
 
 
