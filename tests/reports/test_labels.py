@@ -118,8 +118,9 @@ def test_an_overlay_shows_the_labels_of_eight_scripts():
     grey = np.full((200, 400, 3), 128, np.uint8)
     mask = np.zeros((200, 400), np.bool_)
     mask[80:150, 40:300] = True
-    pictures = {draw_overlay(grey, [Annotation.from_mask(mask, label, 0.5)]).tobytes() for label in ALL}
-    assert len(pictures) == len(ALL)
+    labels = [first for first, _ in LABELS.values()]
+    pictures = {draw_overlay(grey, [Annotation.from_mask(mask, label, 0.5)]).tobytes() for label in labels}
+    assert len(pictures) == len(labels)
 
 
 def test_the_font_has_its_licences_beside_it():

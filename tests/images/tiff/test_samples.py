@@ -57,7 +57,7 @@ def _check(layout, height=37, width=53, seed=0):
         assert slope < -0.98 if layout.photometric == "miniswhite" else slope > 0.98
 
 
-@settings(repeatable, max_examples=150)
+@settings(repeatable, max_examples=45)
 @given(LAYOUTS, st.integers(1, 40), st.integers(2, 70), st.integers(0, 2**16))
 def test_any_layout_is_read_right(layout, height, width, seed):
     _check(layout, height, width, seed)
