@@ -17,6 +17,7 @@ from sam2_adapter.cli.convert import convert
 from sam2_adapter.cli.demo import demo
 from sam2_adapter.cli.doctor import doctor
 from sam2_adapter.cli.evaluate import evaluate
+from sam2_adapter.cli.help_texts import PlainCommand
 from sam2_adapter.cli.output import (
     OutputError,
     flush,
@@ -64,12 +65,12 @@ def _root(
     pass
 
 
-app.command(short_help="Find the masks of objects in images.")(predict)
-app.command(short_help="Fine-tune a model on your own masks.")(train)
-app.command(short_help="Measure a model on a data set with known masks.")(evaluate)
-app.command(short_help="Write a model's weights in another layout.")(convert)
-app.command(short_help="Show what this machine has, and what is missing.")(doctor)
-app.command(short_help="Predict and fine-tune on bundled pictures, offline.")(demo)
+app.command(cls=PlainCommand, short_help="Find the masks of objects in images.")(predict)
+app.command(cls=PlainCommand, short_help="Fine-tune a model on your own masks.")(train)
+app.command(cls=PlainCommand, short_help="Measure a model on a data set with known masks.")(evaluate)
+app.command(cls=PlainCommand, short_help="Write a model's weights in another layout.")(convert)
+app.command(cls=PlainCommand, short_help="Show what this machine has, and what is missing.")(doctor)
+app.command(cls=PlainCommand, short_help="Predict and fine-tune on bundled pictures, offline.")(demo)
 
 
 def main() -> None:

@@ -28,8 +28,12 @@ class Consumer(StrEnum):
 
 @one_clear_message
 def convert(
-    source: Annotated[Path, typer.Argument(help="Weights file, or directory of transformers.", show_default=False)],
-    target: Annotated[Path, typer.Argument(help="File, or directory for transformers.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Weights file, or directory of transformers.", show_default=False)
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="File, or directory for transformers.", show_default=False)
+    ],
     to: Annotated[Layout, typer.Option("--to", help="Layout to write.")] = Layout.META,
     for_consumer: Annotated[
         Consumer | None, typer.Option("--for", help="Write the file name by which this program knows the model.")
