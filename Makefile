@@ -52,9 +52,10 @@ format: $(STAMPS)-dev ## bring the code to its form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-docs: $(STAMPS)-run ## write the generated pages and the manifest
+docs: $(STAMPS)-dev ## write the generated pages and the manifest, and the API reference to docs/api/
 	$(BIN)/python tools/make_config_docs.py
 	$(BIN)/python tools/make_manifest.py
+	$(BIN)/python -m pdoc --docformat google --output-directory docs/api sam2_adapter
 
 bench: $(STAMPS)-test $(PEERS)/.installed ## time prediction beside other packages, in about ten minutes
 	$(BIN)/python benchmarks/prediction/run.py --peers-python $(PEERS)/bin/python --image $(BENCH_IMAGE)
