@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -50,10 +50,23 @@ def ownership_of(directory: str | Path) -> Ownership | None:
     header = _first_line(Path(directory, MARKER_NAME))
     if header is None:
         return _predictions_of_version_0_1(Path(directory))
-    command, entries = header.get("command"), header.get("entries")
-    if not isinstance(command, str) or not isinstance(entries, list) or "sam2-adapter" not in header:
-        return None
-    return Ownership(command, frozenset(entry for entry in entries if isinstance(entry, str)))
+    return _marked(header)
+
+
+def entries_of_marker(name: str, first_line: bytes) -> frozenset[str]:
+    """The results that a marker or an old journal stands beside, for folders that are on no disk.
+
+    Args:
+        name: of the file, `MARKER_NAME` or `JOURNAL_NAME`.
+        first_line: of its content.
+    """
+    header = _parsed(first_line)
+    if not isinstance(header, dict):
+        return frozenset()
+    if name == JOURNAL_NAME:
+        return frozenset(_old_entries(header) or ())
+    owner = _marked(header)
+    return owner.entries if owner is not None else frozenset()
 
 
 def is_results_folder(directory: str | Path) -> bool:
@@ -79,15 +92,29 @@ def listed_files(directory: Path) -> Iterator[str]:
                 yield name
 
 
+def _marked(header: Mapping[str, Any]) -> Ownership | None:
+    """What the first line of a marker says."""
+    command, entries = header.get("command"), header.get("entries")
+    if not isinstance(command, str) or not isinstance(entries, list) or "sam2-adapter" not in header:
+        return None
+    return Ownership(command, frozenset(entry for entry in entries if isinstance(entry, str)))
+
+
 def _predictions_of_version_0_1(directory: Path) -> Ownership | None:
-    header = _first_line(directory / JOURNAL_NAME)
-    settings = header.get("settings") if header else None
+    entries = _old_entries(_first_line(directory / JOURNAL_NAME) or {})
+    if entries is None:
+        return None
+    return Ownership("predict", frozenset(entries), lambda: _files_of_version_0_1(directory, entries))
+
+
+def _old_entries(header: Mapping[str, Any]) -> set[str] | None:
+    """The results of a run of version 0.1, by the first line of its journal."""
+    settings = header.get("settings")
     if not isinstance(settings, dict) or not str(settings.get("tool", "")).startswith("sam2-adapter "):
         return None
     formats = settings.get("formats")
     entries = {_ENTRY_OF_FORMAT[name] for name in _ENTRY_OF_FORMAT if isinstance(formats, list) and name in formats}
-    entries |= {"overlays"} if settings.get("overlay") else set()
-    return Ownership("predict", frozenset(entries), lambda: _files_of_version_0_1(directory, entries))
+    return entries | ({"overlays"} if settings.get("overlay") else set())
 
 
 _ENTRY_OF_FORMAT = {"coco": "annotations.json", "dataloop": "json", "masks": "masks", "polygons": "polygons"}

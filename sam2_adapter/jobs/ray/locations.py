@@ -17,8 +17,12 @@ from sam2_adapter.files import reason_of, write_file
 from sam2_adapter.images.find import search_images
 from sam2_adapter.images.kinds import READABLE, is_image_name
 from sam2_adapter.jobs.tasks import is_url
+from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, entries_of_marker
 
 logger = logging.getLogger(__name__)
+
+# Markers that begin with a longer line were not written by us.
+_MOST_HEADER_BYTES = 2**20
 
 
 def absolute(location: str) -> str:
@@ -171,10 +175,28 @@ def _images_at(url: str) -> list[str]:
     if paths == [root]:
         return [url]
     inside = {path: PurePosixPath(path[len(root) :].lstrip("/")) for path in paths}
-    images = [path for path in paths if _is_image(path) and not any(part[0] == "." for part in inside[path].parts)]
+    results = _own_results(system, paths)
+    images = [
+        path
+        for path in paths
+        if _is_image(path)
+        and not any(part[0] == "." for part in inside[path].parts)
+        and not any(path == result or path.startswith(f"{result}/") for result in results)
+    ]
     if not images:
         raise ImageError(f"{url}: there is no image file here; looked for names of {READABLE} files.")
     return [system.unstrip_protocol(path) for path in sorted(images, key=lambda path: inside[path].parts)]
+
+
+def _own_results(system: Any, paths: Sequence[str]) -> list[str]:
+    """The results of earlier runs among files, which are never inputs."""
+    results = []
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if name in (MARKER_NAME, JOURNAL_NAME):
+            first_line = system.cat_file(path, 0, _MOST_HEADER_BYTES).split(b"\n", 1)[0]
+            results += [f"{folder}/{entry}" for entry in entries_of_marker(name, first_line)]
+    return results
 
 
 def _is_image(path: str) -> bool:

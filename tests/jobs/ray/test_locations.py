@@ -85,3 +85,24 @@ def test_a_file_that_was_replaced_has_another_version(bucket: str, tmp_path: Pat
     assert versions[3] != versions[4]
     assert source_version(f"{bucket}/no.png") is None
     assert source_version("nosuch://a.png") is None
+
+
+def test_results_of_earlier_runs_are_no_images(bucket: str, tmp_path: Path) -> None:
+    marker = b'{"sam2-adapter": "1", "command": "predict", "entries": ["overlays", "masks"]}\n"overlays/a.jpg"\n'
+    old = b'{"settings": {"tool": "sam2-adapter 0.1.0", "formats": [], "overlay": true}}\n'
+    files = {
+        "a.png": b"",
+        "predictions/overlays/a.jpg": b"",
+        "predictions/mine.png": b"",
+        "predictions/.sam2-adapter.jsonl": marker,
+        "old/overlays/a.jpg": b"",
+        "old/.predictions.jsonl": old,
+        "odd/masks/b.png": b"",
+        "odd/.sam2-adapter.jsonl": b"{",
+    }
+    for root in (f"{bucket}/photos", f"file://{tmp_path}"):
+        for name, content in files.items():
+            with fsspec.open(f"{root}/{name}", "wb", auto_mkdir=True) as file:
+                file.write(content)
+        found = [url.partition("photos/")[2] or url.removeprefix(f"{root}/") for url in find_sources([root])]
+        assert found == ["a.png", "odd/masks/b.png", "predictions/mine.png"]
