@@ -20,12 +20,12 @@ from typing import Any
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import rle_iou
 from sam2_adapter.dataloop.calls import WAITS_S, Document, count_all, pause, query_all
-from sam2_adapter.dataloop.items import list_items, name_of, nested, query_of, upright_hw
+from sam2_adapter.dataloop.items import list_items, name_of, nested, query_of, system_of, upright_hw
 from sam2_adapter.dataloop.metrics import publish_label_scores
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemPredictor, Report, predict_all
 from sam2_adapter.dataloop.reading import PreparedItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations
-from sam2_adapter.dataloop.truth import MASK_TYPES, ask_truth, drawn_by_people, readable_objects
+from sam2_adapter.dataloop.truth import MASK_TYPES, ask_truth, drawn_by_people, readable_objects, usable_documents
 from sam2_adapter.embeddings.cache import KeyedLocks
 from sam2_adapter.errors import DataError, PlatformError
 from sam2_adapter.formats.base import OutputType
@@ -152,8 +152,13 @@ def _write_comparable(model: Any, dataset: Any, filters: Any, folder: Path) -> i
 
     def write(item: Any) -> bool:
         documents = list_annotations(item.id, item.dataset_id)
-        comparable = _comparable(item, documents, model)
-        document = {**item.to_json(), "annotations": comparable}
+        if not documents:
+            return False
+        original_hw = upright_hw(item) or image_size(download_bytes(item), name=item.filename)
+        comparable = _comparable(item, documents, model, original_hw)
+        height, width = original_hw
+        system = {**system_of(item), "height": height, "width": width, "exif": {}}
+        document = {**item.to_json(), "annotations": comparable, "metadata": {"system": system}}
         (folder / f"{item.id}.json").write_text(json.dumps(document), encoding="utf-8")
         return bool(comparable)
 
@@ -168,33 +173,28 @@ def _write_comparable(model: Any, dataset: Any, filters: Any, folder: Path) -> i
     return count
 
 
-def _comparable(item: Any, documents: Sequence[Document], model: Any) -> list[Document]:
+def _comparable(item: Any, documents: Sequence[Document], model: Any, original_hw: tuple[int, int]) -> list[Document]:
     predicted = [d for d in documents if d.get("type") in MASK_TYPES and _model_name(d) == model.name]
-    truth = _in_type(item, drawn_by_people(documents), model.output_type)
+    drawn = usable_documents(drawn_by_people(documents), original_hw)
+    truth = _in_type(item, drawn, model.output_type, original_hw)
     for number, document in enumerate(truth):
         system = {k: value for k, value in nested(document, "metadata", "system").items() if k != "model"}
         document["metadata"] = {"system": system, "user": {}}
         document["id"] = document.get("id") or f"{item.id}-{number}"
-    return truth + _in_type(item, predicted, model.output_type)
+    return truth + _in_type(item, predicted, model.output_type, original_hw)
 
 
-def _in_type(item: Any, documents: Sequence[Document], wanted: str) -> list[Document]:
+def _in_type(item: Any, documents: Sequence[Document], wanted: str, original_hw: tuple[int, int]) -> list[Document]:
     """Copies of annotations in one type; those in the other one are converted together, so that parts find each other."""
     same = [copy.deepcopy(document) for document in documents if document["type"] == wanted]
     other = [document for document in documents if document["type"] != wanted]
     if not other:
         return same
-    original_hw = _image_hw(item)
     image = AnnotatedImage(name_of(item), original_hw, readable_objects(other, original_hw))
     output_type: OutputType = "mask" if wanted == "binary" else "polygon"
     name = _model_name(other[0]) or ""
     converted = image_to_dataloop_item(image, name, output_type=output_type).document["annotations"]
     return same + [{**entry, "itemId": item.id, "datasetId": item.dataset_id} for entry in converted]
-
-
-def _image_hw(item: Any) -> tuple[int, int]:
-    """As the platform says it, or else as the header of the image does."""
-    return upright_hw(item) or image_size(download_bytes(item), name=item.filename)
 
 
 def _model_name(document: Document) -> str | None:

@@ -58,6 +58,12 @@ def readable_objects(documents: Sequence[Document], original_hw: tuple[int, int]
     return tuple(found)
 
 
+def usable_documents(documents: Sequence[Document], original_hw: tuple[int, int]) -> list[Document]:
+    """The masks and polygons that can be read, each with a label; the others are left out, and logged."""
+    labelled = [with_text_label(document) for document in documents]
+    return [document for document in labelled if readable_objects([document], original_hw)]
+
+
 def _box_prompt(annotation: Annotation) -> Prompt:
     return Prompt(
         box_xyxy=annotation.box_xyxy,

@@ -98,3 +98,23 @@ def test_score_files_that_do_not_arrive_are_an_error_and_come_with_the_next_eval
     model_id = adapter.model_entity.id
     names = sorted(row["name"] for row in platform.store.all("items", dir="/.modelscores"))
     assert names == [f"{model_id}-interpolated.json", f"{model_id}.csv"]
+
+
+@pytest.mark.parametrize(("output_type", "made"), OUTPUT_TYPES)
+def test_a_damaged_object_costs_only_itself_and_sizes_of_any_kind_are_understood(platform, dl, output_type, made):
+    dataset = platform.dataset()
+    item = platform.item(dataset, disk_image(), "/0.png")
+    platform.annotate(item, _truth(dl, made, "cat"))
+    (damaged,) = platform.annotate(item, _truth(dl, made, "dog"))
+    coordinates = "a mask" if made == "binary" else [[{"x": None, "y": 1}]]
+    platform.store.get("annotations", damaged["id"])["coordinates"] = coordinates
+    system = platform.store.get("items", item.id)["metadata"]["system"]
+    system.update(width=None, height="tall", exif={"Orientation": None})
+    adapter = make_adapter(platform, dataset, output_type)
+
+    model, _ = adapter.evaluate_model(adapter.model_entity, dataset)
+
+    assert [p["label"] for p in predictions(platform, item)] == ["cat"]
+    (row,) = _score_table(platform, model)
+    assert (row["first_label"], row["second_label"], row["annotation_type"]) == ("cat", "cat", made)
+    assert float(row["geometry_score"]) > 0.9
