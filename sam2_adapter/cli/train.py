@@ -66,8 +66,8 @@ def train(
     """
     from sam2_adapter.cli.settings import config_from_options
     from sam2_adapter.cli.train_progress import make_progress
+    from sam2_adapter.training.events import is_first_process
     from sam2_adapter.training.fine_tuning import fine_tune
-    from sam2_adapter.training.processes import is_first_process
 
     if resume and overwrite:
         raise UsageError("--resume goes on with the earlier run, and --overwrite replaces it; choose one.")
@@ -98,7 +98,7 @@ def train(
 
 def _finish(result: TrainingResult, progress: TrainProgress, interruption: Interruption, *, as_json: bool) -> None:
     from sam2_adapter.cli.train_result import result_document, result_lines
-    from sam2_adapter.training.processes import is_first_process
+    from sam2_adapter.training.events import is_first_process
 
     if is_first_process():
         if as_json:
@@ -110,7 +110,7 @@ def _finish(result: TrainingResult, progress: TrainProgress, interruption: Inter
 
 
 def _exit_interrupted(interruption: Interruption) -> NoReturn:
-    from sam2_adapter.training.processes import is_first_process
+    from sam2_adapter.training.events import is_first_process
 
     if is_first_process():
         tell(_INTERRUPTED)

@@ -146,7 +146,7 @@ class TerminalProgress(TrainProgress):
 
 def make_progress(num_epochs: int) -> TrainProgress:
     """The progress for this stderr; of several processes that share a terminal the first one has the bars."""
-    from sam2_adapter.training.processes import is_first_process
+    from sam2_adapter.training.events import is_first_process
 
     console = Console(stderr=True)
     has_bars = console.is_terminal and is_first_process()

@@ -12,6 +12,7 @@ fine_tune("my_data", "run", on_event=show)
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,3 +127,8 @@ OnEvent = Callable[[Event], None]
 
 def tell_nobody(event: Event) -> None:
     """For runs that nobody watches."""
+
+
+def is_first_process() -> bool:
+    """Whether this process writes files and talks, as the variable that `torchrun` and `accelerate launch` set says."""
+    return os.environ.get("RANK", "0") == "0"

@@ -17,8 +17,7 @@ from sam2_adapter.formats.load import DataFormat, load_configured_dataset
 from sam2_adapter.models.load import load_model
 from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.ownership import Ownership
-from sam2_adapter.training.events import DataRead, OnEvent
-from sam2_adapter.training.processes import is_first_process
+from sam2_adapter.training.events import DataRead, OnEvent, is_first_process
 from sam2_adapter.training.records import METRICS_NAME, METRICS_TABLE_NAME, REPORT_NAME, TrainingResult
 from sam2_adapter.training.run_files import CHECKPOINT_FOLDER, TENSORBOARD_FOLDER, claim_nothing
 from sam2_adapter.training.run_state import STATE_NAME, checkpoint_paths

@@ -18,12 +18,12 @@ from sam2_adapter.training.records import (
     METRICS_TABLE_NAME,
     REPORT_NAME,
     EpochRecord,
+    ScalarLog,
     TrainingResult,
     write_metrics,
 )
 from sam2_adapter.training.report import facts_of, write_report
 from sam2_adapter.training.run_state import STATE_NAME, TrainingState, checkpoint_path, load_state, save_state
-from sam2_adapter.training.scalar_log import ScalarLog
 from sam2_adapter.training.setup import Parts
 
 logger = logging.getLogger(__name__)

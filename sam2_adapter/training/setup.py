@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -26,16 +27,22 @@ from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
-from sam2_adapter.training.batches import TrainingObject, training_objects
+from sam2_adapter.training.batches import TrainingObject, loss_grid_hw, training_objects
 from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint
 from sam2_adapter.training.events import EncodingImages, OnEvent, tell_nobody
 from sam2_adapter.training.forward import TrainableDecoder, freeze_all_but_trained, trained_parameters
 from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer
 from sam2_adapter.training.recipe import loss_weights
-from sam2_adapter.training.run_state import RunIdentity
-from sam2_adapter.training.scalar_log import require_tensorboard
+from sam2_adapter.training.records import EpochRecord, require_tensorboard
+from sam2_adapter.training.run_state import (
+    BestModel,
+    RunIdentity,
+    TrainingState,
+    copied_to_cpu,
+    random_states,
+    restore_random_states,
+)
 from sam2_adapter.training.step import Stepper
-from sam2_adapter.training.targets import loss_grid_hw
 from sam2_adapter.training.variants import ORIGINAL, variants_to_encode
 
 logger = logging.getLogger(__name__)
@@ -307,3 +314,65 @@ def _identity(
         samples[position].name: key for (position, variant), key in embeddings.keys.items() if variant == ORIGINAL
     }
     return RunIdentity(settings, data_sha256, loaded.weights_sha256, images)
+
+
+def capture(parts: Parts, history: Sequence[EpochRecord], best: BestModel, step: int, seconds: float) -> TrainingState:
+    """Copy everything that the next epochs depend on."""
+    return TrainingState(
+        epoch=history[-1].epoch,
+        step=step,
+        trained=copied_to_cpu(parts.parameters),
+        optimizer=_copied(parts.optimizer.state_dict()),
+        best=best,
+        history=[asdict(record) for record in history],
+        random=random_states(),
+        scaler=dict(parts.scaler.state_dict()),
+        average=copied_to_cpu(parts.average.values) if parts.average is not None else {},
+        average_steps=parts.average.steps if parts.average is not None else 0,
+        micro_batch=parts.stepper.micro_batch,
+        skipped_steps=parts.stepper.skipped_in_a_row,
+        seconds=seconds,
+    )
+
+
+def restore(parts: Parts, state: TrainingState) -> None:
+    """Put a run back to where it was when its state was captured."""
+    put(parts.parameters, state.trained)
+    parts.optimizer.load_state_dict(state.optimizer)
+    if state.scaler:
+        parts.scaler.load_state_dict(state.scaler)
+    if parts.average is not None:
+        parts.average.restore(state.average, state.average_steps)
+    restore_random_states(state.random)
+    parts.stepper.micro_batch = state.micro_batch
+    parts.stepper.skipped_in_a_row = state.skipped_steps
+
+
+@torch.no_grad()
+def put(parameters: NamedParameters, values: Mapping[str, torch.Tensor]) -> None:
+    """Set parameters to values of the same names."""
+    for name, value in values.items():
+        parameters[name].copy_(value)
+
+
+@contextmanager
+def averaged(parts: Parts) -> Iterator[None]:
+    """Give the model the moving average of its weights for a while, if there is one."""
+    if parts.average is None:
+        yield
+        return
+    before = copied_to_cpu(parts.parameters)
+    put(parts.parameters, parts.average.values)
+    try:
+        yield
+    finally:
+        put(parts.parameters, before)
+
+
+def _copied(state: Any) -> Any:
+    """A copy of nested containers with their tensors on the CPU, which later steps do not change."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {key: _copied(value) for key, value in state.items()}
+    return [_copied(value) for value in state] if isinstance(state, list) else state

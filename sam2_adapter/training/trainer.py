@@ -27,7 +27,6 @@ from sam2_adapter.training.batches import Question, draw_question, make_batch, s
 from sam2_adapter.training.events import EpochEnded, MeasuringImages, OnEvent, StateSaved, TrainingSteps
 from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.measure import ObjectQuality, Quality, mean_quality, measure
-from sam2_adapter.training.proof import Prover
 from sam2_adapter.training.records import (
     EpochRecord,
     StopReason,
@@ -35,15 +34,14 @@ from sam2_adapter.training.records import (
     log_record,
     make_record,
 )
-from sam2_adapter.training.resuming import averaged, capture, put, restore
 from sam2_adapter.training.run_files import Claim, RunFiles, RunNames, claim_nothing
 from sam2_adapter.training.run_state import (
     BestModel,
     TrainingState,
     copied_to_cpu,
 )
-from sam2_adapter.training.saving import ModelSaver
-from sam2_adapter.training.setup import build, gathered, with_model
+from sam2_adapter.training.saving import ModelSaver, Prover
+from sam2_adapter.training.setup import averaged, build, capture, gathered, put, restore, with_model
 from sam2_adapter.training.step import StepResult
 
 logger = logging.getLogger(__name__)

@@ -308,7 +308,7 @@ def test_the_curves_go_to_tensorboard(data: Path, tmp_path: Path) -> None:
 def test_tensorboard_that_is_not_installed_is_an_error(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sam2_adapter.training.scalar_log.find_spec", lambda name: None)
+    monkeypatch.setattr("sam2_adapter.training.records.find_spec", lambda name: None)
     refused = run("train", data, "--output", tmp_path / "run", *QUICK, "--set", "tensorboard=true")
     assert refused.status == 2
     assert "pip install 'sam2-adapter[tensorboard]'" in refused.stderr

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sam2_adapter.errors import DataError
-from sam2_adapter.evaluation.bootstrap import paired_bootstrap
+from sam2_adapter.evaluation.compare import paired_bootstrap
 
 
 def test_the_interval_of_independent_objects_is_the_textbooks():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sam2_adapter.models.network.preprocess import Geometry
-from sam2_adapter.training.targets import inside_on_grid, loss_grid_hw, mask_on_grid
+from sam2_adapter.training.batches import inside_on_grid, loss_grid_hw, mask_on_grid
 
 
 def test_each_cell_holds_the_share_that_the_object_covers():

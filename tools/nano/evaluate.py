@@ -24,7 +24,7 @@ from pictures import Mask, Picture, generated_pictures, label_map_pictures
 from scenes import TEST_SEED, VALIDATION_SEED
 
 from sam2_adapter.annotations.prompts import Prompt
-from sam2_adapter.evaluation.bootstrap import paired_bootstrap
+from sam2_adapter.evaluation.compare import paired_bootstrap
 from sam2_adapter.evaluation.metrics import expected_calibration_error, filled_box, inscribed_ellipse, spearman
 from sam2_adapter.models.families.architectures import get_architecture
 from sam2_adapter.predict.loading import load_predictor
