@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sam2_adapter.config_errors import unknown_key, wrong_value, yaml_problem
+from sam2_adapter.config_views import EncodingLimits, LossWeights, PromptMix
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.files import read_json, reason_of
 from sam2_adapter.models.families.architectures import get_architecture
@@ -46,6 +48,8 @@ VariantName = Literal[
 
 # Losses that do not look at the mask itself, and the grid that losses are computed on.
 _OTHER_LOSS_KEYS = ("loss_grid", "loss_iou_score", "loss_object_score", "loss_other_candidates")
+
+_MIB = 2**20
 
 # What a configuration file may hold instead of settings, in words.
 _KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "a number", type(None): "nothing"}
@@ -227,6 +231,24 @@ class Config(BaseModel):
         if not value or value in {".", ".."} or any(c in value for c in "/\\\0:") or value != value.strip():
             raise ValueError("must be a plain file name without directories")
         return value
+
+    @property
+    def prompt_mix(self) -> PromptMix:
+        """How often each kind of first prompt is drawn in training."""
+        return PromptMix(**{field.name: getattr(self, f"prompt_{field.name}") for field in fields(PromptMix)})
+
+    @property
+    def losses(self) -> LossWeights:
+        """How the parts of the loss count."""
+        names = [field.name for field in fields(LossWeights) if field.name != "iou_score_error"]
+        return LossWeights(
+            **{name: getattr(self, f"loss_{name}") for name in names}, iou_score_error=self.iou_score_error
+        )
+
+    @property
+    def encoding(self) -> EncodingLimits:
+        """How images are encoded and kept while training."""
+        return EncodingLimits(self.encode_batch, self.memory_mib * _MIB, self.disk_mib * _MIB, self.min_free_mib * _MIB)
 
     @classmethod
     def from_mapping(

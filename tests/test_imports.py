@@ -18,7 +18,7 @@ LAYERS = (
     ("ownership",),
     ("owned_folder",),
     ("models.families",),
-    ("config_errors",),
+    ("config_errors", "config_views"),
     ("config",),
     ("annotations",),
     ("images",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -20,15 +19,16 @@ from sam2_adapter.annotations.clicks import (
 )
 from sam2_adapter.annotations.masks import distances_to
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
+from sam2_adapter.config_views import PromptMix
 from sam2_adapter.errors import ConfigError
 
 __all__ = [
     "BOX_JITTER",
     "Click",
     "PromptKind",
-    "PromptMix",
     "centre_point",
     "clicks_to_arrays",
+    "draw_kind",
     "evaluation_click",
     "jitter_box",
     "sample_box",
@@ -51,42 +51,11 @@ MAX_JITTER_PX = 20.0
 BAND_PX = 10.0
 
 
-@dataclass(frozen=True)
-class PromptMix:
-    """How often each kind of first prompt is drawn in training; the weights need not add up to 1.
-
-    Attributes:
-        box: a box with jitter.
-        tight_box: the exact box.
-        click: one point anywhere in the object.
-        centre_click: the point farthest from the object's border.
-        clicks: several points inside and outside.
-        box_and_clicks: a box with jitter and several points.
-    """
-
-    box: float = 0.5
-    tight_box: float = 0.0
-    click: float = 0.5
-    centre_click: float = 0.0
-    clicks: float = 0.0
-    box_and_clicks: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check that there is something to draw."""
-        weights = self._weights()
-        if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
-            raise ConfigError(
-                f"The weights of a prompt mix are not negative and at least one is positive, but got {self}."
-            )
-
-    def draw(self, rng: np.random.Generator) -> PromptKind:
-        """Draw a kind of prompt."""
-        weights = self._weights()
-        kinds: tuple[PromptKind, ...] = get_args(PromptKind)
-        return kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
-
-    def _weights(self) -> npt.NDArray[np.float64]:
-        return np.array([getattr(self, kind) for kind in get_args(PromptKind)], np.float64)
+def draw_kind(mix: PromptMix, rng: np.random.Generator) -> PromptKind:
+    """Draw a kind of first prompt."""
+    kinds: tuple[PromptKind, ...] = get_args(PromptKind)
+    weights = np.array([getattr(mix, kind) for kind in kinds], np.float64)
+    return kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
 
 
 def sample_prompt(

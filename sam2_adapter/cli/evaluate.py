@@ -90,7 +90,7 @@ def evaluate(
     intervals.
     """
     from sam2_adapter.cli.settings import config_from_options
-    from sam2_adapter.evaluation.run import report_to_text, run_evaluation
+    from sam2_adapter.evaluation.run import run_evaluation
 
     settings = config_from_options(config, assignments or [], {"device": device, "precision": precision})
     with _output_folder(output, data, overwrite=overwrite) as folder:
@@ -105,13 +105,12 @@ def evaluate(
                 data_format=data_format,
                 progress=advance,
             )
-        text = report_to_text(report)
         if folder is not None:
-            _write(folder, report, text)
+            _write(folder, report.to_dict(), report.to_text())
     if as_json:
-        print_json(report)
+        print_json(report.to_dict())
     else:
-        say(*text.split("\n"))
+        say(*report.to_text().split("\n"))
 
 
 def _output_folder(output: Path | None, data: Path, *, overwrite: bool) -> AbstractContextManager[OwnedFolder | None]:

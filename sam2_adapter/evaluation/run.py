@@ -1,17 +1,57 @@
-"""`run_evaluation`, all that `evaluate` on the command line does: data set, models, prompts, comparison, as plain data."""
+"""`run_evaluation`, all that `evaluate` on the command line does: data set, models, prompts, comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sam2_adapter.config import Config
-from sam2_adapter.evaluation.compare import compare
+from sam2_adapter.evaluation.compare import Comparison, compare
 from sam2_adapter.evaluation.evaluate import Progress, evaluate_prompts
 from sam2_adapter.evaluation.scores import Evaluation, EvaluationSettings, PromptMode
 from sam2_adapter.formats.load import DataFormat, load_configured_dataset
 from sam2_adapter.predict.loading import load_predictor
+from sam2_adapter.text import plural
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """What `evaluate` has measured.
+
+    Attributes:
+        data: what was measured with, as plain data.
+        evaluations: of the model, by prompt.
+        compared_with: of the model that it is held against, by prompt; empty without one.
+        comparisons: the differences by prompt, the model minus the other one; empty without one.
+    """
+
+    data: Mapping[str, Any]
+    evaluations: Mapping[PromptMode, Evaluation]
+    compared_with: Mapping[PromptMode, Evaluation]
+    comparisons: Mapping[PromptMode, Comparison]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: `data`, `evaluations` by prompt and, with another model, `compared_with` and `comparisons`."""
+        document: dict[str, Any] = {"data": dict(self.data), "evaluations": _documents(self.evaluations)}
+        if self.compared_with:
+            document["compared_with"] = _documents(self.compared_with)
+            document["comparisons"] = _documents(self.comparisons)
+        return document
+
+    def to_text(self) -> str:
+        """The tables."""
+        data = self.data
+        counts = f"{plural(data['num_images'], 'image')}, {plural(data['num_objects'], 'object')}"
+        parts = [f"{counts} of {data['path']} ({data['split']})", *data["notes"]]
+        for mode, evaluation in self.evaluations.items():
+            parts.append(f"{mode}: {_model(evaluation)}\n{evaluation.to_table()}")
+            if mode in self.compared_with:
+                other, comparison = self.compared_with[mode], self.comparisons[mode]
+                parts.append(f"{mode}: {_model(other)}\n{other.to_table()}")
+                parts.append(f"{mode}: difference, with 95 % interval over images\n{comparison.to_table()}")
+        return "\n\n".join(parts)
 
 
 def run_evaluation(
@@ -25,7 +65,7 @@ def run_evaluation(
     settings: EvaluationSettings | None = None,
     data_format: DataFormat | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> EvaluationReport:
     """Everything that `evaluate` on the command line does.
 
     Args:
@@ -38,9 +78,6 @@ def run_evaluation(
         settings: how prompts are made; by default with `config.clip_to_box`.
         data_format: as in `load_dataset`.
         progress: called with the number of images done and their total, over both models.
-
-    Returns:
-        Plain data: `data`, `evaluations` by prompt and, with `compare_with`, `compared_with` and `comparisons` by prompt.
     """
     config = config or Config()
     settings = settings or EvaluationSettings(clip_to_box=config.clip_to_box)
@@ -52,40 +89,22 @@ def run_evaluation(
         predictor = load_predictor(name, config.device, config.runtime, config.precision, len(samples))
         step = _shifted(progress, turn * len(samples), len(names) * len(samples))
         measured.append(evaluate_prompts(predictor, samples, prompts, settings, progress=step))
-    report: dict[str, Any] = {
-        "data": {
-            "path": str(data),
-            "format": dataset.data_format,
-            "split": split,
-            "num_images": len(samples),
-            "num_objects": sum(len(sample.objects) for sample in samples),
-            "notes": list(dataset.notes),
-            "left_out": list(dataset.left_out),
-        },
-        "evaluations": {mode: evaluation.to_dict() for mode, evaluation in measured[0].items()},
+    described = {
+        "path": str(data),
+        "format": dataset.data_format,
+        "split": split,
+        "num_images": len(samples),
+        "num_objects": sum(len(sample.objects) for sample in samples),
+        "notes": list(dataset.notes),
+        "left_out": list(dataset.left_out),
     }
-    if compare_with is not None:
-        report["compared_with"] = {mode: evaluation.to_dict() for mode, evaluation in measured[1].items()}
-        report["comparisons"] = {mode: compare(measured[1][mode], measured[0][mode]).to_dict() for mode in measured[0]}
-    return report
+    others = measured[1] if compare_with is not None else {}
+    comparisons = {mode: compare(other, measured[0][mode]) for mode, other in others.items()}
+    return EvaluationReport(described, measured[0], others, comparisons)
 
 
-def report_to_text(report: Mapping[str, Any]) -> str:
-    """The tables of what `run_evaluation` returned."""
-    data = report["data"]
-    parts = [
-        f"{data['num_images']} images, {data['num_objects']} objects of {data['path']} ({data['split']})",
-        *data["notes"],
-    ]
-    for mode, document in report["evaluations"].items():
-        evaluation = Evaluation.from_dict(document)
-        parts.append(f"{mode}: {_model(evaluation)}\n{evaluation.to_table()}")
-        if "compared_with" in report:
-            other = Evaluation.from_dict(report["compared_with"][mode])
-            comparison = compare(other, evaluation)
-            parts.append(f"{mode}: {_model(other)}\n{other.to_table()}")
-            parts.append(f"{mode}: difference, with 95 % interval over images\n{comparison.to_table()}")
-    return "\n\n".join(parts)
+def _documents(values: Mapping[PromptMode, Evaluation] | Mapping[PromptMode, Comparison]) -> dict[str, Any]:
+    return {mode: value.to_dict() for mode, value in values.items()}
 
 
 def _shifted(progress: Progress | None, offset: int, total: int) -> Progress | None:

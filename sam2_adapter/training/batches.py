@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.prompt_sampling import sample_prompt
+from sam2_adapter.annotations.prompt_sampling import draw_kind, sample_prompt
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt
 from sam2_adapter.config import Config
 from sam2_adapter.formats.sample import Sample
@@ -25,7 +25,6 @@ from sam2_adapter.models.network.preprocess import Geometry, Resize
 from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors
 from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.losses import MaskTargets
-from sam2_adapter.training.recipe import prompt_mix
 from sam2_adapter.training.variants import ORIGINAL, VARIANTS
 
 # Objects are shuffled within this many images, so that a store that cannot keep all embeddings at hand reads each once
@@ -106,7 +105,7 @@ def draw_question(item: TrainingObject, epoch: int, config: Config, image_size: 
     """Draw what is asked about an object in an epoch."""
     generator = np.random.default_rng((config.seed, _OBJECT_STREAM, epoch, item.index))
     variant, mask = _varied(item.annotation, config.variants[int(generator.integers(len(config.variants)))])
-    kind = prompt_mix(config).draw(generator)
+    kind = draw_kind(config.prompt_mix, generator)
     prompt = sample_prompt(
         mask, kind, generator, input_scale=_input_scale(mask, image_size, config.resize), max_points=config.max_points
     )

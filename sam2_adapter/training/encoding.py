@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
-from sam2_adapter.embeddings.keys import Image, image_key
+from sam2_adapter.config_views import EncodingLimits
+from sam2_adapter.embeddings.files import EmbeddingFiles
+from sam2_adapter.embeddings.keys import EncoderIdentity, Image, image_key
 from sam2_adapter.embeddings.store import EmbeddingStore, StoreStatistics
 from sam2_adapter.errors import ImageError, TrainingError
 from sam2_adapter.formats.sample import Sample
@@ -20,6 +24,15 @@ logger = logging.getLogger(__name__)
 
 # Position of the sample and name of the variant.
 Place: TypeAlias = tuple[int, str]
+
+
+def make_store(identity: EncoderIdentity, limits: EncodingLimits, root: Path, num_processes: int) -> EmbeddingStore:
+    """The store of a run's encoded images, in memory and below `root`; processes of one machine share its memory."""
+    files = (
+        EmbeddingFiles(root, identity.folder, limits.disk_bytes, limits.min_free_bytes) if limits.disk_bytes else None
+    )
+    local_processes = int(os.environ.get("LOCAL_WORLD_SIZE", num_processes))
+    return EmbeddingStore(limits.memory_bytes // max(1, local_processes), files)
 
 
 class SampleEmbeddings:

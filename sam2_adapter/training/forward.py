@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sam2_adapter.config_views import LossWeights
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks, image_position_tokens
@@ -20,7 +21,7 @@ from sam2_adapter.models.network.prompt_encoder import encode_prompts
 from sam2_adapter.models.network.prompt_tensors import PromptTensors, square_positions
 from sam2_adapter.models.network.selection import select_answer
 from sam2_adapter.training.correction import correction_clicks
-from sam2_adapter.training.losses import LossTerms, LossWeights, MaskTargets, training_loss
+from sam2_adapter.training.losses import LossTerms, MaskTargets, training_loss
 
 _TRAINED_PREFIXES = ("prompt_encoder.", "mask_decoder.")
 

@@ -7,12 +7,12 @@ and `training/loss_fns.py` of its repository).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 
+from sam2_adapter.config_views import LossWeights
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 
 # Focal loss, https://arxiv.org/abs/1708.02002, with the values that SAM2 uses.
@@ -21,31 +21,6 @@ _FOCAL_GAMMA = 2.0
 
 # Keeps the dice loss of an empty target finite.
 _DICE_SMOOTHING = 1.0
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the parts of the loss; a part with weight 0 is not computed.
-
-    Attributes:
-        focal: focal loss over the pixels.
-        bce: binary cross-entropy over the pixels.
-        dice: overlap with the object, which counts small objects as much as large ones.
-        iou_score: error of the predicted IoU scores.
-        object_score: cross-entropy of the score that says whether the object is there; it always is.
-        iou_score_error: `l1`, as SAM2 does, or `mse`, as SAM did.
-        other_candidates: mean mask loss of the two candidates that fit worse than the best one. At 0, as in SAM2, a click
-            may mean several objects and each candidate keeps its own; above, all of them learn what this data set means by a
-            click (relaxed winner-takes-all, https://arxiv.org/abs/1612.00197).
-    """
-
-    focal: float = 20.0
-    bce: float = 0.0
-    dice: float = 1.0
-    iou_score: float = 1.0
-    object_score: float = 1.0
-    iou_score_error: Literal["l1", "mse"] = "l1"
-    other_candidates: float = 0.0
 
 
 class MaskTargets(NamedTuple):

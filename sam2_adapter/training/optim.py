@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -99,3 +100,24 @@ class MovingAverage:
         self.steps = steps
         for name, value in values.items():
             self.values[name].copy_(value)
+
+
+@torch.no_grad()
+def put(parameters: NamedParameters, values: Mapping[str, torch.Tensor]) -> None:
+    """Set parameters to values of the same names."""
+    for name, value in values.items():
+        parameters[name].copy_(value)
+
+
+@contextmanager
+def averaged(parameters: NamedParameters, average: MovingAverage | None) -> Iterator[None]:
+    """Give parameters their moving average for a while, if there is one."""
+    if average is None:
+        yield
+        return
+    before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    put(parameters, average.values)
+    try:
+        yield
+    finally:
+        put(parameters, before)

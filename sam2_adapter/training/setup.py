@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +15,7 @@ from accelerate.utils import gather_object
 
 from sam2_adapter import __version__
 from sam2_adapter.config import Config
-from sam2_adapter.embeddings.files import EmbeddingFiles
 from sam2_adapter.embeddings.keys import EncoderIdentity
-from sam2_adapter.embeddings.store import EmbeddingStore
 from sam2_adapter.errors import TrainingError
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.engines.base import Runtime, resolve_device
@@ -28,11 +25,10 @@ from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.training.batches import TrainingObject, loss_grid_hw, training_objects
-from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint
+from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint, make_store
 from sam2_adapter.training.events import EncodingImages, OnEvent, tell_nobody
 from sam2_adapter.training.forward import TrainableDecoder, freeze_all_but_trained, trained_parameters
-from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer
-from sam2_adapter.training.recipe import loss_weights
+from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer, put
 from sam2_adapter.training.records import EpochRecord, require_tensorboard
 from sam2_adapter.training.run_state import (
     BestModel,
@@ -49,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 EMBEDDINGS_FOLDER = "embeddings"
 
-_MIB = 2**20
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 # Keys of the configuration that change neither the weights nor when a run stops.
@@ -161,9 +156,14 @@ def build(
         samples,
         encoder,
         config.resize,
-        _store(loaded, config, encoder, embeddings_dir or output_dir / EMBEDDINGS_FOLDER, accelerator),
+        make_store(
+            _encoder_identity(loaded, config, encoder),
+            config.encoding,
+            embeddings_dir or output_dir / EMBEDDINGS_FOLDER,
+            accelerator.num_processes,
+        ),
     )
-    _encode(embeddings, places, config.encode_batch, accelerator, tell)
+    _encode(embeddings, places, config.encoding.batch, accelerator, tell)
     broken = embeddings.broken
     objects = [item for item in training_objects(training) if item.sample not in broken]
     readable = [position for position in range(len(training), len(samples)) if position not in broken]
@@ -172,7 +172,7 @@ def build(
     parameters = trained_parameters(loaded.model)
     optimizer = build_optimizer(parameters, config.learning_rate, config.weight_decay)
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=runtime.precision == "fp16")
-    decoder = TrainableDecoder(loaded, loss_weights(config), _DTYPES[runtime.precision])
+    decoder = TrainableDecoder(loaded, config.losses, _DTYPES[runtime.precision])
     return Parts(
         config=config,
         accelerator=accelerator,
@@ -246,27 +246,9 @@ def _encoder_runtime(loaded: LoadedModel, device: str, config: Config, num_image
     )
 
 
-def _store(
-    loaded: LoadedModel,
-    config: Config,
-    runtime: Runtime,
-    root: Path,
-    accelerator: Accelerator,
-) -> EmbeddingStore:
-    identity = EncoderIdentity(
-        loaded.weights_sha256,
-        runtime.image_size,
-        config.resize,
-        f"{runtime.name} {runtime.device.partition(':')[0]}",
-        runtime.precision,
-    )
-    files = (
-        EmbeddingFiles(root, identity.folder, config.disk_mib * _MIB, config.min_free_mib * _MIB)
-        if config.disk_mib
-        else None
-    )
-    local_processes = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
-    return EmbeddingStore(config.memory_mib * _MIB // max(1, local_processes), files)
+def _encoder_identity(loaded: LoadedModel, config: Config, encoder: Runtime) -> EncoderIdentity:
+    engine = f"{encoder.name} {encoder.device.partition(':')[0]}"
+    return EncoderIdentity(loaded.weights_sha256, encoder.image_size, config.resize, engine, encoder.precision)
 
 
 def _places(training: Sequence[Sample], validation: Sequence[Sample], config: Config) -> list[Place]:
@@ -346,27 +328,6 @@ def restore(parts: Parts, state: TrainingState) -> None:
     restore_random_states(state.random)
     parts.stepper.micro_batch = state.micro_batch
     parts.stepper.skipped_in_a_row = state.skipped_steps
-
-
-@torch.no_grad()
-def put(parameters: NamedParameters, values: Mapping[str, torch.Tensor]) -> None:
-    """Set parameters to values of the same names."""
-    for name, value in values.items():
-        parameters[name].copy_(value)
-
-
-@contextmanager
-def averaged(parts: Parts) -> Iterator[None]:
-    """Give the model the moving average of its weights for a while, if there is one."""
-    if parts.average is None:
-        yield
-        return
-    before = copied_to_cpu(parts.parameters)
-    put(parts.parameters, parts.average.values)
-    try:
-        yield
-    finally:
-        put(parts.parameters, before)
 
 
 def _copied(state: Any) -> Any:

@@ -27,6 +27,7 @@ from sam2_adapter.training.batches import Question, draw_question, make_batch, s
 from sam2_adapter.training.events import EpochEnded, MeasuringImages, OnEvent, StateSaved, TrainingSteps
 from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.measure import ObjectQuality, Quality, mean_quality, measure
+from sam2_adapter.training.optim import averaged, put
 from sam2_adapter.training.records import (
     EpochRecord,
     StopReason,
@@ -41,7 +42,7 @@ from sam2_adapter.training.run_state import (
     copied_to_cpu,
 )
 from sam2_adapter.training.saving import ModelSaver, Prover
-from sam2_adapter.training.setup import averaged, build, capture, gathered, put, restore, with_model
+from sam2_adapter.training.setup import build, capture, gathered, restore, with_model
 from sam2_adapter.training.step import StepResult
 
 logger = logging.getLogger(__name__)
@@ -215,7 +216,7 @@ class _Run:
         started = time.monotonic()
         steps = self._train_epoch(epoch)
         trained = time.monotonic()
-        with averaged(self._parts):
+        with averaged(self._parts.parameters, self._parts.average):
             quality = mean_quality(self._measure())
             measured = BestModel(epoch, quality.score, copied_to_cpu(self._parts.parameters))
             best = measured if measured.score > self._best.score else None

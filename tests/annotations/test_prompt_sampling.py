@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 
 from sam2_adapter.annotations.prompt_sampling import (
     PromptKind,
-    PromptMix,
+    draw_kind,
     jitter_box,
     sample_box,
     sample_negative_points,
     sample_prompt,
 )
+from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError
 from tests.annotations.test_clicks import ANY_MASK, MASK, is_set
 from tests.formats.folders import rectangle
@@ -86,12 +88,6 @@ def test_jitter_that_could_empty_a_box_is_refused():
 
 def test_a_mix_draws_its_kinds_as_often_as_asked():
     rng = np.random.default_rng(0)
-    drawn = [PromptMix(box=3, click=1).draw(rng) for _ in range(1000)]
+    drawn = [draw_kind(replace(Config().prompt_mix, box=3, click=1), rng) for _ in range(1000)]
     assert set(drawn) == {"box", "click"}
     assert drawn.count("box") == pytest.approx(750, abs=60)
-
-
-@pytest.mark.parametrize("weights", [{"box": 0, "click": 0}, {"box": -1}, {"box": float("nan")}])
-def test_a_mix_of_nothing_is_refused(weights):
-    with pytest.raises(ConfigError, match="weights of a prompt mix are not negative and at least one is positive"):
-        PromptMix(**weights)

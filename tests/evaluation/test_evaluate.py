@@ -15,7 +15,7 @@ from sam2_adapter.evaluation import run as evaluation_report
 from sam2_adapter.evaluation.compare import compare
 from sam2_adapter.evaluation.evaluate import evaluate, evaluate_prompts
 from sam2_adapter.evaluation.metrics import inscribed_ellipse
-from sam2_adapter.evaluation.run import report_to_text, run_evaluation
+from sam2_adapter.evaluation.run import run_evaluation
 from sam2_adapter.evaluation.scores import Evaluation, EvaluationSettings
 from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.models.network.preprocess import Geometry
@@ -283,7 +283,7 @@ def test_one_function_does_everything(tmp_path, monkeypatch):
         evaluation_report, "load_predictor", lambda name, *options: loaded.append(name) or small_predictor(len(loaded))
     )
     seen = []
-    report = run_evaluation(
+    measured = run_evaluation(
         tmp_path,
         "tuned.torch",
         prompts=("box", "zero_shot"),
@@ -292,15 +292,16 @@ def test_one_function_does_everything(tmp_path, monkeypatch):
     )
     assert loaded == ["tuned.torch", "base.pt"]
     assert seen == [(1, 2), (2, 2)]
+    report = measured.to_dict()
     assert json.loads(json.dumps(report, allow_nan=False))["data"]["split"] == "test"
     assert (report["data"]["num_images"], report["data"]["num_objects"]) == (1, 1)
     assert report["data"]["left_out"][0]["reason"] == "image has no object left"
     tuned, base = (report[key]["box"]["summary"]["miou"] for key in ("evaluations", "compared_with"))
     assert report["comparisons"]["box"]["differences"]["miou"]["difference"] == pytest.approx(tuned - base)
-    text = report_to_text(report)
-    assert "1 images, 1 objects" in text
+    text = measured.to_text()
+    assert text.startswith("1 image, 1 object of ")
     assert "box: difference, with 95 % interval over images" in text
-    assert set(run_evaluation(tmp_path, "m", split="train", prompts=("point",))["evaluations"]) == {"point"}
+    assert set(run_evaluation(tmp_path, "m", split="train", prompts=("point",)).evaluations) == {"point"}
 
 
 def test_twenty_runs_give_the_same_figures_to_the_last_digit(tmp_path):

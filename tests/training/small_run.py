@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.config import Config
+from sam2_adapter.config_views import LossWeights
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.load import LoadedModel
 from tests.small_model import loaded, small_model
@@ -39,6 +41,11 @@ def _sample(folder: Path, name: str, rng: np.random.Generator, original_hw: tupl
     if not (folder / name).exists():
         Image.fromarray(image).save(folder / name)
     return Sample(name, folder / name, original_hw, tuple(objects))
+
+
+def loss_weights(**changes: object) -> LossWeights:
+    """The weights of the defaults with some changes."""
+    return replace(Config().losses, **changes)
 
 
 def small_config_of_run(**changes: object) -> Config:

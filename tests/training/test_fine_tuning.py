@@ -11,7 +11,7 @@ from PIL import Image
 
 from sam2_adapter.config import Config
 from sam2_adapter.errors import FolderInUseError, OutputExistsError, ResumeError, TrainingError
-from sam2_adapter.evaluation.run import report_to_text, run_evaluation
+from sam2_adapter.evaluation.run import run_evaluation
 from sam2_adapter.files import lock_folder
 from sam2_adapter.models.load import load_model
 from sam2_adapter.ownership import MARKER_NAME, ownership_of
@@ -66,9 +66,9 @@ def test_tuned_and_base_model_have_two_names_in_an_evaluation(done, data):
     report = run_evaluation(
         data, done.model_path, config(), split="validation", prompts=["box"], compare_with="sam2_nano"
     )
-    tuned, base = report["evaluations"]["box"]["model"], report["compared_with"]["box"]["model"]
+    tuned, base = report.evaluations["box"].model, report.compared_with["box"].model
     assert (tuned["name"], tuned["base"], base["name"], base["base"]) == ("my discs", "sam2_nano", "sam2_nano", None)
-    text = report_to_text(report)
+    text = report.to_text()
     assert f"box: my discs (tuned from sam2_nano) {done.weights_sha256[:12]}\n" in text
     assert f"box: sam2_nano {base['weights_sha256'][:12]}\n" in text
 

@@ -23,10 +23,10 @@ from sam2_adapter.training.forward import (
     trained_names,
     trained_parameters,
 )
-from sam2_adapter.training.losses import LossWeights, MaskTargets
+from sam2_adapter.training.losses import MaskTargets
 from tests.shapes import FEW
 from tests.small_model import loaded, small_model
-from tests.training.small_run import make_samples, small_config_of_run
+from tests.training.small_run import loss_weights, make_samples, small_config_of_run
 
 SIZE = 64
 GRID = (16, 16)
@@ -91,7 +91,7 @@ def test_freezing_lets_gradients_flow_to_the_trained_part_only(model):
 
 @pytest.mark.parametrize("kind", ["box", "click", "clicks"])
 def test_every_output_that_prediction_reads_gets_gradient(model, sample, kind):
-    decoder = decoder_of(model, LossWeights())
+    decoder = decoder_of(model, loss_weights())
     decoder(batch(model, sample, kind)).total.sum().backward()
     heads = model.mask_decoder.output_hypernetworks_mlps
     norms = [sum(p.grad.norm().item() for p in head.parameters() if p.grad is not None) for head in heads]
@@ -102,7 +102,7 @@ def test_every_output_that_prediction_reads_gets_gradient(model, sample, kind):
 
 
 def test_corrections_train_the_mask_input_and_the_background_point(model, sample):
-    decoder = decoder_of(model, LossWeights())
+    decoder = decoder_of(model, loss_weights())
     decoder(batch(model, sample, "box", corrections=3)).total.sum().backward()
     assert model.prompt_encoder.mask_embed.conv1.weight.grad.norm() > 0
     assert (model.prompt_encoder.point_embed.weight.grad.norm(dim=1) > 0).sum() >= 3
@@ -130,7 +130,7 @@ class _FixedRuntime:
 @pytest.fixture(scope="module")
 def untrained():
     model = small_model(image_size=SIZE)
-    return decoder_of(model, LossWeights()), encode_image(model, torch.zeros(1, 3, SIZE, SIZE))
+    return decoder_of(model, loss_weights()), encode_image(model, torch.zeros(1, 3, SIZE, SIZE))
 
 
 @pytest.mark.parametrize("kind", ["click", "box", "clicks", "whole image"])
@@ -166,7 +166,7 @@ def test_training_and_prediction_give_the_same_masks(model, sample, kind):
     question = draw_question(training_objects([sample])[0], 1, config, SIZE)
     image = encoded(model, sample)
     seen = []
-    decoder = decoder_of(model, LossWeights())
+    decoder = decoder_of(model, loss_weights())
     original = decoder._decode
     decoder._decode = lambda batch: seen.append(original(batch)) or seen[-1]
     decoder(make_batch([question], [image], SIZE, "stretch", GRID))
@@ -182,7 +182,7 @@ def test_rounds_are_averaged_and_a_batch_is_its_objects(model, sample):
     config = small_config_of_run(**only("box"), correction_share=1.0, correction_rounds=2)
     questions = [draw_question(item, 1, config, SIZE) for item in objects]
     image = encoded(model, sample)
-    decoder = decoder_of(model, LossWeights())
+    decoder = decoder_of(model, loss_weights())
     together = decoder(make_batch(questions, [image] * 2, SIZE, "stretch", GRID))
     alone = [decoder(make_batch([question], [image], SIZE, "stretch", GRID)) for question in questions]
     torch.testing.assert_close(together.total, torch.cat([terms.total for terms in alone]), rtol=1e-4, atol=1e-4)
@@ -191,7 +191,7 @@ def test_rounds_are_averaged_and_a_batch_is_its_objects(model, sample):
 def test_the_loss_grid_may_be_finer_than_the_logits(model, sample):
     config = small_config_of_run(correction_share=1.0, correction_rounds=1)
     question = draw_question(training_objects([sample])[0], 1, config, SIZE)
-    terms = decoder_of(model, LossWeights())(
+    terms = decoder_of(model, loss_weights())(
         make_batch([question], [encoded(model, sample)], SIZE, "stretch", (64, 64))
     )
     assert terms.total.isfinite().all()
@@ -199,8 +199,8 @@ def test_the_loss_grid_may_be_finer_than_the_logits(model, sample):
 
 def test_bf16_moves_the_loss_little_and_leaves_weights_in_fp32(model, sample):
     prompts = batch(model, sample, "box")
-    exact = decoder_of(model, LossWeights())(prompts).total
-    rounded = decoder_of(model, LossWeights(), torch.bfloat16)(prompts).total
+    exact = decoder_of(model, loss_weights())(prompts).total
+    rounded = decoder_of(model, loss_weights(), torch.bfloat16)(prompts).total
     assert exact.dtype == rounded.dtype == torch.float32
     torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)
     rounded.sum().backward()

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
-from sam2_adapter.training.losses import LossWeights, MaskTargets, cell_iou, dice_loss, pixel_loss, training_loss
+from sam2_adapter.training.losses import MaskTargets, cell_iou, dice_loss, pixel_loss, training_loss
+from tests.training.small_run import loss_weights
 
 
 def targets(masks: torch.Tensor, inside: torch.Tensor | None = None) -> MaskTargets:
@@ -31,7 +32,7 @@ def square(size: int = 8) -> MaskTargets:
 def test_focal_loss_of_one_pixel_is_the_papers_formula():
     # p_t = 0.9 for a foreground pixel: 0.25 * (1 - 0.9)^2 * -log 0.9
     logit = torch.tensor(0.9 / 0.1).log().view(1, 1, 1, 1)
-    loss = pixel_loss(logit, targets(torch.ones(1, 1, 1)), LossWeights(focal=1))
+    loss = pixel_loss(logit, targets(torch.ones(1, 1, 1)), loss_weights(focal=1))
     assert loss.item() == pytest.approx(0.25 * 0.01 * 0.1053605, rel=1e-4)
 
 
@@ -45,7 +46,7 @@ def test_dice_loss_is_zero_for_a_perfect_mask_and_near_one_for_a_wrong_one():
 def test_confidently_wrong_pixels_keep_their_gradient():
     """The existing adapter's cross-entropy of probabilities has none from a logit of about 17 on."""
     logits = torch.full((1, 1, 1, 1), -40.0, requires_grad=True)
-    pixel_loss(logits, targets(torch.ones(1, 1, 1)), LossWeights(focal=0, bce=1)).sum().backward()
+    pixel_loss(logits, targets(torch.ones(1, 1, 1)), loss_weights(focal=0, bce=1)).sum().backward()
     assert logits.grad.item() == pytest.approx(-1)
 
 
@@ -56,7 +57,7 @@ def test_padding_changes_neither_value_nor_gradient():
     one, other = decoded(), decoded()
     with torch.no_grad():
         other.low_res_logits[..., 6:] = 100
-    losses = [training_loss(outputs, targets(truth.masks, inside), LossWeights(bce=1)) for outputs in (one, other)]
+    losses = [training_loss(outputs, targets(truth.masks, inside), loss_weights(bce=1)) for outputs in (one, other)]
     assert torch.equal(losses[0].total, losses[1].total)
     losses[1].total.sum().backward()
     assert other.low_res_logits.grad[..., 6:].abs().max() == 0
@@ -66,7 +67,7 @@ def test_single_mask_and_best_candidate_get_gradient_and_the_other_candidates_no
     outputs, truth = decoded(), square()
     with torch.no_grad():
         outputs.low_res_logits[:, 3] = (truth.masks * 2 - 1) * 2
-    training_loss(outputs, truth, LossWeights()).total.sum().backward()
+    training_loss(outputs, truth, loss_weights()).total.sum().backward()
     norms = outputs.low_res_logits.grad.flatten(2).norm(dim=2)
     assert (norms[:, [0, 3]] > 0).all()
     assert (norms[:, [1, 2]] == 0).all()
@@ -74,7 +75,7 @@ def test_single_mask_and_best_candidate_get_gradient_and_the_other_candidates_no
 
 def test_the_other_candidates_learn_too_with_their_weight():
     outputs, truth = decoded(), square()
-    alone = LossWeights(focal=0, bce=1, iou_score=0, object_score=0)
+    alone = loss_weights(focal=0, bce=1, iou_score=0, object_score=0)
     shared = training_loss(outputs, truth, replace(alone, other_candidates=0.5))
     logits = outputs.low_res_logits
     by_mask = pixel_loss(logits, truth, alone) + dice_loss(logits, truth)
@@ -86,7 +87,7 @@ def test_the_other_candidates_learn_too_with_their_weight():
 
 def test_all_scores_get_gradient():
     outputs = decoded()
-    training_loss(outputs, square(), LossWeights()).total.sum().backward()
+    training_loss(outputs, square(), loss_weights()).total.sum().backward()
     assert (outputs.iou_scores.grad != 0).all()
     assert (outputs.object_score_logits.grad != 0).all()
 
@@ -96,7 +97,7 @@ def test_a_perfect_score_costs_nothing(error):
     truth = square()
     logits = ((truth.masks * 2 - 1) * 5)[:, None].expand(-1, 4, -1, -1)
     outputs = DecodedMasks(logits, torch.ones(2, 4), torch.full((2, 1), 50.0))
-    terms = training_loss(outputs, truth, LossWeights(iou_score_error=error))
+    terms = training_loss(outputs, truth, loss_weights(iou_score_error=error))
     assert terms.iou_score.abs().max() == 0
     assert terms.object_score.abs().max() < 1e-6
 
@@ -110,7 +111,7 @@ def test_iou_counts_covered_area():
 
 def test_total_is_the_weighted_sum_and_each_object_is_independent():
     outputs, truth = decoded(), square()
-    weights = LossWeights(focal=2, bce=0.5, dice=3, iou_score=0.7, object_score=0.1)
+    weights = loss_weights(focal=2, bce=0.5, dice=3, iou_score=0.7, object_score=0.1)
     terms = training_loss(outputs, truth, weights)
     expected = terms.pixels + 3 * terms.dice + 0.7 * terms.iou_score + 0.1 * terms.object_score
     torch.testing.assert_close(terms.total, expected)
