@@ -16,7 +16,8 @@ from sam2_adapter import __version__
 from sam2_adapter.errors import Sam2AdapterError
 from sam2_adapter.models.engines.base import Precision, available_devices, resolve_precision
 from sam2_adapter.models.engines.choose import MANY_IMAGES, choose_runtime, make_runtime
-from sam2_adapter.models.families.architectures import Architecture, architecture_names, get_architecture
+from sam2_adapter.models.families.architectures import architecture_names, get_architecture
+from sam2_adapter.models.families.base import Architecture
 from sam2_adapter.models.load import DEFAULT_MODEL, load_model
 from sam2_adapter.models.weights.download import default_cache_dir, find_weights, is_offline, weights_sources
 

@@ -16,7 +16,7 @@ from transformers import (
 
 from sam2_adapter.models.engines.base import Precision
 from sam2_adapter.models.engines.torch import TorchRuntime
-from sam2_adapter.models.families.sam2_config import architecture_from_config
+from sam2_adapter.models.families.architectures import architecture_from_config
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.preprocess import Resize
 from sam2_adapter.models.weights.checkpoint import weights_sha256

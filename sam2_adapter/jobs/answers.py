@@ -12,7 +12,7 @@ from sam2_adapter.annotations.usable_prompts import fit_prompts
 from sam2_adapter.errors import PromptError, Sam2AdapterError
 from sam2_adapter.jobs.options import PredictOptions
 from sam2_adapter.jobs.tasks import ImageTask
-from sam2_adapter.models.memory import is_out_of_memory
+from sam2_adapter.models.engines.base import is_out_of_memory
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.segment import Segmentation, segment
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from sam2_adapter.models.memory import is_out_of_memory
+from sam2_adapter.models.engines.base import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 

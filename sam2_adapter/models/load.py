@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sam2_adapter.errors import CheckpointError, WeightsNotFoundError
-from sam2_adapter.models.families.architectures import Architecture, architecture_names, get_architecture
-from sam2_adapter.models.families.sam2_names import Tensors
+from sam2_adapter.models.families.architectures import architecture_names, get_architecture
+from sam2_adapter.models.families.base import Architecture
+from sam2_adapter.models.families.names import Tensors
 from sam2_adapter.models.network.preprocess import Resize
 from sam2_adapter.models.weights.checkpoint import LoadedCheckpoint, build_model, load_checkpoint
 from sam2_adapter.models.weights.download import find_or_fetch_weights

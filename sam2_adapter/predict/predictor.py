@@ -22,8 +22,7 @@ from sam2_adapter.annotations.masks import MaskPrediction
 from sam2_adapter.annotations.prompts import Prompt, as_prompts
 from sam2_adapter.errors import PromptError, Sam2AdapterError
 from sam2_adapter.images.sources import ImageSource, Pixels, as_pixels, is_one_image
-from sam2_adapter.models.engines.base import Runtime
-from sam2_adapter.models.memory import is_out_of_memory
+from sam2_adapter.models.engines.base import Runtime, is_out_of_memory
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.preprocess import Geometry, Resize, images_to_pixel_values
 from sam2_adapter.models.network.prompt_tensors import PromptShape, click_positions, prompt_tensors

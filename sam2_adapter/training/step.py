@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from sam2_adapter.errors import TrainingError
-from sam2_adapter.models.memory import is_out_of_memory
+from sam2_adapter.models.engines.base import is_out_of_memory
 from sam2_adapter.training.batches import Question, buckets
 from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.losses import LossTerms

@@ -8,9 +8,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from sam2_adapter.models.families.architectures import SAM2, SAM2_1, Architecture, architecture_from_dict
+from sam2_adapter.models.families.architectures import architecture_from_dict
+from sam2_adapter.models.families.base import Architecture
+from sam2_adapter.models.families.names import Tensors, is_video_tensor, tensors_to_meta
 from sam2_adapter.models.families.sam2_config import sam2_config, sam2_video_config
-from sam2_adapter.models.families.sam2_names import POSITIONS, POSITIONS_COPY, Tensors, is_video_tensor, tensors_to_meta
+from sam2_adapter.models.families.sam2_video import SAM2, SAM2_1
+from sam2_adapter.models.families.shared import POSITIONS, POSITIONS_COPY
 from sam2_adapter.models.weights.checks import expected_shapes
 
 SMALL_2_1: Architecture = architecture_from_dict(

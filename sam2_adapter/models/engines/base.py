@@ -18,6 +18,16 @@ _BF16_COMPUTE_CAPABILITY = (8, 0)
 _FP16_COMPUTE_CAPABILITY = (7, 0)
 
 
+# What allocators say, besides raising their own class: torch on the CPU, oneDNN, MPS.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "could not create a memory object",
+    "failed to allocate",
+)
+
+
 class Runtime(Protocol):
     """What a predictor needs of an engine that executes the model; calls are safe from many threads."""
 
@@ -95,3 +105,10 @@ def cpu_has_bf16() -> bool:
 def cpu_has_int8() -> bool:
     """Whether this processor multiplies int8 several times faster than fp32 (AVX-512 VNNI)."""
     return bool(torch.cpu.get_capabilities().get("avx512_vnni"))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, on the CPU or a GPU, ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)

@@ -12,6 +12,7 @@ from sam2_adapter.models.engines.base import Precision, Runtime, resolve_device
 from sam2_adapter.models.engines.cuda import compiler_is_installed
 from sam2_adapter.models.engines.openvino.cache import CompiledCache
 from sam2_adapter.models.engines.torch import TorchRuntime
+from sam2_adapter.models.families.architectures import family_of
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.weights.download import default_cache_dir
 
@@ -68,7 +69,7 @@ def choose_runtime(
     if runtime == "torch":
         return RuntimeChoice("torch", "asked for", precision)
     if runtime == "openvino":
-        _require_openvino(device, kind)
+        _require_openvino(loaded, device, kind)
         from sam2_adapter.models.engines.openvino.engine import choose_encoder
 
         if precision == "auto":
@@ -133,7 +134,21 @@ def openvino_is_installed() -> bool:
     return find_spec("openvino") is not None
 
 
-def _require_openvino(device: str, kind: str) -> None:
+def _runs_on_openvino(loaded: LoadedModel) -> bool:
+    return "openvino" in family_of(loaded.architecture).engines
+
+
+def _why_not_openvino(loaded: LoadedModel) -> str | None:
+    if not _runs_on_openvino(loaded):
+        return f"only torch runs {loaded.name}"
+    if not openvino_is_installed():
+        return 'OpenVINO is faster on a CPU, but is not installed: pip install "sam2-adapter[openvino]"'
+    return None
+
+
+def _require_openvino(loaded: LoadedModel, device: str, kind: str) -> None:
+    if not _runs_on_openvino(loaded):
+        raise ConfigError(f"runtime = 'openvino' does not run {loaded.name}; use runtime=torch.")
     if not openvino_is_installed():
         raise ConfigError(
             "runtime = 'openvino' is not installed. Install it with: pip install \"sam2-adapter[openvino]\", or use runtime=torch."
@@ -154,8 +169,7 @@ def _automatic(loaded: LoadedModel, kind: str, precision: Precision, expected_im
 
 
 def _automatic_on_cpu(loaded: LoadedModel, precision: Precision, expected_images: int) -> RuntimeChoice:
-    if not openvino_is_installed():
-        reason = 'OpenVINO is faster on a CPU, but is not installed: pip install "sam2-adapter[openvino]"'
+    if reason := _why_not_openvino(loaded):
         return RuntimeChoice("torch", reason, precision)
     from sam2_adapter.models.engines.openvino.engine import choose_encoder
 

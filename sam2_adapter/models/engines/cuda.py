@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from importlib.util import find_spec
 
 import torch
 
-from sam2_adapter.models.memory import is_out_of_memory
-from sam2_adapter.models.network.image_encoder import EncodedImages, ImageEncoder
+from sam2_adapter.models.engines.base import is_out_of_memory
+from sam2_adapter.models.network.image_encoder import EncodedImages
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,9 @@ _WARM_UP_ROUNDS = 2
 class CudaEncoder:
     """Pixel values on the GPU to `EncodedImages`; calls are safe from many threads."""
 
-    def __init__(self, encoder: ImageEncoder, images_per_call: int, is_compiled: bool = False) -> None:
+    def __init__(
+        self, encoder: Callable[[torch.Tensor], EncodedImages], images_per_call: int, is_compiled: bool = False
+    ) -> None:
         """Take an encoder that is on the GPU.
 
         Args:
@@ -44,7 +47,7 @@ class CudaEncoder:
     def _encode_part(self, pixel_values: torch.Tensor) -> EncodedImages:
         count = len(pixel_values)
         if self._compiled is None or count <= self._images_per_call // 2:
-            return self._encoder(pixel_values)  # type: ignore[no-any-return]
+            return self._encoder(pixel_values)
         filled = pixel_values.new_zeros(self._images_per_call, *pixel_values.shape[1:])
         filled[:count] = pixel_values
         try:
@@ -68,7 +71,7 @@ class CudaEncoder:
 class _Replay:
     """The encoder's kernels for one shape of input, recorded once as a CUDA graph and launched together."""
 
-    def __init__(self, encoder: ImageEncoder, example: torch.Tensor) -> None:
+    def __init__(self, encoder: Callable[[torch.Tensor], EncodedImages], example: torch.Tensor) -> None:
         """Record; see https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs."""
         self._input = example.clone()
         stream = torch.cuda.Stream(example.device)  # type: ignore[no-untyped-call]

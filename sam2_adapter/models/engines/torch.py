@@ -10,7 +10,7 @@ import torch
 
 from sam2_adapter.models.engines.base import Precision, resolve_device, resolve_precision
 from sam2_adapter.models.engines.cuda import CudaEncoder
-from sam2_adapter.models.network.image_encoder import EncodedImages, ImageEncoder
+from sam2_adapter.models.network.image_encoder import EncodedImages, make_image_encoder
 from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks, image_position_tokens
 from sam2_adapter.models.network.prompt_encoder import encode_prompts
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
@@ -75,7 +75,7 @@ class TorchRuntime:
         # Made when it is first used: training decodes only, and the weights in half precision are copies.
         with self._encoder_lock:
             if self._encoder is None:
-                encoder = ImageEncoder(self.model, _DTYPES[self.precision])
+                encoder = make_image_encoder(self.model, _DTYPES[self.precision])
                 is_cuda = self._kind == "cuda"
                 self._encoder = (
                     CudaEncoder(encoder, self.images_per_call, self._compile_encoder) if is_cuda else encoder

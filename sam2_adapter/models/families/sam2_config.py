@@ -6,20 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sam2_adapter.errors import ConfigError
-from sam2_adapter.models.families.architectures import (
-    DECODER_LEVELS,
-    EMBEDDING_STRIDE,
-    SAM2,
-    SAM2_1,
-    Architecture,
-    Decoder,
-    Hiera,
-    architecture_names,
-    get_architecture,
-)
-from sam2_adapter.models.families.sam2_shapes import MEMORY_CHANNELS, MEMORY_FUSER_WIDENING
-from sam2_adapter.text import shown
+from sam2_adapter.models.families.base import Decoder
+from sam2_adapter.models.families.sam2 import DECODER_LEVELS, EMBEDDING_STRIDE, Hiera, Sam2Architecture
+from sam2_adapter.models.families.sam2_video import MEMORY_CHANNELS, MEMORY_FUSER_WIDENING, SAM2, SAM2_1
 
 if TYPE_CHECKING:
     from transformers import Sam2Config, Sam2VideoConfig
@@ -28,14 +17,14 @@ if TYPE_CHECKING:
 VIDEO_MODEL_TYPE = "sam2_video"
 
 
-def sam2_config(architecture: Architecture) -> Sam2Config:
+def sam2_config(architecture: Sam2Architecture) -> Sam2Config:
     """The configuration of transformers' `Sam2Model`, the image model, for an architecture."""
     from transformers import Sam2Config
 
     return Sam2Config(**_part_configs(architecture))
 
 
-def sam2_video_config(architecture: Architecture) -> Sam2VideoConfig:
+def sam2_video_config(architecture: Sam2Architecture) -> Sam2VideoConfig:
     """The configuration of transformers' `Sam2VideoModel` for an architecture that is part of a video model."""
     from transformers import Sam2VideoConfig, Sam2VideoMaskDecoderConfig
 
@@ -59,33 +48,20 @@ def sam2_video_config(architecture: Architecture) -> Sam2VideoConfig:
     )
 
 
-def architecture_from_config(config: Mapping[str, Any]) -> Architecture:
-    """Read the architecture from a transformers `config.json` of a `Sam2Model` or `Sam2VideoModel`.
-
-    Args:
-        config: the file's content; numbers left out have the library's defaults.
-
-    Returns:
-        The known architecture with these numbers, else one named `custom`. The image model alone does not tell SAM2 from SAM2.1: for a
-        `Sam2Model` the first of the two is returned.
-
-    Raises:
-        ConfigError: the configuration is not one of a SAM2 model.
-    """
-    try:
-        found = _architecture_of(_complete_config(config), _family_of(config))
-    except ConfigError:
-        raise
-    except Exception as error:  # whatever the library raises for values of the wrong kind
-        raise ConfigError(
-            f"The config.json is not one of a SAM2 model ({type(error).__name__}: {str(error)[:200]})."
-        ) from error
-    known = [get_architecture(name) for name in architecture_names()]
-    matches = [one for one in known if one.image_model == found.image_model]
-    return next((one for one in matches if found.family in (None, one.family)), found)
+def config_json(architecture: Sam2Architecture, dtype: str, with_video: bool) -> str:
+    """The `config.json` with which transformers opens a `Sam2Model`, or a `Sam2VideoModel`."""
+    config = sam2_video_config(architecture) if with_video else sam2_config(architecture)
+    config.architectures = ["Sam2VideoModel" if with_video else "Sam2Model"]
+    config.dtype = dtype
+    return str(config.to_json_string(use_diff=True))
 
 
-def _part_configs(architecture: Architecture) -> dict[str, Any]:
+def read_config(config: Mapping[str, Any]) -> Sam2Architecture:
+    """Read the numbers from the `config.json` of a `Sam2Model` or `Sam2VideoModel`; those left out have the library's defaults."""
+    return _architecture_of(_complete_config(config), _family_of(config))
+
+
+def _part_configs(architecture: Sam2Architecture) -> dict[str, Any]:
     hiera, channels = architecture.hiera, architecture.fpn_hidden_size
     backbone = {
         "model_type": "sam2_hiera_det_model",
@@ -118,10 +94,6 @@ def _complete_config(config: Mapping[str, Any]) -> Sam2Config:
     """A config.json leaves out numbers that equal the defaults: let the library fill them in."""
     from transformers import Sam2Config
 
-    if config.get("model_type") not in ("sam2", VIDEO_MODEL_TYPE):
-        raise ConfigError(
-            f"The config.json has model_type {shown(config.get('model_type'))}; expected 'sam2' or 'sam2_video'."
-        )
     parts = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
     complete: dict[str, Any] = {part: _without_type(config.get(part) or {}, part) for part in parts}
     return Sam2Config(**complete)
@@ -141,7 +113,7 @@ def _family_of(config: Mapping[str, Any]) -> str | None:
     return SAM2_1 if config.get("enable_occlusion_spatial_embedding", True) else SAM2
 
 
-def _architecture_of(config: Sam2Config, family: str | None) -> Architecture:
+def _architecture_of(config: Sam2Config, family: str | None) -> Sam2Architecture:
     # The library annotates its parts as they may be given, not as they are once built.
     vision: Any = config.vision_config
     prompt_encoder: Any = config.prompt_encoder_config
@@ -159,7 +131,7 @@ def _architecture_of(config: Sam2Config, family: str | None) -> Architecture:
         num_heads_per_stage=tuple(backbone.num_attention_heads_per_stage),
     )
     numbers = {key: getattr(decoder, key) for key in Decoder.__dataclass_fields__}
-    return Architecture(
+    return Sam2Architecture(
         name="custom",
         image_size=prompt_encoder.image_size,
         hiera=hiera,

@@ -9,11 +9,14 @@ from the patches to the last projection.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from sam2_adapter.models.families.architectures import family_of_model
 
 if TYPE_CHECKING:
     from transformers import Sam2Model
@@ -255,9 +258,15 @@ class _Neck(nn.Module):
         return EncodedImages(coarse, (fine, middle))
 
 
+def make_image_encoder(model: Sam2Model, dtype: torch.dtype = torch.float32) -> Callable[[torch.Tensor], EncodedImages]:
+    """The image encoder of a model of any family, from pixel values B x 3 x S x S."""
+    module, _, name = family_of_model(model).image_encoder.partition(":")
+    return getattr(import_module(module), name)(model, dtype)  # type: ignore[no-any-return]
+
+
 def encode_image(model: Sam2Model, pixel_values: torch.Tensor) -> EncodedImages:
-    """Run the image encoder once, in fp32 or under the caller's autocast; `ImageEncoder` is for more."""
-    return ImageEncoder(model)(pixel_values)  # type: ignore[no-any-return]
+    """Run the image encoder once, in fp32 or under the caller's autocast; `make_image_encoder` is for more."""
+    return make_image_encoder(model)(pixel_values)
 
 
 def _linear(layer: nn.Linear, dtype: torch.dtype) -> _Linear:

@@ -16,17 +16,16 @@ import torch
 
 from sam2_adapter.errors import CheckpointError, ConfigError
 from sam2_adapter.models.families.architectures import (
-    Architecture,
+    architecture_from_config,
     architecture_from_dict,
     architecture_names,
+    family_of,
     get_architecture,
     official_names,
+    twin_of,
 )
-from sam2_adapter.models.families.sam2_config import VIDEO_MODEL_TYPE, architecture_from_config, sam2_config
-from sam2_adapter.models.families.sam2_names import (
-    POSITIONS,
-    POSITIONS_COPY,
-    Layout,
+from sam2_adapter.models.families.base import Architecture, Layout
+from sam2_adapter.models.families.names import (
     Tensors,
     is_video_tensor,
     layout_of,
@@ -35,6 +34,7 @@ from sam2_adapter.models.families.sam2_names import (
     tensors_to_transformers,
     with_positions_copy,
 )
+from sam2_adapter.models.families.shared import POSITIONS, POSITIONS_COPY
 from sam2_adapter.models.weights.checks import check_tensors, family_of_video_tensors, honest_name, recognise
 from sam2_adapter.models.weights.files import TensorFile, read_tensor_file, write_torch_file
 from sam2_adapter.models.weights.strangers import stranger
@@ -116,14 +116,12 @@ def load_checkpoint(path: str | Path, architecture: str | Architecture | None = 
 
 def build_model(tensors: Mapping[str, torch.Tensor], architecture: Architecture) -> Sam2Model:
     """Build the image model of tensors in transformers' layout, in fp32 on the CPU and in evaluation mode; those in fp32 are shared with it."""
-    from transformers import Sam2Model
-
     with torch.device("meta"):
-        model = Sam2Model(sam2_config(architecture))
+        model: Any = family_of(architecture).build(architecture)
     state = {name: tensor.to(torch.float32).contiguous() for name, tensor in tensors.items()}
     model.load_state_dict(state, strict=True, assign=True)
     model.train(False)
-    return model
+    return model  # type: ignore[no-any-return]
 
 
 def save_checkpoint(
@@ -241,14 +239,14 @@ def _architecture_of(
             raise CheckpointError(f"{file.path} says that it is {told.name}, not {wanted.name}.")
         return wanted, True
     if told is not None:
-        return told, told.twin is None or bool(metadata) or _is_video_config(file)
+        return told, twin_of(told) is None or bool(metadata) or _is_video_config(file)
     recognised = recognise({name: tuple(tensor.shape) for name, tensor in file.tensors.items()}, layout)
     if recognised is None:
         raise CheckpointError(
             f"{file.path} holds a SAM2 model of unknown size: its shapes fit none of {', '.join(architecture_names())}. "
             "Open it from a directory with its config.json."
         )
-    return recognised, recognised.twin is None
+    return recognised, twin_of(recognised) is None
 
 
 def _told_architecture(file: TensorFile, metadata: Mapping[str, Any]) -> Architecture | None:
@@ -263,7 +261,7 @@ def _told_architecture(file: TensorFile, metadata: Mapping[str, Any]) -> Archite
 
 
 def _is_video_config(file: TensorFile) -> bool:
-    return file.config is not None and file.config.get("model_type") == VIDEO_MODEL_TYPE
+    return file.config is not None and str(file.config.get("model_type")).endswith("_video")
 
 
 def _family_of(tensors: Tensors, layout: Layout) -> str | None:
@@ -282,7 +280,7 @@ def _with_family(architecture: Architecture, family: str | None, family_known: b
         raise CheckpointError(
             f"{file.path} holds the video-memory tensors of a {family} model, so it is not {architecture.name}."
         )
-    return architecture.twin or replace(architecture, family=family)
+    return twin_of(architecture) or replace(architecture, family=family)
 
 
 def _require_plain(metadata: Mapping[str, Any]) -> None:

@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import cache
 
 import torch
 
 from sam2_adapter.errors import CheckpointError
-from sam2_adapter.models.families.architectures import SAM2, SAM2_1, Architecture, architecture_names, get_architecture
-from sam2_adapter.models.families.sam2_names import (
-    Layout,
-    Tensors,
-    is_video_tensor,
-    name_to_transformers,
-    tensors_to_meta,
-)
-from sam2_adapter.models.families.sam2_shapes import image_model_shapes, video_memory_shapes
-
-Shapes = Mapping[str, tuple[int, ...]]
+from sam2_adapter.models.families.architectures import all_architectures, families, family_of, twin_of
+from sam2_adapter.models.families.base import Architecture, Layout, Shapes
+from sam2_adapter.models.families.names import Tensors, is_video_tensor, name_to_transformers, tensors_to_meta
+from sam2_adapter.models.families.shared import shared_shapes, under
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
-# Tensors that only the video model of SAM2.1 has (transformers' names).
-_ONLY_2_1 = ("occlusion_spatial_embedding_parameter", "temporal_positional_encoding_projection_layer.")
-
 # How many tensors an error names before it counts the rest.
 _NAMED_IN_ERRORS = 3
-
-# A tensor of every trunk.
-_PATCHES = {
-    "meta": "image_encoder.trunk.patch_embed.proj.weight",
-    "transformers": "vision_encoder.backbone.patch_embed.projection.weight",
-}
 
 # A file shares at least this part of its tensors with the architecture that it is taken for.
 _RECOGNISED_FROM = 0.5
 
 
 def family_of_video_tensors(names: Collection[str]) -> str | None:
-    """Tell SAM2 from SAM2.1 by the video-memory tensors among transformers' `names`; `None` if there are none."""
-    if not any(is_video_tensor(name) for name in names):
+    """Tell which video model the video-memory tensors among transformers' `names` belong to; `None` if there are none."""
+    video = [name for name in names if is_video_tensor(name)]
+    if not video:
         return None
-    return SAM2_1 if any(name.startswith(_ONLY_2_1) for name in names) else SAM2
+    return next((found for family in families() if (found := family.video_family(video))), None)
 
 
 def recognise(shapes: Shapes, layout: Layout) -> Architecture | None:
@@ -50,10 +35,9 @@ def recognise(shapes: Shapes, layout: Layout) -> Architecture | None:
 
     The image model does not tell SAM2 from SAM2.1: without video-memory tensors the SAM2 one is returned.
     """
-    known = [get_architecture(name) for name in architecture_names()]
+    known = list(all_architectures().values())
     # Renaming the tensors of all architectures takes a tenth of a second.
-    trunk = _trunk_in(shapes, layout)
-    likely = [one for one in known if _trunk_of(one) == trunk]
+    likely = [one for one in known if family_of(one).is_likely(one, shapes, layout)]
     best, found = max(
         ((_shared_part(shapes, one, layout), one) for one in likely or known), key=lambda scored: scored[0]
     )
@@ -84,37 +68,28 @@ def check_tensors(tensors: Tensors, architecture: Architecture, layout: Layout, 
 
 def honest_name(architecture: Architecture, family_known: bool = False) -> str:
     """The name, or both names where only the family, which cannot be told, would decide between them."""
-    twin = architecture.twin
+    twin = twin_of(architecture)
     return architecture.name if family_known or twin is None else f"{architecture.name} or {twin.name}"
 
 
 @cache
 def expected_shapes(architecture: Architecture, layout: Layout, with_video: bool) -> Shapes:
     """Names and shapes of all tensors of an architecture, in the layout's names."""
-    shapes = {**image_model_shapes(architecture), **(video_memory_shapes(architecture) if with_video else {})}
+    family = family_of(architecture)
+    vision = dict(under("vision_encoder.", family.vision_shapes(architecture).items()))
+    video = family.video_shapes(architecture) if with_video else {}
+    shapes: Shapes = {**shared_shapes(architecture), **vision, **video}
     if layout == "transformers":
         return shapes
     tensors, _ = tensors_to_meta({name: torch.empty(shape, device="meta") for name, shape in shapes.items()})
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def _trunk_of(architecture: Architecture) -> tuple[int, int]:
-    """Channels of the first stage and number of blocks."""
-    return architecture.hiera.embed_dim, sum(architecture.hiera.stages)
-
-
-def _trunk_in(shapes: Shapes, layout: Layout) -> tuple[int, int] | None:
-    """The same, of a state dict; `None` where it has no such trunk."""
-    patches = shapes.get(_PATCHES[layout])
-    blocks = {name.partition(".blocks.")[2].partition(".")[0] for name in shapes if ".blocks." in name}
-    return (patches[0], len(blocks)) if patches else None
-
-
 def _shared_part(shapes: Shapes, architecture: Architecture, layout: Layout) -> float:
     """Intersection over union of (name, shape) pairs of the image model."""
     # Twins have the same image model, whose tensors are renamed once.
-    twin = architecture if architecture.family == SAM2 else architecture.twin or architecture
-    expected = set(expected_shapes(twin, layout, with_video=False).items())
+    first = min((architecture, twin_of(architecture) or architecture), key=lambda one: one.name)
+    expected = set(expected_shapes(first, layout, with_video=False).items())
     found = {(name, shape) for name, shape in shapes.items() if not _is_video_name(name, layout)}
     video = {name for name in shapes if _is_video_name(name, layout)}
     overlap = len(expected & found) / len(expected | found)

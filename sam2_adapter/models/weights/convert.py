@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,12 +12,15 @@ import torch
 
 from sam2_adapter.errors import CheckpointError
 from sam2_adapter.files import refuse_to_replace
-from sam2_adapter.models.families.architectures import Architecture
-from sam2_adapter.models.families.sam2_config import sam2_config, sam2_video_config
-from sam2_adapter.models.families.sam2_names import Tensors
+from sam2_adapter.models.families.architectures import family_of
+from sam2_adapter.models.families.base import Architecture
+from sam2_adapter.models.families.names import Tensors
+from sam2_adapter.models.network.preprocess import PIXEL_MEAN, PIXEL_STD
 from sam2_adapter.models.weights.checkpoint import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from sam2_adapter.models.weights.checks import honest_name
-from sam2_adapter.models.weights.files import write_directory
+from sam2_adapter.models.weights.files import CONFIG_NAME, write_directory
+
+logger = logging.getLogger(__name__)
 
 # ultralytics builds SAM2.1 whenever this stands anywhere in the path that it is given (`ultralytics/models/sam/build.py`).
 _ULTRALYTICS_MARK_OF_2_1 = "sam2.1"
@@ -40,14 +45,14 @@ def convert_checkpoint(
         for_ultralytics: write Meta's layout under the file name by which ultralytics knows the model; `target` is a directory or that name.
         video_tensors: a full checkpoint of the same model to take the video-memory tensors from, for a source without them.
         architecture: configuration name of the source; recognised where not given.
-        overwrite: replace a target file that is there already.
+        overwrite: replace the target file, or a target directory that an earlier call has written.
 
     Returns:
         The file or directory that was written.
 
     Raises:
+        OutputExistsError: the target is there already.
         CheckpointError: the source does not fit, has no video-memory tensors and Meta's layout needs them, or the target will not do.
-        OutputExistsError: the target file is there already.
     """
     if for_ultralytics and to != "meta":
         raise CheckpointError(
@@ -56,7 +61,7 @@ def convert_checkpoint(
     checkpoint = load_checkpoint(source, architecture)
     found, video = _with_video_tensors(checkpoint, video_tensors)
     if to == "transformers":
-        _write_transformers(Path(target), checkpoint, found, video)
+        _write_transformers(Path(target), checkpoint, found, video, overwrite)
         return Path(target)
     path = _ultralytics_path(Path(target), found) if for_ultralytics else _meta_path(Path(target), found)
     if not overwrite:
@@ -84,13 +89,45 @@ def _with_video_tensors(checkpoint: LoadedCheckpoint, donor_path: str | Path | N
     return donor.architecture, donor.video_tensors
 
 
-def _write_transformers(target: Path, checkpoint: LoadedCheckpoint, architecture: Architecture, video: Tensors) -> None:
-    config = sam2_video_config(architecture) if video else sam2_config(architecture)
-    config.architectures = ["Sam2VideoModel" if video else "Sam2Model"]
-    config.dtype = str(next(iter(checkpoint.state.values())).dtype).removeprefix("torch.")
+def _write_transformers(
+    target: Path, checkpoint: LoadedCheckpoint, architecture: Architecture, video: Tensors, overwrite: bool
+) -> None:
+    dtype = str(next(iter(checkpoint.state.values())).dtype).removeprefix("torch.")
+    config = family_of(architecture).config_json(architecture, dtype, bool(video))
     # Cloned: safetensors refuses tensors that share memory, such as the positional matrix and its copy.
     tensors = {name: tensor.clone().contiguous() for name, tensor in {**checkpoint.state, **video}.items()}
-    write_directory(target, tensors, config.to_json_string(use_diff=True), _json_metadata(checkpoint.metadata))
+    documents = {CONFIG_NAME: config, **_processor_documents(architecture, bool(video))}
+    write_directory(target, tensors, documents, _json_metadata(checkpoint.metadata), overwrite=overwrite)
+    if checkpoint.metadata.get("resize") == "pad":
+        logger.warning("This model was trained with resize = 'pad'; transformers' processor stretches images.")
+
+
+def _processor_documents(architecture: Architecture, with_video: bool) -> dict[str, str]:
+    """What `Sam2Processor.from_pretrained` and `Sam2VideoProcessor.from_pretrained` read, as the hub's repositories have it."""
+    processor = "Sam2VideoProcessor" if with_video else "Sam2Processor"
+    side, mask_side = architecture.image_size, architecture.low_res_mask_size
+    images = {
+        "image_processor_type": "Sam2ImageProcessor",
+        "processor_class": processor,
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"height": side, "width": side},
+        "mask_size": {"height": mask_side, "width": mask_side},
+        "resample": 2,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(PIXEL_MEAN),
+        "image_std": list(PIXEL_STD),
+    }
+    documents = {
+        "preprocessor_config.json": images,
+        "processor_config.json": {"processor_class": processor, "target_size": side, "point_pad_value": -10},
+    }
+    if with_video:
+        videos = {key: value for key, value in images.items() if key not in ("image_processor_type", "mask_size")}
+        documents["video_preprocessor_config.json"] = {"video_processor_type": "Sam2VideoVideoProcessor", **videos}
+    return {name: json.dumps(document, indent=2) + "\n" for name, document in documents.items()}
 
 
 def _meta_path(target: Path, architecture: Architecture) -> Path:

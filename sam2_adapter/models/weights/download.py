@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from sam2_adapter.errors import CheckpointError, ConfigError, WeightsNotFoundError
-from sam2_adapter.models.families.architectures import Architecture, PublishedWeights
+from sam2_adapter.models.families.base import Architecture, PublishedWeights
 from sam2_adapter.models.weights.fetch import FetchError, fetch_file
 
 logger = logging.getLogger(__name__)
@@ -165,5 +165,6 @@ def _by_hand(architecture: Architecture, sources: tuple[WeightsSource, ...], fai
     reasons = "; ".join(failures)
     return (
         f"The weights of {architecture.name} are not on this machine and could not be fetched ({reasons}).\n"
-        f"Fetch by hand\n      {ways}\nor name a weights file instead of {architecture.name}."
+        f"Fetch by hand\n      {ways}\nor name a weights file instead of {architecture.name}.\n"
+        "To try things out without them, take the small model that comes with this package: --model sam2_nano."
     )

@@ -22,8 +22,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from sam2_adapter.errors import CheckpointError, WeightsNotFoundError
+from sam2_adapter.errors import CheckpointError, OutputExistsError, WeightsNotFoundError
 from sam2_adapter.files import json_problem, reason_of
+from sam2_adapter.models.families.architectures import architecture_names
+from sam2_adapter.models.families.spelling import meant_name
 from sam2_adapter.models.weights.wrappers import find_state_dict
 from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
 
@@ -60,7 +62,7 @@ def read_tensor_file(path: Path) -> TensorFile:
         CheckpointError: the file is damaged, or opening it could run code.
     """
     if not path.exists():
-        raise WeightsNotFoundError(f"There is no weights file {path}.")
+        raise WeightsNotFoundError(f"There is no weights file {path}.{_hint(path)}")
     if path.is_dir():
         return _read_directory(path)
     _require_weights_file(path)
@@ -77,28 +79,54 @@ def write_torch_file(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_directory(
-    path: Path, tensors: Mapping[str, torch.Tensor], config_json: str, metadata: Mapping[str, Any] | None = None
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    documents: Mapping[str, str],
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> None:
-    """Write `model.safetensors` and `config.json` into a new directory, completely or not at all.
+    """Write `model.safetensors` and JSON files into a new directory, completely or not at all.
+
+    Args:
+        path: the directory.
+        tensors: what goes to `model.safetensors`.
+        documents: the other files by their names, `config.json` among them.
+        metadata: plain values for the header of `model.safetensors`.
+        overwrite: replace a directory that holds nothing but such files.
 
     Raises:
-        CheckpointError: the directory exists and is not empty.
+        OutputExistsError: the directory exists, is not empty and is not to be replaced.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise CheckpointError(f"{path} exists already; name a new or empty directory.")
+    _require_free_directory(path, {SAFETENSORS_NAME, *documents}, overwrite)
     header = {"format": "pt"} | ({_HEADER_KEY: json.dumps(dict(metadata))} if metadata else {})
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = _unfinished(path)
+    unfinished, replaced = _unfinished(path), _unfinished(path)
     unfinished.mkdir()
     try:
+        for name, document in documents.items():
+            (unfinished / name).write_text(document, "utf-8")
         save_file(dict(tensors), unfinished / SAFETENSORS_NAME, metadata=header)
-        (unfinished / CONFIG_NAME).write_text(config_json, "utf-8")
+        # The library lets nobody but the owner read its file.
+        shutil.copymode(unfinished / CONFIG_NAME, unfinished / SAFETENSORS_NAME)
         if path.exists():
-            path.rmdir()
+            path.replace(replaced)
         unfinished.replace(path)
-    except BaseException:
+    finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _require_free_directory(path: Path, names: set[str], overwrite: bool) -> None:
+    there = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    if not there and (path.is_dir() or not os.path.lexists(path)):
+        return
+    if not overwrite or not path.is_dir():
+        raise OutputExistsError(
+            f"{path} exists already; name a new or empty directory, or replace an earlier result with --overwrite."
+        )
+    if strangers := sorted(there - names):
+        raise OutputExistsError(f"{path} holds {strangers[0]}, which is not replaced; name a new or empty directory.")
 
 
 @contextmanager
@@ -149,6 +177,12 @@ def _read_shards(index: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             raise WeightsNotFoundError(f"{index} names the shard {shard}, which is missing.")
         tensors.update(_read_safetensors(index.parent / shard)[0])
     return tensors, {}
+
+
+def _hint(path: Path) -> str:
+    """The configuration that is meant where a file is called like one of the published ones and no folder is named."""
+    meant = meant_name(path.name, architecture_names()) if path.name == str(path) else None
+    return f" Without .pt and the like, {meant!r} names the published weights, which are fetched." if meant else ""
 
 
 def _require_weights_file(path: Path) -> None:

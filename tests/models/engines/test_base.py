@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.models.engines.base import resolve_device, resolve_precision
+from sam2_adapter.models.engines.base import is_out_of_memory, resolve_device, resolve_precision
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="these expectations are those of a machine without a GPU"
@@ -39,3 +39,21 @@ def test_auto_precision_follows_the_processor(monkeypatch, has_bf16, expected):
 def test_a_t4_runs_fp16_and_not_emulated_bf16(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert resolve_precision("auto", "cuda") == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"), True),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+            True,
+        ),
+        (RuntimeError("could not create a memory object"), True),
+        (RuntimeError("shapes do not fit"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_who_says_that_memory_ran_out(error, expected):
+    assert is_out_of_memory(error) is expected

@@ -131,6 +131,7 @@ def test_predictions_agree_and_say_which_engine_made_them():
         assert mask_iou(one, other) > 0.999
 
 
+@pytest.mark.slow
 def test_doctor_prepares_a_model_for_all_later_commands(cache_dir, tmp_path):
     model = ("--model", "sam2_nano", "--precision", "fp32")
     before = examine("sam2_nano", "fp32").runtime
@@ -189,6 +190,7 @@ sys.exit("transformers" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_a_compiled_model_predicts_without_importing_transformers(cache_dir):
     make_predictor(load_model("sam2_nano"), "cpu", "openvino", "fp32")
     finished = subprocess.run([sys.executable, "-c", FIRST_MASK], capture_output=True, text=True, timeout=120)

@@ -13,12 +13,14 @@ from transformers import Sam2Model, Sam2VideoModel
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.families.architectures import (
+    architecture_from_config,
     architecture_from_dict,
     architecture_names,
     get_architecture,
     official_names,
+    twin_of,
 )
-from sam2_adapter.models.families.sam2_config import architecture_from_config, sam2_config, sam2_video_config
+from sam2_adapter.models.families.sam2_config import sam2_config, sam2_video_config
 
 OFFICIAL = [
     "sam2_hiera_t",
@@ -97,10 +99,10 @@ def test_weights_are_published_under_consistent_names(name: str) -> None:
 
 
 def test_twins_differ_in_their_family_only() -> None:
-    twin = get_architecture("sam2_hiera_b+").twin
+    twin = twin_of(get_architecture("sam2_hiera_b+"))
     assert twin is get_architecture("sam2.1_hiera_b+")
-    assert twin.twin is get_architecture("sam2_hiera_b+")
-    assert get_architecture("sam2_nano").twin is None
+    assert twin_of(twin) is get_architecture("sam2_hiera_b+")
+    assert twin_of(get_architecture("sam2_nano")) is None
 
 
 @pytest.mark.parametrize("name", [*OFFICIAL, "sam2_nano"])
@@ -115,7 +117,7 @@ def test_round_trip_through_transformers_configuration(name: str) -> None:
     architecture = get_architecture(name)
     assert architecture_from_config(sam2_video_config(architecture).to_diff_dict()) is architecture
     image_only = architecture_from_config(sam2_config(architecture).to_diff_dict())
-    assert image_only in (architecture, architecture.twin)
+    assert image_only in (architecture, twin_of(architecture))
 
 
 def test_foreign_configuration_is_refused() -> None:
@@ -129,6 +131,8 @@ def test_malformed_numbers_are_refused() -> None:
         architecture_from_dict(values | {"image_size": 250})
     with pytest.raises(ConfigError, match=r"family is 'sam3'"):
         architecture_from_dict(values | {"family": "sam3"})
+    with pytest.raises(ConfigError, match=r"is of the kind 'sam9'; there is sam2"):
+        architecture_from_dict(values | {"kind": "sam9"})
     with pytest.raises(ConfigError, match=r"missing or malformed number \('hiera'\)"):
         architecture_from_dict({key: value for key, value in values.items() if key != "hiera"})
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import Sam2Model, Sam2VideoModel
+from safetensors.torch import save_file
 
 from sam2_adapter.errors import CheckpointError, ConfigError, WeightsNotFoundError
-from sam2_adapter.models.families.architectures import Architecture, get_architecture
-from sam2_adapter.models.families.sam2_names import POSITIONS, POSITIONS_COPY, Tensors
-from sam2_adapter.models.load import load_model
+from sam2_adapter.models.families.architectures import get_architecture
+from sam2_adapter.models.families.base import Architecture
+from sam2_adapter.models.families.names import Tensors
+from sam2_adapter.models.families.shared import POSITIONS, POSITIONS_COPY
 from sam2_adapter.models.weights.checkpoint import (
     FORMAT_VERSION,
     build_model,
@@ -24,8 +24,6 @@ from sam2_adapter.models.weights.checkpoint import (
     weights_sha256,
 )
 from sam2_adapter.models.weights.checks import expected_shapes
-from sam2_adapter.models.weights.convert import convert_checkpoint
-from sam2_adapter.models.weights.files import write_directory
 from tests.models.seeded_checkpoint import (
     SMALL_2,
     SMALL_2_1,
@@ -388,143 +386,3 @@ class TestSaving:
         torch.save(content, tmp_path / "a.torch")
         with pytest.raises(CheckpointError, match="its weights are not those that were saved"):
             load_checkpoint(tmp_path / "a.torch")
-
-
-class TestConverting:
-    @pytest.mark.parametrize("architecture", [SMALL_2, SMALL_2_1])
-    def test_meta_to_transformers_to_meta_is_bit_for_bit(self, tmp_path: Path, architecture: Architecture) -> None:
-        tensors = seeded_tensors(architecture)
-        video = video_tensors_of(tensors)
-        save_checkpoint(
-            tmp_path / "a.torch", image_model_of(tensors), architecture, video_tensors=video, metadata={"resize": "pad"}
-        )
-        there = convert_checkpoint(tmp_path / "a.torch", tmp_path / "hub", to="transformers")
-        assert sorted(one.name for one in there.iterdir()) == ["config.json", "model.safetensors"]
-        assert_same(load_file(there / "model.safetensors"), tensors)
-        back = convert_checkpoint(there, tmp_path / "b.torch")
-        assert_same(meta_tensors_in(back), meta_tensors_in(tmp_path / "a.torch"))
-        assert load_checkpoint(back).metadata["resize"] == "pad"
-        assert load_checkpoint(back).weights_sha256 == load_checkpoint(there).weights_sha256
-
-    def test_transformers_opens_what_was_converted(self, tmp_path: Path, tensors: Tensors) -> None:
-        save_checkpoint(tmp_path / "a.pt", image_model_of(tensors), SMALL_2_1, video_tensors=video_tensors_of(tensors))
-        convert_checkpoint(tmp_path / "a.pt", tmp_path / "hub", to="transformers")
-        video_model, report = Sam2VideoModel.from_pretrained(tmp_path / "hub", output_loading_info=True)
-        assert not report["missing_keys"]
-        assert not report["unexpected_keys"]
-        assert_same(dict(video_model.state_dict()), tensors)
-        assert_same(dict(Sam2Model.from_pretrained(tmp_path / "hub").state_dict()), image_model_of(tensors))
-
-    def test_image_model_becomes_a_sam2_model(self, tmp_path: Path) -> None:
-        tensors = seeded_tensors(SMALL_IMAGE_ONLY)
-        save_checkpoint(tmp_path / "a.pt", tensors, SMALL_IMAGE_ONLY)
-        convert_checkpoint(tmp_path / "a.pt", tmp_path / "hub", to="transformers")
-        assert json.loads((tmp_path / "hub" / "config.json").read_text())["model_type"] == "sam2"
-        assert_same(dict(Sam2Model.from_pretrained(tmp_path / "hub").state_dict()), tensors)
-
-    def test_number_format_is_kept(self, tmp_path: Path, tensors: Tensors) -> None:
-        halved = {name: tensor.half() for name, tensor in tensors.items()}
-        write_transformers_directory(tmp_path / "hub", halved, SMALL_2_1)
-        path = convert_checkpoint(tmp_path / "hub", tmp_path / "a.pt")
-        assert {tensor.dtype for tensor in meta_tensors_in(path).values()} == {torch.float16}
-
-    def test_video_tensors_from_another_file(self, tmp_path: Path, tensors: Tensors) -> None:
-        image_only = image_model_of(seeded_tensors(SMALL_2_1, seed=1))
-        write_transformers_directory(tmp_path / "tuned", image_only, SMALL_2_1)
-        write_transformers_directory(tmp_path / "full", tensors, SMALL_2_1)
-        path = convert_checkpoint(tmp_path / "tuned", tmp_path / "a.pt", video_tensors=tmp_path / "full")
-        checkpoint = load_checkpoint(path)
-        assert checkpoint.architecture == SMALL_2_1
-        assert_same({**checkpoint.state, **checkpoint.video_tensors}, {**image_only, **video_tensors_of(tensors)})
-
-    def test_video_tensors_of_another_model_are_refused(self, tmp_path: Path, tensors: Tensors) -> None:
-        image_only = image_model_of(seeded_tensors(get_architecture("sam2_nano")))
-        save_file(image_only, tmp_path / "nano.safetensors")
-        write_transformers_directory(tmp_path / "full", tensors, SMALL_2_1)
-        with pytest.raises(CheckpointError, match=r"of custom, but .*nano\.safetensors is sam2_nano"):
-            convert_checkpoint(tmp_path / "nano.safetensors", tmp_path / "a.pt", video_tensors=tmp_path / "full")
-        write_transformers_directory(tmp_path / "none", image_model_of(tensors), SMALL_2_1)
-        with pytest.raises(CheckpointError, match="has no video-memory tensors either"):
-            convert_checkpoint(tmp_path / "nano.safetensors", tmp_path / "a.pt", video_tensors=tmp_path / "none")
-
-    def test_existing_directory_is_not_overwritten(self, tmp_path: Path) -> None:
-        save_checkpoint(tmp_path / "a.pt", seeded_tensors(SMALL_IMAGE_ONLY), SMALL_IMAGE_ONLY)
-        with pytest.raises(CheckpointError, match="exists already; name a new or empty directory"):
-            convert_checkpoint(tmp_path / "a.pt", tmp_path, to="transformers")
-
-    def test_failed_directory_leaves_nothing(self, tmp_path: Path) -> None:
-        shared = torch.zeros(4)
-        with pytest.raises(RuntimeError):
-            write_directory(tmp_path / "hub", {"a": shared, "b": shared}, "{}")
-        assert not list(tmp_path.iterdir())
-
-    @pytest.mark.slow
-    def test_names_for_ultralytics(self, tmp_path: Path) -> None:
-        save_zeros(tmp_path / "tuned.torch", "sam2_hiera_t")
-        path = convert_checkpoint(tmp_path / "tuned.torch", tmp_path / "out", for_ultralytics=True)
-        assert path == tmp_path / "out" / "sam2_t.pt"
-        assert_same(meta_tensors_in(path), meta_tensors_in(tmp_path / "tuned.torch"))
-        with pytest.raises(CheckpointError, match=r"call the target sam2_t\.pt, not mine\.pt"):
-            convert_checkpoint(tmp_path / "tuned.torch", tmp_path / "mine.pt", for_ultralytics=True)
-        with pytest.raises(CheckpointError, match=r"would take .* for SAM2\.1, because of 'sam2\.1'"):
-            convert_checkpoint(tmp_path / "tuned.torch", tmp_path / "my-sam2.1" / "sam2_t.pt", for_ultralytics=True)
-
-    def test_ultralytics_knows_official_models_only(self, tmp_path: Path) -> None:
-        save_checkpoint(tmp_path / "a.pt", seeded_tensors(SMALL_IMAGE_ONLY), SMALL_IMAGE_ONLY)
-        with pytest.raises(CheckpointError, match="ultralytics knows no model custom"):
-            convert_checkpoint(tmp_path / "a.pt", tmp_path / "out", for_ultralytics=True)
-        with pytest.raises(CheckpointError, match="ultralytics reads Meta's layout only"):
-            convert_checkpoint(tmp_path / "a.pt", tmp_path / "out", to="transformers", for_ultralytics=True)
-
-
-class TestLoadingModels:
-    def test_from_a_file(self, tmp_path: Path, tensors: Tensors) -> None:
-        video = video_tensors_of(tensors)
-        identity = save_checkpoint(
-            tmp_path / "a.torch", image_model_of(tensors), SMALL_2_1, video_tensors=video, metadata={"resize": "pad"}
-        )
-        loaded = load_model(str(tmp_path / "a.torch"))
-        assert (loaded.name, loaded.resize, loaded.weights_sha256) == ("custom", "pad", identity)
-        assert loaded.architecture == SMALL_2_1
-        assert loaded.path == tmp_path / "a.torch"
-        assert_same(loaded.video_tensors, video)
-        assert_same(dict(loaded.model.state_dict()), image_model_of(tensors))
-        assert not loaded.model.training
-
-    def test_model_does_not_change_with_its_file(self, tmp_path: Path) -> None:
-        tensors = seeded_tensors(SMALL_IMAGE_ONLY)
-        save_checkpoint(tmp_path / "a.torch", tensors, SMALL_IMAGE_ONLY)
-        loaded = load_model(tmp_path / "a.torch")
-        with (tmp_path / "a.torch").open("r+b") as file:
-            file.write(b"\xff" * (tmp_path / "a.torch").stat().st_size)
-        assert_same(dict(loaded.model.state_dict()), tensors)
-
-    def test_unknown_resize(self, tmp_path: Path) -> None:
-        tensors = seeded_tensors(SMALL_IMAGE_ONLY)
-        save_checkpoint(tmp_path / "a.torch", tensors, SMALL_IMAGE_ONLY, metadata={"resize": "crop"})
-        with pytest.raises(CheckpointError, match="saved with resize = 'crop'"):
-            load_model(tmp_path / "a.torch")
-
-    @pytest.mark.parametrize("source", ["sam3", "sam2_hiera_s.yml"])
-    def test_unknown_names(self, source: str) -> None:
-        with pytest.raises(ConfigError, match="The choices are"):
-            load_model(source)
-
-    @pytest.mark.parametrize("source", ["none.pt", "some/where/none.torch", Path("none")])
-    def test_missing_files(self, source: str | Path) -> None:
-        with pytest.raises(WeightsNotFoundError, match="There is no weights file"):
-            load_model(source)
-
-    def test_name_wins_over_a_configuration_file_in_the_working_directory(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "sam2_hiera_s.yaml").write_text("model: {}")
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(WeightsNotFoundError, match="the network is switched off"):
-            load_model("sam2_hiera_s.yaml", cache_dir=tmp_path, offline=True)
-
-    def test_bundled_model(self) -> None:
-        loaded = load_model("sam2_nano.yaml", offline=True)
-        assert (loaded.name, loaded.resize) == ("sam2_nano", "stretch")
-        assert loaded.architecture is get_architecture("sam2_nano")
-        assert not loaded.video_tensors

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from sam2_adapter.errors import CheckpointError
-from sam2_adapter.models.families.sam2_names import Tensors
+from sam2_adapter.models.families.names import Tensors
 from sam2_adapter.models.weights.checkpoint import load_checkpoint
 from sam2_adapter.models.weights.wrappers import find_state_dict, without_prefixes
 from tests.models.seeded_checkpoint import SMALL_2_1, image_model_of, seeded_tensors, write_meta_file

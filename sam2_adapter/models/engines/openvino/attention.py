@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from openvino import opset15 as ops
 
-from sam2_adapter.models.engines.openvino.openvino_tokens import Tokens
 from sam2_adapter.models.engines.openvino.ops import affine, concatenated, matmul, permute, reshape, shape_of
+from sam2_adapter.models.engines.openvino.tokens import Tokens
 
 
 class _Operands(NamedTuple):

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.models.engines.openvino.pictures import HELD_OUT, picture_pixel_values
+from sam2_adapter.models.engines.openvino.int8 import HELD_OUT, picture_pixel_values
 from sam2_adapter.models.network.image_encoder import EncodedImages, encode_image
 from sam2_adapter.models.network.mask_decoder import decode_masks, image_position_tokens
 from sam2_adapter.models.network.prompt_encoder import EncodedPrompts

@@ -16,7 +16,6 @@ import torch
 from openvino import opset15 as ops
 
 from sam2_adapter.models.engines.openvino.attention import attention
-from sam2_adapter.models.engines.openvino.openvino_tokens import Tokens
 from sam2_adapter.models.engines.openvino.ops import (
     affine,
     constant,
@@ -28,7 +27,7 @@ from sam2_adapter.models.engines.openvino.ops import (
     permute,
     reshape,
 )
-from sam2_adapter.models.engines.openvino.tokens import raster, windows
+from sam2_adapter.models.engines.openvino.tokens import Tokens, raster, windows
 from sam2_adapter.models.network.image_encoder import two_convolutions_as_one
 
 # Of the hidden channels of a feed-forward network, for each thread; less than the second-level cache of a core, which is 2 MiB on servers.

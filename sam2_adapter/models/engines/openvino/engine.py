@@ -17,6 +17,7 @@ from sam2_adapter.models.engines.openvino.cache import CompiledCache
 from sam2_adapter.models.engines.openvino.check import image_side_inputs
 from sam2_adapter.models.engines.openvino.compiled import Tensors, has_bf16
 from sam2_adapter.models.engines.openvino.parts import DECODER, ENCODER, IMAGE_SIDE, load_part, part_states
+from sam2_adapter.models.families.sam2 import Sam2Architecture
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
@@ -147,7 +148,10 @@ def choose_encoder(
 
 
 def _gains_by_int8(loaded: LoadedModel) -> bool:
-    return loaded.architecture.hiera.embed_dim >= _LEAST_CHANNELS_FOR_INT8
+    return (
+        isinstance(loaded.architecture, Sam2Architecture)
+        and loaded.architecture.hiera.embed_dim >= _LEAST_CHANNELS_FOR_INT8
+    )
 
 
 def resolve_openvino_precision(precision: Precision) -> Precision:

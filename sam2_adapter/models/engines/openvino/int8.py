@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,10 +21,11 @@ import numpy.typing as npt
 import openvino as ov
 import torch
 from openvino import opset15 as ops
+from PIL import Image
 
 from sam2_adapter.models.engines.openvino.compiled import CompiledGraph
 from sam2_adapter.models.engines.openvino.ops import is_exact, matmul, permute, shape_of
-from sam2_adapter.models.engines.openvino.pictures import CALIBRATION, picture_pixel_values
+from sam2_adapter.models.network.preprocess import images_to_pixel_values
 
 if TYPE_CHECKING:
     from transformers import Sam2Model
@@ -55,6 +57,10 @@ _BLOCK = 128
 
 Array = npt.NDArray[Any]
 Sources = tuple[tuple[str, int], ...]
+
+# How channels of tokens move together is taken from some; how well that serves another is seen on the last.
+CALIBRATION = ("coins.png", "flower.jpg", "retina.jpg")
+HELD_OUT = "astronaut.jpg"
 
 
 class _Projection(NamedTuple):
@@ -222,3 +228,9 @@ def _spread(moment: torch.Tensor) -> Spread:
     ordered.diagonal().add_(_DAMPING * ordered.diagonal().mean() + 1e-12)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(ordered))
     return Spread(order.numpy(), torch.linalg.cholesky(inverse, upper=True).float().numpy())
+
+
+def picture_pixel_values(name: str, image_size: int) -> torch.Tensor:
+    """A picture of the demo as 1 x 3 x S x S pixel values."""
+    with resources.files("sam2_adapter").joinpath("assets", "demo", name).open("rb") as file, Image.open(file) as image:
+        return images_to_pixel_values([np.asarray(image.convert("RGB"))], image_size, "stretch")

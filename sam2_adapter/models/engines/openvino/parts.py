@@ -28,9 +28,7 @@ from sam2_adapter.models.engines.openvino import (
     decoder,
     encoder,
     int8,
-    openvino_tokens,
     ops,
-    pictures,
     tokens,
 )
 from sam2_adapter.models.engines.openvino.cache import CompiledCache
@@ -47,14 +45,12 @@ logger = logging.getLogger(__name__)
 _MODULES = (
     ops,
     tokens,
-    openvino_tokens,
     attention,
     encoder,
     decoder,
     int8,
     compiled,
     check,
-    pictures,
 )
 
 # Tensors that `encode_image` uses, by transformers' names; the decoder has the others.

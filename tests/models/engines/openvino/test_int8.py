@@ -12,7 +12,7 @@ import torch
 from openvino import opset15 as ops
 
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.models.engines import torch as torch_engine
+from sam2_adapter.models.engines import base
 from sam2_adapter.models.engines.base import cpu_has_int8
 from sam2_adapter.models.engines.choose import choose_runtime, make_runtime
 from sam2_adapter.models.engines.openvino import (
@@ -34,11 +34,11 @@ from sam2_adapter.models.engines.openvino.engine import (
 )
 from sam2_adapter.models.engines.openvino.int8 import (
     Spread,
+    picture_pixel_values,
     round_products,
     round_weight,
     sample_pixel_values,
 )
-from sam2_adapter.models.engines.openvino.pictures import picture_pixel_values
 from sam2_adapter.models.engines.torch import TorchRuntime
 from tests.small_model import IMAGE_SIZE, loaded, small_model
 
@@ -296,7 +296,7 @@ def allow_no_int8(monkeypatch) -> None:
 
 def processor(monkeypatch, *, bf16: bool, int8: bool) -> None:
     """Let it be a processor with this arithmetic."""
-    monkeypatch.setattr(torch_engine, "cpu_has_bf16", lambda: bf16)
+    monkeypatch.setattr(base, "cpu_has_bf16", lambda: bf16)
     monkeypatch.setattr(engine, "has_bf16", lambda: bf16)
     monkeypatch.setattr(engine, "cpu_has_int8", lambda: int8)
 

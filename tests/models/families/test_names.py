@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from sam2_adapter.models.families.architectures import get_architecture
-from sam2_adapter.models.families.sam2_names import (
-    POSITIONS,
-    POSITIONS_COPY,
+from sam2_adapter.models.families.names import (
     is_video_tensor,
     layout_of,
     name_to_meta,
@@ -17,6 +15,7 @@ from sam2_adapter.models.families.sam2_names import (
     tensors_to_transformers,
     with_positions_copy,
 )
+from sam2_adapter.models.families.shared import POSITIONS, POSITIONS_COPY
 from sam2_adapter.models.weights.checks import expected_shapes
 from tests.models.seeded_checkpoint import SMALL_2, SMALL_2_1, SMALL_IMAGE_ONLY, seeded_tensors
 

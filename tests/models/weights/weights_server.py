@@ -1,0 +1,71 @@
+"""A local server of weights that fails in every way that servers fail."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+
+@dataclass
+class Server:
+    """What the handler serves, and the faults that it makes, one a request, before it behaves."""
+
+    url: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
+    release: threading.Event = field(default_factory=threading.Event)
+    etag: str = ""
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        self.requests.append((handler.path, handler.headers.get("Range")))
+        fault = self.faults.pop(0) if self.faults else ""
+        content = self.files.get(handler.path)
+        if fault.isdigit():
+            handler.send_error(int(fault))
+        elif content is None:
+            handler.send_error(404)
+        else:
+            self._send(handler, content, fault)
+
+    def _send(self, handler: BaseHTTPRequestHandler, content: bytes, fault: str) -> None:
+        etag = self.etag or f'"{hashlib.md5(content).hexdigest()}"'
+        wanted = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
+        start = 0
+        if wanted and fault != "ignore-range" and handler.headers.get("If-Range") == etag:
+            start = int(wanted[1])
+        handler.send_response(206 if start else 200)
+        if start:
+            first = start - 7 if fault == "other-range" else start
+            handler.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        handler.send_header("ETag", '"another"' if fault == "other-etag" else etag)
+        if fault != "endless":
+            handler.send_header("Content-Length", str(len(content) - start))
+        for name, value in self.headers.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        with suppress(ConnectionError):  # the client may have had enough
+            self._send_body(handler, content[start:], fault)
+
+    def _send_body(self, handler: BaseHTTPRequestHandler, body: bytes, fault: str) -> None:
+        half = len(body) // 2
+        handler.wfile.write(body[:half])
+        if fault == "wait":
+            self.release.wait(10)
+        if fault == "drip":
+            for place in range(half, len(body)):
+                handler.wfile.write(body[place : place + 1])
+                if self.release.wait(0.02):
+                    return
+        elif fault != "cut":
+            handler.wfile.write(body[half:] + (bytes(10**6) if fault == "endless" else b""))
+
+
+def visible(directory: Path) -> list[str]:
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.suffix != ".lock")
