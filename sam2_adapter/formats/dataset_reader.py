@@ -12,7 +12,7 @@ from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.images.find import find_images
-from sam2_adapter.images.read import MAX_PIXELS, image_size
+from sam2_adapter.images.read import MAX_PIXELS, image_size_with_notes
 from sam2_adapter.ownership import results_in
 from sam2_adapter.regular_files import open_regular
 from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
@@ -111,13 +111,15 @@ def images_below(folder: Path) -> dict[str, Path]:
 def usable_hw(path: Path, name: str, options: ReadingOptions, left_out: LeftOut) -> tuple[int, int] | None:
     """The (height, width) of an upright image; `None`, and counted, where it cannot be used."""
     try:
-        height, width = image_size(path, name=name)
+        (height, width), notes = image_size_with_notes(path, name=name)
     except ImageError:
         left_out.add_image(Reason.STAND_IN if _stands_in(path) else Reason.BROKEN_IMAGE, name)
         return None
     if height * width > options.max_pixels:
         left_out.add_image(Reason.BROKEN_IMAGE, name)
         return None
+    for note in notes:
+        left_out.remark("image", "with more in the file than is read", f"{name}: {note}")
     return height, width
 
 

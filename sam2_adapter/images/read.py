@@ -83,11 +83,23 @@ def image_size(source: str | Path | bytes, *, name: str | None = None) -> tuple[
     Raises:
         ImageError: missing or not an image.
     """
+    return image_size_with_notes(source, name=name)[0]
+
+
+def image_size_with_notes(
+    source: str | Path | bytes, *, name: str | None = None
+) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """The size as `image_size` gives it, and the notes that `read_image_with_notes` would give.
+
+    Raises:
+        ImageError: missing or not an image.
+    """
     name = name or _name_of(source)
     with _decoding(name), _opened(source, name) as file:
         opened = OpenedImage(file)
         width, height = opened.size_wh
-        return (width, height) if opened.orientation() in _TURNED_ORIENTATIONS else (height, width)
+        is_turned = opened.orientation() in _TURNED_ORIENTATIONS
+        return (width, height) if is_turned else (height, width), opened.notes()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.dataset_reader import (
@@ -73,3 +74,15 @@ def test_pointers_and_web_pages_in_the_place_of_images_are_called_that(tmp_path:
         "a Git LFS pointer or a saved web page": ["a.png", "b.png"],
         "image is broken or too large": ["c.png"],
     }
+
+
+def test_pages_that_are_not_read_are_said(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (60, 40), color) for color in ("red", "green")]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "b.tif")
+    left_out = LeftOut()
+    for name in ("a.tif", "b.tif"):
+        assert usable_hw(tmp_path / name, name, ReadingOptions(), left_out) == (40, 60)
+    assert left_out.remarks == (
+        "1 image with more in the file than is read (a.tif: 2 pages, of which the first one is read).",
+    )
