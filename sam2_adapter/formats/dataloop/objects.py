@@ -234,7 +234,8 @@ def _read_geometry(entry: Any, kind: str, original_hw: tuple[int, int], where: s
 
 def _rings(coordinates: Any, where: str) -> list[npt.NDArray[np.float64]]:
     try:
-        rings = [np.array([[point["x"], point["y"]] for point in ring], np.float64) for ring in coordinates]
+        # Rings without a vertex, which cover nothing, are passed over.
+        rings = [np.array([[point["x"], point["y"]] for point in ring], np.float64) for ring in coordinates if ring]
     except (TypeError, KeyError, ValueError, OverflowError):
         raise DataError(
             f"{where}: the coordinates of a polygon are [[{{'x': .., 'y': ..}}, ...]], but got {short(coordinates)}."

@@ -299,3 +299,13 @@ def test_many_objects_of_a_large_image_are_never_decoded_together(object_id):
 def test_a_document_without_size_needs_one():
     with pytest.raises(DataError, match="'metadata' is missing"):
         dataloop_item_to_image({"name": "a.jpg", "annotations": []})
+
+
+def test_rings_without_a_vertex_are_passed_over_beside_others():
+    ring = [{"x": 1, "y": 1}, {"x": 5, "y": 1}, {"x": 5, "y": 4}]
+    document = {"name": "a", "annotations": [{"type": "segment", "label": "cat", "coordinates": [[], ring]}]}
+    (annotation,) = dataloop_item_to_image(document, (6, 8)).images[0].annotations
+    assert annotation.box_xyxy == (1, 1, 6, 5)
+    document["annotations"][0]["coordinates"] = [[]]
+    with pytest.raises(DataError, match="a polygon needs at least one vertex"):
+        dataloop_item_to_image(document, (6, 8))

@@ -1,0 +1,12 @@
+"""Colours of labels."""
+
+from __future__ import annotations
+
+from sam2_adapter.annotations.colors import color_of_label
+
+
+def test_a_label_keeps_its_colour_and_others_have_other_ones():
+    colors = {label: color_of_label(label) for label in ("cat", "dog", "猫", "", "cat ")}
+    assert colors["cat"] == color_of_label("cat")
+    assert len(set(colors.values())) >= 4
+    assert all(0 <= channel <= 255 for color in colors.values() for channel in color)
