@@ -58,6 +58,7 @@ FORMATS = (
         output="masks",
         results="masks",
     ),
+    FormatEntry("yolo", "sam2_adapter.formats.yolo", layout="YOLO segmentation (data.yaml, images/ and labels/)"),
     FormatEntry("polygons", "sam2_adapter.formats.polygon_json", output="polygons", results="polygons"),
 )
 

@@ -13,7 +13,7 @@ from tests.formats.examples import annotated_image
 
 
 def test_the_names_that_users_know():
-    assert list(data_formats()) == ["dataloop", "coco", "label_maps"]
+    assert list(data_formats()) == ["dataloop", "coco", "label_maps", "yolo"]
     assert list(output_formats()) == ["coco", "dataloop", "masks", "polygons"]
 
 

@@ -1,0 +1,217 @@
+"""YOLO segmentation data sets: `data.yaml`, pictures below `images/`, and a text file below `labels/` for each.
+
+A line of a text file is one object: the number of its class, then x y x y ... of one polygon, as fractions of the image's width and height.
+Lines of five numbers are boxes, which are no masks. `data.yaml` names the classes (a list, or number to name) and the folders of the splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import yaml
+
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.polygons import Polygon, polygons_to_mask
+from sam2_adapter.errors import DataError
+from sam2_adapter.files import reason_of
+from sam2_adapter.formats.base import Format
+from sam2_adapter.formats.dataset_reader import (
+    WHOLE,
+    ReadingOptions,
+    Samples,
+    add_sample,
+    child,
+    images_below,
+    split_name,
+    usable_hw,
+)
+from sam2_adapter.formats.document import short
+from sam2_adapter.formats.image_names import path_parts
+from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.sample import Sample
+from sam2_adapter.settings_yaml import parse_yaml
+
+_FILE_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
+_SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
+_NUMBERS_OF_A_BOX = 5
+_LEAST_NUMBERS = 7
+
+# Polygons may reach a little over the border; numbers beyond this are pixels.
+_LARGEST_FRACTION = 1.5
+
+_NO_CLASS = "of a class without a name, labelled {!r}"
+
+
+def is_yolo_data(root: Path) -> bool:
+    """Whether a folder has this layout."""
+    return _description_of(root) is not None
+
+
+def read_yolo_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Samples:
+    """Read all pictures with their polygons, by split.
+
+    Raises:
+        DataError: `data.yaml` is malformed, or a folder that it names is not there.
+    """
+    path = _description_of(root)
+    assert path is not None  # recognised before
+    description = _read_description(path)
+    names = _names(description, path)
+    samples: Samples = {}
+    for split, folder in _split_folders(root, description, path):
+        found = samples.setdefault(split, [])
+        for name, image in images_below(folder).items():
+            _read_image(found, f"{folder.relative_to(root).as_posix()}/{name}", root, image, names, options, left_out)
+    return samples
+
+
+def _description_of(root: Path) -> Path | None:
+    found = (child(root, name) for name in _FILE_NAMES) if root.is_dir() else ()
+    return next((path for path in found if path is not None and path.is_file()), None)
+
+
+def _read_description(path: Path) -> Mapping[str, Any]:
+    try:
+        description = parse_yaml(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the file: {reason_of(error)}.") from error
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        problem = getattr(error, "problem", None) or "it is not plain YAML in UTF-8"
+        raise DataError(f"{path}: not a valid YAML file: {problem}.") from error
+    if not isinstance(description, Mapping):
+        raise DataError(f"{path}: expected keys such as 'train' and 'names', but got {short(description)}.")
+    return description
+
+
+def _names(description: Mapping[str, Any], path: Path) -> dict[int, str]:
+    """Number of a class to its name."""
+    names = description.get("names")
+    rows = (
+        list(enumerate(names))
+        if isinstance(names, list)
+        else list(names.items())
+        if isinstance(names, Mapping)
+        else None
+    )
+    if rows is None and names is not None:
+        raise DataError(f"{path}: 'names' is a list of class names, or numbers with names, but got {short(names)}.")
+    return {int(number): str(name) for number, name in rows or () if str(number).isdecimal()}
+
+
+def _split_folders(root: Path, description: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Path]]:
+    """The folders of pictures with their splits; `images/` where the file names none."""
+    is_split = False
+    for key in _SPLIT_KEYS:
+        value = description.get(key)
+        for folder in value if isinstance(value, list) else [value] if value else []:
+            is_split = True
+            yield split_name(key), _folder_below(root, folder, f"{path}: {key!r}")
+    if not is_split:
+        yield WHOLE, child(root, "images") or root
+
+
+def _folder_below(root: Path, value: Any, where: str) -> Path:
+    """The folder below `root` that a path, perhaps of another place, ends with; nothing outside `root` is looked at."""
+    parts = path_parts(value) if isinstance(value, str) else ()
+    for start in range(len(parts)):
+        folder = root.joinpath(*parts[start:])
+        if folder.is_dir():
+            return folder
+    raise DataError(
+        f"{where} is a folder of pictures below the file's own folder, but got {short(value)}, which is not there."
+    )
+
+
+def _read_image(
+    samples: list[Sample],
+    name: str,
+    root: Path,
+    image: Path,
+    names: Mapping[int, str],
+    options: ReadingOptions,
+    left_out: LeftOut,
+) -> None:
+    label_path = root / _label_name(name)
+    lines = _lines(label_path, left_out)
+    if not lines:
+        left_out.add_image(Reason.NO_ANNOTATION, name)
+        return
+    original_hw = usable_hw(image, name, options, left_out)
+    if original_hw is None:
+        return
+    where = label_path.relative_to(root).as_posix()
+    objects = [
+        found
+        for number, line in lines
+        for found in _objects(line.split(), f"{where}: line {number}", original_hw, names, options, left_out)
+    ]
+    add_sample(samples, name, image, original_hw, objects, options, left_out)
+
+
+def _label_name(name: str) -> str:
+    """The text file of a picture: the last folder `images` in its path is `labels` instead."""
+    parts = list(PurePosixPath(name).with_suffix(".txt").parts)
+    places = [index for index, part in enumerate(parts[:-1]) if part.lower() == "images"]
+    if places:
+        parts[places[-1]] = "labels"
+    return "/".join(parts)
+
+
+def _lines(path: Path, left_out: LeftOut) -> list[tuple[int, str]]:
+    """The lines of a file that are not empty, with their numbers from 1."""
+    if not path.is_file():
+        return []
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        left_out.add_image(Reason.BROKEN_FILE, f"{path.name}: no text in UTF-8")
+        return []
+    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+
+
+def _objects(
+    words: list[str],
+    where: str,
+    original_hw: tuple[int, int],
+    names: Mapping[int, str],
+    options: ReadingOptions,
+    left_out: LeftOut,
+) -> Iterator[Annotation]:
+    if len(words) == _NUMBERS_OF_A_BOX:
+        left_out.add_object(Reason.UNSUPPORTED_TYPE, f"{where}: a box")
+        return
+    try:
+        mask = polygons_to_mask([Polygon(_ring(words, original_hw))], original_hw)
+    except DataError as error:
+        left_out.add_object(Reason.MALFORMED, f"{where}: {error}")
+        return
+    if not mask.any():
+        left_out.add_object(Reason.EMPTY, where)
+        return
+    label = names.get(int(words[0])) if words[0].isdecimal() else None
+    if not label:
+        label = options.default_label
+        left_out.remark("object", _NO_CLASS.format(label), where)
+    yield Annotation.from_mask(mask, label)
+
+
+def _ring(words: list[str], original_hw: tuple[int, int]) -> Any:
+    """The vertices N x 2 of a line in pixels."""
+    height, width = original_hw
+    try:
+        numbers = np.array([float(word) for word in words[1:]])
+    except ValueError:
+        raise DataError(
+            f"a line is the number of a class and fractions x y x y ..., but got {short(' '.join(words))}."
+        ) from None
+    if len(words) < _LEAST_NUMBERS or len(numbers) % 2:
+        raise DataError(f"a polygon is a class and at least three pairs x y, but got {len(words)} numbers.")
+    if np.abs(numbers).max() > _LARGEST_FRACTION:
+        raise DataError(f"coordinates are fractions from 0 to 1, but one of them is {np.abs(numbers).max():g}.")
+    return numbers.reshape(-1, 2) * (width, height)
+
+
+FORMAT = Format(recognise=is_yolo_data, read_dataset=read_yolo_data)

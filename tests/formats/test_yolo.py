@@ -1,0 +1,126 @@
+"""YOLO segmentation data sets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sam2_adapter.errors import DataError
+from sam2_adapter.formats.dataset_reader import ReadingOptions
+from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.load import find_format, load_dataset
+from sam2_adapter.formats.yolo import read_yolo_data
+from tests.formats.folders import rectangle, write_image
+
+MASK = rectangle(8, 6, 16, 18)
+LINE = "0 0.25 0.25 0.5 0.25 0.5 0.75 0.25 0.75"
+
+
+def make(root, description, labels):
+    root.mkdir(exist_ok=True)
+    (root / "data.yaml").write_text(description)
+    for name, text in labels.items():
+        write_image(root / name)
+        path = root / name.replace("images", "labels").replace(".png", ".txt")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text is not None:
+            path.write_text(text)
+    return root
+
+
+def read(root, **options):
+    left_out = LeftOut()
+    return read_yolo_data(root, ReadingOptions(**options), left_out), left_out
+
+
+@pytest.mark.parametrize("names", ["[cat, dog]", "{0: cat, 1: dog}"])
+@pytest.mark.parametrize("places", ["images/{}", "../images/{}", "/srv/set/images/{}"])
+def test_splits_and_classes(tmp_path, names, places):
+    keys = {"train": "train", "val": "val", "test": "test"}
+    lines = "\n".join(f"{key}: {places.format(folder)}" for key, folder in keys.items())
+    root = make(
+        tmp_path,
+        f"{lines}\nnames: {names}\n",
+        {"images/train/a.png": f"{LINE}\n\n1{LINE[1:]}\n", "images/val/b.png": LINE, "images/test/sub/c.png": LINE},
+    )
+    samples, left_out = read(root)
+    assert {split: [s.name for s in found] for split, found in samples.items()} == {
+        "train": ["images/train/a.png"],
+        "validation": ["images/val/b.png"],
+        "test": ["images/test/sub/c.png"],
+    }
+    np.testing.assert_array_equal(samples["train"][0].gt_masks, [MASK, MASK])
+    assert [annotation.label for annotation in samples["train"][0].objects] == ["cat", "dog"]
+    assert not left_out
+
+
+def test_folders_of_splits_with_images_and_labels_of_their_own(tmp_path):
+    root = make(
+        tmp_path,
+        "train: ../train/images\nval: ../valid/images\nnames: [cat]\n",
+        {"train/images/a.png": LINE, "valid/images/b.png": LINE},
+    )
+    assert find_format(root) == "yolo"
+    dataset = load_dataset(root)
+    assert [sample.name for sample in dataset.samples("validation")] == ["valid/images/b.png"]
+
+
+def test_without_splits_all_pictures_are_one_set(tmp_path):
+    root = make(tmp_path, "names: [cat]\n", {"images/a.png": LINE, "images/b.png": "", "images/c.png": None})
+    samples, left_out = read(root)
+    assert [sample.name for sample in samples[""]] == ["images/a.png"]
+    assert left_out.count(Reason.NO_ANNOTATION) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "text"),
+    [
+        ("0 0.5 0.5 0.2 0.2", Reason.UNSUPPORTED_TYPE, "labels/a.txt: line 2: a box"),
+        (
+            "0 0.1 0.1 0.2",
+            Reason.MALFORMED,
+            "line 2: a polygon is a class and at least three pairs x y, but got 4 numbers",
+        ),
+        (f"{LINE} 0.3", Reason.MALFORMED, "at least three pairs x y, but got 10 numbers"),
+        ("0 x 0.25 0.5 0.25 0.5 0.75", Reason.MALFORMED, "a line is the number of a class and fractions"),
+        ("0 8 6 16 6 16 18 8 18", Reason.MALFORMED, "coordinates are fractions from 0 to 1, but one of them is 18"),
+        ("0 nan 0.25 0.5 0.25 0.5 0.75", Reason.MALFORMED, "must be finite"),
+        ("0 0.1 0.1 0.1 0.1 0.1 0.1", Reason.EMPTY, "labels/a.txt: line 2"),
+    ],
+)
+def test_only_the_line_that_cannot_be_used_is_left_out(tmp_path, line, reason, text):
+    samples, left_out = read(make(tmp_path, "names: [cat]", {"images/a.png": f"{LINE}\n{line}\n"}))
+    assert len(samples[""][0].objects) == 1
+    (row,) = left_out
+    assert row["reason"] == reason
+    assert text in row["examples"][0]
+
+
+def test_a_class_without_a_name_takes_the_default_label(tmp_path):
+    samples, left_out = read(make(tmp_path, "train: images", {"images/a.png": LINE}), default_label="cell")
+    assert samples["train"][0].objects[0].label == "cell"
+    assert left_out.remarks == ("1 object of a class without a name, labelled 'cell' (labels/a.txt: line 1).",)
+
+
+@pytest.mark.parametrize(
+    ("description", "text"),
+    [
+        ("[1, 2]", r"data\.yaml: expected keys such as 'train' and 'names', but got \[1, 2\]"),
+        ("a: [", r"data\.yaml: not a valid YAML file"),
+        (
+            "train: none/here",
+            r"'train' is a folder of pictures below the file's own folder, but got 'none/here', which is not there",
+        ),
+        ("train: 5", "'train' is a folder of pictures"),
+        ("names: 5", "'names' is a list of class names"),
+    ],
+)
+def test_other_descriptions_are_refused(tmp_path, description, text):
+    with pytest.raises(DataError, match=text):
+        read(make(tmp_path, description, {"images/a.png": LINE}))
+
+
+def test_nothing_outside_the_folder_is_read(tmp_path):
+    write_image(tmp_path / "secret" / "images" / "a.png")
+    root = make(tmp_path / "set", f"train: {tmp_path}/secret/images\n", {"images/a.png": LINE})
+    assert [sample.image_path for sample in read(root)[0]["train"]] == [root / "images" / "a.png"]
