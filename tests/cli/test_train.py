@@ -290,7 +290,7 @@ def test_parts_of_an_epoch_are_told_now_and_then(capsys: pytest.CaptureFixture[s
     progress = TrainProgress(10)
     for done in range(1, 6):
         progress.advance("measuring", done, 5)
-    assert [line[20:] for line in capsys.readouterr().err.splitlines()] == ["measuring: 3/5"]
+    assert [line[20:] for line in capsys.readouterr().err.splitlines()] == ["measuring: 3/5, 20 s left"]
 
 
 def test_the_curves_go_to_tensorboard(data: Path, tmp_path: Path) -> None:
