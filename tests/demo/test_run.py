@@ -70,7 +70,7 @@ def test_the_page_shows_all_modes(demo: tuple[Path, Run]) -> None:
         "Corrections",
         "Fine-tuning",
         "sam2_nano",
-        "never seen a photograph",
+        "104 photographs, none of them on this page",
     ):
         assert text in html
     page = _Page()

@@ -9,6 +9,8 @@ from photographs import attribution_rows, load_photographs
 
 from tests.nano.photo_folders import write_folder
 
+CARD = Path(__file__).parents[2] / "sam2_adapter" / "assets" / "sam2_nano.md"
+
 
 def _folders(root: Path) -> Path:
     label_map = np.zeros((60, 1024), np.uint8)
@@ -35,3 +37,10 @@ def test_photographs_are_at_most_512_px_and_keep_their_labels(tmp_path: Path) ->
     assert first.image.shape == (30, 512, 3)
     assert np.unique(first.label_map).tolist() == [0, 3]
     assert int((first.label_map == 3).sum()) == 10 * 100
+
+
+def test_the_model_card_names_every_photograph() -> None:
+    lines = [line for line in CARD.read_text("utf-8").splitlines() if "flickr.com/photo.gne?id=" in line]
+    assert len(lines) == 104
+    assert len(set(lines)) == 104
+    assert "https://creativecommons.org/licenses/by/2.0/" in CARD.read_text("utf-8")

@@ -44,6 +44,7 @@ class MixturePlan:
         composite_share: pictures that are generated scenes with objects and shapes of photographs pasted on; the rest is generated alone.
         paste_share: windows of photographs that things are pasted on.
         mosaic_share: generated scenes that are four at reduced size.
+        crowd_preference: other generated scenes of which the fuller one of two is taken.
         small_size: model input in pixels during the first `small_steps` steps.
         full_size: model input in pixels afterwards.
         small_steps: steps at `small_size`, which cost half as much.
@@ -55,13 +56,14 @@ class MixturePlan:
 
     batch_size: int = 8
     prompts: int = 3
-    photo_share: float = 0.62
+    photo_share: float = 0.50
     composite_share: float = 0.08
     paste_share: float = 0.35
     mosaic_share: float = 0.35
+    crowd_preference: float = 0.6
     small_size: int = 192
     full_size: int = SCENE_SIZE
-    small_steps: int = 560
+    small_steps: int = 300
     smallest_px: float = 10
     new_scenes: int = 1
     pool: int = 768
@@ -126,6 +128,9 @@ class MixedBatches(Dataset[dict[str, torch.Tensor]]):
             scene = mosaic([self._scene(int(number)) for number in rng.integers(oldest, newest, 4)], rng)
         else:
             scene = self._scene(int(rng.integers(oldest, newest)))
+            if rng.random() < self.plan.crowd_preference:
+                other = self._scene(int(rng.integers(oldest, newest)))
+                scene = max(scene, other, key=lambda one: int(one.label_map.max()))
         image, label_map = augment(scene, rng)
         if pasted:
             image, label_map = paste_on(image, label_map, self._cutouts, self._photographs, rng)

@@ -73,10 +73,10 @@ class Recipe:
     def for_photographs(cls) -> Recipe:
         """The second part, which starts from learned weights."""
         return cls(
-            steps=900,
+            steps=680,
             learning_rate=4e-4,
             warmup_steps=60,
-            decay_steps=700,
+            decay_steps=400,
             weight_decay=0.05,
             average=0.996,
             dense_share=0.5,
@@ -180,10 +180,15 @@ class Run:
         with torch.autocast(self.device.type, torch.bfloat16):
             return validate(other, self.plan.full_size, sets)
 
-    def exportable(self) -> dict[str, torch.Tensor]:
-        """The averaged weights in transformers' key layout."""
+    def exportable(self, first: Path | None = None, share: float = 1.0) -> dict[str, torch.Tensor]:
+        """The averaged weights in transformers' key layout, or `share` of them and the rest of those that the run began with."""
         prefix = "model."
-        return {name.removeprefix(prefix): value for name, value in self.averaged.items() if name.startswith(prefix)}
+        weights = {name.removeprefix(prefix): value for name, value in self.averaged.items() if name.startswith(prefix)}
+        if first is None:
+            return weights
+        return {
+            name: value.to(self.device).float().lerp(weights[name], share) for name, value in load_file(first).items()
+        }
 
 
 def main() -> None:
@@ -201,7 +206,7 @@ def main() -> None:
     elif arguments.weights:
         run.start_from(arguments.weights)
     if arguments.export:
-        save_weights(run.exportable(), arguments.export)
+        save_weights(run.exportable(arguments.weights, arguments.share), arguments.export)
         return
     fit(run, arguments)
 
@@ -286,6 +291,12 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--weights", type=Path, help="weights file that a new run begins with")
     parser.add_argument("--export", type=Path, help="write the averaged weights into this file and stop")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=1.0,
+        help="of the run in exported weights; with --weights, the rest is of that file",
+    )
     parser.add_argument("--steps", type=int, help="optimiser steps; default: the part's recipe")
     parser.add_argument("--decay-steps", type=int, help="last steps, over which the rate falls")
     parser.add_argument("--small-steps", type=int, help="first steps, at the small model input")
