@@ -12,7 +12,7 @@ from sam2_adapter.evaluation.compare import Comparison, compare
 from sam2_adapter.evaluation.evaluate import Progress, evaluate_prompts
 from sam2_adapter.evaluation.scores import Evaluation, EvaluationSettings, PromptMode
 from sam2_adapter.formats.load import DataFormat, load_configured_dataset
-from sam2_adapter.predict.loading import load_predictor
+from sam2_adapter.predict.predictor import load_predictor
 from sam2_adapter.text import plural
 
 

@@ -22,8 +22,7 @@ from sam2_adapter.jobs.output_folder import OutputFolder, entries_of, provenance
 from sam2_adapter.jobs.tasks import GivenPrompts, ImageTask, plan_tasks, prompts_for
 from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
 from sam2_adapter.ownership import results_in
-from sam2_adapter.predict.loading import load_predictor
-from sam2_adapter.predict.predictor import Predictor
+from sam2_adapter.predict.predictor import Predictor, load_predictor
 
 COMMAND = "predict"
 DEFAULT_OUTPUT = "predictions"

@@ -12,7 +12,7 @@ import pytest
 from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.interactive import Answer, Session
-from sam2_adapter.predict.loading import load_predictor
+from sam2_adapter.predict.predictor import load_predictor
 from tests.conftest import disk_photo
 from tests.small_model import small_predictor
 
