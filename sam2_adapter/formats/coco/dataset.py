@@ -35,6 +35,7 @@ _CROWD_HINT = (
     "marked 'iscrowd': 1, a crowd of objects rather than one, left out. CVAT and other tools mark every brush mask so: "
     "use them with the setting include_crowds=true"
 )
+_ALL_CROWDS = "marked 'iscrowd': 1, as every object of the file is, taken as single objects: so do tools that mark every brush mask"
 _SAME_IMAGE = "listed more than once: the objects of all its entries were put together"
 _NO_CATEGORY = "without a known category, labelled {!r}"
 _DEGENERATE = "of fewer than three points passed over in a polygon that has others"
@@ -113,10 +114,12 @@ class _PartReader:
         self._options = options
         self._left_out = left_out
         self._found = found
+        self._all_are_crowds = False
 
     def read(self) -> set[str]:
         """Read the file; returns the names of all images that its entries name or may mean."""
         tables = read_tables(read_json(self._part.path), self._part.path, self._left_out)
+        self._all_are_crowds = all(is_crowd(row) for rows in tables.objects_of.values() for row in rows)
         named: set[str] = set()
         waiting: list[tuple[str, Mapping[str, Any], list[Any]]] = []
         meant = find_listed([image.file_name for image in tables.images], self._images, self._narrowed)
@@ -164,7 +167,10 @@ class _PartReader:
         self, name: str, row: Mapping[str, Any], original_hw: tuple[int, int], tables: CocoTables
     ) -> Iterator[Annotation]:
         where = f"{name}: annotation {short(row.get('id'))}"
-        if is_crowd(row) and not self._options.include_crowds:
+        is_used = self._all_are_crowds or self._options.include_crowds or not is_crowd(row)
+        if self._all_are_crowds and not self._options.include_crowds:
+            self._left_out.remark("object", _ALL_CROWDS, where)
+        if not is_used:
             self._left_out.add_object(Reason.CROWD, where)
             self._left_out.remark("object", _CROWD_HINT, where)
         elif not row.get("segmentation"):

@@ -167,14 +167,26 @@ def test_other_files_are_refused(tmp_path, content):
 
 @pytest.mark.parametrize("crowd", [1, True, "1"])
 def test_brush_masks_marked_as_crowds_are_said_and_can_be_used(tmp_path, crowd):
-    root = one_image(tmp_path, SQUARE, {"size": list(HW), "counts": mask_to_rle(MASK).counts}, iscrowd=crowd)
-    samples, left_out = read(root)
-    assert samples == {"": []}
+    write_image(tmp_path / "images" / "a.png")
+    brush = coco_object(5, {"size": list(HW), "counts": mask_to_rle(MASK).counts}, iscrowd=crowd)
+    objects = [coco_object(5, SQUARE), brush, brush]
+    write_json(tmp_path / "annotations.json", coco([coco_image(5, "a.png")], objects))
+    samples, left_out = read(tmp_path)
+    assert len(samples[""][0].objects) == 1
     assert left_out.count(Reason.CROWD) == 2
     assert "2 objects marked 'iscrowd': 1" in left_out.remarks[0]
     assert "include_crowds=true" in left_out.remarks[0]
-    (sample,) = read(root, include_crowds=True)[0][""]
-    np.testing.assert_array_equal(sample.gt_masks, [MASK] * 2)
+    (sample,) = read(tmp_path, include_crowds=True)[0][""]
+    np.testing.assert_array_equal(sample.gt_masks, [MASK] * 3)
+
+
+def test_a_file_of_nothing_but_crowds_holds_single_objects(tmp_path):
+    """A real crowd stands beside single objects; a tool that marks every brush mask marks them all."""
+    root = one_image(tmp_path, SQUARE, {"size": list(HW), "counts": mask_to_rle(MASK).counts}, iscrowd=1)
+    samples, left_out = read(root)
+    np.testing.assert_array_equal(samples[""][0].gt_masks, [MASK] * 2)
+    assert left_out.count(Reason.CROWD) == 0
+    assert "2 objects marked 'iscrowd': 1, as every object of the file is" in left_out.remarks[0]
 
 
 @pytest.mark.parametrize("crowd", [0, False, None, "0", "false"])
