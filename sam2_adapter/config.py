@@ -98,7 +98,7 @@ class Config(BaseModel):
         None,
         ge=0,
         lt=2**32,
-        description="Number in label maps that stands for no object, such as 255 for a void border.",
+        description="Number in label maps of pixels that do not count, neither in training nor in measures, such as 255 for a void border.",
     )
     split_parts: bool = Field(
         False, description="Make every separate part of a mask in a data set an object of its own."

@@ -57,7 +57,12 @@ def centre_point(mask: BoolArray) -> tuple[float, float]:
 
 
 def sample_correction_click(
-    gt_mask: BoolArray, predicted_mask: BoolArray, rng: np.random.Generator, *, from_gt: float = FROM_GT
+    gt_mask: BoolArray,
+    predicted_mask: BoolArray,
+    rng: np.random.Generator,
+    *,
+    from_gt: float = FROM_GT,
+    ignored: BoolArray | None = None,
 ) -> Click:
     """Draw the next click of training, uniformly from the pixels that the prediction has wrong.
 
@@ -69,9 +74,12 @@ def sample_correction_click(
         predicted_mask: bool H x W.
         rng: source of randomness.
         from_gt: probability of a foreground click anywhere in the object.
+        ignored: bool H x W, pixels that get no click as long as there are others.
     """
     region = gt_mask if rng.random() < from_gt else gt_mask ^ predicted_mask
-    if not region.any():
+    if ignored is not None:
+        region = _first_with_pixels(region & ~ignored, ~(gt_mask | ignored), gt_mask & ~ignored, gt_mask)
+    elif not region.any():
         region = gt_mask if gt_mask.all() else ~gt_mask
     x, y = sample_positive_points(region, rng, 1)[0].tolist()
     return Click(x, y, FOREGROUND if gt_mask[int(y), int(x)] else BACKGROUND)
@@ -121,6 +129,10 @@ def positions_to_points(flat: npt.NDArray[np.int64], width: int) -> FloatArray:
     """Centres, float32 N x 2 (x, y), of pixels at flat positions of a frame of `width` pixels."""
     rows, columns = np.divmod(flat, width)
     return np.stack([columns + 0.5, rows + 0.5], axis=1).astype(np.float32)
+
+
+def _first_with_pixels(*regions: BoolArray) -> BoolArray:
+    return next(region for region in regions if region.any())
 
 
 def _centre(mask: BoolArray, clicked: FloatArray | None = None) -> tuple[float, float, float]:

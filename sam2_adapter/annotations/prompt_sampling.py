@@ -65,6 +65,7 @@ def sample_prompt(
     *,
     input_scale: tuple[float, float] = (1.0, 1.0),
     max_points: int = 3,
+    ignored: BoolArray | None = None,
 ) -> Prompt:
     """Draw the first prompt for an object.
 
@@ -74,17 +75,24 @@ def sample_prompt(
         rng: source of randomness.
         input_scale: (x, y) pixels of the model's input per pixel of the mask; keeps jitter and bands the same at every image size.
         max_points: for several points, the largest number inside and the largest number outside.
+        ignored: bool H x W, pixels that no point falls on; none of them is in the mask.
     """
     box = None
     if kind in ("box", "tight_box", "box_and_clicks"):
         box = sample_box(mask, rng, jitter=0.0 if kind == "tight_box" else BOX_JITTER, input_scale=input_scale)
-    clicks = _sample_clicks(mask, kind, rng, input_scale, max_points)
+    clicks = _sample_clicks(mask, kind, rng, input_scale, max_points, ignored)
     coords, labels = clicks_to_arrays(clicks)
     return Prompt(box_xyxy=box, point_coords=coords, point_labels=labels)
 
 
 def sample_negative_points(
-    mask: BoolArray, rng: np.random.Generator, count: int = 1, *, band_px: float = BAND_PX, near_share: float = 0.5
+    mask: BoolArray,
+    rng: np.random.Generator,
+    count: int = 1,
+    *,
+    band_px: float = BAND_PX,
+    near_share: float = 0.5,
+    ignored: BoolArray | None = None,
 ) -> FloatArray:
     """Draw points outside a mask, some in the band around it and some farther away.
 
@@ -94,11 +102,14 @@ def sample_negative_points(
         count: number of points.
         band_px: width of the band in pixels of the mask.
         near_share: probability that a point comes from the band; where one of the two regions is empty, all come from the other.
+        ignored: bool H x W, pixels outside that no point falls on.
 
     Returns:
-        float32 N x 2 (x, y); N = `count`, or 0 for a mask that fills the frame.
+        float32 N x 2 (x, y); N = `count`, or 0 where no pixel is left outside.
     """
     near, far = _outside_near_and_far(mask, band_px)
+    if ignored is not None:
+        near, far = (positions[~ignored.reshape(-1)[positions]] for positions in (near, far))
     if not len(near) and not len(far):
         return np.zeros((0, 2), np.float32)
     num_near = int(rng.binomial(count, near_share))
@@ -156,7 +167,12 @@ def jitter_box(
 
 
 def _sample_clicks(
-    mask: BoolArray, kind: PromptKind, rng: np.random.Generator, input_scale: tuple[float, float], max_points: int
+    mask: BoolArray,
+    kind: PromptKind,
+    rng: np.random.Generator,
+    input_scale: tuple[float, float],
+    max_points: int,
+    ignored: BoolArray | None,
 ) -> list[Click]:
     if kind == "centre_click":
         return [Click(*centre_point(mask), FOREGROUND)]
@@ -167,7 +183,7 @@ def _sample_clicks(
     num_inside, num_outside = int(rng.integers(1, max_points + 1)), int(rng.integers(0, max_points + 1))
     band_px = BAND_PX / min(input_scale)
     inside = [_foreground(point) for point in sample_positive_points(mask, rng, num_inside)]
-    outside = sample_negative_points(mask, rng, num_outside, band_px=band_px)
+    outside = sample_negative_points(mask, rng, num_outside, band_px=band_px, ignored=ignored)
     return inside + [Click(float(x), float(y), BACKGROUND) for x, y in outside]
 
 

@@ -1,4 +1,7 @@
-"""Prompting a model for the objects of one image and measuring its answers, a few objects at a time."""
+"""Prompting a model for the objects of one image and measuring its answers, a few objects at a time.
+
+Pixels of the image's ignored region count in no measure and get no click.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ def _measure_zero_shot(
     predictor: Predictor, sample: Sample, objects: Sequence[int], embedding: ImageEmbedding
 ) -> ObjectScore:
     prediction = predictor.predict(embedding)
-    mask, score = prediction.masks[0, 0], float(prediction.iou_scores[0, 0])
+    mask, score = sample.counted(prediction.masks[0, 0]), float(prediction.iou_scores[0, 0])
     best = max(objects, key=lambda index: mask_iou(mask, sample.objects[index].mask))
     height, width = sample.original_hw
     return _score(sample, best, sample.objects[best].mask, mask, score, (0.0, 0.0, float(width), float(height)))
@@ -87,6 +90,7 @@ def _measure_once(
             mask = part.masks[row, 0]
             if mode == "box" and settings.clip_to_box:
                 mask = mask & filled_box(sample.original_hw, boxes[position])
+            mask = sample.counted(mask)
             index = objects[position]
             yield _score(
                 sample, index, sample.objects[index].mask, mask, float(part.iou_scores[row, 0]), boxes[position]
@@ -117,7 +121,8 @@ def _measure_clicks(
         prompts = [_click_prompt(item.clicks, item.logits) for item in pending]
         for positions, part in predictor.predict_parts(embedding, prompts):
             for row, position in enumerate(positions):
-                item, mask, score = pending[position], part.masks[row, 0], float(part.iou_scores[row, 0])
+                item, score = pending[position], float(part.iou_scores[row, 0])
+                mask = sample.counted(part.masks[row, 0])
                 gt_mask = sample.objects[item.index].mask
                 item.ious.append(mask_iou(mask, gt_mask))
                 click = _next_click(item, gt_mask, mask, settings)
@@ -148,7 +153,10 @@ def _score(
     box_xyxy: Box,
     iou_by_click: tuple[float, ...] = (),
 ) -> ObjectScore:
+    """Hold a mask against the truth; both only of pixels that count."""
     annotation = sample.objects[index]
+    box = sample.counted(filled_box(sample.original_hw, box_xyxy))
+    ellipse = sample.counted(inscribed_ellipse(sample.original_hw, box_xyxy))
     return ObjectScore(
         sample=sample.name,
         object_index=index,
@@ -158,8 +166,8 @@ def _score(
         dice=mask_dice(mask, gt_mask),
         boundary_f=boundary_f(mask, gt_mask),
         iou_score=iou_score,
-        box_iou=mask_iou(filled_box(sample.original_hw, box_xyxy), gt_mask),
-        ellipse_iou=mask_iou(inscribed_ellipse(sample.original_hw, box_xyxy), gt_mask),
+        box_iou=mask_iou(box, gt_mask),
+        ellipse_iou=mask_iou(ellipse, gt_mask),
         iou_by_click=iou_by_click,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.parts import separate_parts
+from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
@@ -43,7 +44,7 @@ class ReadingOptions:
         min_area_px: objects with fewer pixels of the original image are left out.
         include_model_annotations: keep objects that a model made.
         include_crowds: keep COCO objects marked as crowds.
-        ignore_label: number in label maps that stands for no object, such as 255 for a void border; `None` for none.
+        ignore_label: number in label maps of pixels that do not count, such as 255 for a void border; `None` for none.
         split_parts: make every separate part of a mask an object of its own.
         default_label: label of objects that have none.
         max_pixels: images with more pixels are left out.
@@ -139,8 +140,9 @@ def add_sample(
     objects: Iterable[Annotation],
     options: ReadingOptions,
     left_out: LeftOut,
+    ignored: Rle | None = None,
 ) -> None:
-    """Add an image with its objects of sufficient size; counted as left out where there is none."""
+    """Add an image with its objects of sufficient size and its ignored region; counted as left out where there is no object."""
     if options.split_parts:
         objects = (part for annotation in objects for part in separate_parts(annotation))
     kept = []
@@ -150,6 +152,6 @@ def add_sample(
         else:
             left_out.add_object(Reason.TOO_SMALL, f"{name}: {annotation.label} {index} ({annotation.area} px)")
     if kept:
-        samples.append(Sample(name, path, original_hw, tuple(kept)))
+        samples.append(Sample(name, path, original_hw, tuple(kept), ignored))
     else:
         left_out.add_image(Reason.NO_OBJECT_LEFT, name)

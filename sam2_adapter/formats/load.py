@@ -92,7 +92,7 @@ def load_dataset(
         seed: of that choice.
         include_model_annotations: also take objects that a model made (Dataloop exports).
         include_crowds: also take objects marked as crowds (COCO), as some tools mark every brush mask.
-        ignore_label: number in label maps that stands for no object, such as 255.
+        ignore_label: number in label maps of pixels that do not count, such as 255 for a void border.
         split_parts: make every separate part of a mask an object of its own.
         default_label: label of objects that have none.
 

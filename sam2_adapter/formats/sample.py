@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import BoolArray
+from sam2_adapter.annotations.rle import Rle, rle_iou, rle_to_mask
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.images.read import MAX_PIXELS, read_image
 
@@ -23,15 +24,18 @@ class Sample:
         image_path: the image file.
         original_hw: (height, width) of the upright image in pixels.
         objects: the ground truth, at least one object.
+        ignored: the pixels that nobody has decided about, such as a void border; they count neither in training nor in measures. No
+            object covers any of them. `None` where every pixel counts.
     """
 
     name: str
     image_path: Path
     original_hw: tuple[int, int]
     objects: tuple[Annotation, ...]
+    ignored: Rle | None = None
 
     def __post_init__(self) -> None:
-        """Check that there are objects and that their masks have the image's size."""
+        """Check that there are objects, that all masks have the image's size, and that no object covers ignored pixels."""
         if not self.objects:
             raise DataError(f"{self.name}: a sample needs at least one object.")
         for index, annotation in enumerate(self.objects):
@@ -39,6 +43,20 @@ class Sample:
                 raise DataError(
                     f"{self.name}: the mask of object {index} has (height, width) {annotation.original_hw}, "
                     f"but the image has {self.original_hw}."
+                )
+        self._check_ignored()
+
+    def _check_ignored(self) -> None:
+        if self.ignored is None:
+            return
+        if self.ignored.original_hw != self.original_hw:
+            raise DataError(
+                f"{self.name}: the ignored region has (height, width) {self.ignored.original_hw}, but the image has {self.original_hw}."
+            )
+        for index, annotation in enumerate(self.objects):
+            if rle_iou(annotation.rle, self.ignored):
+                raise DataError(
+                    f"{self.name}: the mask of object {index} covers pixels of the ignored region; take them out of one of the two."
                 )
 
     def read_image(self, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
@@ -58,3 +76,13 @@ class Sample:
     def gt_masks(self) -> BoolArray:
         """Bool O x H x W, decoded anew at each call; for large images take the objects one at a time instead."""
         return np.stack([annotation.mask for annotation in self.objects])
+
+    @property
+    def ignored_mask(self) -> BoolArray | None:
+        """Bool H x W, the pixels that do not count, decoded anew at each call; `None` where every pixel counts."""
+        return None if self.ignored is None else rle_to_mask(self.ignored)
+
+    def counted(self, mask: BoolArray) -> BoolArray:
+        """The part of a mask bool H x W that counts: without the ignored pixels; the mask itself where every pixel counts."""
+        ignored = self.ignored_mask
+        return mask if ignored is None else mask & ~ignored

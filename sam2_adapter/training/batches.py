@@ -18,6 +18,7 @@ import torch
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompt_sampling import draw_kind, sample_prompt
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt
+from sam2_adapter.annotations.rle import Rle, rle_to_mask
 from sam2_adapter.config import Config
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.network.image_encoder import EncodedImages
@@ -30,6 +31,9 @@ from sam2_adapter.training.variants import ORIGINAL, VARIANTS
 # Objects are shuffled within this many images, so that a store that cannot keep all embeddings at hand reads each once
 # an epoch.
 _IMAGES_AT_HAND = 64
+
+# Shares of a cell up to this are rounding.
+_LEAST_COUNTED = 1e-5
 
 # Part of an object that a crop has to show for the object to be asked about in it.
 _LEAST_VISIBLE = 0.5
@@ -46,11 +50,13 @@ class TrainingObject:
         index: its position in the data, which seeds its prompts.
         sample: position of its image.
         annotation: its ground truth.
+        ignored: the pixels of its image that do not count; `None` where all count.
     """
 
     index: int
     sample: int
     annotation: Annotation
+    ignored: Rle | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +70,7 @@ class Question:
         prompt: the first prompt, in pixels of that version.
         num_corrections: correction clicks that follow.
         seed: seeds the correction clicks.
+        ignored: bool H x W, pixels that do not count in that version; `None` where all count.
     """
 
     sample: int
@@ -72,6 +79,7 @@ class Question:
     prompt: Prompt
     num_corrections: int
     seed: int
+    ignored: BoolArray | None = None
 
     @property
     def shape(self) -> tuple[PromptShape, int]:
@@ -82,7 +90,10 @@ class Question:
 def training_objects(samples: Sequence[Sample]) -> list[TrainingObject]:
     """All objects of a data set, in its order."""
     pairs = [(index, annotation) for index, sample in enumerate(samples) for annotation in sample.objects]
-    return [TrainingObject(position, *pair) for position, pair in enumerate(pairs)]
+    return [
+        TrainingObject(position, index, annotation, samples[index].ignored)
+        for position, (index, annotation) in enumerate(pairs)
+    ]
 
 
 def steps_of_epoch(
@@ -105,9 +116,15 @@ def draw_question(item: TrainingObject, epoch: int, config: Config, image_size: 
     """Draw what is asked about an object in an epoch."""
     generator = np.random.default_rng((config.seed, _OBJECT_STREAM, epoch, item.index))
     variant, mask = _varied(item.annotation, config.variants[int(generator.integers(len(config.variants)))])
+    ignored = None if item.ignored is None else VARIANTS[variant].mask(rle_to_mask(item.ignored))
     kind = draw_kind(config.prompt_mix, generator)
     prompt = sample_prompt(
-        mask, kind, generator, input_scale=_input_scale(mask, image_size, config.resize), max_points=config.max_points
+        mask,
+        kind,
+        generator,
+        input_scale=_input_scale(mask, image_size, config.resize),
+        max_points=config.max_points,
+        ignored=ignored,
     )
     is_corrected = generator.random() < config.correction_share
     return Question(
@@ -117,6 +134,7 @@ def draw_question(item: TrainingObject, epoch: int, config: Config, image_size: 
         prompt,
         config.correction_rounds if is_corrected else 0,
         int(generator.integers(2**63)),
+        ignored,
     )
 
 
@@ -153,11 +171,10 @@ def make_batch(
     boxes = [
         geometry.points_to_input(_corners(question.prompt)).reshape(4) for question, geometry in placed if shape.has_box
     ]
-    masks = torch.stack([mask_on_grid(question.mask, geometry, grid_hw) for question, geometry in placed])
-    inside = torch.stack([inside_on_grid(geometry, grid_hw) for geometry in geometries])
+    targets = [targets_on_grid(question.mask, question.ignored, geometry, grid_hw) for question, geometry in placed]
     return PromptBatch(
         images=stack_images(embeddings),
-        targets=MaskTargets(masks, inside),
+        targets=_stack_targets(targets),
         prompts=PromptTensors(
             torch.from_numpy(np.stack(coords)) if shape.num_points else None,
             torch.from_numpy(np.stack([question.prompt.point_labels for question in questions]))
@@ -228,6 +245,52 @@ def inside_on_grid(geometry: Geometry, grid_hw: tuple[int, int]) -> torch.Tensor
     if geometry.resize == "stretch":
         return torch.ones(grid_hw)
     return torch.from_numpy(_by_area(_in_square(np.ones(geometry.input_hw, np.float32), geometry.image_size), grid_hw))
+
+
+def targets_on_grid(
+    mask: BoolArray, ignored: BoolArray | None, geometry: Geometry, grid_hw: tuple[int, int]
+) -> MaskTargets:
+    """What one predicted mask should be; arguments as in `mask_on_grid`.
+
+    Args:
+        mask: bool H x W, the object.
+        ignored: bool H x W, pixels that do not count; `None` where all count.
+        geometry: how the image lies in the model's square.
+        grid_hw: (h, w) of the grid.
+
+    Returns:
+        Targets h x w. A cell that is ignored in part counts as much less, and its target is the object's share of the rest.
+    """
+    masks, inside = mask_on_grid(mask, geometry, grid_hw), inside_on_grid(geometry, grid_hw)
+    if ignored is None:
+        return MaskTargets(masks, inside)
+    counted = inside - mask_on_grid(ignored, geometry, grid_hw)
+    counted = torch.where(counted > _LEAST_COUNTED, counted, 0.0)
+    masks = torch.where(counted > 0, masks * inside / counted.clamp_min(_LEAST_COUNTED), 0.0).clamp(0, 1)
+    return MaskTargets(masks, counted, _at_centres(ignored, geometry, grid_hw))
+
+
+def _at_centres(values: BoolArray, geometry: Geometry, grid_hw: tuple[int, int]) -> torch.Tensor:
+    """The pixel of an image's bool H x W under the centre of each cell; bool h x w, false in padding."""
+    indices = []
+    for side, input_side, cells in zip(geometry.original_hw, geometry.input_hw, grid_hw, strict=True):
+        centres = (np.arange(cells) + 0.5) * geometry.image_size / cells
+        indices.append(np.floor(centres * side / input_side).astype(np.int64))
+    (rows, columns), (height, width) = indices, values.shape
+    found = np.zeros(grid_hw, np.bool_)
+    shown = np.ix_(rows < height, columns < width)
+    found[shown] = values[np.ix_(rows[rows < height], columns[columns < width])]
+    return torch.from_numpy(found)
+
+
+def _stack_targets(targets: Sequence[MaskTargets]) -> MaskTargets:
+    ignored = None
+    if any(target.ignored is not None for target in targets):
+        none = torch.zeros(targets[0].masks.shape, dtype=torch.bool)
+        ignored = torch.stack([none if target.ignored is None else target.ignored for target in targets])
+    return MaskTargets(
+        torch.stack([target.masks for target in targets]), torch.stack([target.inside for target in targets]), ignored
+    )
 
 
 def _by_area(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:

@@ -29,7 +29,8 @@ def correction_clicks(
     """
     predicted = (logits > 0).cpu().numpy()
     covered, inside = targets.masks.cpu().numpy(), targets.inside.cpu().numpy()
-    clicks = [_click(*parts) for parts in zip(predicted, covered, inside, generators, strict=True)]
+    ignored = [None] * len(predicted) if targets.ignored is None else targets.ignored.cpu().numpy()
+    clicks = [_click(*parts) for parts in zip(predicted, covered, inside, ignored, generators, strict=True)]
     coords, labels = clicks_to_arrays(clicks)
     cell = image_size / predicted.shape[-1]
     return torch.from_numpy(coords * cell)[:, None].to(logits.device), torch.from_numpy(labels)[:, None].to(
@@ -37,10 +38,18 @@ def correction_clicks(
     )
 
 
-def _click(predicted: BoolArray, covered: FloatArray, inside: FloatArray, generator: np.random.Generator) -> Click:
+def _click(
+    predicted: BoolArray,
+    covered: FloatArray,
+    inside: FloatArray,
+    ignored: BoolArray | None,
+    generator: np.random.Generator,
+) -> Click:
     # Padding lies to the right and below, and nobody clicks there.
-    height, width = int((inside[:, 0] > 0).sum()), int((inside[0] > 0).sum())
+    counts = inside > 0
+    height, width = (int(np.flatnonzero(counts.any(axis=axis))[-1]) + 1 for axis in (1, 0))
     covered = covered[:height, :width]
+    shown_ignored = None if ignored is None else ignored[:height, :width]
     # An object that covers no cell by half is where it covers most.
     object_cells = covered >= min(_COVERED, float(covered.max()))
-    return sample_correction_click(object_cells, predicted[:height, :width], generator)
+    return sample_correction_click(object_cells, predicted[:height, :width], generator, ignored=shown_ignored)

@@ -126,7 +126,7 @@ def data_fingerprint(samples: Sequence[Sample], num_training: int, keys: dict[Pl
     """Identity of the data of a run: the pixels of its images and the masks and labels of its objects, in order.
 
     Args:
-        samples: images for training, then those for validation.
+        samples: images for training, then those for validation; their ignored pixels are part of the data.
         num_training: how many of them are for training.
         keys: of the readable images.
     """
@@ -135,4 +135,7 @@ def data_fingerprint(samples: Sequence[Sample], num_training: int, keys: dict[Pl
         digest.update(f"image {position} {variant} {key}\n".encode())
         for item in samples[position].objects:
             digest.update(f"{item.label!r} {item.rle.original_hw} {item.rle.counts}\n".encode())
+        ignored = samples[position].ignored
+        if ignored is not None:
+            digest.update(f"ignored {ignored.counts}\n".encode())
     return digest.hexdigest()

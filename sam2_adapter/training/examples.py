@@ -89,7 +89,7 @@ def _example(parts: Parts, item: ObjectQuality, rank: str, before: BoolArray, af
     annotation = sample.objects[item.box.object_index]
     image, truth = sample.read_image(), annotation.mask
     pictures = [_picture(image, mask, truth, annotation.box_xyxy) for mask in (before, after)]
-    ious = mask_iou(before, truth), mask_iou(after, truth)
+    ious = mask_iou(sample.counted(before), truth), mask_iou(sample.counted(after), truth)
     return Example(rank, sample.name, annotation.label, *ious, *pictures)
 
 

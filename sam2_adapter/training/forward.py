@@ -80,7 +80,7 @@ class PromptBatch:
         """The batch with all its tensors on a device."""
         return PromptBatch(
             images=self.images.to(device),
-            targets=MaskTargets(self.targets.masks.to(device), self.targets.inside.to(device)),
+            targets=self.targets.to(device),
             prompts=self.prompts.to(device),
             num_corrections=self.num_corrections,
             seeds=self.seeds,

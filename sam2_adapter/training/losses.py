@@ -28,11 +28,19 @@ class MaskTargets(NamedTuple):
 
     Attributes:
         masks: float32 P x h x w in 0..1, the share of each cell that the object covers.
-        inside: float32 P x h x w in 0..1, the share of each cell that lies inside the image; the rest is padding.
+        inside: float32 P x h x w in 0..1, the share of each cell that counts; the rest is padding or an ignored region of the image.
+        ignored: bool P x h x w, cells whose centre lies in an ignored region, where no click falls; `None` where there is no such
+            region.
     """
 
     masks: torch.Tensor
     inside: torch.Tensor
+    ignored: torch.Tensor | None = None
+
+    def to(self, device: torch.device) -> MaskTargets:
+        """The targets on a device."""
+        ignored = None if self.ignored is None else self.ignored.to(device)
+        return MaskTargets(self.masks.to(device), self.inside.to(device), ignored)
 
 
 class LossTerms(NamedTuple):
@@ -73,7 +81,7 @@ def training_loss(decoded: DecodedMasks, targets: MaskTargets, weights: LossWeig
 
 
 def pixel_loss(logits: torch.Tensor, targets: MaskTargets, weights: LossWeights) -> torch.Tensor:
-    """Weighted focal loss and cross-entropy of logits P x K x h x w, averaged over the cells inside the image; P x K."""
+    """Weighted focal loss and cross-entropy of logits P x K x h x w, averaged over the cells that count; P x K."""
     if not (weights.focal or weights.bce):
         return logits.new_zeros(logits.shape[:2])
     masks = targets.masks[:, None].expand_as(logits)
@@ -86,7 +94,7 @@ def pixel_loss(logits: torch.Tensor, targets: MaskTargets, weights: LossWeights)
 
 
 def dice_loss(logits: torch.Tensor, targets: MaskTargets) -> torch.Tensor:
-    """One minus the soft Dice coefficient of logits P x K x h x w over the cells inside the image; P x K."""
+    """One minus the soft Dice coefficient of logits P x K x h x w over the cells that count; P x K."""
     inside, masks = targets.inside[:, None], targets.masks[:, None]
     probabilities = logits.sigmoid() * inside
     overlap = (probabilities * masks).sum((-2, -1))
@@ -95,7 +103,7 @@ def dice_loss(logits: torch.Tensor, targets: MaskTargets) -> torch.Tensor:
 
 
 def cell_iou(logits: torch.Tensor, targets: MaskTargets) -> torch.Tensor:
-    """IoU of the masks at threshold 0 of logits P x K x h x w with the targets, by covered area; P x K in 0..1.
+    """IoU of the masks at threshold 0 of logits P x K x h x w with the targets, by covered area that counts; P x K in 0..1.
 
     An object much smaller than a cell keeps its true area in this measure, while a thresholded target would lose it.
     """

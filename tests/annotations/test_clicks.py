@@ -106,6 +106,21 @@ def test_correction_clicks_say_what_the_pixel_is(pair, seed):
         assert click.label == 0
 
 
+@given(PAIR, st.integers(0, 100), st.sampled_from([0.0, 0.5]))
+def test_correction_clicks_avoid_ignored_pixels(pair, seed, from_gt):
+    gt_mask, other = pair
+    ignored = other & ~gt_mask
+    predicted = np.ones_like(gt_mask)
+    click = sample_correction_click(gt_mask, predicted, np.random.default_rng(seed), from_gt=from_gt, ignored=ignored)
+    assert not is_set(ignored, click.x, click.y)
+    assert click.label == is_set(gt_mask, click.x, click.y)
+    nothing = np.zeros_like(gt_mask)
+    for answer in (predicted, other, gt_mask):
+        assert sample_correction_click(
+            gt_mask, answer, np.random.default_rng(seed), ignored=nothing
+        ) == sample_correction_click(gt_mask, answer, np.random.default_rng(seed))
+
+
 def test_a_tenth_of_the_correction_clicks_comes_from_the_object():
     gt_mask, predicted = rectangle(0, 0, 10, 10), rectangle(0, 0, 12, 10)
     clicks = [sample_correction_click(gt_mask, predicted, np.random.default_rng(seed)) for seed in range(2000)]

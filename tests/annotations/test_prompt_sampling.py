@@ -43,6 +43,16 @@ def test_negative_points_lie_outside(mask, seed, band_px, near_share):
     assert not any(is_set(mask, x, y) for x, y in points)
 
 
+@given(MASK, st.sampled_from(KINDS), st.integers(0, 50))
+def test_no_point_falls_on_ignored_pixels(mask, kind, seed):
+    ignored = ~mask
+    ignored[::3] = False
+    prompt = sample_prompt(mask, kind, np.random.default_rng(seed), ignored=ignored)
+    assert not any(is_set(ignored, x, y) for x, y in prompt.point_coords)
+    everywhere = sample_prompt(mask, kind, np.random.default_rng(seed), ignored=~mask)
+    assert (everywhere.point_labels == 1).all()
+
+
 def test_negative_points_come_from_the_band_and_from_beyond():
     mask = rectangle(10, 10, 20, 20, (100, 100))
 

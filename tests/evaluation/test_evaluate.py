@@ -20,7 +20,7 @@ from sam2_adapter.evaluation.scores import Evaluation, EvaluationSettings
 from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.predict.predictor import ImageEmbedding
-from tests.formats.folders import HW, label_map_folder, rectangle, write_json
+from tests.formats.folders import HW, label_map, label_map_folder, rectangle, write_image, write_json, write_label_map
 from tests.small_model import IMAGE_SIZE, small_predictor
 
 FIRST, SECOND, THIRD = (
@@ -326,3 +326,44 @@ def test_twenty_runs_give_the_same_figures_to_the_last_digit(tmp_path):
 def _disc_at(hw: tuple[int, int], x: int, y: int, radius: int) -> np.ndarray:
     rows, columns = np.mgrid[: hw[0], : hw[1]]
     return np.hypot(columns - x, rows - y) <= radius
+
+
+class _Wide(_Known):
+    """Answers every prompt with one mask, which covers an object and the border around it."""
+
+    def _answer(self, prompt, hw):
+        return replace(super()._answer(prompt, hw), masks=WIDE[None, None])
+
+
+WIDE = rectangle(12, 2, 32, 23)
+
+
+@pytest.mark.parametrize("mode", ["box", "point", "clicks", "zero_shot"])
+def test_a_void_border_counts_in_no_measure_and_gets_no_click(tmp_path, mode):
+    border = WIDE & ~SECOND
+    write_image(tmp_path / "images" / "a.png")
+    numbers = label_map(SECOND)
+    numbers[border] = 255
+    write_label_map(tmp_path / "masks" / "a.png", numbers)
+    settings = EvaluationSettings(clip_to_box=False)
+
+    def measured(**options):
+        samples = load_dataset(tmp_path, validation_share=0, **options).samples("train")
+        predictor = _Wide()
+        return evaluate(
+            predictor, [replace(sample, objects=sample.objects[:1]) for sample in samples], mode, settings
+        ), predictor
+
+    with_void, predictor = measured(ignore_label=255)
+    (row,) = with_void.objects
+    assert (row.mask_iou, row.dice, row.boundary_f) == (1.0, 1.0, 1.0)
+    assert mode == "zero_shot" or row.box_iou == 1.0
+    assert row.iou_by_click == ((1.0,) if mode == "clicks" else ())
+    points = [point for call in predictor.calls for prompt in call for point in prompt.point_coords]
+    assert not any(border[int(y), int(x)] for x, y in points)
+
+    without, predictor = measured()
+    (row,) = without.objects
+    assert row.mask_iou == pytest.approx(SECOND.sum() / WIDE.sum())
+    assert row.boundary_f < 0.9
+    assert mode != "clicks" or len(row.iou_by_click) > 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.rle import mask_to_rle
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.formats.sample import Sample
 from tests.formats.folders import HW, rectangle, write_image
@@ -29,3 +30,22 @@ def test_a_sample_needs_objects_of_its_size(tmp_path):
         DataError, match=r"the mask of object 0 has \(height, width\) \(24, 32\), but the image has \(32, 24\)"
     ):
         Sample("a.png", tmp_path, HW[::-1], OBJECTS)
+
+
+def test_ignored_pixels_are_decoded_when_asked_and_count_nowhere(tmp_path):
+    border = rectangle(1, 2, 11, 13) & ~MASKS[0]
+    sample = Sample("a.png", tmp_path, HW, OBJECTS, mask_to_rle(border))
+    np.testing.assert_array_equal(sample.ignored_mask, border)
+    np.testing.assert_array_equal(sample.counted(rectangle(1, 2, 11, 13)), MASKS[0])
+    plain = Sample("a.png", tmp_path, HW, OBJECTS)
+    assert plain.ignored_mask is None
+    assert plain.counted(border) is border
+
+
+def test_the_ignored_region_has_the_images_size_and_no_object(tmp_path):
+    with pytest.raises(
+        DataError, match=r"a\.png: the ignored region has \(height, width\) \(32, 24\), but the image has"
+    ):
+        Sample("a.png", tmp_path, HW, OBJECTS, mask_to_rle(np.ones(HW[::-1], bool)))
+    with pytest.raises(DataError, match=r"a\.png: the mask of object 1 covers pixels of the ignored region"):
+        Sample("a.png", tmp_path, HW, OBJECTS, mask_to_rle(rectangle(29, 19, 31, 21)))

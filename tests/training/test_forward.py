@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.annotations.rle import mask_to_rle
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.network.image_encoder import EncodedImages, encode_image
@@ -221,3 +224,36 @@ def test_correction_clicks_stay_out_of_the_padding(model, sample):
         assert coords[0, 0, 1] < SIZE / 2
         x, y = (coords[0, 0] / 4).long().tolist()
         assert labels.item() == masks[0, y, x]
+
+
+def test_correction_clicks_stay_out_of_the_ignored_region():
+    from sam2_adapter.training.correction import correction_clicks
+
+    masks, inside = torch.zeros(1, 16, 16), torch.ones(1, 16, 16)
+    masks[:, 4:8, 4:8] = 1
+    inside[:, :4], inside[:, 8:], inside[:, :, :3] = 0, 0, 0
+    logits = torch.ones(1, 16, 16)
+    for seed in range(20):
+        targets = MaskTargets(masks, inside, inside == 0)
+        coords, labels = correction_clicks(logits, targets, SIZE, [np.random.default_rng(seed)])
+        x, y = (coords[0, 0] / 4).long().tolist()
+        assert inside[0, y, x] == 1
+        assert labels.item() == masks[0, y, x]
+
+
+def test_an_object_with_a_void_region_trains_beside_one_without(model, sample):
+    """In one batch: the same loss for the object without, and cells that do not count for the other."""
+    void = sample.gt_masks.any(axis=0)
+    region = np.zeros_like(void)
+    region[:, :12] = True
+    config = small_config_of_run(**only("box"), correction_share=1.0, correction_rounds=2)
+    objects = training_objects([sample, replace(sample, ignored=mask_to_rle(region & ~void))])
+    pair = [draw_question(objects[index], 1, config, SIZE) for index in (0, len(sample.objects))]
+    both = make_batch(pair, [encoded(model, sample)] * 2, SIZE, "stretch", (64, 64))
+    alone = make_batch(pair[:1], [encoded(model, sample)], SIZE, "stretch", (64, 64))
+    assert torch.equal(both.targets.inside[:1], alone.targets.inside)
+    assert torch.equal(both.targets.masks[:1], alone.targets.masks)
+    assert alone.targets.ignored is None
+    assert both.targets.ignored.any(dim=(1, 2)).tolist() == [False, True]
+    assert (both.targets.inside[1][both.targets.ignored[1]] < 1).all()
+    assert decoder_of(model, loss_weights())(both).total.isfinite().all()

@@ -63,6 +63,29 @@ def test_padding_changes_neither_value_nor_gradient():
     assert other.low_res_logits.grad[..., 6:].abs().max() == 0
 
 
+def test_ignored_cells_have_no_gradient_and_no_say():
+    """Whatever stands in a cell that does not count: no gradient, the same losses, and the same true IoU for the scores."""
+    truth = square()
+    counted = torch.ones_like(truth.masks)
+    counted[:, 1:7, 1:7] = 0
+    counted[:, 2:6, 2:6] = 1
+    outputs, wrong_there = decoded(), decoded()
+    with torch.no_grad():
+        wrong_there.low_res_logits[(counted == 0)[:, None].expand(-1, 4, -1, -1)] = 30
+    weights = loss_weights(bce=1)
+    losses = [training_loss(part, targets(truth.masks, counted), weights) for part in (outputs, wrong_there)]
+    for one, other in zip(*losses, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    losses[0].total.sum().backward()
+    gradient = outputs.low_res_logits.grad.abs().sum(1)
+    assert (gradient[counted == 0] == 0).all()
+    assert (gradient[counted == 1] > 0).all()
+    perfect = (truth.masks[:, None] * 2 - 1) * 50
+    perfect[(counted == 0)[:, None]] = 50
+    assert torch.equal(cell_iou(perfect, targets(truth.masks, counted)), torch.ones(2, 1))
+    assert cell_iou(perfect, truth).max() < 0.5
+
+
 def test_single_mask_and_best_candidate_get_gradient_and_the_other_candidates_none():
     outputs, truth = decoded(), square()
     with torch.no_grad():
@@ -116,6 +139,6 @@ def test_total_is_the_weighted_sum_and_each_object_is_independent():
     expected = terms.pixels + 3 * terms.dice + 0.7 * terms.iou_score + 0.1 * terms.object_score
     torch.testing.assert_close(terms.total, expected)
     alone = training_loss(
-        DecodedMasks(*(part[1:] for part in outputs)), MaskTargets(*(part[1:] for part in truth)), weights
+        DecodedMasks(*(part[1:] for part in outputs)), MaskTargets(truth.masks[1:], truth.inside[1:]), weights
     )
     torch.testing.assert_close(alone.total, terms.total[1:])

@@ -1,5 +1,7 @@
 """Data sets of `images/` and `masks/`: one label map per image, 0 for the background, every other number one object.
 
+A number that `ignore_label` names is no object: its pixels are the image's ignored region.
+
 `pairs` says which mask is whose. `categories.json` gives labels: `{"1": "cell"}` for all images or `{"image": {"1": "cell"}}`, where an
 image is named by its path without suffix. Subfolders `train/images`, `train/masks`, ... are splits. Masks that `predict` wrote are read
 as well where they were put beside their images: the pictures of single objects are passed over, and the file that names the numbers gives
@@ -16,6 +18,7 @@ import numpy as np
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.parts import count_parts
+from sam2_adapter.annotations.rle import Rle, mask_to_rle
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.files import read_json
 from sam2_adapter.formats.dataset_reader import (
@@ -112,7 +115,7 @@ class _FolderReader:
         if original_hw is None:
             return
         try:
-            label_map = self._without_void(read_label_map(self._masks[mask]), mask)
+            label_map, ignored = self._without_void(read_label_map(self._masks[mask]), mask)
         except (ImageError, DataError) as error:
             self._left_out.add_image(Reason.BROKEN_FILE, str(error))
             return
@@ -126,18 +129,22 @@ class _FolderReader:
             if label_map.remark:
                 self._left_out.remark("mask", label_map.remark, mask)
             objects = self._objects(label_map.numbers, self._labels_of(image, mask), mask)
-            add_sample(samples, image, self._images[image], original_hw, objects, self._options, self._left_out)
+            path = self._images[image]
+            add_sample(samples, image, path, original_hw, objects, self._options, self._left_out, ignored)
 
-    def _without_void(self, label_map: LabelMap, mask: str) -> LabelMap:
-        """The map without the number that stands for no object; one that looks so is remarked."""
+    def _without_void(self, label_map: LabelMap, mask: str) -> tuple[LabelMap, Rle | None]:
+        """The map without the number of pixels that do not count, and those pixels; a number that looks so is remarked."""
         numbers = label_map.numbers
         if self._options.ignore_label is not None:
-            return label_map._replace(numbers=np.where(numbers == self._options.ignore_label, 0, numbers))
+            is_void = numbers == self._options.ignore_label
+            if not is_void.any():
+                return label_map, None
+            return label_map._replace(numbers=np.where(is_void, 0, numbers)), mask_to_rle(is_void)
         found = np.unique(numbers[numbers > 0]).tolist()
         for void in _USUAL_VOIDS:
             if void in found and len(found) > 1 and max(number for number in found if number != void) < void - 1:
                 self._left_out.remark("mask", _VOID.format(void, void), mask)
-        return label_map
+        return label_map, None
 
     def _objects(self, numbers: Numbers, labels: Mapping[str, Any], name: str) -> Iterator[Annotation]:
         """The objects of a label map in the order of their numbers."""

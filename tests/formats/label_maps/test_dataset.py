@@ -147,11 +147,14 @@ def test_a_void_number_is_said_and_can_be_left_out(tmp_path, void):
     write_label_map(tmp_path / "masks" / "a.png", numbers)
     samples, left_out = read(tmp_path)
     assert len(samples[""][0].objects) == 3
+    assert samples[""][0].ignored is None
     assert f"the number {void} beside" in left_out.remarks[0]
     assert f"ignore_label={void}" in left_out.remarks[0]
     samples, left_out = read(tmp_path, ignore_label=void)
     np.testing.assert_array_equal(samples[""][0].gt_masks, [FIRST, SECOND])
+    np.testing.assert_array_equal(samples[""][0].ignored_mask, border)
     assert not left_out.remarks
+    assert read(tmp_path, ignore_label=77)[0][""][0].ignored is None
 
 
 def test_a_number_of_many_parts_is_said_and_can_be_split(tmp_path):
