@@ -84,7 +84,7 @@ def test_the_commands_on_the_page_work(demo: tuple[Path, Run], tmp_path: Path) -
     scenes, _ = load_scenes()
     for scene in scenes:
         words = scene.command((demo[0] / "photos").as_posix()).split()
-        done = run(*words[1:], "--output", tmp_path, "--no-overlay", "--json")
+        done = run(*words[1:], "--output", tmp_path / Path(scene.photo).stem, "--no-overlay", "--json")
         assert (done.status, done.stderr) == (0, "")
         (image,) = json.loads(done.stdout)["images"]
         assert len(image["objects"]) + len(image["empty_prompts"]) == max(1, len(scene.entries))
@@ -105,7 +105,7 @@ def test_fine_tuning_is_told_with_its_figures(demo: tuple[Path, Run]) -> None:
     html = (folder / "index.html").read_text("utf-8")
     assert told["num_objects"] == 33
     # The bundled model is the one that is always measured so.
-    assert told["mean_iou"]["one click"]["before"] == pytest.approx(0.589, abs=0.005)
+    assert told["mean_iou"]["one click"]["before"] == pytest.approx(0.528, abs=0.005)
     assert told["mean_iou"]["one click"]["after"] > 0.6
     assert told["best_epoch"] > 0
     assert told["verdict"] in html
