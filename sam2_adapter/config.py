@@ -13,7 +13,7 @@ from dataclasses import fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -232,6 +232,19 @@ class Config(BaseModel):
             raise ValueError("must be a plain file name without directories")
         return value
 
+    if not TYPE_CHECKING:  # type checkers take the keys from the fields
+
+        def __init__(self, **settings: Any) -> None:
+            """Check settings given by name.
+
+            Raises:
+                ConfigError: unknown key, or a value of the wrong type or range.
+            """
+            try:
+                super().__init__(**settings)
+            except ValidationError as error:
+                raise ConfigError(wrong_value(error, type(self).model_fields)) from error
+
     @property
     def prompt_mix(self) -> PromptMix:
         """How often each kind of first prompt is drawn in training."""
@@ -271,8 +284,8 @@ class Config(BaseModel):
             logger.warning("%s: ignored the unknown keys %s", source, ", ".join(unknown))
         try:
             return cls(**{key: value for key, value in settings.items() if key in cls.model_fields})
-        except ValidationError as error:
-            raise ConfigError(f"{source}: {wrong_value(error, cls.model_fields)}") from error
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from error.__cause__
 
     @classmethod
     def from_file(cls, path: str | Path) -> Config:

@@ -1,7 +1,8 @@
-"""How a wrong setting is named: which key, what stands there, and what is expected."""
+"""How a wrong setting or option is named in plain words: which key, what stands there, and what is expected."""
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
@@ -12,6 +13,9 @@ from pydantic.fields import FieldInfo
 
 from sam2_adapter.settings_yaml import SettingsYamlError
 from sam2_adapter.text import closest, shown
+
+# What stands before the words of our own rules.
+_OWN = "Value error, "
 
 # What the YAML parser says, by a part of it, in plain words.
 _YAML_PROBLEMS = {
@@ -27,6 +31,21 @@ _YAML_PROBLEMS = {
 }
 
 
+# What an option takes, by the beginning of the kind of its error.
+_EXPECTED = {
+    "int_": "a whole number",
+    "float_": "a number",
+    "bool_": "true or false",
+    "finite_number": "a finite number",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
+}
+
+_ONE_OF = " is not one of "
+
+
 def unknown_key(key: str, known: list[str]) -> str:
     """What is said about a key that is no setting."""
     meant = closest(key, known)
@@ -39,6 +58,8 @@ def wrong_value(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     first = error.errors(include_url=False)[0]
     if not first["loc"]:  # a rule about several keys, which its text names
         return f"{_own_words(first['msg'])}."
+    if first["type"] == "extra_forbidden":
+        return unknown_key(str(first["loc"][0]), list(fields))
     key = str(first["loc"][0])
     value = shown(first["input"])
     if first["type"] == "value_error":
@@ -47,6 +68,20 @@ def wrong_value(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     choices = [choice for choice in _choices(fields[key].annotation) if isinstance(choice, str)]
     meant = closest(first["input"], choices) if isinstance(first["input"], str) else None
     return f"{text} Did you mean {meant!r}?" if meant else text
+
+
+def wrong_option(error: ValidationError) -> str:
+    """What is said about the first value of a command line's option that is not allowed."""
+    first = error.errors(include_url=False)[0]
+    value, message = first["input"], first["msg"].removeprefix(_OWN)
+    if first["type"] != "value_error":
+        kinds = (words for kind, words in _EXPECTED.items() if first["type"].startswith(kind))
+        wanted = next(kinds, "something else").format(**first.get("ctx", {}))
+        return f"expected {wanted}, but got {shown(value)}."
+    if _ONE_OF not in message or not isinstance(value, str):
+        return message
+    meant = closest(value, re.findall("'([^']*)'", message.rpartition(_ONE_OF)[2]))
+    return f"{message} Did you mean {meant!r}?" if meant else message
 
 
 def expected(field: FieldInfo) -> str:
@@ -115,5 +150,5 @@ def _listed(choices: tuple[Any, ...]) -> str:
 
 
 def _own_words(message: str) -> str:
-    text = message.removeprefix("Value error, ").removesuffix(".")
+    text = message.removeprefix(_OWN).removesuffix(".")
     return text[0].lower() + text[1:]

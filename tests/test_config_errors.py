@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from sam2_adapter.config import Config, read_settings
-from sam2_adapter.config_errors import expected, unknown_key
+from sam2_adapter.config_errors import expected, unknown_key, wrong_option
 from sam2_adapter.errors import ConfigError
+
+
+def _choice(value: str) -> str:
+    raise ValueError(f"{value!r} is not one of 'coco', 'yolo'.")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +42,54 @@ def test_every_setting_says_what_it_takes(key: str) -> None:
         Config.from_mapping({key: {"a": 1}})
     assert str(caught.value).startswith(f"configuration: {key} = {{'a': 1}} is not allowed: expected ")
     assert "should" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"num_epochs": 0}, "num_epochs = 0 is not allowed: expected a whole number from 1 to 100000."),
+        ({"nmu_epochs": 3}, "unknown key 'nmu_epochs'; did you mean 'num_epochs'?"),
+        ({"save_model_name": "a/b"}, "save_model_name = 'a/b' is not allowed: must be a plain file name"),
+        ({"prompt_box": 0.0, "prompt_click": 0.0, "prompt_clicks": 0.0}, "prompt_box, prompt_tight_box, prompt_click"),
+    ],
+)
+def test_settings_given_by_name_are_refused_in_the_same_words(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as given:
+        Config(**settings)
+    assert str(given.value).startswith(words)
+    with pytest.raises(ConfigError) as read:
+        Config.from_mapping(settings, source="a.yaml")
+    assert str(read.value).startswith(f"a.yaml: {words}")
+
+
+def test_settings_can_be_copied_and_sent() -> None:
+    config = Config(num_epochs=2)
+    assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == Config.from_mapping({"num_epochs": 2})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        (int, "a", "expected a whole number, but got 'a'."),
+        (float, "a", "expected a number, but got 'a'."),
+        (bool, "a", "expected true or false, but got 'a'."),
+        (Annotated[int, Field(ge=2)], "1", "expected at least 2, but got '1'."),
+        (Annotated[float, Field(le=2)], "3", "expected at most 2.0, but got '3'."),
+        (Annotated[int, Field(gt=2)], "2", "expected more than 2, but got '2'."),
+        (Annotated[int, Field(lt=2)], "2", "expected less than 2, but got '2'."),
+        (bytes, 3, "expected something else, but got 3."),
+        (
+            Annotated[str, AfterValidator(_choice)],
+            "cocco",
+            "'cocco' is not one of 'coco', 'yolo'. Did you mean 'coco'?",
+        ),
+        (Annotated[str, AfterValidator(_choice)], "x", "'x' is not one of 'coco', 'yolo'."),
+    ],
+)
+def test_a_wrong_option_is_said_in_words(kind: Any, value: Any, words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(kind).validate_python(value)
+    assert wrong_option(caught.value) == words
 
 
 def test_a_choice_that_was_probably_meant() -> None:

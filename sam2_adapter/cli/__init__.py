@@ -125,4 +125,11 @@ def _sentence(error: Any) -> str:
             f"No such option {error.option_name!r}. Did you mean {closest(error.option_name, error.possibilities)!r}?"
         )
     text: str = error.format_message()
-    return text
+    return _in_plain_words(text, error) if hasattr(error.__cause__, "errors") else text
+
+
+def _in_plain_words(text: str, error: Any) -> str:
+    """A text about a wrong value, without the words of the library that checked it."""
+    from sam2_adapter.config_errors import wrong_option
+
+    return text.removesuffix(error.message) + wrong_option(error.__cause__)

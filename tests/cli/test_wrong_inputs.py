@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from typer.main import get_command
 
 import sam2_adapter
+from sam2_adapter import cli
 from tests.command_line import Run, run, run_process
 from tests.conftest import disk_photo
 
@@ -119,7 +121,13 @@ WRONG = [
     Wrong("box inside out", _predict("--box", "50,50,10,10"), "Box (50, 50, 10, 10) is empty", 2),
     Wrong("points and a prompts file", (*_with_prompts(), "--point", "1,2"), "leave out --point and --box", 2),
     Wrong("unknown format", _predict("--format", "yolo"), "'yolo' is not one of", 2),
-    Wrong("max-pixels of zero", _predict("--max-pixels", "0"), "Invalid value for '--max-pixels'", 2),
+    Wrong("max-pixels of zero", _predict("--max-pixels", "0"), "'--max-pixels': expected at least 1, but got '0'.", 2),
+    Wrong("max-pixels of words", _predict("--max-pixels", "a"), "'--max-pixels': expected a whole number, but got 'a'.", 2),
+    Wrong("unknown engine", _predict("--engine", "foo"), "'--engine': 'foo' is not one of 'local', 'ray'.", 2),
+    Wrong("engine in capitals", _predict("--engine", "RAY"), "'local', 'ray'. Did you mean 'ray'?", 2),
+    Wrong("unknown layout of data", ("train", "{dir}", "--data-format", "foo"), "'--data-format': 'foo' is not one of 'dataloop',", 2),
+    Wrong("misspelt layout of data", ("evaluate", "{dir}", "--data-format", "coc"), "Did you mean 'coco'?", 2),
+    Wrong("unknown prompt", ("evaluate", "{dir}", "--prompt", "foo"), "'--prompt': 'foo' is not one of 'box', 'point',", 2),
     Wrong("unknown device", _predict("--device", "tpu"), "device = 'tpu' is not allowed", 2),
     Wrong("absent device", _predict("--device", "cuda:7"), "device = 'cuda:7' is not available here", 2),
     Wrong("unknown runtime", _predict("--runtime", "onnx"), "runtime = 'onnx' is not allowed", 2),
@@ -254,6 +262,26 @@ def test_there_are_enough_of_them() -> None:
 )
 def test_in_a_process_of_its_own(arguments: tuple[str, ...], status: int, text: str, tmp_path: Path) -> None:
     check_message(run_process(*arguments, cwd=tmp_path), status, text)
+
+
+def _options() -> Iterator[tuple[str, str]]:
+    for name, command in get_command(cli.app).commands.items():
+        for option in command.params:
+            if option.opts[0].startswith("--") and not option.is_flag:
+                yield name, option.opts[0]
+
+
+@pytest.mark.parametrize(("command", "option"), list(_options()))
+def test_no_words_of_a_library_about_any_option(
+    command: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for value in ("foo", "-1", "1.5", ""):
+        done = run(command, option, value, "none", "none too", "and no more")
+        assert done.status != 0
+        assert not any(
+            words in done.stderr for words in ("Value error", "Input should", "validation error", "pydantic")
+        )
 
 
 def test_with_json_the_error_is_a_document(folder: Path) -> None:
