@@ -203,7 +203,7 @@ WRONG = [
     Wrong("label that is a number", _with_prompts(), "'label' is a text", 1, _prompts([{"points": [[5, 5]], "label": 3}])),
     Wrong("missing mask", _with_prompts(), "m.png", 1, _prompts([{"mask": "m.png"}])),
     Wrong("mask from elsewhere", _with_prompts(), "lies outside the folder", 1, _prompts([{"mask": "../m.png"}])),
-    Wrong("mask of another size", _with_prompts(), "The mask of the prompt is 10x10 pixels", 1, _mask_of_another_size),
+    Wrong("mask of another size", _with_prompts(), "mask 'm.png': the size is 10x10 pixels", 1, _mask_of_another_size),
     Wrong("empty mask", _with_prompts(), "The mask of the prompt is empty", 1, _empty_mask),
     Wrong("logits under another key", _with_prompts(), "needs an array 'low_res_logits'", 1, _logits_under_another_key),
     # Output.
