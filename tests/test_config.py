@@ -198,3 +198,10 @@ def test_the_reference_is_current() -> None:
     script = Path(__file__).parents[1] / "tools" / "make_config_docs.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_file_that_is_no_text_is_named_in_plain_words(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_bytes(b"num_epochs: 3 # \xff")
+    with pytest.raises(ConfigError, match="byte 16 is no text in UTF-8; expected YAML or JSON in UTF-8"):
+        read_settings(path)

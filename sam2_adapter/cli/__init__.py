@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer.main import get_command
@@ -31,7 +31,7 @@ from sam2_adapter.cli.output import (
 from sam2_adapter.cli.predict import predict
 from sam2_adapter.cli.terminal import FAILED, OK, USAGE
 from sam2_adapter.cli.train import train
-from sam2_adapter.text import closest
+from sam2_adapter.cli.wrong_arguments import sentence
 
 NAME = "sam2-adapter"
 
@@ -110,26 +110,10 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _refuse(error: Exception, *, as_json: bool) -> int:
     context = getattr(error, "ctx", None)
-    text = _sentence(error)
+    text = sentence(error)
     print_error(text)
     if context is not None:
         tell(f"See: {context.command_path} --help")
     if as_json:
         print_json({"error": text, "exit_status": USAGE})
     return USAGE
-
-
-def _sentence(error: Any) -> str:
-    if getattr(error, "possibilities", None):
-        return (
-            f"No such option {error.option_name!r}. Did you mean {closest(error.option_name, error.possibilities)!r}?"
-        )
-    text: str = error.format_message()
-    return _in_plain_words(text, error) if hasattr(error.__cause__, "errors") else text
-
-
-def _in_plain_words(text: str, error: Any) -> str:
-    """A text about a wrong value, without the words of the library that checked it."""
-    from sam2_adapter.config_errors import wrong_option
-
-    return text.removesuffix(error.message) + wrong_option(error.__cause__)

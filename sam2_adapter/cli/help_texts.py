@@ -7,6 +7,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from sam2_adapter.cli.wrong_arguments import MissingValueError, missing_value
+
 # Types say nothing to somebody who reads an argument's own description.
 _TYPE = re.compile(r" <(?:list\[)?(?:str|path|int|float)\]?>")
 _LIST = re.compile(r"<list\[(.*?)\]>")
@@ -16,6 +18,13 @@ _BETWEEN = re.compile(r"(\d+)<=x<=(\d+)")
 
 class PlainCommand(TyperCommand):
     """A command whose help has arguments as they are typed, choices without brackets, and ranges in words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; an option without its value is refused before the next word is taken for it."""
+        if problem := missing_value(args, self.get_params(ctx)):
+            raise MissingValueError(problem, ctx)
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The parts of the first line, without braces around what is required."""

@@ -13,6 +13,7 @@ from sam2_adapter.evaluation.scores import PROMPT_MODES, Evaluation, EvaluationS
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.text import plural
 
 __all__ = ["Comparison", "Evaluation", "EvaluationSettings", "compare", "evaluate", "evaluate_prompts"]
 
@@ -77,7 +78,7 @@ def evaluate_prompts(
         if progress:
             progress(done, len(samples))
     if not any(rows.values()):
-        raise DataError(f"There is nothing to measure in {len(samples)} images. Left out:\n{left_out}")
+        raise DataError(f"There is nothing to measure in {plural(len(samples), 'image')}. {left_out.account}")
     info = predictor.info
     model = {"name": info.name, "base": info.base, "weights_sha256": info.weights_sha256}
     return {mode: Evaluation(mode, model, settings, tuple(found), tuple(left_out)) for mode, found in rows.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ _SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
+
+# As in `val2017`.
+_YEAR = re.compile(r"[-_ ]?(19|20)\d\d$")
 
 USUAL_SPLITS = frozenset(_SPLIT_NAMES.values())
 
@@ -60,8 +64,8 @@ class ReadingOptions:
 
 
 def split_name(text: str) -> str:
-    """Our name of a split: `train`, `validation` or `test` where the text is a usual word for it, else the text."""
-    return _SPLIT_NAMES.get(text.lower(), text)
+    """Our name of a split: `train`, `validation` or `test` where the text is a usual word for it, which a year may follow; else the text."""
+    return _SPLIT_NAMES.get(_YEAR.sub("", text.lower()), text)
 
 
 def child(folder: Path, name: str) -> Path | None:

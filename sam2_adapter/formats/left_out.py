@@ -117,6 +117,11 @@ class LeftOut:
         lines = [_line(row, widths) for row in (header, *rows)]
         return "\n".join(lines)
 
+    @property
+    def account(self) -> str:
+        """The table below a heading of its own, or the one sentence; for the end of a message."""
+        return f"Left out:\n{self}" if self else str(self)
+
     def _add(self, kind: Kind, reason: Reason, name: str) -> None:
         self._counts.setdefault((kind, reason), _Count()).add(name)
 

@@ -58,7 +58,7 @@ class Dataset:
         if split not in self.splits:
             raise DataError(
                 f"The data set has no usable images in the split {split!r}; it has {', '.join(self.splits)} (or all). "
-                f"Left out:\n{self.left_out}"
+                f"{self.left_out.account}"
             )
         return self.splits[split]
 
@@ -115,7 +115,7 @@ def load_dataset(
     splits = _named_splits(read)
     if not splits:
         remarks = "".join(f"\n  {remark}" for remark in left_out.remarks)
-        raise DataError(f"{path}: nothing in this data set can be used. Left out:\n{left_out}{remarks}")
+        raise DataError(f"{path}: nothing in this data set can be used. {left_out.account}{remarks}")
     check_disjoint(splits)
     notes = (*left_out.remarks, *_ensure_validation(splits, validation_share, seed))
     parts = (f"{split} {plural(len(samples), 'image')}" for split, samples in splits.items())
@@ -193,10 +193,10 @@ def _checked_format(root: Path, data_format: DataFormat) -> DataFormat:
         raise ConfigError(f"Unknown data format {data_format!r}; the formats are {', '.join(known)}.")
     if not _recognises(data_format, root):
         raise DataError(
-            f"{root}: not of the data format {data_format!r}. Expected {known[data_format].layout}; found {_content(root)}. "
+            f"{root}: not of the data format {str(data_format)!r}. Expected {known[data_format].layout}; found {_content(root)}. "
             "Name another data format, or none to have it found."
         )
-    return data_format
+    return str(data_format)
 
 
 def _recognises(name: str, root: Path) -> bool:

@@ -134,7 +134,8 @@ class OpenedImage:
         except Exception as error:
             essential = essential_png(self._content()) if self.format == "PNG" else None
             if essential is None:
-                raise ValueError(f"{self.format} header: {error}") from error
+                reason = error if isinstance(error, OSError | ValueError | SyntaxError) else "it cannot be read"
+                raise ValueError(f"{self.format} header: {reason}") from error
             return decoder(io.BytesIO(essential), "")
 
     def _repaired(self) -> Image.Image | None:

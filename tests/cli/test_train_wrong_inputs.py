@@ -55,7 +55,7 @@ WRONG = [
     # train: options and settings.
     Wrong("no data", ("train",), "Missing argument 'DATA'", 2),
     Wrong("no output", ("train", "{dir}/data"), "Missing option '--output'", 2),
-    Wrong("unknown layout", _train("--data-format", "yolo"), "'yolo' is not one of", 2),
+    Wrong("unknown layout", _train("--data-format", "voc"), "'voc' is not one of", 2),
     Wrong("unknown preset", _train("--preset", "best"), "preset = 'best' is not allowed: expected 'mission' or", 2),
     Wrong("unknown setting", _train("--set", "epochs=3"), "unknown key 'epochs'; did you mean 'num_epochs'?", 2),
     Wrong("no epochs", _train("--set", "num_epochs=0"), "num_epochs = 0 is not allowed", 2),
@@ -71,7 +71,7 @@ WRONG = [
     Wrong("not a data set", ("train", "{dir}/data/images", *TRAIN[2:]), "images: not a known data set"),
     Wrong("two layouts", _train(), "name the one that is meant", 1, _coco_too),
     Wrong("another layout", _train("--data-format", "dataloop"), "not of the data format 'dataloop'"),
-    Wrong("no masks", _train(), "nothing in this data set can be used", 1, _without_masks),
+    Wrong("no masks", _train(), "nothing in this data set can be used. Left out:\n  count  what", 1, _without_masks),
     Wrong("all objects too small", _train("--set", "min_area_px=9000"), "mask is too small"),
     Wrong("an image in two splits", _train(), "the image 'a' is in 'train' and in 'test'", 1, _one_image_twice),
     Wrong("broken split file", _train(), "split.json", 1, _write("data/split.json", "{")),
@@ -84,6 +84,7 @@ WRONG = [
     Wrong("output is a file", _train(), "run: this is a file", 1, _write("run", "")),
     Wrong("output is in use", _train(), "run: the folder is not empty, and what is in it (notes.txt) is not from an earlier run of `train`", 1, _write("run/notes.txt", "mine")),
     # evaluate.
+    Wrong("no test split", _evaluate("--split", "test"), "(or all). Left out:\n  count  what", 1, lambda d: (d / "data/split.json").unlink(missing_ok=True)),
     Wrong("nothing to evaluate", ("evaluate",), "Missing argument 'DATA'", 2),
     Wrong("unknown prompt", _evaluate("--prompt", "scribble"), "'scribble' is not one of", 2),
     Wrong("missing data to evaluate", ("evaluate", "{dir}/none", *EVALUATE[2:]), "none: there is no such folder"),

@@ -133,7 +133,7 @@ WRONG = [
     Wrong("unknown runtime", _predict("--runtime", "onnx"), "runtime = 'onnx' is not allowed", 2),
     Wrong("unknown precision", _predict("--precision", "int4"), "precision = 'int4' is not allowed", 2),
     Wrong("fp16 on a CPU", _predict("--device", "cpu", "--precision", "fp16"), "'fp16' needs a GPU", 2),
-    Wrong("empty label", _predict("--label", ""), "default_label = '' is not allowed", 2),
+    Wrong("empty label", _predict("--label", ""), "The value of --label is empty", 2),
     # Settings.
     Wrong("--set without a value", _predict("--set", "patience"), "--set patience: expected KEY=VALUE", 2),
     Wrong("--set of an unknown key", _predict("--set", "pateince=3"), "did you mean 'patience'?", 2),

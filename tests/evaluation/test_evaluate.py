@@ -189,7 +189,7 @@ def test_broken_images_and_small_objects_are_left_out(samples):
         ("image is broken or too large", 1),
         ("mask is too small", 1),
     ]
-    with pytest.raises(DataError, match="nothing to measure in 1 images"):
+    with pytest.raises(DataError, match="nothing to measure in 1 image\\."):
         evaluate(_Known(), samples[2:], "box")
 
 

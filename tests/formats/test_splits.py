@@ -54,6 +54,17 @@ def test_one_object_is_its_own_validation_and_says_so():
     assert "only one object (a.png)" in note
 
 
+def test_a_year_may_follow_the_name_of_a_split():
+    names = ["train2017/a.png", "val2017/b.png", "test-2014/c.png", "train/20170101/d.png"]
+    found = split_by_folders([sample(name) for name in names])
+    assert found is not None
+    assert {split: [s.name for s in samples] for split, samples in found.items()} == {
+        "train": ["train2017/a.png", "train/20170101/d.png"],
+        "validation": ["val2017/b.png"],
+        "test": ["test-2014/c.png"],
+    }
+
+
 def test_split_names_are_brought_to_ours(tmp_path):
     path = write_json(tmp_path / "split.json", {"train": ["a", "a"], "val": ["b"], "extra": ["c"]})
     assert read_split_file(path) == {"train": ["a"], "validation": ["b"], "extra": ["c"]}

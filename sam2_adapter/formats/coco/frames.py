@@ -44,11 +44,13 @@ def frame_of(entry: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], origin
 
 
 def _side(value: Any, known: int) -> int | None:
-    """A width or height as a number; what is not given is as known."""
+    """A width or height as a number; what is not given, for which tools also write 0, -1 or NaN, is as known."""
     if value is None or value == "":
         return known
     try:
         number = float(value)
+        if not number > 0:
+            return known
         return int(number) if number == int(number) else None
     except (TypeError, ValueError, OverflowError):
         return None

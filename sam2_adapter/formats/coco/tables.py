@@ -88,6 +88,8 @@ def join_key(value: Any) -> str | None:
 def is_crowd(row: Mapping[str, Any]) -> bool:
     """Whether an object is marked as a crowd; tools also write 0 as a text, null or false."""
     value = row.get("iscrowd")
+    if value != value:  # NaN, as tables write what is not given
+        return False
     return value.strip().lower() not in ("", "0", "false") if isinstance(value, str) else bool(value)
 
 

@@ -23,6 +23,9 @@ Numbers = npt.NDArray[np.uint32]
 
 _OPAQUE = 127
 
+_WHITE = 0xFFFFFF
+_COLOURED = "coloured, each colour read as one object"
+
 _LARGEST = 2**32 - 1
 
 
@@ -80,6 +83,8 @@ def _of_colours(rgba: npt.NDArray[np.uint8], is_lossy: bool, path: str | Path) -
     colours = np.where(is_visible, red << 16 | green << 8 | blue, 0)
     if not colours.any():  # black objects on a transparent background
         return LabelMap(is_visible.astype(np.uint32))
+    background, remark = _background(colours)
+    colours = np.where(colours == background, 0, colours)
     found, numbers = np.unique(colours, return_inverse=True)
     numbers = numbers.reshape(colours.shape).astype(np.uint32) + (found[0] != 0)
     if is_lossy or has_soft_edges(numbers):
@@ -87,7 +92,16 @@ def _of_colours(rgba: npt.NDArray[np.uint8], is_lossy: bool, path: str | Path) -
             f"{path}: the colours of this mask run into one another, so that it cannot be told which are objects. "
             "Export it without smoothing, as PNG with one colour or number per object."
         )
-    return LabelMap(numbers, "coloured, each colour read as one object")
+    return LabelMap(numbers, remark)
+
+
+def _background(colours: npt.NDArray[np.uint32]) -> tuple[int, str]:
+    """The colour of the background, black where there is some, else white; and what to say about it."""
+    if (colours == 0).any():
+        return 0, _COLOURED
+    if (colours == _WHITE).any():
+        return _WHITE, f"{_COLOURED}, and white as the background, since nothing is black"
+    return 0, f"{_COLOURED}; nothing is black, so that there is no background"
 
 
 def _hardened(values: npt.NDArray[Any], path: str | Path) -> LabelMap:

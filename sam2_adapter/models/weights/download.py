@@ -165,6 +165,6 @@ def _by_hand(architecture: Architecture, sources: tuple[WeightsSource, ...], fai
     reasons = "; ".join(failures)
     return (
         f"The weights of {architecture.name} are not on this machine and could not be fetched ({reasons}).\n"
-        f"Fetch by hand\n      {ways}\nor name a weights file instead of {architecture.name}.\n"
-        "To try things out without them, take the small model that comes with this package: --model sam2_nano."
+        f"  Fetch by hand\n      {ways}\n  or name a weights file instead of {architecture.name}.\n"
+        "  To try things out without them, take the small model that comes with this package: --model sam2_nano."
     )

@@ -37,6 +37,10 @@ CONFIG_NAME = "config.json"
 _HEADER_KEY = "sam2_adapter"
 
 
+class _OddArchiveError(ValueError):
+    """An archive that `torch.save` does not write."""
+
+
 @dataclass(frozen=True)
 class TensorFile:
     """What a weights file or directory holds.
@@ -194,6 +198,8 @@ def _require_weights_file(path: Path) -> None:
             start = file.read(NUM_BYTES)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({reason_of(error)}).") from error
+    if not start:
+        raise CheckpointError(f"{path} is empty. Fetch or write it again.")
     if found := what_stands_in(start):
         raise CheckpointError(f"{path} holds no weights: this is {found}.")
 
@@ -207,7 +213,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
         metadata = json.loads(header[_HEADER_KEY]) if _HEADER_KEY in header else {}
     except Exception as error:  # whatever a damaged file makes the library raise
         raise CheckpointError(
-            f"{path} is damaged or not a safetensors file ({_first_sentence(error)}). Fetch or write it again."
+            f"{path} is damaged, cut short or not a safetensors file. Fetch or write it again."
         ) from error
     if not isinstance(metadata, dict):
         raise CheckpointError(f"{path} is damaged: what sam2-adapter wrote beside the weights is not a JSON object.")
@@ -269,17 +275,13 @@ def _is_plain_zip(path: Path) -> bool:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise ValueError("its entries are compressed")
+        raise _OddArchiveError("its entries are compressed")
     if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise ValueError("its entries claim more bytes than the file has")
+        raise _OddArchiveError("its entries claim more bytes than the file has")
     return True
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    return f"{path} is damaged, cut short or not a PyTorch file ({_first_sentence(error)}). Fetch or write it again."
-
-
-def _first_sentence(error: Exception) -> str:
-    # Only the first: torch goes on with the advice to open the file unsafely.
-    lines = str(error).splitlines()
-    return lines[0].partition(". ")[0][:200] if lines else type(error).__name__
+    # Only our own reasons: torch's are about its own workings, and go on with the advice to open the file unsafely.
+    reason = f" ({error})" if isinstance(error, _OddArchiveError) else ""
+    return f"{path} is damaged, cut short or not a PyTorch file{reason}. Fetch or write it again."

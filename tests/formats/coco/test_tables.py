@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sam2_adapter.errors import DataError
-from sam2_adapter.formats.coco.tables import join_key, read_tables
+from sam2_adapter.formats.coco.tables import is_crowd, join_key, read_tables
 from sam2_adapter.formats.left_out import LeftOut, Reason
 
 PATH = Path("a.json")
@@ -93,3 +93,21 @@ def test_entries_without_a_name_or_of_another_kind_are_counted():
         ["a.json: images[0]: 'file_name' is a text, but got None", "a.json: images[1]: expected an object, but got 5"],
         ["a.json: annotations[0]: 'image_id' is a whole number or a text, but got 5"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "crowd"),
+    [
+        (1, True),
+        ("1", True),
+        (True, True),
+        (0, False),
+        ("0", False),
+        (None, False),
+        (0.0, False),
+        (float("nan"), False),
+    ],
+)
+def test_marks_of_crowds_of_every_kind(value, crowd):
+    assert is_crowd({"iscrowd": value}) is crowd
+    assert not is_crowd({})

@@ -54,6 +54,18 @@ def test_every_colour_is_an_object_and_black_the_background(tmp_path):
     assert label_map.remark == "coloured, each colour read as one object"
 
 
+def test_white_is_the_background_of_colours_without_black(tmp_path):
+    colours = np.array([(255, 255, 255), (128, 0, 0), (0, 128, 0)], np.uint8)
+    label_map = read_label_map(save(tmp_path / "a.png", colours[NUMBERS]))
+    np.testing.assert_array_equal(label_map.numbers > 0, MASK)
+    assert len(np.unique(label_map.numbers)) == 3
+    assert label_map.remark.endswith("and white as the background, since nothing is black")
+    colours[0] = (0, 0, 128)
+    label_map = read_label_map(save(tmp_path / "b.png", colours[NUMBERS]))
+    assert label_map.numbers.min() == 1
+    assert label_map.remark.endswith("nothing is black, so that there is no background")
+
+
 def test_transparent_pixels_are_background_whatever_their_colour(tmp_path):
     rgba = np.zeros((*MASK.shape, 4), np.uint8)
     rgba[MASK] = (0, 0, 0, 255)

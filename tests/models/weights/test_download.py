@@ -36,7 +36,7 @@ class TestSources:
     ) -> None:
         del both.files["/models/custom.pt"]
         both.files["/acme/custom-model/resolve/main/model.safetensors"] = b"garbage" * 1000
-        with pytest.raises(WeightsNotFoundError, match="is damaged or not a safetensors file"):
+        with pytest.raises(WeightsNotFoundError, match="is damaged, cut short or not a safetensors file"):
             find_or_fetch_weights(published, cache_dir=tmp_path)
         assert not [name for name in visible(tmp_path) if name.endswith(".safetensors")]
 

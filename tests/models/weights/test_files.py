@@ -228,3 +228,21 @@ def test_documents_without_end(tmp_path: Path, folder: Path, depth: int) -> None
     tensors = read_tensor_file(folder / "own.safetensors").tensors
     save_file(tensors, tmp_path / "a.safetensors", metadata={"sam2_adapter": '{"a":' * depth})
     assert not opened_or_refused(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("w.pt", b"hello", "w.pt is damaged, cut short or not a PyTorch file. Fetch or write it again."),
+        ("w.pt", b"\x89PNG\r\n\x1a\n" + bytes(99), "w.pt is damaged, cut short or not a PyTorch file. Fetch or write it again."),
+        ("w.pt", b"", "w.pt is empty. Fetch or write it again."),
+        ("w.safetensors", b"hello", "w.safetensors is damaged, cut short or not a safetensors file. Fetch or write it again."),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_named_without_the_words_of_a_library(
+    tmp_path: Path, name: str, content: bytes, text: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        read_tensor_file(tmp_path / name)
+    assert str(caught.value).endswith(text)

@@ -1,0 +1,59 @@
+"""What is said about a command line that cannot be read: in words for people, without those of the libraries that parse it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from sam2_adapter.text import closest
+
+
+class MissingValueError(Exception):
+    """An option without its value; with the names by which the parser's own errors are read."""
+
+    def __init__(self, text: str, ctx: Any) -> None:
+        """Keep what is said, and the command's context."""
+        super().__init__(text)
+        self.ctx = ctx
+
+    def format_message(self) -> str:
+        """What is said."""
+        return str(self)
+
+
+def missing_value(arguments: Sequence[str], parameters: Iterable[Any]) -> str | None:
+    """What is wrong where an option has no value: an empty one, as of a variable that is not set, or the next option.
+
+    Args:
+        arguments: of one command, in their order.
+        parameters: the command's parameters.
+    """
+    flags, with_value = set(), set()
+    for parameter in parameters:
+        names = flags if getattr(parameter, "is_flag", True) else with_value
+        names.update(name for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("-"))
+    for before, argument in pairwise(("", *arguments)):
+        name, sign, value = argument.partition("=")
+        if argument == "" or (sign and not value and name in with_value):
+            option = next((known for known in (name, before) if known in with_value), None)
+            return f"The value{f' of {option}' if option else ''} is empty. Is it that of a variable that is not set?"
+        if before in with_value and argument in flags | with_value:
+            return f"The option {before} needs a value, but {argument} follows it."
+    if arguments and arguments[-1] in with_value:
+        return f"The option {arguments[-1]} needs a value, but nothing follows it."
+    return None
+
+
+def sentence(error: Any) -> str:
+    """An error of the parser as a sentence."""
+    if getattr(error, "possibilities", None):
+        return (
+            f"No such option {error.option_name!r}. Did you mean {closest(error.option_name, error.possibilities)!r}?"
+        )
+    text: str = error.format_message()
+    if hasattr(error.__cause__, "errors"):  # of the library that checks values
+        from sam2_adapter.config_errors import wrong_option
+
+        return text.removesuffix(error.message) + wrong_option(error.__cause__)
+    return text.replace("extra argument(s) (", "extra arguments (")

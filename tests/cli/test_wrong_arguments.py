@@ -1,0 +1,50 @@
+"""Command lines that cannot be read: exit status 2, in plain words, and nothing is done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("predict", "a.png", "--units", "pixels"), "Invalid value for '--units': 'pixels' is not one of 'pixel', 'fraction'. Did you mean 'pixel'?"),
+        (("predict", "a.png", "--limit", "x"), "Invalid value for '--limit': 'x' is not a whole number of at least 1."),
+        (("predict", "a.png", "--limit", "0"), "Invalid value for '--limit': '0' is not a whole number of at least 1."),
+        (("predict", "a.png", "--batch-size", "999"), "Invalid value for '--batch-size': '999' is not a whole number from 1 to 256."),
+        (("demo", "--epochs", "1.5"), "Invalid value for '--epochs': '1.5' is not a whole number of at least 1."),
+        (("convert", "a.pt", "b.pt", "--to", "onnx"), "Invalid value for '--to': 'onnx' is not one of 'meta', 'transformers'."),
+        (("predict", ""), "The value is empty. Is it that of a variable that is not set?"),
+        (("predict", "--", ""), "The value is empty. Is it that of a variable that is not set?"),
+        (("predict", "a.png", "--output", ""), "The value of --output is empty. Is it that of a variable that is not set?"),
+        (("predict", "a.png", "--model="), "The value of --model is empty. Is it that of a variable that is not set?"),
+        (("predict", "a.png", "--limit", ""), "The value of --limit is empty. Is it that of a variable that is not set?"),
+        (("train", "data", "--output", "--json"), "The option --output needs a value, but --json follows it."),
+        (("predict", "a.png", "--point", "--model", "sam2_nano"), "The option --point needs a value, but --model follows it."),
+        (("predict", "a.png", "--limit"), "The option --limit needs a value, but nothing follows it."),
+        (("convert", "a.pt", "b.pt", "c.pt"), "Got unexpected extra arguments (c.pt)"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments(
+    arguments: tuple[str, ...], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments)
+    assert done.stderr == f"error: {text}\nSee: sam2-adapter {arguments[0]} --help\n"
+    assert done.status == 2
+    assert list(tmp_path.iterdir()) == []
+    document = (
+        json.loads(run(*arguments, "--json").stdout) if arguments[-1] != "--limit" and "--" not in arguments else {}
+    )
+    assert document in ({}, {"error": text, "exit_status": 2})
+
+
+def test_values_that_look_odd_are_values(tmp_path: Path) -> None:
+    done = run("predict", tmp_path / "none.png", "--point", "-1,5", "--label", "a=", "--set", "default_label=--json")
+    assert done.status == 1
+    assert "none.png: there is no such file or folder" in done.stderr
