@@ -310,8 +310,9 @@ def read_settings(path: str | Path) -> dict[str, Any]:
             with open_regular(path) as file:
                 text = file.read(_MOST_BYTES + 1).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            is_text = not isinstance(error, UnicodeDecodeError)
-            reason = reason_of(error) if is_text else f"byte {error.start} is no text in UTF-8"
+            reason = reason_of(error)
+            if isinstance(error, UnicodeDecodeError):
+                reason = f"byte {error.start} is no text in UTF-8"
             raise ConfigError(
                 f"{path}: cannot read the configuration file: {reason}; expected YAML or JSON in UTF-8."
             ) from error

@@ -29,7 +29,8 @@ def missing_value(arguments: Sequence[str], parameters: Iterable[Any]) -> str | 
         arguments: of one command, in their order.
         parameters: the command's parameters.
     """
-    flags, with_value = set(), set()
+    flags: set[str] = set()
+    with_value: set[str] = set()
     for parameter in parameters:
         names = flags if getattr(parameter, "is_flag", True) else with_value
         names.update(name for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("-"))
