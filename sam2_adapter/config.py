@@ -297,6 +297,22 @@ class Config(BaseModel):
         return cls.from_mapping(read_settings(path), source=str(path))
 
 
+def given_config(config: Config | None) -> Config:
+    """The settings of a call, which may be left out.
+
+    Raises:
+        ConfigError: it is something else, such as a dict or the name of a file.
+    """
+    if config is None:
+        return Config()
+    if not isinstance(config, Config):
+        raise ConfigError(
+            f"config is a Config, but got a {type(config).__name__}: make one with Config(num_epochs=3), "
+            "Config.from_mapping({...}) or Config.from_file('settings.yaml')."
+        )
+    return config
+
+
 def read_settings(path: str | Path) -> dict[str, Any]:
     """Read the flat settings of a YAML or JSON file, unchecked.
 

@@ -205,3 +205,18 @@ def test_a_file_that_is_no_text_is_named_in_plain_words(tmp_path):
     path.write_bytes(b"num_epochs: 3 # \xff")
     with pytest.raises(ConfigError, match="byte 16 is no text in UTF-8; expected YAML or JSON in UTF-8"):
         read_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"epochs": 3}, "unknown key 'epochs'; did you mean 'num_epochs'?"),
+        ({"num_epochs": "x"}, "num_epochs = 'x' is not allowed: expected a whole number"),
+        ({"save_model_name": "a/b"}, "save_model_name = 'a/b' is not allowed: must be a plain file name"),
+    ],
+)
+def test_wrong_settings_in_python_are_named_in_plain_words(settings, text):
+    with pytest.raises(ConfigError) as caught:
+        Config(**settings)
+    assert str(caught.value).startswith(text)
+    assert "pydantic" not in str(caught.value)

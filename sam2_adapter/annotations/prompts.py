@@ -7,7 +7,7 @@ are half-open.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -252,8 +252,10 @@ def as_prompts(prompts: Sequence[Prompt | RefusedPrompt | Mapping[str, Any]] | N
     """Bring `Prompt` objects and dicts of the prompts file's form to a list of `Prompt`.
 
     Raises:
-        PromptError: an entry is malformed or refused; the text names its position, counted from 0.
+        PromptError: they are no list, or an entry is malformed or refused; the text names its position, counted from 0.
     """
+    if isinstance(prompts, Prompt | Mapping | str | np.ndarray) or not isinstance(prompts, Iterable | None):
+        raise PromptError(f"The prompts are a list of prompts, one for each object, but got {short(prompts)}.")
     result = []
     for index, entry in enumerate(prompts or ()):
         if isinstance(entry, RefusedPrompt):

@@ -180,8 +180,8 @@ def _read_logits(path: Path) -> FloatArray:
     except (
         Exception
     ) as error:  # damaged archives raise almost anything: BadZipFile, zlib.error, EOFError, SyntaxError, ...
-        reason = str(reason_of(error)).rstrip(".")
-        raise PromptError(f"mask {path.name!r} is not a readable .npz file of numbers ({reason}).") from error
+        reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+        raise PromptError(f"mask {path.name!r} is not a readable .npz file of numbers{reason}.") from error
     return _one_object(logits, path.name)
 
 

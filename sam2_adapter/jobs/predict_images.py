@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from sam2_adapter.annotations.prompts import Units
-from sam2_adapter.config import Config
+from sam2_adapter.config import Config, given_config
 from sam2_adapter.errors import ConfigError, OutputExistsError
 from sam2_adapter.formats.registry import output_formats
 from sam2_adapter.images.find import PassedOver, search_images
@@ -157,7 +157,7 @@ def predict_images(
         ExportError: it cannot be written to.
         CheckpointError: the weights do not fit, or are not there and cannot be fetched.
     """
-    config = config or Config()
+    config = given_config(config)
     options = PredictOptions.from_config(
         config, units=units, max_pixels=max_pixels, batch_size=batch_size, workers=workers
     )

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
-from sam2_adapter.annotations.prompts import BoolArray, Prompt
-from sam2_adapter.config import Config
+from sam2_adapter.annotations.prompts import BoolArray, Prompt, as_prompts
+from sam2_adapter.config import Config, given_config
 from sam2_adapter.errors import ExportError, PromptError
 from sam2_adapter.files import refuse_to_replace, write_file
 from sam2_adapter.formats.coco.objects import write_coco
@@ -126,7 +126,7 @@ def segment_image(
         ConfigError: an unknown name or setting.
         CheckpointError: the weights do not fit, or are not there and cannot be fetched.
     """
-    config = config or Config()
+    config = given_config(config)
     asked = _prompts(prompts, box, points, labels)
     pixels = as_pixels(image)
     predictor = model if isinstance(model, Predictor) else _kept_predictor(model or config.model_cfg, config)
@@ -146,13 +146,11 @@ def _prompts(
     box: Sequence[float] | None,
     points: Sequence[Sequence[float]] | None,
     labels: Sequence[int] | None,
-) -> list[Prompt | Mapping[str, Any]]:
+) -> Sequence[Prompt | Mapping[str, Any]]:
     given = {name: value for name, value in (("box", box), ("points", points), ("labels", labels)) if value is not None}
     if prompts is not None and given:
         raise PromptError(f"Give prompts or {' and '.join(given)}, not both: a box and points are one more prompt.")
-    if points is not None and labels is None:
-        given["labels"] = [1] * len(points)
-    return [given] if given else list(prompts or ())
+    return [given] if given else as_prompts(prompts)
 
 
 def _kept_predictor(model: str | Path, config: Config) -> Predictor:

@@ -201,6 +201,11 @@ class Predictor:
     def _fitted_prompts(
         self, embedding: ImageEmbedding, prompts: Sequence[Prompt | Mapping[str, Any]] | None
     ) -> list[Prompt]:
+        if not isinstance(embedding, ImageEmbedding):
+            raise PromptError(
+                f"The embedding is what `embed` returned for one image, but got a {type(embedding).__name__}. "
+                "`segment_image` takes the image itself."
+            )
         if embedding.weights_sha256 != self.info.weights_sha256:
             raise Sam2AdapterError(
                 f"The image was encoded with the weights {embedding.weights_sha256[:12]}, but this predictor has "

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from sam2_adapter.config import Config
+from sam2_adapter.config import Config, given_config
 from sam2_adapter.formats.load import DataFormat, load_configured_dataset
 from sam2_adapter.models.load import load_model
 from sam2_adapter.owned_folder import OwnedFolder
@@ -59,7 +59,7 @@ def fine_tune(
         FolderInUseError: another command works in `output_dir`.
         TrainingError: as in `train`.
     """
-    config, output_dir = config or Config(), Path(output_dir)
+    config, output_dir = given_config(config), Path(output_dir)
     with _opened(output_dir, (data, model, embeddings_dir), resume, overwrite) as folder:
         dataset = load_configured_dataset(data, config, data_format)
         if on_event is not None and is_first_process():

@@ -152,3 +152,9 @@ def test_turning_keeps_centre_and_lengths(angle, x0, width, height):
     assert np.allclose(corners.mean(axis=0), [x0 + width / 2, 3 + height / 2])
     assert np.linalg.norm(corners[1] - corners[0]) == pytest.approx(width)
     assert np.linalg.norm(corners[3] - corners[0]) == pytest.approx(height)
+
+
+@pytest.mark.parametrize("prompts", [5, "x", {"box": [1, 1, 9, 9]}, Prompt(box_xyxy=(1, 1, 9, 9)), np.zeros((1, 4))])
+def test_prompts_are_a_list(prompts):
+    with pytest.raises(PromptError, match="The prompts are a list of prompts, one for each object, but got"):
+        as_prompts(prompts)

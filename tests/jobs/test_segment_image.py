@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import sam2_adapter
-from sam2_adapter.errors import ExportError, ImageError, OutputExistsError, PromptError
+from sam2_adapter.errors import ConfigError, ExportError, ImageError, OutputExistsError, PromptError
 from sam2_adapter.formats.coco.objects import read_coco
 from sam2_adapter.images.read import read_image
 from tests.small_model import small_predictor
@@ -137,3 +137,17 @@ def test_one_image_and_several_are_encoded_alike(predictor):
     single = predictor.embed(Image.fromarray(PHOTO))
     assert np.array_equal(single.encoded.image_embedding.numpy(), of_batch.encoded.image_embedding.numpy())
     assert predictor.embed([]) == ()
+
+
+def test_one_click_may_be_written_without_its_list(predictor, street):
+    expected = sam2_adapter.segment_image(street, points=[[45, 30]], model=predictor).masks
+    for points in ([45, 30], "45, 30"):
+        assert np.array_equal(sam2_adapter.segment_image(street, points=points, model=predictor).masks, expected)
+    with pytest.raises(PromptError, match="'points'"):
+        sam2_adapter.segment_image(street, points=5, model=predictor)
+
+
+def test_settings_of_another_kind_are_refused(predictor, street):
+    for config in ({"clip_to_box": False}, "settings.yaml"):
+        with pytest.raises(ConfigError, match="config is a Config, but got a"):
+            sam2_adapter.segment_image(street, model=predictor, config=config)

@@ -282,3 +282,9 @@ def test_other_errors_of_the_decoder_are_not_taken_for_memory(predictor, embeddi
     wrong = Predictor(TorchRuntime(broken, "cpu", "fp32"), predictor.info.name, predictor.info.weights_sha256)
     with pytest.raises(RuntimeError, match="size"):
         wrong.predict(embedding, [{"box": [5, 5, 60, 80]}] * 3)
+
+
+@pytest.mark.parametrize("value", [random_image(0), None, "a.png"])
+def test_an_image_is_no_embedding(predictor, value):
+    with pytest.raises(PromptError, match=r"what `embed` returned for one image, but got a .*`segment_image` takes"):
+        predictor.predict(value, [{"box": [1, 1, 9, 9]}])
