@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from sam2_adapter.errors import CheckpointError
-from sam2_adapter.files import refuse_to_replace
+from sam2_adapter.errors import CheckpointError, ExportError, OutputExistsError
+from sam2_adapter.files import reason_of, refuse_to_replace
 from sam2_adapter.models.families.architectures import family_of
 from sam2_adapter.models.families.base import Architecture
 from sam2_adapter.models.families.names import Tensors
 from sam2_adapter.models.network.preprocess import PIXEL_MEAN, PIXEL_STD
 from sam2_adapter.models.weights.checkpoint import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from sam2_adapter.models.weights.checks import honest_name
-from sam2_adapter.models.weights.files import CONFIG_NAME, write_directory
+from sam2_adapter.models.weights.files import CONFIG_NAME, SAFETENSORS_SUFFIX, write_directory
 
 logger = logging.getLogger(__name__)
+
+# Files of these names may be replaced where that is asked for.
+_WEIGHTS_SUFFIXES = ("", ".bin", ".ckpt", ".pt", ".pth", ".torch")
 
 # ultralytics builds SAM2.1 whenever this stands anywhere in the path that it is given (`ultralytics/models/sam/build.py`).
 _ULTRALYTICS_MARK_OF_2_1 = "sam2.1"
@@ -51,7 +55,8 @@ def convert_checkpoint(
         The file or directory that was written.
 
     Raises:
-        OutputExistsError: the target is there already.
+        OutputExistsError: the target is there already; one that is no weights file by its name also with `overwrite`.
+        ExportError: the target cannot be written.
         CheckpointError: the source does not fit, has no video-memory tensors and Meta's layout needs them, or the target will not do.
     """
     if for_ultralytics and to != "meta":
@@ -60,14 +65,29 @@ def convert_checkpoint(
         )
     checkpoint = load_checkpoint(source, architecture)
     found, video = _with_video_tensors(checkpoint, video_tensors)
-    if to == "transformers":
-        _write_transformers(Path(target), checkpoint, found, video, overwrite)
-        return Path(target)
-    path = _ultralytics_path(Path(target), found) if for_ultralytics else _meta_path(Path(target), found)
+    try:
+        if to == "transformers":
+            _write_transformers(Path(target), checkpoint, found, video, overwrite)
+            return Path(target)
+        path = _ultralytics_path(Path(target), found) if for_ultralytics else _meta_path(Path(target), found)
+        _check_file(path, overwrite)
+        metadata = _free_metadata(checkpoint.metadata)
+        save_checkpoint(path, checkpoint.state, found, video_tensors=video, metadata=metadata)
+    except OSError as error:
+        raise ExportError(f"{target}: cannot write here: {reason_of(error)}. Choose another place.") from error
+    return path
+
+
+def _check_file(path: Path, overwrite: bool) -> None:
+    """Refuse a name of another kind of file, and one that is there and is not to be replaced."""
+    if path.suffix.lower() == SAFETENSORS_SUFFIX:
+        raise CheckpointError(
+            f"{path}: Meta's layout is a file of PyTorch, which no reader of safetensors opens. Name it {path.stem}.pt."
+        )
     if not overwrite:
         refuse_to_replace(path)
-    save_checkpoint(path, checkpoint.state, found, video_tensors=video, metadata=_free_metadata(checkpoint.metadata))
-    return path
+    if os.path.lexists(path) and path.suffix.lower() not in _WEIGHTS_SUFFIXES:
+        raise OutputExistsError(f"{path} exists already and is no weights file by its name. Name another file.")
 
 
 def _with_video_tensors(checkpoint: LoadedCheckpoint, donor_path: str | Path | None) -> tuple[Architecture, Tensors]:

@@ -29,6 +29,7 @@ from sam2_adapter.models.families.spelling import meant_name
 from sam2_adapter.models.weights.wrappers import find_state_dict
 from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
 
+SAFETENSORS_SUFFIX = ".safetensors"
 SAFETENSORS_NAME = "model.safetensors"
 SAFETENSORS_INDEX_NAME = "model.safetensors.index.json"
 CONFIG_NAME = "config.json"
@@ -70,7 +71,7 @@ def read_tensor_file(path: Path) -> TensorFile:
     if path.is_dir():
         return _read_directory(path)
     _require_weights_file(path)
-    if path.suffix == ".safetensors":
+    if path.suffix == SAFETENSORS_SUFFIX:
         tensors, metadata = _read_safetensors(path)
         return TensorFile(path, tensors, metadata, _read_config(path.parent) if path.name == SAFETENSORS_NAME else None)
     return _read_torch(path)
@@ -186,6 +187,8 @@ def _read_shards(index: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def _hint(path: Path) -> str:
     """The configuration that is meant where a file is called like one of the published ones and no folder is named."""
     meant = meant_name(path.name, architecture_names()) if path.name == str(path) else None
+    if meant == path.name:
+        return f" Here {meant!r} is the name of published weights, but a file or a directory is expected."
     return f" Without .pt and the like, {meant!r} names the published weights, which are fetched." if meant else ""
 
 

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Sam2Model, Sam2Processor, Sam2VideoModel
 
-from sam2_adapter.errors import CheckpointError, OutputExistsError
+import sam2_adapter
+from sam2_adapter.errors import CheckpointError, ExportError, OutputExistsError, WeightsNotFoundError
 from sam2_adapter.models.families.architectures import get_architecture
 from sam2_adapter.models.families.base import Architecture
 from sam2_adapter.models.families.names import Tensors
@@ -187,3 +188,23 @@ class TestConverting:
             convert_checkpoint(tmp_path / "a.pt", tmp_path / "out", for_ultralytics=True)
         with pytest.raises(CheckpointError, match="ultralytics reads Meta's layout only"):
             convert_checkpoint(tmp_path / "a.pt", tmp_path / "out", to="transformers", for_ultralytics=True)
+
+
+def test_targets_of_another_kind_are_never_replaced(tmp_path: Path) -> None:
+    nano = Path(sam2_adapter.__file__).parent / "assets" / "sam2_nano.safetensors"
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"the only copy")
+    with pytest.raises(OutputExistsError, match="exists already and is no weights file by its name"):
+        convert_checkpoint(nano, photo, overwrite=True)
+    assert photo.read_bytes() == b"the only copy"
+    with pytest.raises(CheckpointError, match=r"no reader of safetensors opens. Name it x.pt"):
+        convert_checkpoint(nano, tmp_path / "x.safetensors")
+    for layout in ("meta", "transformers"):
+        with pytest.raises(ExportError, match=r"cannot write here: (File exists|Not a directory)"):
+            convert_checkpoint(nano, photo / "x.pt", to=layout)
+    assert list(tmp_path.iterdir()) == [photo]
+
+
+def test_a_name_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsNotFoundError, match="but a file or a directory is expected"):
+        convert_checkpoint("sam2_hiera_s", tmp_path / "x.pt")
