@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,18 @@ def _packages(path: Path) -> set[str]:
 def test_every_room_exists_once() -> None:
     rooms = [room for layer in LAYERS for room in layer]
     assert len(rooms) == len(set(rooms))
+
+
+def test_the_map_of_the_code_has_every_room_in_this_order() -> None:
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    first, _, rest = text.partition("## Imports point downwards")
+    told = " ".join(line.strip() for line in rest.split("A room imports")[0].splitlines())
+    layers = [frozenset(room.strip() for room in layer.split("|")) for layer in told.split("→")]
+    ours = [frozenset(layer) - {"_version", "__main__"} for layer in LAYERS]
+    assert layers == [layer for layer in reversed(ours) if layer]
+    rows = [line.split("|")[1] for line in first.splitlines() if line.startswith("| `")]
+    named = {name.strip("/") for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    missing = [name for name in named if not (PACKAGE / name).is_dir() and not (PACKAGE / f"{name}.py").is_file()]
+    assert not missing, "rooms that are not there"
+    rooms = {room.replace(".", "/") for layer in layers for room in layer}
+    assert not {room for room in rooms if not any(name == room or name.startswith(f"{room}/") for name in named)}

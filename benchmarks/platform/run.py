@@ -81,7 +81,7 @@ def _measure(dl: Any, gateway: Gateway, adapter: Any, dataset: Any, items: list[
 def _serial(dl: Any, adapter: Any) -> Any:
     """The adapter as the SDK's default preparation leaves it: prompts are listed one item after the other within `predict`."""
     # Here: they import the client, which takes its settings from the environment that `main` prepares.
-    from sam2_adapter.dataloop.reading import PreparedItem
+    from sam2_adapter.dataloop.prepared_items import PreparedItem
     from sam2_adapter.dataloop.storing import list_annotations
 
     class SerialAdapter(type(adapter)):  # type: ignore[misc]

@@ -25,7 +25,7 @@ _MOST_WARNINGS = 5
 _MOST_REFUSED = 20
 
 
-class Report:
+class PredictReport:
     """Counts what was done and prints it; a context manager that prints the end when it is left."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Report:
         self._tell_more_warnings()
 
 
-class TextReport(Report):
+class TextReport(PredictReport):
     """One line per image on stdout, a progress bar and a summary on stderr."""
 
     def __init__(self, num_tasks: int) -> None:
@@ -133,7 +133,7 @@ class TextReport(Report):
         return f"{plural(self.num_objects, 'object')} in {plural(done, 'image')}{failed}; results in {self.directory}"
 
 
-class JsonReport(Report):
+class JsonReport(PredictReport):
     """One JSON document on stdout, written as the images come, so that it need not be kept."""
 
     def start(self, made_by: dict[str, Any], directory: Path | str) -> None:
@@ -167,7 +167,7 @@ class JsonReport(Report):
             raise typer.Exit(status_of(error)) from error
 
 
-def make_report(num_tasks: int, *, as_json: bool) -> Report:
+def make_report(num_tasks: int, *, as_json: bool) -> PredictReport:
     """The report for people or for machines."""
     return JsonReport() if as_json else TextReport(num_tasks)
 

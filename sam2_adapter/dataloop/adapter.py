@@ -28,10 +28,10 @@ from sam2_adapter.dataloop.calls import Document, count_all, retried
 from sam2_adapter.dataloop.embedding_functions import EmbeddingFunctions
 from sam2_adapter.dataloop.evaluation import predict_truth, score_model
 from sam2_adapter.dataloop.items import checked_items, list_items, query_of
-from sam2_adapter.dataloop.prediction import ItemPredictor, Report, predict_all, predict_prepared, run_prediction
+from sam2_adapter.dataloop.prediction import ItemPredictor, ItemTally, predict_all, predict_prepared, run_prediction
+from sam2_adapter.dataloop.prepared_items import BrokenItem, ItemPrompts, PreparedItem, prepare_item
 from sam2_adapter.dataloop.progress import TrainingProgress, tell
 from sam2_adapter.dataloop.prompts_from_annotations import prompts_from_annotations
-from sam2_adapter.dataloop.reading import BrokenItem, PreparedItem, Prompted, prepare_item
 from sam2_adapter.dataloop.results import LabelColors, make_collection
 from sam2_adapter.dataloop.settings import (
     WEIGHTS_KEY,
@@ -150,7 +150,7 @@ class ModelAdapter(EmbeddingFunctions):
         items = checked_items(items)
         at_once = self._batch_size(batch_size)
         annotations: list[Any] = []
-        report = Report(len(items), kwargs.get("progress"))
+        report = ItemTally(len(items), kwargs.get("progress"))
         steps = self._steps(len(items))
         for item, documents in run_prediction(items, steps, at_once, report):
             annotations.extend(make_collection(item, documents).annotations)
@@ -172,7 +172,7 @@ class ModelAdapter(EmbeddingFunctions):
                 dataset=dataset, filters=filters, batch_size=batch_size, progress=progress, **kwargs
             )
             return
-        report = Report(total, progress)
+        report = ItemTally(total, progress)
         predict_all(list_items(dataset, query), self._steps(total), self._batch_size(batch_size), report)
 
     # Training
@@ -314,9 +314,9 @@ class ModelAdapter(EmbeddingFunctions):
             now = copy.copy(self)
         return ItemPredictor(now._require_predictor(), now.config, now._owner, now._colors, now._ask)
 
-    def _ask(self, documents: Sequence[Document], original_hw: tuple[int, int]) -> Prompted:
+    def _ask(self, documents: Sequence[Document], original_hw: tuple[int, int]) -> ItemPrompts:
         prompts = prompts_from_annotations(documents, multi_points=self.config.multi_points_prediction)
-        return Prompted(tuple(prompts) or None)
+        return ItemPrompts(tuple(prompts) or None)
 
     @property
     def _owner(self) -> Owner:

@@ -47,7 +47,7 @@ class UnansweredError(PlatformError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class PlatformAnswer:
     """What the platform answered.
 
     Attributes:
@@ -59,7 +59,7 @@ class Answer:
     was_repeated: bool
 
 
-def send_once(method: str, path: str, body: Any = None) -> Answer:
+def send_once(method: str, path: str, body: Any = None) -> PlatformAnswer:
     """Send one request, for those that must not be repeated blindly.
 
     Args:
@@ -74,7 +74,7 @@ def send_once(method: str, path: str, body: Any = None) -> Answer:
     try:
         success, response = dl.client_api.gen_request(req_type=method, path=path, json_req=body, log_error=False)
         if success:
-            return Answer(response.json(), _was_repeated(response))
+            return PlatformAnswer(response.json(), _was_repeated(response))
     except requests.exceptions.InvalidJSONError as error:
         # Also what an answer that was cut off raises, but that one is a JSONDecodeError.
         is_answer = isinstance(error, requests.exceptions.JSONDecodeError)

@@ -17,8 +17,8 @@ from sam2_adapter.config import Config
 from sam2_adapter.dataloop.calls import count_all
 from sam2_adapter.dataloop.embedding import pooled_vector
 from sam2_adapter.dataloop.items import checked_items, list_items, query_of
-from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, Report, require_whole
-from sam2_adapter.dataloop.reading import BrokenItem, PreparedItem, download_bytes
+from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemTally, require_whole
+from sam2_adapter.dataloop.prepared_items import BrokenItem, PreparedItem, download_bytes
 from sam2_adapter.dataloop.settings import Settings, positive_number, switch
 from sam2_adapter.dataloop.vectors import store_vectors, vector_set_id
 from sam2_adapter.errors import PlatformError
@@ -94,7 +94,7 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
             PlatformError: items could not be embedded; the text names them, the others are done.
         """
         items = checked_items(items)
-        report = Report(len(items), progress, work="embedded")
+        report = ItemTally(len(items), progress, work="embedded")
         is_stored = switch("upload_features", upload_features, "arguments", default=self.settings.upload_features)
         done = list(self._embedded(items, is_stored, self._batch_size(batch_size), report))
         report.raise_broken()
@@ -119,14 +119,16 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
         if total > self.settings.subset_limit:
             super().embed_dataset(dataset, filters, upload_features, batch_size, progress, **kwargs)
             return True
-        report = Report(total, progress, work="embedded")
+        report = ItemTally(total, progress, work="embedded")
         is_stored = switch("upload_features", upload_features, "arguments", default=self.settings.upload_features)
         for _ in self._embedded(list_items(dataset, query), is_stored, self._batch_size(batch_size), report):
             pass
         report.raise_broken()
         return True
 
-    def _embedded(self, items: Iterable[Any], is_stored: bool, batch_size: int, report: Report) -> Iterator[_Embedded]:
+    def _embedded(
+        self, items: Iterable[Any], is_stored: bool, batch_size: int, report: ItemTally
+    ) -> Iterator[_Embedded]:
         set_id = vector_set_id(self.model_entity, self.config.embeddings_size) if is_stored else None
         self._expect(report.total)
         bounds = Bounds(batch_size, fetchers=THREADS, under_way=UNDER_WAY + batch_size)

@@ -22,8 +22,8 @@ from sam2_adapter.annotations.rle import rle_iou
 from sam2_adapter.dataloop.calls import WAITS_S, Document, count_all, pause, query_all
 from sam2_adapter.dataloop.items import list_items, name_of, nested, query_of, system_of, upright_hw
 from sam2_adapter.dataloop.metrics import publish_label_scores
-from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemPredictor, Report, predict_all
-from sam2_adapter.dataloop.reading import PreparedItem, download_bytes
+from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemPredictor, ItemTally, predict_all
+from sam2_adapter.dataloop.prepared_items import PreparedItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations
 from sam2_adapter.dataloop.truth import MASK_TYPES, ask_truth, drawn_by_people, readable_objects, usable_documents
 from sam2_adapter.embeddings.cache import KeyedLocks
@@ -79,7 +79,7 @@ def predict_truth(
         PlatformError: items could not be predicted; the text names them.
     """
     scores = LabelScores()
-    report = Report(count_all(dataset.id, query), progress, last_percent=_PERCENT_PREDICTED)
+    report = ItemTally(count_all(dataset.id, query), progress, last_percent=_PERCENT_PREDICTED)
     asking = replace(make_steps(report.total), ask=ask_truth, on_segmented=scores.add)
     predict_all(list_items(dataset, query), asking, asking.config.batch_size, report)
     publish_label_scores(model, dataset.id, scores.by_label)
@@ -163,7 +163,7 @@ def _write_comparable(model: Any, dataset: Any, filters: Any, folder: Path) -> i
         return bool(comparable)
 
     items = list_items(dataset, query_of(filters))
-    report = Report(0, work="compared")
+    report = ItemTally(0, work="compared")
     count = 0
     with closing(stream_without_model(items, write, threads=THREADS, under_way=UNDER_WAY)) as outcomes:
         for outcome in outcomes:

@@ -12,8 +12,8 @@ from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.usable_prompts import UsablePrompts, fit_prompts
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.prepared_items import AskPrompts, BrokenItem, PreparedItem, prepare_item, title_of
 from sam2_adapter.dataloop.progress import tell
-from sam2_adapter.dataloop.reading import AskPrompts, BrokenItem, PreparedItem, prepare_item, title_of
 from sam2_adapter.dataloop.results import LabelColors, make_documents
 from sam2_adapter.dataloop.storing import Owner, store_predictions
 from sam2_adapter.errors import PlatformError, PromptError, Sam2AdapterError
@@ -177,7 +177,7 @@ def require_whole(batch: Sequence[PreparedItem | BrokenItem]) -> list[PreparedIt
     Raises:
         PlatformError: names every broken item.
     """
-    report = Report(len(batch))
+    report = ItemTally(len(batch))
     for entry in batch:
         report.add(entry.item, Outcome(entry.item, None, entry.error if isinstance(entry, BrokenItem) else None, 0.0))
     report.raise_broken()
@@ -190,7 +190,7 @@ def predict_prepared(batch: Sequence[PreparedItem | BrokenItem], steps: ItemPred
     Raises:
         PlatformError: an item is broken; the text names all of them.
     """
-    report = Report(len(batch))
+    report = ItemTally(len(batch))
     predicted = []
     with closing(stream(batch, _PreparedSteps(steps), Bounds(batch_size=max(1, len(batch))))) as outcomes:
         for outcome in outcomes:
@@ -201,7 +201,7 @@ def predict_prepared(batch: Sequence[PreparedItem | BrokenItem], steps: ItemPred
 
 
 @dataclass
-class Report:
+class ItemTally:
     """What came of a run.
 
     Attributes:
@@ -256,7 +256,7 @@ class Report:
 
 
 def run_prediction(
-    items: Iterable[Any], steps: ItemPredictor, batch_size: int, report: Report
+    items: Iterable[Any], steps: ItemPredictor, batch_size: int, report: ItemTally
 ) -> Iterator[tuple[Any, list[Document]]]:
     """Predict items and store the result; a broken item costs itself only, and memory does not grow with their number.
 
@@ -277,7 +277,7 @@ def run_prediction(
                 yield outcome.item, outcome.stored.documents
 
 
-def predict_all(items: Iterable[Any], steps: ItemPredictor, batch_size: int, report: Report) -> None:
+def predict_all(items: Iterable[Any], steps: ItemPredictor, batch_size: int, report: ItemTally) -> None:
     """Predict items and keep nothing; arguments as in `run_prediction`.
 
     Raises:

@@ -21,8 +21,8 @@ from sam2_adapter.annotations.prompt_values import short
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.adapter import ModelAdapter
 from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.prepared_items import encode_item
 from sam2_adapter.dataloop.progress import tell
-from sam2_adapter.dataloop.reading import encode_item
 from sam2_adapter.dataloop.results import LabelColors
 from sam2_adapter.dataloop.settings import read_settings
 from sam2_adapter.dataloop.storing import Owner
@@ -37,8 +37,8 @@ from sam2_adapter.dataloop.studio_arguments import (
     checked_progress,
     is_finite_number,
 )
-from sam2_adapter.dataloop.studio_boxes import Wanted, answer_boxes
-from sam2_adapter.dataloop.studio_clicks import Asked, StudioClicks
+from sam2_adapter.dataloop.studio_boxes import AnswerStyle, answer_boxes
+from sam2_adapter.dataloop.studio_clicks import ClickRequest, StudioClicks
 from sam2_adapter.dataloop.studio_features import upload_features
 from sam2_adapter.embeddings.cache import ByteBoundedCache, CacheStatistics
 from sam2_adapter.errors import ConfigError
@@ -165,7 +165,9 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
         """
         check_item(item)
         check_click_radius(click_radius)
-        asked = Asked(*checked_clicks(points), checked_corners(bb), checked_mask_uri(mask_uri), checked_color(color))
+        asked = ClickRequest(
+            *checked_clicks(points), checked_corners(bb), checked_mask_uri(mask_uri), checked_color(color)
+        )
         return self._clicks.answer(item.id, encode_item(self._sources, item), asked)
 
     def get_sam_features(self, dl: Any = None, item: Any = None) -> str:
@@ -189,7 +191,7 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
         embedding = encode_item(self._sources, item).embedding
         tell(progress, 50, "finding the objects")
         colors = self._colors.of(item) if output_type == "mask" else {}
-        wanted = Wanted(self._owner, output_type, self._config.clip_to_box, colors)
+        wanted = AnswerStyle(self._owner, output_type, self._config.clip_to_box, colors)
         answers = answer_boxes(self._predictor, embedding, item, boxes, wanted)
         found = len({document["id"] for document in answers.documents} - {None})
         refused = f"; cannot be used: {' '.join(answers.refused)}" if answers.refused else ""

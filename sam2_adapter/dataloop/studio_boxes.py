@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AnswerStyle:
     """What the answers look like.
 
     Attributes:
@@ -54,7 +54,7 @@ class Answers(NamedTuple):
 
 
 def answer_boxes(
-    predictor: Predictor, embedding: ImageEmbedding, item: Any, boxes: Sequence[Document], wanted: Wanted
+    predictor: Predictor, embedding: ImageEmbedding, item: Any, boxes: Sequence[Document], wanted: AnswerStyle
 ) -> Answers:
     """The documents that take the place of boxes, in their order; all boxes are decoded together.
 
@@ -91,7 +91,7 @@ def answer_boxes(
     return Answers(documents, refused)
 
 
-def _documents(item: Any, annotation: Annotation, box: Document, wanted: Wanted) -> list[Document]:
+def _documents(item: Any, annotation: Annotation, box: Document, wanted: AnswerStyle) -> list[Document]:
     image = AnnotatedImage(name_of(item), annotation.original_hw, (annotation,))
     export = image_to_dataloop_item(
         image,

@@ -27,7 +27,7 @@ _Frame = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ClickRequest:
     """What the studio asks with a click.
 
     Attributes:
@@ -52,7 +52,7 @@ class StudioClicks:
         """Predict with `predictor`, and remember logits in `cache`."""
         self._predictor, self._cache = predictor, cache
 
-    def answer(self, item_id: str, encoded: EncodedSource, asked: Asked) -> str:
+    def answer(self, item_id: str, encoded: EncodedSource, asked: ClickRequest) -> str:
         """The mask as a data URL.
 
         Args:

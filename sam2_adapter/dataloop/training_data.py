@@ -18,7 +18,7 @@ from sam2_adapter.dataloop.calls import Document, UnansweredError, query_all
 from sam2_adapter.dataloop.items import list_items, nested, query_of
 from sam2_adapter.dataloop.local_names import LocalNames
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY
-from sam2_adapter.dataloop.reading import BrokenItem, download_bytes
+from sam2_adapter.dataloop.prepared_items import BrokenItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations
 from sam2_adapter.errors import DataError, PlatformError
 from sam2_adapter.files import write_file

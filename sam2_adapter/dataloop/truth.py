@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.prepared_items import ItemPrompts
 from sam2_adapter.dataloop.prompts_from_annotations import NamedPrompt
-from sam2_adapter.dataloop.reading import Prompted
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.dataloop.dataset import by_object, is_model_annotation, with_text_label
 from sam2_adapter.formats.dataloop.objects import dataloop_item_to_image
@@ -21,14 +21,14 @@ MASK_TYPES = ("binary", "segment")
 """Types of annotations that are objects: masks and polygons."""
 
 
-def ask_truth(documents: Sequence[Document], original_hw: tuple[int, int]) -> Prompted:
+def ask_truth(documents: Sequence[Document], original_hw: tuple[int, int]) -> ItemPrompts:
     """The box of every object that a person drew, as a prompt; an item without such objects is asked nothing."""
     objects = readable_objects(drawn_by_people(documents), original_hw)
     prompts = [
         NamedPrompt(f"object {number} ({annotation.label!r})", _box_prompt(annotation))
         for number, annotation in enumerate(objects, 1)
     ]
-    return Prompted(tuple(prompts), objects)
+    return ItemPrompts(tuple(prompts), objects)
 
 
 def drawn_by_people(documents: Sequence[Document]) -> list[Document]:

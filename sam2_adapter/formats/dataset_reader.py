@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.parts import separate_parts
 from sam2_adapter.annotations.rle import Rle
+from sam2_adapter.annotations.separate_parts import separate_parts
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample

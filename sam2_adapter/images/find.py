@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sam2_adapter.errors import ImageError
 from sam2_adapter.files import reason_of
-from sam2_adapter.images.kinds import READABLE, Kind, is_image_name, other_kind
+from sam2_adapter.images.kinds import READABLE, FileKind, is_image_name, other_kind
 from sam2_adapter.ownership import results_in
 from sam2_adapter.text import plural
 
@@ -26,7 +26,7 @@ class PassedOver:
         examples: paths of the first few.
     """
 
-    kind: Kind
+    kind: FileKind
     count: int
     examples: tuple[str, ...]
 
@@ -54,7 +54,7 @@ class _Search:
     """A search under way."""
 
     images: dict[Path, None] = field(default_factory=dict)
-    others: dict[Kind, list[str]] = field(default_factory=dict)
+    others: dict[FileKind, list[str]] = field(default_factory=dict)
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
@@ -85,7 +85,7 @@ def search_images(paths: Iterable[str | Path]) -> FoundImages:
     return FoundImages(tuple(search.images), _counted(search.others))
 
 
-def _counted(others: Mapping[Kind, Sequence[str]]) -> tuple[PassedOver, ...]:
+def _counted(others: Mapping[FileKind, Sequence[str]]) -> tuple[PassedOver, ...]:
     return tuple(
         PassedOver(kind, len(names), tuple(sorted(names)[:_NUM_EXAMPLES])) for kind, names in sorted(others.items())
     )
@@ -93,7 +93,7 @@ def _counted(others: Mapping[Kind, Sequence[str]]) -> tuple[PassedOver, ...]:
 
 def _search_folder(folder: Path, search: _Search) -> None:
     images: list[Path] = []
-    others: dict[Kind, list[str]] = {}
+    others: dict[FileKind, list[str]] = {}
     for path in _files_below(folder):
         kind = other_kind(path)
         if kind is not None:

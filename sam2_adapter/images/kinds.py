@@ -15,7 +15,7 @@ HEIF_ADVICE = 'to read it, pip install "sam2-adapter[heif]"'
 _SAVE = "save it as PNG or JPEG"
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """Pictures and videos that are not read.
 
     Attributes:
@@ -38,28 +38,28 @@ IMAGE_SUFFIXES = _HEIF_SUFFIXES | _suffixes(
     "apng avif bmp dib gif j2c j2k jfif jp2 jpe jpeg jpf jpg jpx mpo pbm pfm pgm png pnm ppm tif tiff webp"
 )
 
-_OTHERS: tuple[tuple[frozenset[str], Kind], ...] = (
-    (_HEIF_SUFFIXES, Kind("HEIC photo", "HEIC photos", HEIF_ADVICE)),
+_OTHERS: tuple[tuple[frozenset[str], FileKind], ...] = (
+    (_HEIF_SUFFIXES, FileKind("HEIC photo", "HEIC photos", HEIF_ADVICE)),
     (
         _suffixes("3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv webm wmv"),
-        Kind("video", "videos", "save its frames as pictures"),
+        FileKind("video", "videos", "save its frames as pictures"),
     ),
     (
         _suffixes("3fr arw cr2 cr3 dng erf nef nrw orf pef raf raw rw2 srw x3f"),
-        Kind("raw photo of a camera", "raw photos of a camera", _SAVE),
+        FileKind("raw photo of a camera", "raw photos of a camera", _SAVE),
     ),
     (
         _suffixes("czi lif lsm mrxs nd2 ndpi scn svs vsi"),
-        Kind("microscope file", "microscope files", "save it as TIFF"),
+        FileKind("microscope file", "microscope files", "save it as TIFF"),
     ),
     (
         _suffixes("dcm dicom mha mhd nii nrrd"),
-        Kind("medical image", "medical images", "save its slices as PNG"),
+        FileKind("medical image", "medical images", "save its slices as PNG"),
     ),
-    (_suffixes("ai eps pdf svg"), Kind("drawing or document", "drawings or documents", _SAVE)),
+    (_suffixes("ai eps pdf svg"), FileKind("drawing or document", "drawings or documents", _SAVE)),
     (
         _suffixes("dds exr fit fits hdr icns ico jxl pcx psb psd ras rgb sgi tga wdp xbm xcf xpm"),
-        Kind("picture of another format", "pictures of other formats", _SAVE),
+        FileKind("picture of another format", "pictures of other formats", _SAVE),
     ),
 )
 _KIND_OF_SUFFIX = {suffix: kind for suffixes, kind in _OTHERS for suffix in suffixes}
@@ -97,7 +97,7 @@ def is_image_name(path: PurePath) -> bool:
     return suffix in IMAGE_SUFFIXES and (suffix not in _HEIF_SUFFIXES or can_read_heif())
 
 
-def other_kind(path: PurePath) -> Kind | None:
+def other_kind(path: PurePath) -> FileKind | None:
     """The kind of a picture or video that is not read, by its suffix; `None` for all other files."""
     if is_image_name(path):
         return None

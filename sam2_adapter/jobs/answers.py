@@ -23,7 +23,7 @@ _MOST_REASONS = 3
 
 
 @dataclass(frozen=True)
-class Answer:
+class ImageAnswer:
     """The objects of an image, and what could not be answered. Positions count from 0 among all prompts of the image.
 
     Attributes:
@@ -48,8 +48,8 @@ class ImageResult:
         seconds: time of its prompts and its files; of an image that failed, until it did.
         error: why it failed, one message that names the image; `None` when it did not.
         is_kept: whether it was done by an earlier run and only taken over.
-        refused_prompts: as in `Answer`.
-        warnings: as in `Answer`.
+        refused_prompts: as in `ImageAnswer`.
+        warnings: as in `ImageAnswer`.
         notes: what of the file is not in the picture, such as "5 pages, of which the first one is read".
     """
 
@@ -69,7 +69,7 @@ def answer(
     embedding: ImageEmbedding,
     prompts: Sequence[Prompt | RefusedPrompt],
     options: PredictOptions,
-) -> Answer:
+) -> ImageAnswer:
     """Answer the prompts of one image; without prompts, in the zero-shot mode.
 
     Args:
@@ -94,7 +94,7 @@ def answer(
     positions = fitted.positions or (0,)
     annotations = tuple(replace(entry, prompt_index=positions[entry.prompt_index or 0]) for entry in found.annotations)
     empty = tuple(positions[index] for index in found.empty_prompts)
-    return Answer(Segmentation(annotations, found.prompts, empty), fitted.refused, fitted.warnings)
+    return ImageAnswer(Segmentation(annotations, found.prompts, empty), fitted.refused, fitted.warnings)
 
 
 def told_prompts(reasons: Mapping[int, str], most: int | None = None) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.images.read import read_image_with_notes
-from sam2_adapter.jobs.answers import Answer, ImageResult, answer, failed
+from sam2_adapter.jobs.answers import ImageAnswer, ImageResult, answer, failed
 from sam2_adapter.jobs.journal import DoneImage, FileFacts, Journal, facts_of
 from sam2_adapter.jobs.options import PredictOptions
 from sam2_adapter.jobs.output_folder import OutputFolder
@@ -64,7 +64,7 @@ class _AnsweredImage:
 
     read: _ReadImage
     annotated: AnnotatedImage
-    answer: Answer
+    answer: ImageAnswer
 
 
 @dataclass(frozen=True)

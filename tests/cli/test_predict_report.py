@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from sam2_adapter.cli.predict_report import Report, make_report
+from sam2_adapter.cli.predict_report import PredictReport, make_report
 from sam2_adapter.errors import ConfigError, ExportError
 from sam2_adapter.jobs.answers import ImageResult
 from sam2_adapter.jobs.tasks import ImageTask
@@ -21,7 +21,7 @@ def _result(**more: object) -> ImageResult:
     return ImageResult(TASK, Segmentation((), (), (0, 2)), (), 0.1, **more)  # type: ignore[arg-type]
 
 
-def _report(as_json: bool) -> Report:
+def _report(as_json: bool) -> PredictReport:
     report = make_report(2, as_json=as_json)
     report.start({"name": "small"}, "out")
     return report

@@ -8,12 +8,12 @@ import pytest
 
 from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.dataloop.storing import Owner
-from sam2_adapter.dataloop.studio_boxes import Answers, Wanted, answer_boxes
+from sam2_adapter.dataloop.studio_boxes import Answers, AnswerStyle, answer_boxes
 from sam2_adapter.errors import PromptError
 from sam2_adapter.predict.predictor import load_predictor
 from tests.dataloop.adapting import BOX, disk_image, disk_mask, mask_of
 
-WANTED = Wanted(Owner("7" * 24, "mine"), "mask", True, {"cat": (255, 0, 0)})
+WANTED = AnswerStyle(Owner("7" * 24, "mine"), "mask", True, {"cat": (255, 0, 0)})
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sam2_adapter.annotations.masks import mask_iou
-from sam2_adapter.dataloop.studio_clicks import Asked, StudioClicks
+from sam2_adapter.dataloop.studio_clicks import ClickRequest, StudioClicks
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import PromptError
 from sam2_adapter.formats.dataloop.objects import data_url_to_mask, mask_to_data_url
@@ -30,7 +30,7 @@ def encoded(predictor):
 
 
 def _asked(clicks=((80, 60),), labels=None, box=None, earlier=None):
-    return Asked(clicks, labels or [1] * len(clicks), box, earlier, COLOR)
+    return ClickRequest(clicks, labels or [1] * len(clicks), box, earlier, COLOR)
 
 
 def _clicks(predictor, bytes_kept=2**24):

@@ -14,7 +14,7 @@ from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json
 from sam2_adapter.formats.coco.frames import Frame, frame_of
-from sam2_adapter.formats.coco.layout import Part, find_parts
+from sam2_adapter.formats.coco.layout import AnnotationFile, find_parts
 from sam2_adapter.formats.coco.segmentation import read_rings, read_segmentation
 from sam2_adapter.formats.coco.tables import CocoTables, is_crowd, join_key, read_tables
 from sam2_adapter.formats.dataset_reader import (
@@ -103,7 +103,7 @@ class _PartReader:
 
     def __init__(
         self,
-        part: Part,
+        part: AnnotationFile,
         images: Mapping[str, Path],
         options: ReadingOptions,
         left_out: LeftOut,

@@ -22,7 +22,7 @@ _KEYS = (re.compile(rb'"images"\s*:'), re.compile(rb'"annotations"\s*:'))
 _KEY_LENGTH = 32
 
 
-class Part(NamedTuple):
+class AnnotationFile(NamedTuple):
     """One annotation file.
 
     Attributes:
@@ -36,7 +36,7 @@ class Part(NamedTuple):
     image_folder: Path
 
 
-def find_parts(root: Path) -> list[Part]:
+def find_parts(root: Path) -> list[AnnotationFile]:
     """The annotation files of a data set; none where it is not of this layout.
 
     Args:
@@ -47,7 +47,7 @@ def find_parts(root: Path) -> list[Part]:
     """
     if root.is_file():
         is_json = root.suffix.lower() == ".json"
-        return [Part(WHOLE, root, _image_folder_of(root))] if is_json else []
+        return [AnnotationFile(WHOLE, root, _image_folder_of(root))] if is_json else []
     return _parts_of_folder(root, WHOLE) or _parts_of_subfolders(root)
 
 
@@ -58,10 +58,10 @@ def _image_folder_of(path: Path) -> Path:
     return folder.parent if is_annotations and folder.parent != folder else folder
 
 
-def _parts_of_folder(folder: Path, split: str) -> list[Part]:
+def _parts_of_folder(folder: Path, split: str) -> list[AnnotationFile]:
     usual = [path for name in _USUAL_NAMES if (path := child(folder, name)) is not None and path.is_file()]
     if usual:
-        return [Part(split, usual[0], folder)]
+        return [AnnotationFile(split, usual[0], folder)]
     beside = [path for path in _json_files(folder) if _has_coco_keys(path)]
     if beside:
         return _by_split(beside, folder, split)
@@ -69,25 +69,25 @@ def _parts_of_folder(folder: Path, split: str) -> list[Part]:
     return [] if inner is None else _parts_of_annotations(inner, folder, split)
 
 
-def _parts_of_annotations(inner: Path, folder: Path, split: str) -> list[Part]:
+def _parts_of_annotations(inner: Path, folder: Path, split: str) -> list[AnnotationFile]:
     """All files of `annotations/`; those called `instances...` where there are some, since others describe no masks."""
     files = _json_files(inner)
     instances = [path for path in files if path.stem.lower().startswith("instances")]
-    return [Part(split or _split_of(path), path, folder) for path in instances or files]
+    return [AnnotationFile(split or _split_of(path), path, folder) for path in instances or files]
 
 
-def _by_split(paths: list[Path], folder: Path, split: str) -> list[Part]:
+def _by_split(paths: list[Path], folder: Path, split: str) -> list[AnnotationFile]:
     if len(paths) == 1:
-        return [Part(split or _split_of(paths[0]), paths[0], folder)]
-    parts = [Part(_split_of(path), path, folder) for path in paths]
+        return [AnnotationFile(split or _split_of(paths[0]), paths[0], folder)]
+    parts = [AnnotationFile(_split_of(path), path, folder) for path in paths]
     if split != WHOLE or len({part.split for part in parts}) < len(parts) or any(part.split == WHOLE for part in parts):
         names = ", ".join(path.name for path in paths)
         raise DataError(f"{folder}: several files hold annotations: {names}. Give the path of the one that is meant.")
     return parts
 
 
-def _parts_of_subfolders(root: Path) -> list[Part]:
-    parts: list[Part] = []
+def _parts_of_subfolders(root: Path) -> list[AnnotationFile]:
+    parts: list[AnnotationFile] = []
     home: dict[str, Path] = {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))):
         name = split_name(folder.name)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.parts import count_parts
 from sam2_adapter.annotations.rle import Rle, mask_to_rle
+from sam2_adapter.annotations.separate_parts import count_parts
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.files import read_json
 from sam2_adapter.formats.dataset_reader import (

@@ -14,7 +14,7 @@ from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import encodable
-from sam2_adapter.jobs.answers import Answer, ImageResult
+from sam2_adapter.jobs.answers import ImageAnswer, ImageResult
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.predict.segment import Segmentation
 
@@ -59,7 +59,7 @@ def part_name(index: int) -> str:
     return f"part-{index:06}.parquet"
 
 
-def row_of(task: ImageTask, answer: Answer, original_hw: tuple[int, int]) -> dict[str, Any]:
+def row_of(task: ImageTask, answer: ImageAnswer, original_hw: tuple[int, int]) -> dict[str, Any]:
     """The row of an image whose prompts were answered; attributes are JSON text.
 
     Args:

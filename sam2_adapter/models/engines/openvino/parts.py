@@ -58,7 +58,7 @@ _ENCODER_PREFIXES = ("vision_encoder.", "no_memory_embedding", "mask_decoder.con
 
 
 @dataclass(frozen=True)
-class Part:
+class ModelPart:
     """How a part of the model is made.
 
     Attributes:
@@ -83,14 +83,14 @@ class Part:
         }
 
 
-ENCODER = Part(
+ENCODER = ModelPart(
     "encoder",
     ("image_size", "hiera", "fpn_hidden_size", "fpn_top_down_levels"),
     encoder.encoder_graph,
     check_encoder,
     fuse_attention=True,
 )
-IMAGE_SIDE = Part(
+IMAGE_SIDE = ModelPart(
     "image_side",
     ("image_size", "fpn_hidden_size", "decoder"),
     decoder.image_side_graph,
@@ -99,7 +99,7 @@ IMAGE_SIDE = Part(
 )
 # The fused kernel takes one and a half times as long for the few tokens of a prompt, which attend to a whole image. In bf16 it is the more exact
 # one, as it does not round the scores.
-DECODER = Part(
+DECODER = ModelPart(
     "decoder",
     ("image_size", "fpn_hidden_size", "decoder"),
     decoder.decoder_graph,
@@ -108,7 +108,7 @@ DECODER = Part(
 )
 
 
-def load_part(part: Part, loaded: LoadedModel, precision: str, cache: CompiledCache) -> CompiledGraph:
+def load_part(part: ModelPart, loaded: LoadedModel, precision: str, cache: CompiledCache) -> CompiledGraph:
     """Take a part from the cache; if it is not there, compile it, compare it with torch and keep it.
 
     Args:
@@ -147,7 +147,7 @@ class PartState(NamedTuple):
 
 
 def part_states(
-    part: Part, loaded: LoadedModel, precisions: Sequence[str], cache: CompiledCache
+    part: ModelPart, loaded: LoadedModel, precisions: Sequence[str], cache: CompiledCache
 ) -> dict[str, PartState]:
     """What `load_part` would find, by precision."""
     digest = _digest(part, loaded)
@@ -155,12 +155,12 @@ def part_states(
     return {precision: PartState(cache.has(name), cache.has(_refusal(name))) for precision, name in names.items()}
 
 
-def entry_name(part: Part, loaded: LoadedModel, precision: str) -> str:
+def entry_name(part: ModelPart, loaded: LoadedModel, precision: str) -> str:
     """Name in the cache: whatever the compiled part depends on changes it."""
     return _entry_name(part, precision, _digest(part, loaded))
 
 
-def _entry_name(part: Part, precision: str, digest: str) -> str:
+def _entry_name(part: ModelPart, precision: str, digest: str) -> str:
     return f"{part.name}-{precision}-{digest[:32]}"
 
 
@@ -169,7 +169,7 @@ def _refusal(name: str) -> str:
     return f"{name}-refused"
 
 
-def _digest(part: Part, loaded: LoadedModel) -> str:
+def _digest(part: ModelPart, loaded: LoadedModel) -> str:
     numbers = loaded.architecture.to_dict()
     facts = {
         "weights": weights_sha256(part.weights(loaded)),
@@ -195,7 +195,7 @@ def _from_cache(name: str, precision: str, cache: CompiledCache) -> CompiledGrap
         return None
 
 
-def _make(part: Part, name: str, model: Sam2Model, precision: str, cache: CompiledCache) -> CompiledGraph:
+def _make(part: ModelPart, name: str, model: Sam2Model, precision: str, cache: CompiledCache) -> CompiledGraph:
     logger.info("compiling the %s for OpenVINO in %s; once for these weights on this machine", part.name, precision)
     start = time.perf_counter()
     graph = part.graph(model)

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from sam2_adapter.dataloop.calls import UnansweredError
-from sam2_adapter.dataloop.reading import (
+from sam2_adapter.dataloop.prepared_items import (
     MAX_FILE_BYTES,
     BrokenItem,
-    Prompted,
+    ItemPrompts,
     download_bytes,
     encode_item,
     prepare_item,
@@ -67,7 +67,7 @@ def test_an_item_comes_upright_with_what_is_asked_about_it_and_its_earlier_predi
 
     def ask(documents, original_hw):
         asked.append((len(documents), documents[0]["id"], original_hw))
-        return Prompted(None)
+        return ItemPrompts(None)
 
     prepared = prepare_item(item, OWNER, ask)
     np.testing.assert_array_equal(prepared.image, np.rot90(pixels, -1))
@@ -78,7 +78,7 @@ def test_an_item_comes_upright_with_what_is_asked_about_it_and_its_earlier_predi
 def test_a_file_that_is_no_image_is_named(platform, dataset):
     item = platform.item(dataset, b"no image", "/scenes/broken.png")
     with pytest.raises(ImageError, match=r"/scenes/broken\.png"):
-        prepare_item(item, OWNER, lambda *_: Prompted(None))
+        prepare_item(item, OWNER, lambda *_: ItemPrompts(None))
 
 
 def test_a_download_that_fails_for_a_while_is_repeated(platform, gateway, item):

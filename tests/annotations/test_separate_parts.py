@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.parts import count_parts, separate_parts
+from sam2_adapter.annotations.separate_parts import count_parts, separate_parts
 from tests.shapes import QUICK, pixel_masks
 
 

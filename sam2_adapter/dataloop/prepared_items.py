@@ -23,7 +23,7 @@ MAX_FILE_BYTES = 2**30
 
 
 @dataclass(frozen=True, eq=False)
-class Prompted:
+class ItemPrompts:
     """What is asked about an item.
 
     Attributes:
@@ -36,7 +36,7 @@ class Prompted:
 
 
 # Told an item's annotations and the (height, width) of its image.
-AskPrompts = Callable[[Sequence[Document], tuple[int, int]], Prompted]
+AskPrompts = Callable[[Sequence[Document], tuple[int, int]], ItemPrompts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class PreparedItem:
 
     item: Any
     image: npt.NDArray[np.uint8]
-    asked: Prompted
+    asked: ItemPrompts
     earlier_ids: tuple[str, ...]
 
 
