@@ -61,7 +61,7 @@ def read_yolo_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sa
     description = _read_description(path)
     names = _names(description, path)
     samples: Samples = {}
-    for split, folder in _split_folders(root, description, path):
+    for split, folder in _split_folders(root, description, path, left_out):
         found = samples.setdefault(split, [])
         for name, image in images_below(folder).items():
             _read_image(found, f"{folder.relative_to(root).as_posix()}/{name}", root, image, names, options, left_out)
@@ -101,16 +101,25 @@ def _names(description: Mapping[str, Any], path: Path) -> dict[int, str]:
     return {int(number): str(name) for number, name in rows or () if str(number).isdecimal()}
 
 
-def _split_folders(root: Path, description: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Path]]:
-    """The folders of pictures with their splits; `images/` where the file names none."""
-    is_split = False
+def _split_folders(root: Path, description: Mapping[str, Any], path: Path, left_out: LeftOut) -> list[tuple[str, Path]]:
+    """The folders of pictures with their splits; `images/` where the file names none.
+
+    Tools name splits that were never exported; such a folder is remarked, as long as another one is there.
+    """
+    found: list[tuple[str, Path]] = []
+    missing: list[tuple[str, DataError]] = []
     for key in _SPLIT_KEYS:
         value = description.get(key)
         for folder in value if isinstance(value, list) else [value] if value else []:
-            is_split = True
-            yield split_name(key), _folder_below(root, folder, f"{path}: {key!r}")
-    if not is_split:
-        yield WHOLE, child(root, "images") or root
+            try:
+                found.append((split_name(key), _folder_below(root, folder, f"{path}: {key!r}")))
+            except DataError as error:
+                missing.append((f"{key}: {short(folder)}", error))
+    if missing and not found:
+        raise missing[0][1]
+    for name, _ in missing:
+        left_out.remark("folder", f"named in {path.name} but not there", name)
+    return found or [(WHOLE, child(root, "images") or root)]
 
 
 def _folder_below(root: Path, value: Any, where: str) -> Path:
@@ -191,7 +200,8 @@ def _objects(
     if not mask.any():
         left_out.add_object(Reason.EMPTY, where)
         return
-    label = names.get(int(words[0])) if words[0].isdecimal() else None
+    number = words[0].removesuffix(".0")
+    label = names.get(int(number)) if number.isdecimal() else None
     if not label:
         label = options.default_label
         left_out.remark("object", _NO_CLASS.format(label), where)

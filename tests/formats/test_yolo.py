@@ -124,3 +124,15 @@ def test_nothing_outside_the_folder_is_read(tmp_path):
     write_image(tmp_path / "secret" / "images" / "a.png")
     root = make(tmp_path / "set", f"train: {tmp_path}/secret/images\n", {"images/a.png": LINE})
     assert [sample.image_path for sample in read(root)[0]["train"]] == [root / "images" / "a.png"]
+
+
+def test_splits_that_were_never_exported_cost_the_others_nothing(tmp_path):
+    description = "train: ../images/train\nval: ../images/valid\ntest: ../images/test\nnames: [cat]"
+    samples, left_out = read(make(tmp_path, description, {"images/train/a.png": f"0.0{LINE[1:]}"}))
+    assert {split: [sample.name for sample in found] for split, found in samples.items()} == {
+        "train": ["images/train/a.png"]
+    }
+    assert samples["train"][0].objects[0].label == "cat"
+    assert left_out.remarks == (
+        "2 folders named in data.yaml but not there (val: '../images/valid', test: '../images/test').",
+    )
