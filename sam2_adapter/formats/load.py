@@ -188,15 +188,15 @@ def _existing(root: Path) -> Path:
 
 def _checked_format(root: Path, data_format: DataFormat) -> DataFormat:
     """The named layout, where the data set has it."""
-    known = data_formats()
-    if data_format not in known:
-        raise ConfigError(f"Unknown data format {data_format!r}; the formats are {', '.join(known)}.")
-    if not _recognises(data_format, root):
+    known, name = data_formats(), str(data_format)  # the command line gives a member of its own list of choices
+    if name not in known:
+        raise ConfigError(f"Unknown data format {name!r}; the formats are {', '.join(known)}.")
+    if not _recognises(name, root):
         raise DataError(
-            f"{root}: not of the data format {str(data_format)!r}. Expected {known[data_format].layout}; found {_content(root)}. "
+            f"{root}: not of the data format {name!r}. Expected {known[name].layout}; found {_content(root)}. "
             "Name another data format, or none to have it found."
         )
-    return str(data_format)
+    return name
 
 
 def _recognises(name: str, root: Path) -> bool:

@@ -13,7 +13,7 @@ from PIL import Image
 from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.formats.coco.objects import read_coco
 from sam2_adapter.formats.dataloop.objects import read_dataloop_item
-from sam2_adapter.formats.label_maps.objects import read_label_map
+from sam2_adapter.formats.label_maps.reading import read_label_map
 from sam2_adapter.formats.polygon_json import read_polygons
 from tests.command_line import run
 
@@ -50,7 +50,7 @@ def test_a_folder_in_every_format(photos: Path, tmp_path: Path) -> None:
         (dataloop,) = read_dataloop_item(output / "json" / f"{stem}.json").images[0].annotations
         (outline,) = read_polygons(output / "polygons" / f"{stem}.json").annotations
         assert (dataloop.mask == expected.mask).all()
-        assert ((read_label_map(output / "masks" / f"{stem}.png") == 1) == expected.mask).all()
+        assert ((read_label_map(output / "masks" / f"{stem}.png").numbers == 1) == expected.mask).all()
         assert mask_iou(outline.mask, expected.mask) > 0.97
 
 
