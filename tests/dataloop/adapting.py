@@ -34,7 +34,9 @@ def configuration(output_type: str = "mask", **settings: Any) -> dict[str, Any]:
     from sam2_adapter.config import Config
     from sam2_adapter.dataloop.settings import PLATFORM_DEFAULTS
 
-    keys = {"model_cfg": "sam2_nano", "device": "cpu", "output_type": output_type, "runtime": "torch", **settings}
+    # In fp32, as the same image gives the same bits there, whichever others are encoded with it.
+    engine = {"device": "cpu", "runtime": "torch", "precision": "fp32"}
+    keys = {"model_cfg": "sam2_nano", "output_type": output_type, **engine, **settings}
     values = Config.from_mapping(keys).model_dump(mode="json")
     return {**PLATFORM_DEFAULTS, **values}
 
