@@ -39,6 +39,8 @@ def test_a_model_that_learned_nothing_is_found_out(tmp_path: Path) -> None:
         if values.ndim >= 2:
             shuffled = torch.randperm(values.numel(), generator=generator)
             tensors[name] = values.flatten()[shuffled].reshape(values.shape).contiguous()
+    positions = tensors["shared_image_embedding.positional_embedding"]
+    tensors["prompt_encoder.shared_embedding.positional_embedding"] = positions.clone()  # one matrix in SAM2
     save_file(tensors, tmp_path / "noise.safetensors")
     done = run("doctor", "--check", tmp_path / "noise.safetensors")
     assert done.status == 1

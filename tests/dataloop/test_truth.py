@@ -41,7 +41,7 @@ def test_only_what_people_drew_is_truth():
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        (_polygon("b", None), "the coordinates of a polygon are"),
+        (_polygon("b", None), "coordinates must be finite; got [None]"),
         (_polygon("b", []), "a polygon needs at least one vertex"),
         (_polygon("b", [{"x": 1, "y": None}]), "must be finite"),
         (_polygon("b", [{"x": "left", "y": 1}]), "the coordinates of a polygon are"),
