@@ -142,7 +142,7 @@ def predict(
 
     Without a prompt the most prominent object of every image is found. Points and boxes are pixels of the upright
     image, counted from its top left corner, and are used on every image given; a prompts file has its own for each.
-    An image that fails is named, costs nothing but itself and makes the exit status 1.
+    An image that fails is named, the others are done, and the exit status is 1.
     """
     from sam2_adapter.cli.settings import config_from_options
 

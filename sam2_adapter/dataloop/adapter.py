@@ -139,7 +139,7 @@ class ModelAdapter(EmbeddingFunctions):
     def predict_items(
         self, items: list[Any], batch_size: int | None = None, **kwargs: Any
     ) -> tuple[list[Any], list[Any]]:
-        """Predict items and store the result; a broken one costs only itself.
+        """Predict items and store the result; only a broken item fails.
 
         Returns:
             The items and all new annotations (`dl.Annotation`), in the order of the items.

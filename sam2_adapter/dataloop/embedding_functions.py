@@ -54,7 +54,7 @@ class _EmbeddingSteps(Steps[Any, _Pixels, list[float], list[float]]):
 
 
 class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
-    """Embedding on the platform; a broken item costs only itself.
+    """Embedding on the platform; only a broken item fails.
 
     Attributes:
         settings: of the model that is loaded.

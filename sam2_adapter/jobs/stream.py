@@ -1,4 +1,4 @@
-"""One bounded stream for many images: fetch ahead, predict, store behind, in order; what fails costs only itself.
+"""One bounded stream for many images: fetch ahead, predict, store behind, in order; only the item that fails is lost.
 
     items ─▶ fetch (threads, ahead) ─▶ encode a batch, predict each image ─▶ store (threads, behind) ─▶ outcomes
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from sam2_adapter.models.families.architectures import architecture_from_dict
+from sam2_adapter.models.families.architectures import architecture_from_dict, get_architecture
 from sam2_adapter.models.families.base import Architecture
 from sam2_adapter.models.families.names import Tensors, is_video_tensor, tensors_to_meta
 from sam2_adapter.models.families.sam2_config import sam2_config, sam2_video_config
@@ -79,3 +79,22 @@ def write_transformers_directory(path: Path, tensors: Tensors, architecture: Arc
     config = sam2_video_config(architecture) if has_video else sam2_config(architecture)
     (path / "config.json").write_text(config.to_json_string(use_diff=True), "utf-8")
     save_file({name: tensor.clone() for name, tensor in tensors.items()}, path / "model.safetensors")
+
+
+def assert_same(found: Tensors, expected: Tensors) -> None:
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype, name
+        assert torch.equal(found[name], tensor), name
+
+
+def meta_tensors_in(path: Path) -> Tensors:
+    return torch.load(path, weights_only=True)["model"]
+
+
+def save_zeros(path: Path, name: str) -> None:
+    """Meta's file of a full-size model, all zeros behind a few bytes: the tensors are expanded views."""
+    shapes = expected_shapes(get_architecture(name), "meta", with_video=True)
+    torch.save(
+        {"model": {key: torch.zeros(1, dtype=torch.float16).expand(shape) for key, shape in shapes.items()}}, path
+    )

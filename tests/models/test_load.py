@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from sam2_adapter.errors import CheckpointError, ConfigError, WeightsNotFoundError
 from sam2_adapter.models.families.architectures import get_architecture
@@ -14,46 +13,14 @@ from sam2_adapter.models.load import load_model
 from sam2_adapter.models.weights.checkpoint import (
     save_checkpoint,
 )
-from sam2_adapter.models.weights.checks import expected_shapes
 from tests.models.seeded_checkpoint import (
     SMALL_2_1,
     SMALL_IMAGE_ONLY,
+    assert_same,
     image_model_of,
     seeded_tensors,
     video_tensors_of,
-    write_meta_file,
 )
-
-
-@pytest.fixture
-def tensors() -> Tensors:
-    return seeded_tensors(SMALL_2_1)
-
-
-@pytest.fixture
-def meta_file(tmp_path: Path, tensors: Tensors) -> Path:
-    path = tmp_path / "meta.pt"
-    write_meta_file(path, tensors)
-    return path
-
-
-def assert_same(found: Tensors, expected: Tensors) -> None:
-    assert found.keys() == expected.keys()
-    for name, tensor in expected.items():
-        assert found[name].dtype == tensor.dtype, name
-        assert torch.equal(found[name], tensor), name
-
-
-def meta_tensors_in(path: Path) -> Tensors:
-    return torch.load(path, weights_only=True)["model"]
-
-
-def save_zeros(path: Path, name: str) -> None:
-    """Meta's file of a full-size model, all zeros behind a few bytes: the tensors are expanded views."""
-    shapes = expected_shapes(get_architecture(name), "meta", with_video=True)
-    torch.save(
-        {"model": {key: torch.zeros(1, dtype=torch.float16).expand(shape) for key, shape in shapes.items()}}, path
-    )
 
 
 class TestLoadingModels:
