@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sam2_adapter.jobs.segment_image import SegmentedImage, segment_image
     from sam2_adapter.predict.predictor import ImageEmbedding, Predictor, load_predictor
     from sam2_adapter.predict.segment import Segmentation, segment
-    from sam2_adapter.training.fine_tuning import fine_tune
+    from sam2_adapter.training.fine_tune import fine_tune
 
 __all__ = [
     "Annotation",
@@ -82,7 +82,7 @@ _HOMES = {
     "SegmentedImage": "jobs.segment_image",
     "Segmentation": "predict.segment",
     "evaluate": "evaluation.evaluate",
-    "fine_tune": "training.fine_tuning",
+    "fine_tune": "training.fine_tune",
     "load_dataset": "formats.load",
     "load_predictor": "predict.predictor",
     "predict_images": "jobs.predict_images",

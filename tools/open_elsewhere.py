@@ -46,7 +46,7 @@ def main() -> None:
 def tune(weights: Path, run: Path) -> None:
     """Fine-tune on two crops, and keep our answers."""
     from sam2_adapter import Config, load_predictor
-    from sam2_adapter.training.fine_tuning import fine_tune
+    from sam2_adapter.training.fine_tune import fine_tune
 
     data = run.with_name(f"{run.name}_data")
     for kind in ("images", "masks"):

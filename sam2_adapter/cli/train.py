@@ -67,7 +67,7 @@ def train(
     from sam2_adapter.cli.settings import config_from_options
     from sam2_adapter.cli.train_progress import make_progress
     from sam2_adapter.training.events import is_first_process
-    from sam2_adapter.training.fine_tuning import fine_tune
+    from sam2_adapter.training.fine_tune import fine_tune
 
     if resume and overwrite:
         raise UsageError("--resume goes on with the earlier run, and --overwrite replaces it; choose one.")

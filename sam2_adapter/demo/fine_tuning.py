@@ -24,7 +24,7 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.predictor import Predictor, load_predictor
 from sam2_adapter.predict.segment import segment
 from sam2_adapter.training.events import OnEvent
-from sam2_adapter.training.fine_tuning import fine_tune
+from sam2_adapter.training.fine_tune import fine_tune
 from sam2_adapter.training.records import REPORT_NAME, TrainingResult
 from sam2_adapter.training.run_files import CHECKPOINT_FOLDER
 

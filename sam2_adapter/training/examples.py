@@ -15,8 +15,8 @@ from PIL import Image
 from sam2_adapter.annotations.masks import box_region, mask_iou
 from sam2_adapter.annotations.prompts import BoolArray, Prompt
 from sam2_adapter.embeddings.keys import Image as Picture
-from sam2_adapter.training.measure import ObjectQuality
 from sam2_adapter.training.optim import put
+from sam2_adapter.training.quality import ObjectQuality
 from sam2_adapter.training.setup import Parts
 
 # Around an object as much again is shown on each side as this share of its box.

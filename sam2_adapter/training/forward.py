@@ -1,6 +1,6 @@
-"""The part of the model that is trained, and one training step of it as one forward pass.
+"""The part of the model that is trained, and the forward pass of a training step: prompts, then correction clicks where the answer was wrong.
 
-`TrainableDecoder` shares `encode_prompts` and `decode_masks` with prediction, so the two cannot drift apart.
+`TrainableDecoder` shares `encode_prompts`, `decode_masks` and `select_answer` with prediction, so the two cannot drift apart.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sam2_adapter.annotations.clicks import Click, clicks_to_arrays, sample_correction_click
+from sam2_adapter.annotations.prompts import BoolArray, FloatArray
 from sam2_adapter.config_views import LossWeights
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages
@@ -20,7 +22,6 @@ from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks,
 from sam2_adapter.models.network.prompt_encoder import encode_prompts
 from sam2_adapter.models.network.prompt_tensors import PromptTensors, square_positions
 from sam2_adapter.models.network.selection import select_answer
-from sam2_adapter.training.correction import correction_clicks
 from sam2_adapter.training.losses import LossTerms, MaskTargets, training_loss
 
 _TRAINED_PREFIXES = ("prompt_encoder.", "mask_decoder.")
@@ -30,6 +31,9 @@ _IMAGE_SIDE_PREFIXES = ("mask_decoder.conv_s0.", "mask_decoder.conv_s1.")
 
 # SAM2 limits logits that are fed back (`sam_mask_decoder` input in `SAM2Base._forward_sam_heads`).
 _FED_BACK_LIMIT = 32.0
+
+# A cell belongs to the object when the object covers at least this share of it.
+_COVERED = 0.5
 
 
 def trained_names(model: nn.Module) -> tuple[str, ...]:
@@ -61,7 +65,7 @@ class PromptBatch:
         targets: what the masks should be; their grid is the logits' or finer.
         prompts: what is asked about each.
         num_corrections: rounds that follow the first, each with one more click and the logits of the round before.
-        seeds: one number an object, from which its correction clicks are drawn.
+        seeds: one number per object, from which its correction clicks are drawn.
         is_ambiguous: the prompts are single clicks or whole images, see `select_answer`.
     """
 
@@ -164,3 +168,45 @@ def _resized(logits: torch.Tensor, targets: MaskTargets) -> torch.Tensor:
     if logits.shape[-2:] == grid_hw:
         return logits
     return F.interpolate(logits, size=grid_hw, mode="bilinear", align_corners=False)
+
+
+def correction_clicks(
+    logits: torch.Tensor, targets: MaskTargets, image_size: int, generators: list[np.random.Generator]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw one click per object where its last answer was wrong; see `sample_correction_click`.
+
+    Args:
+        logits: P x h x w, the last answer on the grid of the targets.
+        targets: the same objects.
+        image_size: side of the model's square in pixels.
+        generators: one per object.
+
+    Returns:
+        float32 P x 1 x 2, (x, y) pixels of the model's square, and int64 P x 1 labels.
+    """
+    predicted = (logits > 0).cpu().numpy()
+    covered, inside = targets.masks.cpu().numpy(), targets.inside.cpu().numpy()
+    ignored = [None] * len(predicted) if targets.ignored is None else targets.ignored.cpu().numpy()
+    clicks = [_click(*parts) for parts in zip(predicted, covered, inside, ignored, generators, strict=True)]
+    coords, labels = clicks_to_arrays(clicks)
+    cell = image_size / predicted.shape[-1]
+    return torch.from_numpy(coords * cell)[:, None].to(logits.device), torch.from_numpy(labels)[:, None].to(
+        logits.device
+    )
+
+
+def _click(
+    predicted: BoolArray,
+    covered: FloatArray,
+    inside: FloatArray,
+    ignored: BoolArray | None,
+    generator: np.random.Generator,
+) -> Click:
+    # Padding lies to the right and below, and nobody clicks there.
+    counts = inside > 0
+    height, width = (int(np.flatnonzero(counts.any(axis=axis))[-1]) + 1 for axis in (1, 0))
+    covered = covered[:height, :width]
+    shown_ignored = None if ignored is None else ignored[:height, :width]
+    # An object that covers no cell by half is where it covers most.
+    object_cells = covered >= min(_COVERED, float(covered.max()))
+    return sample_correction_click(object_cells, predicted[:height, :width], generator, ignored=shown_ignored)

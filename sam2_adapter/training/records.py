@@ -18,7 +18,7 @@ import torch
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.files import write_file
-from sam2_adapter.training.measure import Quality
+from sam2_adapter.training.quality import Quality
 from sam2_adapter.training.step import StepResult
 
 if TYPE_CHECKING:

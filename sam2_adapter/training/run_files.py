@@ -1,18 +1,20 @@
-"""What a run writes beside the model: checkpoints, numbers and the report. None of them is worth losing the run."""
+"""What a run writes, by name, and how all but the model is written: checkpoints, numbers and the report, none of which is worth losing the run."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from sam2_adapter.config import Config
 from sam2_adapter.errors import ExportError, ResumeError, TrainingError
 from sam2_adapter.files import write_file
+from sam2_adapter.ownership import Ownership
 from sam2_adapter.training.examples import make_examples
-from sam2_adapter.training.measure import ObjectQuality
+from sam2_adapter.training.quality import ObjectQuality
 from sam2_adapter.training.records import (
     METRICS_NAME,
     METRICS_TABLE_NAME,
@@ -23,8 +25,15 @@ from sam2_adapter.training.records import (
     write_metrics,
 )
 from sam2_adapter.training.report import facts_of, write_report
-from sam2_adapter.training.run_state import STATE_NAME, TrainingState, checkpoint_path, load_state, save_state
-from sam2_adapter.training.setup import Parts
+from sam2_adapter.training.run_state import (
+    STATE_NAME,
+    TrainingState,
+    checkpoint_path,
+    checkpoint_paths,
+    load_state,
+    save_state,
+)
+from sam2_adapter.training.setup import EMBEDDINGS_FOLDER, Parts
 
 logger = logging.getLogger(__name__)
 
@@ -162,3 +171,27 @@ class RunFiles:
             )
         except Exception as error:  # whatever it is, the model is saved
             logger.warning("No report: %s", error)
+
+
+def entries_of_run(config: Config, embeddings_dir: str | Path | None) -> list[str]:
+    """The top-level names that a run writes."""
+    entries = [config.save_model_name, REPORT_NAME, METRICS_NAME, METRICS_TABLE_NAME, CHECKPOINT_FOLDER]
+    entries += [EMBEDDINGS_FOLDER] if embeddings_dir is None and config.disk_mib else []
+    return entries + ([TENSORBOARD_FOLDER] if config.tensorboard else [])
+
+
+_FILES_OF_VERSION_0_1 = frozenset({REPORT_NAME, METRICS_NAME, METRICS_TABLE_NAME})
+_FOLDERS_OF_VERSION_0_1 = frozenset({CHECKPOINT_FOLDER, EMBEDDINGS_FOLDER, TENSORBOARD_FOLDER})
+
+
+def run_of_version_0_1(directory: Path, found: Collection[str]) -> Ownership | None:
+    """The run that version 0.1 has left in a folder, which marked nothing: a model, a report, figures, checkpoints, and no more."""
+    names = set(found)
+    models = {name for name in names if name.endswith(".torch") and not name.startswith(".")}
+    known = _FILES_OF_VERSION_0_1 | _FOLDERS_OF_VERSION_0_1 | models
+    if not names <= known or len(models) > 1 or not names & {CHECKPOINT_FOLDER, METRICS_NAME}:
+        return None
+    files = [name for name in names if name in _FILES_OF_VERSION_0_1 | models]
+    files += [f"{CHECKPOINT_FOLDER}/{path.name}" for path in checkpoint_paths(directory / CHECKPOINT_FOLDER)]
+    files += [f"{CHECKPOINT_FOLDER}/{STATE_NAME}"]
+    return Ownership("train", frozenset(names), lambda: files)

@@ -10,15 +10,20 @@ Both are written completely or not at all, and opened without running code. A st
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from sam2_adapter.errors import ResumeError
 from sam2_adapter.models.weights.files import write_torch_file
+from sam2_adapter.training.optim import put
+
+if TYPE_CHECKING:
+    from sam2_adapter.training.records import EpochRecord
+    from sam2_adapter.training.setup import Parts
 
 FORMAT_VERSION = 2
 
@@ -121,6 +126,38 @@ class TrainingState:
     seconds: float = 0.0
 
 
+def capture(parts: Parts, history: Sequence[EpochRecord], best: BestModel, step: int, seconds: float) -> TrainingState:
+    """Copy everything that the next epochs depend on."""
+    return TrainingState(
+        epoch=history[-1].epoch,
+        step=step,
+        trained=copied_to_cpu(parts.parameters),
+        optimizer=copied_to_cpu(parts.optimizer.state_dict()),
+        best=best,
+        history=[asdict(record) for record in history],
+        random=_random_states(),
+        scaler=dict(parts.scaler.state_dict()),
+        average=copied_to_cpu(parts.average.values) if parts.average is not None else {},
+        average_steps=parts.average.steps if parts.average is not None else 0,
+        micro_batch=parts.stepper.micro_batch,
+        skipped_steps=parts.stepper.skipped_in_a_row,
+        seconds=seconds,
+    )
+
+
+def restore(parts: Parts, state: TrainingState) -> None:
+    """Put a run back to where it was when its state was captured."""
+    put(parts.parameters, state.trained)
+    parts.optimizer.load_state_dict(state.optimizer)
+    if state.scaler:
+        parts.scaler.load_state_dict(state.scaler)
+    if parts.average is not None:
+        parts.average.restore(state.average, state.average_steps)
+    _restore_random_states(state.random)
+    parts.stepper.micro_batch = state.micro_batch
+    parts.stepper.skipped_in_a_row = state.skipped_steps
+
+
 def save_state(directory: Path, state: TrainingState, identity: RunIdentity) -> Path:
     """Replace the state of a run, then write the checkpoint of `state.epoch` and remove all but the newest checkpoints.
 
@@ -178,21 +215,13 @@ def prune(directory: Path, keep: int) -> None:
         path.unlink(missing_ok=True)
 
 
-def copied_to_cpu(tensors: Mapping[str, torch.Tensor]) -> Tensors:
-    """Copies of tensors on the CPU that later training steps do not change."""
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-
-
-def random_states() -> dict[str, Any]:
-    """The states of torch's generators; ours are seeded anew for every epoch and object and have none."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
-
-
-def restore_random_states(states: Mapping[str, Any]) -> None:
-    """Set torch's generators back; those of GPUs only where there are as many as before."""
-    torch.set_rng_state(states["cpu"])
-    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
+def copied_to_cpu(state: Any) -> Any:
+    """A copy of tensors in nested containers, on the CPU, which later training steps do not change."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, Mapping):
+        return {key: copied_to_cpu(value) for key, value in state.items()}
+    return [copied_to_cpu(value) for value in state] if isinstance(state, list) else state
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -219,3 +248,15 @@ def _require_same(path: Path, saved: RunIdentity, wanted: RunIdentity) -> None:
             f"{path} belongs to another run: now there is {'; '.join(differences)}. Resume with what the run was started with, or start a "
             "new run in another folder."
         )
+
+
+def _random_states() -> dict[str, Any]:
+    """The states of torch's generators; ours are seeded anew for every epoch and object and have none."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+
+
+def _restore_random_states(states: Mapping[str, Any]) -> None:
+    """Set torch's generators back; those of GPUs only where there are as many as before."""
+    torch.set_rng_state(states["cpu"])
+    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -28,16 +28,9 @@ from sam2_adapter.training.batches import TrainingObject, loss_grid_hw, training
 from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint, make_store
 from sam2_adapter.training.events import EncodingImages, OnEvent, tell_nobody
 from sam2_adapter.training.forward import TrainableDecoder, freeze_all_but_trained, trained_parameters
-from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer, put
-from sam2_adapter.training.records import EpochRecord, require_tensorboard
-from sam2_adapter.training.run_state import (
-    BestModel,
-    RunIdentity,
-    TrainingState,
-    copied_to_cpu,
-    random_states,
-    restore_random_states,
-)
+from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer
+from sam2_adapter.training.records import require_tensorboard
+from sam2_adapter.training.run_state import RunIdentity
 from sam2_adapter.training.step import Stepper
 from sam2_adapter.training.variants import ORIGINAL, variants_to_encode
 
@@ -296,44 +289,3 @@ def _identity(
         samples[position].name: key for (position, variant), key in embeddings.keys.items() if variant == ORIGINAL
     }
     return RunIdentity(settings, data_sha256, loaded.weights_sha256, images)
-
-
-def capture(parts: Parts, history: Sequence[EpochRecord], best: BestModel, step: int, seconds: float) -> TrainingState:
-    """Copy everything that the next epochs depend on."""
-    return TrainingState(
-        epoch=history[-1].epoch,
-        step=step,
-        trained=copied_to_cpu(parts.parameters),
-        optimizer=_copied(parts.optimizer.state_dict()),
-        best=best,
-        history=[asdict(record) for record in history],
-        random=random_states(),
-        scaler=dict(parts.scaler.state_dict()),
-        average=copied_to_cpu(parts.average.values) if parts.average is not None else {},
-        average_steps=parts.average.steps if parts.average is not None else 0,
-        micro_batch=parts.stepper.micro_batch,
-        skipped_steps=parts.stepper.skipped_in_a_row,
-        seconds=seconds,
-    )
-
-
-def restore(parts: Parts, state: TrainingState) -> None:
-    """Put a run back to where it was when its state was captured."""
-    put(parts.parameters, state.trained)
-    parts.optimizer.load_state_dict(state.optimizer)
-    if state.scaler:
-        parts.scaler.load_state_dict(state.scaler)
-    if parts.average is not None:
-        parts.average.restore(state.average, state.average_steps)
-    restore_random_states(state.random)
-    parts.stepper.micro_batch = state.micro_batch
-    parts.stepper.skipped_in_a_row = state.skipped_steps
-
-
-def _copied(state: Any) -> Any:
-    """A copy of nested containers with their tensors on the CPU, which later steps do not change."""
-    if isinstance(state, torch.Tensor):
-        return state.detach().to("cpu", copy=True)
-    if isinstance(state, dict):
-        return {key: _copied(value) for key, value in state.items()}
-    return [_copied(value) for value in state] if isinstance(state, list) else state

@@ -26,8 +26,8 @@ from sam2_adapter.text import printable
 from sam2_adapter.training.batches import Question, draw_question, make_batch, steps_of_epoch
 from sam2_adapter.training.events import EpochEnded, MeasuringImages, OnEvent, StateSaved, TrainingSteps
 from sam2_adapter.training.forward import PromptBatch
-from sam2_adapter.training.measure import ObjectQuality, Quality, mean_quality, measure
 from sam2_adapter.training.optim import averaged, put
+from sam2_adapter.training.quality import ObjectQuality, Quality, mean_quality, measure
 from sam2_adapter.training.records import (
     EpochRecord,
     StopReason,
@@ -36,13 +36,9 @@ from sam2_adapter.training.records import (
     make_record,
 )
 from sam2_adapter.training.run_files import Claim, RunFiles, RunNames, claim_nothing
-from sam2_adapter.training.run_state import (
-    BestModel,
-    TrainingState,
-    copied_to_cpu,
-)
+from sam2_adapter.training.run_state import BestModel, TrainingState, capture, copied_to_cpu, restore
 from sam2_adapter.training.saving import ModelSaver, Prover
-from sam2_adapter.training.setup import build, capture, gathered, restore, with_model
+from sam2_adapter.training.setup import build, gathered, with_model
 from sam2_adapter.training.step import StepResult
 
 logger = logging.getLogger(__name__)

@@ -236,7 +236,7 @@ def test_an_interruption_before_the_first_epoch(data: Path, tmp_path: Path, monk
     def interrupt(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("sam2_adapter.training.fine_tuning.load_configured_dataset", interrupt)
+    monkeypatch.setattr("sam2_adapter.training.fine_tune.load_configured_dataset", interrupt)
     handler = signal.getsignal(signal.SIGTERM)
     done = run("train", data, "--output", tmp_path / "run", *QUICK, "--json")
     assert done.status == 143

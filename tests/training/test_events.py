@@ -15,7 +15,7 @@ from sam2_adapter.training.events import (
     TrainingSteps,
     Work,
 )
-from sam2_adapter.training.fine_tuning import fine_tune
+from sam2_adapter.training.fine_tune import fine_tune
 from sam2_adapter.training.trainer import train
 from tests.disc_data import make_disc_data
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model

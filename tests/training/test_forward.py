@@ -26,7 +26,6 @@ from sam2_adapter.training.forward import (
     trained_names,
     trained_parameters,
 )
-from sam2_adapter.training.losses import MaskTargets
 from tests.shapes import FEW
 from tests.small_model import loaded, small_model
 from tests.training.small_run import loss_weights, make_samples, small_config_of_run
@@ -210,35 +209,6 @@ def test_bf16_moves_the_loss_little_and_leaves_weights_in_fp32(model, sample):
     assert {parameter.grad.dtype for parameter in trained_parameters(model).values() if parameter.grad is not None} == {
         torch.float32
     }
-
-
-def test_correction_clicks_stay_out_of_the_padding(model, sample):
-    from sam2_adapter.training.correction import correction_clicks
-
-    masks, inside = torch.zeros(1, 16, 16), torch.zeros(1, 16, 16)
-    masks[:, 2:4, 2:4] = 1
-    inside[:, :8] = 1
-    logits = torch.ones(1, 16, 16)
-    for seed in range(20):
-        coords, labels = correction_clicks(logits, MaskTargets(masks, inside), SIZE, [np.random.default_rng(seed)])
-        assert coords[0, 0, 1] < SIZE / 2
-        x, y = (coords[0, 0] / 4).long().tolist()
-        assert labels.item() == masks[0, y, x]
-
-
-def test_correction_clicks_stay_out_of_the_ignored_region():
-    from sam2_adapter.training.correction import correction_clicks
-
-    masks, inside = torch.zeros(1, 16, 16), torch.ones(1, 16, 16)
-    masks[:, 4:8, 4:8] = 1
-    inside[:, :4], inside[:, 8:], inside[:, :, :3] = 0, 0, 0
-    logits = torch.ones(1, 16, 16)
-    for seed in range(20):
-        targets = MaskTargets(masks, inside, inside == 0)
-        coords, labels = correction_clicks(logits, targets, SIZE, [np.random.default_rng(seed)])
-        x, y = (coords[0, 0] / 4).long().tolist()
-        assert inside[0, y, x] == 1
-        assert labels.item() == masks[0, y, x]
 
 
 def test_an_object_with_a_void_region_trains_beside_one_without(model, sample):

@@ -21,7 +21,7 @@ from sam2_adapter.predict.predictor import make_predictor
 from sam2_adapter.training import run_files, saving, setup
 from sam2_adapter.training.events import EpochEnded, TrainingSteps
 from sam2_adapter.training.forward import TrainableDecoder, trained_names
-from sam2_adapter.training.measure import mean_quality, measure
+from sam2_adapter.training.quality import mean_quality, measure
 from sam2_adapter.training.run_state import STATE_NAME, checkpoint_paths
 from sam2_adapter.training.saving import check_proof
 from sam2_adapter.training.trainer import train

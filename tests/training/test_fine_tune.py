@@ -17,7 +17,7 @@ from sam2_adapter.models.load import load_model
 from sam2_adapter.ownership import MARKER_NAME, ownership_of
 from sam2_adapter.predict.predictor import load_predictor
 from sam2_adapter.training.encoding import SampleEmbeddings
-from sam2_adapter.training.fine_tuning import fine_tune
+from sam2_adapter.training.fine_tune import fine_tune
 from tests.disc_data import make_disc_data
 
 pytestmark = pytest.mark.slow

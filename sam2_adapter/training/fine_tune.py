@@ -8,7 +8,7 @@ For example:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -16,12 +16,9 @@ from sam2_adapter.config import Config, given_config
 from sam2_adapter.formats.load import DataFormat, load_configured_dataset
 from sam2_adapter.models.load import load_model
 from sam2_adapter.owned_folder import OwnedFolder
-from sam2_adapter.ownership import Ownership
 from sam2_adapter.training.events import DataRead, OnEvent, is_first_process
-from sam2_adapter.training.records import METRICS_NAME, METRICS_TABLE_NAME, REPORT_NAME, TrainingResult
-from sam2_adapter.training.run_files import CHECKPOINT_FOLDER, TENSORBOARD_FOLDER, claim_nothing
-from sam2_adapter.training.run_state import STATE_NAME, checkpoint_paths
-from sam2_adapter.training.setup import EMBEDDINGS_FOLDER
+from sam2_adapter.training.records import TrainingResult
+from sam2_adapter.training.run_files import claim_nothing, entries_of_run, run_of_version_0_1
 from sam2_adapter.training.trainer import train
 
 
@@ -69,7 +66,7 @@ def fine_tune(
         if "resize" not in config.model_fields_set:
             config = config.model_copy(update={"resize": loaded.resize})
         if folder is not None:
-            folder.begin(_entries(config, embeddings_dir))
+            folder.begin(entries_of_run(config, embeddings_dir))
         return train(
             loaded,
             training,
@@ -96,27 +93,3 @@ def _opened(
     return OwnedFolder(
         output_dir, "train", resume=resume, overwrite=overwrite, inputs=read, recognise=run_of_version_0_1
     )
-
-
-def _entries(config: Config, embeddings_dir: str | Path | None) -> list[str]:
-    """The top-level names that a run writes."""
-    entries = [config.save_model_name, REPORT_NAME, METRICS_NAME, METRICS_TABLE_NAME, CHECKPOINT_FOLDER]
-    entries += [EMBEDDINGS_FOLDER] if embeddings_dir is None and config.disk_mib else []
-    return entries + ([TENSORBOARD_FOLDER] if config.tensorboard else [])
-
-
-_FILES_OF_VERSION_0_1 = frozenset({REPORT_NAME, METRICS_NAME, METRICS_TABLE_NAME})
-_FOLDERS_OF_VERSION_0_1 = frozenset({CHECKPOINT_FOLDER, EMBEDDINGS_FOLDER, TENSORBOARD_FOLDER})
-
-
-def run_of_version_0_1(directory: Path, found: Collection[str]) -> Ownership | None:
-    """The run that version 0.1 has left in a folder, which marked nothing: a model, a report, figures, checkpoints, and no more."""
-    names = set(found)
-    models = {name for name in names if name.endswith(".torch") and not name.startswith(".")}
-    known = _FILES_OF_VERSION_0_1 | _FOLDERS_OF_VERSION_0_1 | models
-    if not names <= known or len(models) > 1 or not names & {CHECKPOINT_FOLDER, METRICS_NAME}:
-        return None
-    files = [name for name in names if name in _FILES_OF_VERSION_0_1 | models]
-    files += [f"{CHECKPOINT_FOLDER}/{path.name}" for path in checkpoint_paths(directory / CHECKPOINT_FOLDER)]
-    files += [f"{CHECKPOINT_FOLDER}/{STATE_NAME}"]
-    return Ownership("train", frozenset(names), lambda: files)

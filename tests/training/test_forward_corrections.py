@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sam2_adapter.training.correction import correction_clicks
+from sam2_adapter.training.forward import correction_clicks
 from sam2_adapter.training.losses import MaskTargets
 
 GRID, IMAGE_SIZE = 8, 64
@@ -76,3 +76,15 @@ def test_equal_generators_give_equal_clicks():
     first, second = _clicks(logits, targets), _clicks(logits, targets)
     assert torch.equal(first[0], second[0])
     assert torch.equal(first[1], second[1])
+
+
+def test_nobody_clicks_into_the_ignored_region():
+    masks, inside = torch.zeros(1, 16, 16), torch.ones(1, 16, 16)
+    masks[:, 4:8, 4:8] = 1
+    inside[:, :4], inside[:, 8:], inside[:, :, :3] = 0, 0, 0
+    targets = MaskTargets(masks, inside, inside == 0)
+    for seed in range(20):
+        coords, labels = correction_clicks(torch.ones(1, 16, 16), targets, 64, [np.random.default_rng(seed)])
+        x, y = (coords[0, 0] / 4).long().tolist()
+        assert inside[0, y, x] == 1
+        assert labels.item() == masks[0, y, x]
