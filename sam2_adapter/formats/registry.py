@@ -24,7 +24,7 @@ class FormatEntry:
         layout: what a data set of this format looks like, for messages; empty where none is read.
         output: as `--format` calls it; empty where it is not written.
         results: top-level name of its results in an output folder.
-        is_one_file: whether the results of all images stand in one file.
+        is_one_file: whether the results of all images stand in one file, and no file belongs to an image alone.
     """
 
     name: str
@@ -58,7 +58,13 @@ FORMATS = (
         output="masks",
         results="masks",
     ),
-    FormatEntry("yolo", "sam2_adapter.formats.yolo", layout="YOLO segmentation (data.yaml, images/ and labels/)"),
+    FormatEntry(
+        "yolo",
+        "sam2_adapter.formats.yolo.format",
+        layout="YOLO segmentation (data.yaml, images/ and labels/)",
+        output="yolo",
+        results="yolo",
+    ),
     FormatEntry("polygons", "sam2_adapter.formats.polygon_json", output="polygons", results="polygons"),
 )
 

@@ -134,7 +134,7 @@ def predict_images(
         model: name, weights file or directory, or a predictor that is loaded already; `None` takes `model_cfg` of the configuration.
         output: folder for the results; `None` takes a new one, `predictions`, or `predictions2`, `predictions3`, ... in the working
             directory. A folder that is neither empty nor from an earlier run is refused.
-        formats: `coco`, `dataloop`, `masks`, `polygons`.
+        formats: names of `formats.registry.output_formats()`, such as `coco`, `dataloop`, `masks`, `polygons` and `yolo`.
         overlay: also draw masks and prompts over a copy of every image.
         config: settings; `None` for the defaults.
         resume: keep what an earlier run into the folder has done.

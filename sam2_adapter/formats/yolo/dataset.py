@@ -10,14 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import yaml
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.polygons import Polygon, polygons_to_mask
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import reason_of
-from sam2_adapter.formats.base import Format
 from sam2_adapter.formats.dataset_reader import (
     WHOLE,
     ReadingOptions,
@@ -32,15 +30,12 @@ from sam2_adapter.formats.document import short
 from sam2_adapter.formats.image_names import path_parts
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
+from sam2_adapter.formats.yolo.lines import outline_of_line
 from sam2_adapter.settings_yaml import parse_yaml
 
 _FILE_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 _NUMBERS_OF_A_BOX = 5
-_LEAST_NUMBERS = 7
-
-# Polygons may reach a little over the border; numbers beyond this are pixels.
-_LARGEST_FRACTION = 1.5
 
 _NO_CLASS = "of a class without a name, labelled {!r}"
 
@@ -104,22 +99,37 @@ def _names(description: Mapping[str, Any], path: Path) -> dict[int, str]:
 def _split_folders(root: Path, description: Mapping[str, Any], path: Path, left_out: LeftOut) -> list[tuple[str, Path]]:
     """The folders of pictures with their splits; `images/` where the file names none.
 
-    Tools name splits that were never exported; such a folder is remarked, as long as another one is there.
+    Tools name splits that were never exported, and one folder for two splits; that is remarked, as long as another folder is there.
     """
     found: list[tuple[str, Path]] = []
     missing: list[tuple[str, DataError]] = []
-    for key in _SPLIT_KEYS:
-        value = description.get(key)
-        for folder in value if isinstance(value, list) else [value] if value else []:
-            try:
-                found.append((split_name(key), _folder_below(root, folder, f"{path}: {key!r}")))
-            except DataError as error:
-                missing.append((f"{key}: {short(folder)}", error))
+    for key, value in _named_folders(description):
+        try:
+            folder = _folder_below(root, value, f"{path}: {key!r}")
+        except DataError as error:
+            missing.append((f"{key}: {short(value)}", error))
+            continue
+        if any(folder == other for _, other in found):
+            left_out.remark(
+                "folder",
+                f"named for two splits in {path.name}, of which the first one counts",
+                f"{key}: {short(value)}",
+            )
+        else:
+            found.append((split_name(key), folder))
     if missing and not found:
         raise missing[0][1]
     for name, _ in missing:
         left_out.remark("folder", f"named in {path.name} but not there", name)
     return found or [(WHOLE, child(root, "images") or root)]
+
+
+def _named_folders(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The keys of splits with each of their folders."""
+    for key in _SPLIT_KEYS:
+        value = description.get(key)
+        for folder in value if isinstance(value, list) else [value] if value else []:
+            yield key, folder
 
 
 def _folder_below(root: Path, value: Any, where: str) -> Path:
@@ -193,7 +203,7 @@ def _objects(
         left_out.add_object(Reason.UNSUPPORTED_TYPE, f"{where}: a box")
         return
     try:
-        mask = polygons_to_mask([Polygon(_ring(words, original_hw))], original_hw)
+        mask = polygons_to_mask([Polygon(outline_of_line(words, original_hw))], original_hw)
     except DataError as error:
         left_out.add_object(Reason.MALFORMED, f"{where}: {error}")
         return
@@ -206,22 +216,3 @@ def _objects(
         label = options.default_label
         left_out.remark("object", _NO_CLASS.format(label), where)
     yield Annotation.from_mask(mask, label)
-
-
-def _ring(words: list[str], original_hw: tuple[int, int]) -> Any:
-    """The vertices N x 2 of a line in pixels."""
-    height, width = original_hw
-    try:
-        numbers = np.array([float(word) for word in words[1:]])
-    except ValueError:
-        raise DataError(
-            f"a line is the number of a class and fractions x y x y ..., but got {short(' '.join(words))}."
-        ) from None
-    if len(words) < _LEAST_NUMBERS or len(numbers) % 2:
-        raise DataError(f"a polygon is a class and at least three pairs x y, but got {len(words)} numbers.")
-    if np.abs(numbers).max() > _LARGEST_FRACTION:
-        raise DataError(f"coordinates are fractions from 0 to 1, but one of them is {np.abs(numbers).max():g}.")
-    return numbers.reshape(-1, 2) * (width, height)
-
-
-FORMAT = Format(recognise=is_yolo_data, read_dataset=read_yolo_data)

@@ -9,7 +9,7 @@ from sam2_adapter.errors import DataError
 from sam2_adapter.formats.dataset_reader import ReadingOptions
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.load import find_format, load_dataset
-from sam2_adapter.formats.yolo import read_yolo_data
+from sam2_adapter.formats.yolo.dataset import read_yolo_data
 from tests.formats.folders import rectangle, write_image
 
 MASK = rectangle(8, 6, 16, 18)
@@ -135,4 +135,13 @@ def test_splits_that_were_never_exported_cost_the_others_nothing(tmp_path):
     assert samples["train"][0].objects[0].label == "cat"
     assert left_out.remarks == (
         "2 folders named in data.yaml but not there (val: '../images/valid', test: '../images/test').",
+    )
+
+
+def test_one_folder_for_two_splits_is_the_first_one(tmp_path):
+    root = make(tmp_path, "train: images\nval: images\nnames: [cat]", {"images/a.png": LINE, "images/b.png": LINE})
+    dataset = load_dataset(root)
+    assert {split: len(samples) for split, samples in dataset.splits.items()} == {"train": 1, "validation": 1}
+    assert dataset.notes[0] == (
+        "1 folder named for two splits in data.yaml, of which the first one counts (val: 'images')."
     )

@@ -1,0 +1,1 @@
+"""YOLO segmentation: data sets, and results as text files."""

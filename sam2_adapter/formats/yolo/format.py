@@ -1,0 +1,76 @@
+"""YOLO segmentation as a `Format`: data sets, and results as one text file per image.
+
+data.yaml               the names of the classes; pictures are looked for in images/, which is yours to fill
+labels/NAME.txt         one line per object
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sam2_adapter.annotations.objects import AnnotatedImage
+from sam2_adapter.files import write_file
+from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
+from sam2_adapter.formats.result_names import base_of, stem_of
+from sam2_adapter.formats.yolo.dataset import is_yolo_data, read_yolo_data
+from sam2_adapter.formats.yolo.lines import annotation_to_line
+
+_DESCRIPTION_NAME = "data.yaml"
+
+_HEAD = (
+    "# Masks predicted by sam2-adapter. Put the pictures, or a link to their folder, into images/ beside this file.\n"
+)
+
+
+class YoloWriter(Writer):
+    """Writes `labels/NAME.txt` for every image, and the names of the classes when it is closed."""
+
+    def __init__(self, target: WritingTarget) -> None:
+        self._target = target
+        self._numbers: dict[str, int] = {}
+        self._description = target.claimed(_DESCRIPTION_NAME)
+
+    def add(self, image: AnnotatedImage, stem: str) -> Written:
+        """Write the text file of one image."""
+        path = self._target.claimed(f"labels/{stem}.txt")
+        lines, notes = [], []
+        for index, annotation in enumerate(image.annotations):
+            number = self._numbers.setdefault(annotation.label, len(self._numbers))
+            line, joined = annotation_to_line(annotation, number)
+            lines.append(f"{line}\n")
+            if joined:
+                notes.append(
+                    f"{image.file_name}: object {index} ({annotation.label!r}) has {joined}, but a line of YOLO holds one outline: they were "
+                    "connected by lines, which some programs paint one pixel wide."
+                )
+        if base_of(stem) != base_of(stem_of(image.file_name)):
+            notes.append(
+                f"{image.file_name}: YOLO finds labels by the name of the picture without suffix, which another picture has too; its labels are "
+                f"in labels/{stem}.txt: call the picture {base_of(stem)} and its suffix."
+            )
+        content = "".join(lines).encode()
+        write_file(path, lambda file: file.write(content))
+        return Written((path,), tuple(notes))
+
+    def add_done(self, image: AnnotatedImage, stem: str) -> Written:
+        """Write an image of an earlier run again: the number of a class depends on the images before."""
+        return Written((), self.add(image, stem).notes)
+
+    def close(self) -> Path | None:
+        """Write `data.yaml`."""
+        description: dict[str, Any] = {
+            # Ultralytics asks for both; we, and people, choose a validation split.
+            "train": "images",
+            "val": "images",
+            "names": {number: label for label, number in self._numbers.items()},
+            "made_by": dict(self._target.made_by),
+        }
+        content = _HEAD + yaml.safe_dump(description, allow_unicode=True, sort_keys=False)
+        write_file(self._description, lambda file: file.write(content.encode()))
+        return self._description
+
+
+FORMAT = Format(recognise=is_yolo_data, read_dataset=read_yolo_data, open_writer=YoloWriter)
