@@ -1,6 +1,6 @@
 """Embeddings on disk: safetensors files that are complete or not there, checked when read, within a limit of bytes.
 
-A file holds three fp16 tensors, `image_embedding`, `high_res_features_0` and `high_res_features_1`; see `EncodedImages`.
+A file holds three tensors, `image_embedding`, `high_res_features_0` and `high_res_features_1`; see `EncodedImages`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _TENSORS = ("image_embedding", "high_res_features_0", "high_res_features_1")
 
 # Key in the metadata: CRC-32 of everything behind the header, as a decimal number.
 _CHECKSUM = "crc32"
+
+_FORMATS = (torch.float16, torch.bfloat16, torch.float32)
 
 _SUFFIX = ".safetensors"
 # Files of version 0.1, which is not read any more; they count, and are removed like those of another encoder.
@@ -131,7 +133,7 @@ class EmbeddingFiles:
 
 def _encoded(encoded: EncodedImages) -> bytes:
     tensors = (encoded.image_embedding, *encoded.high_res_features)
-    named = {name: tensor.half().contiguous() for name, tensor in zip(_TENSORS, tensors, strict=True)}
+    named = {name: tensor.contiguous() for name, tensor in zip(_TENSORS, tensors, strict=True)}
     # The checksum is over what the file holds, which is known only when it is made.
     data = save(named)
     return save(named, metadata={_CHECKSUM: str(zlib.crc32(_values(data)))})
@@ -152,7 +154,7 @@ def _decoded(content: bytes) -> EncodedImages:
         coarse, fine, middle = (tensors[name] for name in _TENSORS)
     except (SafetensorError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"it is no embedding ({error})") from error
-    if any(tensor.dtype != torch.float16 or tensor.ndim != 4 for tensor in (coarse, fine, middle)):
+    if any(tensor.dtype not in _FORMATS or tensor.ndim != 4 for tensor in (coarse, fine, middle)):
         raise ValueError("it is no embedding (its tensors are of another kind)")
     return EncodedImages(coarse, (fine, middle))
 

@@ -13,6 +13,8 @@ from sam2_adapter.models.network.image_encoder import EncodedImages
 
 Image = npt.NDArray[np.uint8]
 
+_EXACT = "-exact"
+
 FORMAT_VERSION = 2
 """Of the files on disk; another version has folders of its own."""
 
@@ -48,6 +50,16 @@ def image_key(image: Image, variant: str = "") -> str:
     digest = hashlib.sha256(f"{image.shape} {variant}\n".encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
+
+
+def exact_key(key: str) -> str:
+    """The key of the same embedding where it is kept as the encoder gave it, not rounded to fp16."""
+    return f"{key}{_EXACT}"
+
+
+def is_exact(key: str) -> bool:
+    """Whether an embedding is kept as the encoder gave it."""
+    return key.endswith(_EXACT)
 
 
 def num_bytes(encoded: EncodedImages) -> int:

@@ -1,8 +1,9 @@
 """`EmbeddingStore`: each image is encoded once.
 
-Its embedding is kept in memory, then on disk, in fp16, and made anew only when neither has it. A file on disk is
-written once, completely or not at all, carries a checksum and lies in a folder named after everything that decides its
-content, so that any number of runs may share a store, one after the other or at the same time.
+Its embedding is kept in memory, then on disk, in fp16, and made anew only when neither has it. Embeddings that a model is measured with
+have an `exact_key` and are kept as the encoder gave them: the figures are those of prediction to the last digit. A file on disk is written once, completely or not
+at all, carries a checksum and lies in a folder named after everything that decides its content, so that any number of runs may share a
+store, one after the other or at the same time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.embeddings.files import EmbeddingFiles
-from sam2_adapter.embeddings.keys import num_bytes
+from sam2_adapter.embeddings.keys import is_exact, num_bytes
 from sam2_adapter.models.network.image_encoder import EncodedImages
 
 
@@ -42,11 +43,11 @@ class EmbeddingStore:
         self._files = files
 
     def get(self, key: str, make: Callable[[], EncodedImages]) -> EncodedImages:
-        """The embedding of one image, fp32 on the CPU; `make` encodes the image where the store has it no longer."""
+        """The embedding of one image on the CPU, in fp32, or as it was encoded for an exact key; `make` encodes the image again where needed."""
         found = self._find(key)
         if found is None:
             found = self._keep(key, make())
-        return _as_fp32(found)
+        return found if is_exact(key) else _as_fp32(found)
 
     def fill(self, keys: Iterable[str], make: Callable[[list[str]], EncodedImages], batch_size: int) -> Iterator[str]:
         """Make the embeddings that are in neither place, a batch at a time.
@@ -94,11 +95,16 @@ class EmbeddingStore:
 
     def _keep(self, key: str, encoded: EncodedImages) -> EncodedImages:
         self.statistics.made += 1
-        half = _as_fp16(encoded)
-        self._memory.put(key, half, num_bytes(half))
+        kept = encoded.map(_on_cpu) if is_exact(key) else _as_fp16(encoded)
+        self._memory.put(key, kept, num_bytes(kept))
         if self._files is not None:
-            self._files.write(key, half)
-        return half
+            self._files.write(key, kept)
+        return kept
+
+
+def _on_cpu(tensor: torch.Tensor) -> torch.Tensor:
+    # Copied: a view would keep the whole batch in memory.
+    return tensor.detach().to("cpu", copy=True)
 
 
 def _as_fp16(encoded: EncodedImages) -> EncodedImages:

@@ -12,7 +12,8 @@ from sam2_adapter.evaluation.compare import Comparison, compare
 from sam2_adapter.evaluation.evaluate import Progress, evaluate_prompts
 from sam2_adapter.evaluation.scores import Evaluation, EvaluationSettings, PromptMode
 from sam2_adapter.formats.load import DataFormat, load_configured_dataset
-from sam2_adapter.predict.predictor import load_predictor
+from sam2_adapter.models.load import load_model
+from sam2_adapter.predict.predictor import make_predictor
 from sam2_adapter.text import plural
 
 
@@ -86,7 +87,9 @@ def run_evaluation(
     names = [model or config.model_cfg, *([compare_with] if compare_with is not None else [])]
     measured = []
     for turn, name in enumerate(names):
-        predictor = load_predictor(name, config.device, config.runtime, config.precision, len(samples))
+        predictor = make_predictor(
+            load_model(name), config.device, config.runtime, config.precision, len(samples), as_in_training=True
+        )
         step = _shifted(progress, turn * len(samples), len(names) * len(samples))
         measured.append(evaluate_prompts(predictor, samples, prompts, settings, progress=step))
     described = {

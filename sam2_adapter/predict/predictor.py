@@ -26,6 +26,7 @@ from sam2_adapter.errors import PromptError, Sam2AdapterError
 from sam2_adapter.images.sources import ImageSource, Pixels, as_pixels, is_one_image
 from sam2_adapter.models.engines.base import Precision, Runtime, is_out_of_memory
 from sam2_adapter.models.engines.choose import make_runtime
+from sam2_adapter.models.engines.torch_decoder import with_torch_decoder
 from sam2_adapter.models.load import LoadedModel, load_model
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.preprocess import Geometry, Resize, images_to_pixel_values
@@ -305,10 +306,25 @@ def make_predictor(
     runtime: str = "auto",
     precision: Precision = "auto",
     expected_images: int = 1,
+    *,
+    as_in_training: bool = False,
 ) -> Predictor:
-    """Make a predictor of a model that is loaded already; arguments as in `load_predictor`."""
+    """Make a predictor of a model that is loaded already; other arguments as in `load_predictor`.
+
+    Args:
+        loaded: the model.
+        device: where it runs.
+        runtime: the engine.
+        precision: its number format.
+        expected_images: how many images it will encode.
+        as_in_training: decode masks with torch whatever the engine, as fine-tuning does between epochs: figures agree to the last digit.
+    """
     started = time.perf_counter()
-    engine = make_runtime(loaded, device, runtime, precision, expected_images=expected_images)
+    engine = make_runtime(
+        loaded, device, runtime, precision, expected_images=expected_images, with_decoder=not as_in_training
+    )
+    if as_in_training:
+        engine = with_torch_decoder(engine, loaded, device, precision)
     architecture = loaded.architecture.name
     predictor = Predictor(
         engine, loaded.name, loaded.weights_sha256, loaded.resize, architecture=architecture, base=loaded.base

@@ -6,12 +6,13 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
 from sam2_adapter.config_views import EncodingLimits
 from sam2_adapter.embeddings.files import EmbeddingFiles
-from sam2_adapter.embeddings.keys import EncoderIdentity, Image, image_key
+from sam2_adapter.embeddings.keys import EncoderIdentity, Image, exact_key, image_key
 from sam2_adapter.embeddings.store import EmbeddingStore, StoreStatistics
 from sam2_adapter.errors import ImageError, TrainingError
 from sam2_adapter.formats.sample import Sample
@@ -36,11 +37,18 @@ def make_store(identity: EncoderIdentity, limits: EncodingLimits, root: Path, nu
 
 
 class SampleEmbeddings:
-    """Encoded images by sample and variant; see `prepare`."""
+    """Encoded images by sample and variant; see `prepare`.
 
-    def __init__(self, samples: Sequence[Sample], runtime: Runtime, resize: Resize, store: EmbeddingStore) -> None:
-        """Encode with `runtime`, exactly as prediction does, and keep in `store`."""
+    Images to measure with are encoded one by one and kept as they are, so that a model is measured on what it predicts from, to the last
+    bit. Images to train on are kept in fp16.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], num_training: int, runtime: Runtime, resize: Resize, store: EmbeddingStore
+    ) -> None:
+        """Encode with `runtime`, exactly as prediction does, and keep in `store`; after `num_training` come the samples to measure with."""
         self._samples = samples
+        self._num_training = num_training
         self._runtime = runtime
         self._resize: Resize = resize
         self._store = store
@@ -52,24 +60,29 @@ class SampleEmbeddings:
 
         Args:
             places: what will be needed.
-            batch_size: images in one encoder call, and read at a time.
+            batch_size: images to train on in one encoder call, and read at a time.
 
         Yields:
             The number of places dealt with so far.
         """
         waiting: dict[str, Image] = {}
-        for done, key in enumerate(
-            self._store.fill(
-                self._read_all(places, waiting), lambda keys: self._encode([waiting[k] for k in keys]), batch_size
-            )
-        ):
+
+        def encode(keys: list[str]) -> EncodedImages:
+            return self._encode([waiting[key] for key in keys])
+
+        trained_on = self._read_all([place for place in places if place[0] < self._num_training], waiting)
+        measured_with = self._read_all([place for place in places if place[0] >= self._num_training], waiting)
+        filled = chain(self._store.fill(trained_on, encode, batch_size), self._store.fill(measured_with, encode, 1))
+        for done, key in enumerate(filled):
             waiting.pop(key, None)
             yield done + 1
 
     def get(self, sample: int, variant: str) -> EncodedImages:
-        """The encoded image of a prepared place, fp32 on the CPU."""
+        """The encoded image of a prepared place on the CPU, in fp32 where it is for training."""
         key = self.keys[sample, variant]
-        return self._store.get(key, lambda: self._encode([self._read_again(sample, variant, key)]))
+        return self._store.get(
+            self._store_key(sample, key), lambda: self._encode([self._read_again(sample, variant, key)])
+        )
 
     @property
     def broken(self) -> dict[int, str]:
@@ -101,8 +114,11 @@ class SampleEmbeddings:
                 continue
             key = image_key(image)
             self.keys[sample, variant] = key
-            waiting[key] = image
-            yield key
+            waiting[self._store_key(sample, key)] = image
+            yield self._store_key(sample, key)
+
+    def _store_key(self, sample: int, key: str) -> str:
+        return exact_key(key) if sample >= self._num_training else key
 
     def _read(self, sample: int, variant: str) -> Image:
         return VARIANTS[variant].image(self._samples[sample].read_image())

@@ -147,6 +147,7 @@ def build(
     samples = [*training, *validation]
     embeddings = SampleEmbeddings(
         samples,
+        len(training),
         encoder,
         config.resize,
         make_store(

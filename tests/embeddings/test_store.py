@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from sam2_adapter.embeddings.files import EmbeddingFiles
-from sam2_adapter.embeddings.keys import num_bytes
+from sam2_adapter.embeddings.keys import exact_key, num_bytes
 from sam2_adapter.embeddings.store import EmbeddingStore
 from sam2_adapter.models.network.image_encoder import EncodedImages
 
@@ -55,6 +55,18 @@ def test_embeddings_are_rounded_to_fp16_wherever_they_come_from(tmp_path):
     assert made.dtype == torch.float32
     assert torch.equal(made, read)
     assert torch.equal(made, torch.full_like(made, 1 / 3).half().float())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("memory", [0, MIB])
+def test_exact_embeddings_are_kept_as_they_were_encoded(tmp_path, memory, dtype):
+    store, key = EmbeddingStore(memory, files(tmp_path)), exact_key("a")
+    found = [store.get(key, lambda: embedding(1 / 3).map(lambda tensor: tensor.to(dtype))) for _ in range(2)]
+    assert store.statistics.made == 1
+    for kept in found:
+        assert all(level.dtype == dtype for level in (kept.image_embedding, *kept.high_res_features))
+        assert torch.equal(kept.image_embedding, torch.full((1, 8, 4, 4), 1 / 3, dtype=dtype))
+    assert torch.equal(store.get("a", embedding).image_embedding, embedding().image_embedding)  # another entry
 
 
 def test_filling_encodes_in_batches_and_only_what_is_missing(tmp_path):

@@ -21,7 +21,7 @@ from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.predict.predictor import ImageEmbedding
 from tests.formats.folders import HW, label_map, label_map_folder, rectangle, write_image, write_json, write_label_map
-from tests.small_model import IMAGE_SIZE, small_predictor
+from tests.small_model import IMAGE_SIZE, loaded, small_model, small_predictor
 
 FIRST, SECOND, THIRD = (
     rectangle(2, 3, 10, 12),
@@ -278,9 +278,9 @@ def test_the_small_model_equals_its_own_predictions(samples):
 def test_one_function_does_everything(tmp_path, monkeypatch):
     label_map_folder(tmp_path, {"a.png": [FIRST, SECOND], "b.png": [SECOND], "c.png": [rectangle(0, 0, 1, 1)]})
     write_json(tmp_path / "split.json", {"train": ["a"], "test": ["b", "c"]})
-    loaded = []
+    names = []
     monkeypatch.setattr(
-        evaluation_report, "load_predictor", lambda name, *options: loaded.append(name) or small_predictor(len(loaded))
+        evaluation_report, "load_model", lambda name: names.append(name) or loaded(small_model(len(names)))
     )
     seen = []
     measured = run_evaluation(
@@ -290,7 +290,7 @@ def test_one_function_does_everything(tmp_path, monkeypatch):
         compare_with="base.pt",
         progress=lambda *n: seen.append(n),
     )
-    assert loaded == ["tuned.torch", "base.pt"]
+    assert names == ["tuned.torch", "base.pt"]
     assert seen == [(1, 2), (2, 2)]
     report = measured.to_dict()
     assert json.loads(json.dumps(report, allow_nan=False))["data"]["split"] == "test"

@@ -14,6 +14,8 @@ from PIL import Image
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.errors import CheckpointError, TrainingError
+from sam2_adapter.evaluation.evaluate import evaluate_prompts
+from sam2_adapter.evaluation.metrics import mean
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.load import load_model
 from sam2_adapter.models.weights.checkpoint import weights_sha256
@@ -21,7 +23,6 @@ from sam2_adapter.predict.predictor import make_predictor
 from sam2_adapter.training import run_files, saving, setup
 from sam2_adapter.training.events import EpochEnded, TrainingSteps
 from sam2_adapter.training.forward import TrainableDecoder, trained_names
-from sam2_adapter.training.quality import mean_quality, measure
 from sam2_adapter.training.run_state import STATE_NAME, checkpoint_paths
 from sam2_adapter.training.saving import check_proof
 from sam2_adapter.training.trainer import train
@@ -68,22 +69,46 @@ def test_frozen_weights_stay_bit_for_bit_and_all_trained_ones_move(done):
     assert unchanged < {"1", "2", "3"}
 
 
+def evaluated(loaded, samples, runtime="torch", precision="fp32"):
+    """What `evaluate` says of a model: mean IoU from boxes, after one click and after five."""
+    predictor = make_predictor(loaded, "cpu", runtime, precision, as_in_training=True)
+    found = evaluate_prompts(predictor, samples, ("box", "clicks"))
+    clicks = found["clicks"].objects
+    return (
+        found["box"].summary()["miou"],
+        mean([item.iou_after(1) for item in clicks]),
+        mean([item.iou_after(5) for item in clicks]),
+    )
+
+
+def measured(record):
+    return record.miou_box, record.miou_click, record.miou_clicks
+
+
 def test_epoch_0_is_the_untouched_model_on_the_same_prompts(done, data):
     result, _, records, _ = done
-    loaded = small_loaded_model()
-    predictor = make_predictor(loaded, "cpu", precision="fp32")
-    found = [
-        item
-        for i, s in enumerate(data[1])
-        for item in measure(predictor, s, i, predictor.embed([s.read_image()])[0], True)
-    ]
-    quality = mean_quality(found)
-    # Embeddings are rounded to fp16 in training.
-    assert records[0].miou_box == pytest.approx(quality.miou_box, abs=0.003)
-    assert records[0].miou_clicks == pytest.approx(quality.miou_clicks, abs=0.003)
+    assert measured(records[0]) == evaluated(small_loaded_model(), data[1])
     assert [record.epoch for record in records] == [0, 1, 2, 3] == [record.epoch for record in result.history]
     assert records[0].loss is None
     assert all(record.loss > 0 for record in records[1:])
+
+
+@pytest.mark.parametrize(
+    ("precision", "limits"),
+    [("fp32", {"memory_mib": 0, "disk_mib": 64, "min_free_mib": 0}), ("bf16", {"memory_mib": 0})],
+    ids=["from disk", "encoded again"],
+)
+def test_evaluate_and_training_agree_to_the_last_digit_wherever_embeddings_are_kept(data, tmp_path, precision, limits):
+    result = run(data, tmp_path, num_epochs=1, precision=precision, **limits)
+    assert measured(result.history[0]) == evaluated(small_loaded_model(), data[1], precision=precision)
+    tuned = load_model(result.model_path)
+    assert measured(result.history[result.best_epoch]) == evaluated(tuned, data[1], precision=precision)
+
+
+@pytest.mark.slow  # OpenVINO compiles
+def test_evaluate_and_training_agree_to_the_last_digit_with_openvino(data, tmp_path):
+    result = run(data, tmp_path, num_epochs=1, runtime="openvino")
+    assert measured(result.history[0]) == evaluated(small_loaded_model(), data[1], "openvino")
 
 
 def test_the_saved_model_is_the_best_epoch_and_proves_it(done, data):
@@ -332,10 +357,10 @@ def test_images_are_read_and_encoded_once_a_run_and_never_again_in_the_next(data
     monkeypatch.setattr(run_files, "make_examples", lambda *a: [])  # the report reads the images that it shows
     options = {"disk_mib": 64, "min_free_mib": 0, "embeddings_dir": tmp_path / "store"}
     first = run(data, tmp_path / "a", num_epochs=2, **options)
-    assert encoded == [4, 1]
+    assert encoded == [3, 1, 1]  # one by one to measure with
     assert len(read) == 5
     second = run(data, tmp_path / "b", num_epochs=2, **options)
-    assert encoded == [4, 1]
+    assert encoded == [3, 1, 1]
     assert len(read) == 10
     assert first.weights_sha256 == second.weights_sha256
 
