@@ -119,13 +119,7 @@ def test_the_saved_model_is_the_best_epoch_and_proves_it(done, data):
     loaded = load_model(result.model_path)
     assert loaded.weights_sha256 == result.weights_sha256 == weights_sha256(trained.model.state_dict())
     assert check_proof(loaded) < 1e-3
-    predictor = make_predictor(loaded, "cpu", precision="fp32")
-    found = [
-        item
-        for i, s in enumerate(data[1])
-        for item in measure(predictor, s, i, predictor.embed([s.read_image()])[0], True)
-    ]
-    assert mean_quality(found).score == pytest.approx(best.score, abs=0.003)
+    assert evaluated(loaded, data[1]) == measured(best)
 
 
 def test_the_saved_model_says_where_it_comes_from(done):
