@@ -22,8 +22,8 @@ from sam2_adapter.config_errors import unknown_key, wrong_value, yaml_problem
 from sam2_adapter.config_views import EncodingLimits, LossWeights, PromptMix
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.files import read_json, reason_of
+from sam2_adapter.input_files import open_regular
 from sam2_adapter.models.families.architectures import get_architecture
-from sam2_adapter.regular_files import open_regular
 from sam2_adapter.settings_yaml import parse_yaml
 
 logger = logging.getLogger(__name__)

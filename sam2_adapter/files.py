@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sam2_adapter.errors import DataError, ExportError, FolderInUseError, OutputExistsError, Sam2AdapterError
-from sam2_adapter.regular_files import open_regular
+from sam2_adapter.input_files import open_regular
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from existing_procedure import ExistingProcedure
 
-from sam2_adapter.cli.settings import config_from_options
+from sam2_adapter.cli.config_options import config_from_options
 from sam2_adapter.evaluation.evaluate import Evaluation, EvaluationSettings, compare, evaluate_prompts
 from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.formats.sample import Sample

@@ -34,7 +34,7 @@ def doctor(
     With --check, the exit status is 1 where something is wrong with the model. With --prepare, prediction and training on the CPU run on OpenVINO from then on, without anyone waiting for it.
     """
     from sam2_adapter import doctor
-    from sam2_adapter.cli.settings import config_from_options
+    from sam2_adapter.cli.config_options import config_from_options
     from sam2_adapter.models.load import DEFAULT_MODEL
 
     if check is not None:

@@ -89,7 +89,7 @@ def evaluate(
     Prompts are made from the true masks, the same for every model. With --compare-with, differences come with 95 %
     intervals.
     """
-    from sam2_adapter.cli.settings import config_from_options
+    from sam2_adapter.cli.config_options import config_from_options
     from sam2_adapter.evaluation.run import run_evaluation
 
     settings = config_from_options(config, assignments or [], {"device": device, "precision": precision})

@@ -144,7 +144,7 @@ def predict(
     image, counted from its top left corner, and are used on every image given; a prompts file has its own for each.
     An image that fails is named, the others are done, and the exit status is 1.
     """
-    from sam2_adapter.cli.settings import config_from_options
+    from sam2_adapter.cli.config_options import config_from_options
 
     options = {"default_label": label, "device": device, "runtime": runtime, "precision": precision}
     settings = config_from_options(config, assignments or [], options)

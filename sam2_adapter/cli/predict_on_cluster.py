@@ -44,7 +44,7 @@ def cluster_prediction(
             '--engine ray is not installed. Install it with: pip install "sam2-adapter[ray]", here and on all machines '
             "of the cluster."
         )
-    from sam2_adapter.jobs.options import PredictOptions
+    from sam2_adapter.jobs.predict_options import PredictOptions
     from sam2_adapter.jobs.ray.locations import absolute
     from sam2_adapter.jobs.ray.run import ClusterOptions, ClusterPrediction
     from sam2_adapter.jobs.ray.worker import ModelChoice

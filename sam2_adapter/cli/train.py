@@ -64,7 +64,7 @@ def train(
     validation images; where no epoch beats the untouched model, the original is saved and the command says so. Ctrl-C
     saves the best model so far, and --resume goes on.
     """
-    from sam2_adapter.cli.settings import config_from_options
+    from sam2_adapter.cli.config_options import config_from_options
     from sam2_adapter.cli.train_progress import make_progress
     from sam2_adapter.training.events import is_first_process
     from sam2_adapter.training.fine_tune import fine_tune

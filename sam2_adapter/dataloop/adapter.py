@@ -24,13 +24,13 @@ if importlib.util.find_spec("sam2_adapter") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sam2_adapter.dataloop.artifacts import download_artifacts, remove_artifact_files, upload_artifacts
-from sam2_adapter.dataloop.calls import Document, count_all, retried
 from sam2_adapter.dataloop.embedding_functions import EmbeddingFunctions
 from sam2_adapter.dataloop.evaluation import predict_truth, score_model
 from sam2_adapter.dataloop.items import checked_items, list_items, query_of
+from sam2_adapter.dataloop.platform_progress import TrainingProgress, tell
+from sam2_adapter.dataloop.platform_requests import Document, count_all, retried
 from sam2_adapter.dataloop.prediction import ItemPredictor, ItemTally, predict_all, predict_prepared, run_prediction
 from sam2_adapter.dataloop.prepared_items import BrokenItem, ItemPrompts, PreparedItem, prepare_item
-from sam2_adapter.dataloop.progress import TrainingProgress, tell
 from sam2_adapter.dataloop.prompts_from_annotations import prompts_from_annotations
 from sam2_adapter.dataloop.results import LabelColors, make_collection
 from sam2_adapter.dataloop.settings import (

@@ -17,7 +17,7 @@ from typing import Any
 
 import dtlpy as dl
 
-from sam2_adapter.dataloop.calls import UnansweredError, retried
+from sam2_adapter.dataloop.platform_requests import UnansweredError, retried
 from sam2_adapter.errors import PlatformError
 
 logger = logging.getLogger(__name__)

@@ -14,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sam2_adapter.config import Config
-from sam2_adapter.dataloop.calls import count_all
-from sam2_adapter.dataloop.embedding import pooled_vector
 from sam2_adapter.dataloop.items import checked_items, list_items, query_of
+from sam2_adapter.dataloop.platform_requests import count_all
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemTally, require_whole
 from sam2_adapter.dataloop.prepared_items import BrokenItem, PreparedItem, download_bytes
 from sam2_adapter.dataloop.settings import Settings, positive_number, switch
-from sam2_adapter.dataloop.vectors import store_vectors, vector_set_id
+from sam2_adapter.dataloop.vectors import pooled_vector, store_vectors, vector_set_id
 from sam2_adapter.errors import PlatformError
 from sam2_adapter.images.read import read_image
 from sam2_adapter.jobs.stream import Bounds, Outcome, Steps, stream

@@ -19,9 +19,9 @@ from typing import Any
 
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import rle_iou
-from sam2_adapter.dataloop.calls import WAITS_S, Document, count_all, pause, query_all
+from sam2_adapter.dataloop.curves import publish_label_scores
 from sam2_adapter.dataloop.items import list_items, name_of, nested, query_of, system_of, upright_hw
-from sam2_adapter.dataloop.metrics import publish_label_scores
+from sam2_adapter.dataloop.platform_requests import WAITS_S, Document, count_all, pause, query_all
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemPredictor, ItemTally, predict_all
 from sam2_adapter.dataloop.prepared_items import PreparedItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations

@@ -9,7 +9,7 @@ from typing import Any
 import dtlpy as dl
 
 from sam2_adapter.annotations.prompt_values import short
-from sam2_adapter.dataloop.calls import query_all
+from sam2_adapter.dataloop.platform_requests import query_all
 from sam2_adapter.errors import PlatformError
 from sam2_adapter.images.read import MAX_PIXELS
 

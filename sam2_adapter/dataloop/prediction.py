@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.usable_prompts import UsablePrompts, fit_prompts
 from sam2_adapter.config import Config
-from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.platform_progress import tell
+from sam2_adapter.dataloop.platform_requests import Document
 from sam2_adapter.dataloop.prepared_items import AskPrompts, BrokenItem, PreparedItem, prepare_item, title_of
-from sam2_adapter.dataloop.progress import tell
 from sam2_adapter.dataloop.results import LabelColors, make_documents
 from sam2_adapter.dataloop.storing import Owner, store_predictions
 from sam2_adapter.errors import PlatformError, PromptError, Sam2AdapterError

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.dataloop.calls import Document, UnansweredError, retried
 from sam2_adapter.dataloop.items import name_of, system_of
+from sam2_adapter.dataloop.platform_requests import Document, UnansweredError, retried
 from sam2_adapter.dataloop.prompts_from_annotations import NamedPrompt
 from sam2_adapter.dataloop.storing import Owner, list_annotations
 from sam2_adapter.errors import PlatformError

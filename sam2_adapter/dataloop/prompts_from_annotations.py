@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from sam2_adapter.annotations.prompt_values import checked_number, checked_text, short
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, Prompt, RefusedPrompt
-from sam2_adapter.dataloop.calls import Document
 from sam2_adapter.dataloop.items import nested
+from sam2_adapter.dataloop.platform_requests import Document
 from sam2_adapter.errors import PromptError
 from sam2_adapter.formats.dataloop.dataset import is_model_annotation
 

@@ -12,8 +12,8 @@ import dtlpy as dl
 
 from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
-from sam2_adapter.dataloop.calls import Document, retried
 from sam2_adapter.dataloop.items import name_of
+from sam2_adapter.dataloop.platform_requests import Document, retried
 from sam2_adapter.dataloop.storing import NUMBER_KEY, Owner
 from sam2_adapter.formats.base import OutputType
 from sam2_adapter.formats.dataloop.objects import image_to_dataloop_item

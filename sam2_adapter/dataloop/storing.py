@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import dtlpy as dl
 
-from sam2_adapter.dataloop.calls import (
+from sam2_adapter.dataloop.items import nested
+from sam2_adapter.dataloop.platform_requests import (
     WAITS_S,
     Document,
     UnansweredError,
@@ -28,7 +29,6 @@ from sam2_adapter.dataloop.calls import (
     send,
     send_once,
 )
-from sam2_adapter.dataloop.items import nested
 from sam2_adapter.errors import PlatformError
 
 logger = logging.getLogger(__name__)

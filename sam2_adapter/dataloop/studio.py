@@ -20,9 +20,9 @@ if importlib.util.find_spec("sam2_adapter") is None:
 from sam2_adapter.annotations.prompt_values import short
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.adapter import ModelAdapter
-from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.platform_progress import tell
+from sam2_adapter.dataloop.platform_requests import Document
 from sam2_adapter.dataloop.prepared_items import encode_item
-from sam2_adapter.dataloop.progress import tell
 from sam2_adapter.dataloop.results import LabelColors
 from sam2_adapter.dataloop.settings import read_settings
 from sam2_adapter.dataloop.storing import Owner

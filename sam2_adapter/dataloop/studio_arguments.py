@@ -9,7 +9,7 @@ from typing import Any
 
 from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND
-from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.platform_requests import Document
 from sam2_adapter.errors import PromptError
 from sam2_adapter.formats.document import short
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.usable_prompts import fit_prompts
-from sam2_adapter.dataloop.calls import Document
 from sam2_adapter.dataloop.items import name_of, nested
+from sam2_adapter.dataloop.platform_requests import Document
 from sam2_adapter.dataloop.prompts_from_annotations import prompt_from_box
 from sam2_adapter.dataloop.storing import Owner
 from sam2_adapter.errors import PromptError

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from sam2_adapter.dataloop.calls import UnansweredError, retried
 from sam2_adapter.dataloop.items import nested
+from sam2_adapter.dataloop.platform_requests import UnansweredError, retried
 from sam2_adapter.embeddings.features import encode_features
-from sam2_adapter.interactive.sources import EncodedSource
+from sam2_adapter.interactive.encoded_sources import EncodedSource
 
 FEATURES_FOLDER = "/.dataloop/sam_features"
 """Hidden folder of the dataset where the files lie, named by the id of the item."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.artifacts import upload_artifacts
-from sam2_adapter.dataloop.metrics import CurvePublisher
+from sam2_adapter.dataloop.curves import CurvePublisher
 from sam2_adapter.errors import FolderInUseError, ResumeError, TrainingError
 from sam2_adapter.files import lock_folder
 from sam2_adapter.formats.left_out import Reason

@@ -14,9 +14,9 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sam2_adapter.dataloop.calls import Document, UnansweredError, query_all
 from sam2_adapter.dataloop.items import list_items, nested, query_of
 from sam2_adapter.dataloop.local_names import LocalNames
+from sam2_adapter.dataloop.platform_requests import Document, UnansweredError, query_all
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY
 from sam2_adapter.dataloop.prepared_items import BrokenItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations

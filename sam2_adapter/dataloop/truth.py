@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import Prompt
-from sam2_adapter.dataloop.calls import Document
+from sam2_adapter.dataloop.platform_requests import Document
 from sam2_adapter.dataloop.prepared_items import ItemPrompts
 from sam2_adapter.dataloop.prompts_from_annotations import NamedPrompt
 from sam2_adapter.errors import DataError

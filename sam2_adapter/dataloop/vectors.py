@@ -1,12 +1,45 @@
-"""Vectors of items on the platform: one a model and item, whatever got lost or came twice on the way."""
+"""Vectors of items for similarity search: made of encoded images, and on the platform one per model and item, whatever gets lost or comes twice."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sam2_adapter.dataloop.calls import WAITS_S, Document, UnansweredError, pause, query_pages, send, send_once
+import torch
+import torch.nn.functional as F
+
+from sam2_adapter.dataloop.platform_requests import (
+    WAITS_S,
+    Document,
+    UnansweredError,
+    pause,
+    query_pages,
+    send,
+    send_once,
+)
 from sam2_adapter.errors import PlatformError
+from sam2_adapter.predict.predictor import ImageEmbedding
+
+
+def pooled_vector(embedding: ImageEmbedding, size: int) -> list[float]:
+    """Summarise an encoded image for similarity search.
+
+    The image embedding (C x h x w) is averaged over the whole image where `size` is at most C, else over a grid with
+    just enough cells, then averaged to `size` values.
+
+    Args:
+        embedding: the encoded image.
+        size: length of the vector.
+
+    Returns:
+        `size` finite numbers of Euclidean length 1, so that the inner product is the cosine similarity.
+    """
+    features = embedding.encoded.image_embedding.float().cpu()
+    cells = math.ceil(math.sqrt(size / features.shape[1]))
+    pooled = F.adaptive_avg_pool2d(features, cells).flatten()
+    vector = F.adaptive_avg_pool1d(pooled[None], size)[0]
+    return [float(value) for value in F.normalize(torch.nan_to_num(vector), dim=0)]
 
 
 def vector_set_id(model: Any, size: int) -> str:

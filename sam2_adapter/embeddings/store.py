@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from sam2_adapter.embeddings.cache import ByteBoundedCache
-from sam2_adapter.embeddings.files import EmbeddingFiles
+from sam2_adapter.embeddings.disk import EmbeddingFiles
 from sam2_adapter.embeddings.keys import is_exact, num_bytes
 from sam2_adapter.models.network.image_encoder import EncodedImages
 

@@ -15,9 +15,8 @@ from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.images.find import find_images
 from sam2_adapter.images.read import MAX_PIXELS, image_size_with_notes
+from sam2_adapter.input_files import NUM_BYTES, open_regular, what_stands_in
 from sam2_adapter.ownership import results_in
-from sam2_adapter.regular_files import open_regular
-from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
 
 # Name of the split of a data set that comes without splits.
 WHOLE = ""

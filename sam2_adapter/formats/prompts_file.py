@@ -26,9 +26,9 @@ from sam2_adapter.annotations.prompts import FloatArray, Prompt, RefusedPrompt
 from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.files import read_json, reason_of
 from sam2_adapter.formats.image_names import find_listed, is_foreign, specificity
-from sam2_adapter.images.masks import read_mask
+from sam2_adapter.images.mask_files import read_mask
 from sam2_adapter.images.read import image_size
-from sam2_adapter.regular_files import open_regular
+from sam2_adapter.input_files import open_regular
 
 LOGITS_KEY = "low_res_logits"
 

@@ -26,7 +26,7 @@ from PIL import (
 from sam2_adapter.images.kinds import HEIF_ADVICE, READABLE, can_read_heif, what_it_is
 from sam2_adapter.images.repair import completed_jpeg, essential_png
 from sam2_adapter.images.tiff.open import OpenedTiff, count_pages, open_tiff
-from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
+from sam2_adapter.input_files import NUM_BYTES, what_stands_in
 
 Decoder = Callable[[IO[bytes], str], Image.Image]
 

@@ -22,7 +22,7 @@ from sam2_adapter.errors import ImageError
 from sam2_adapter.files import reason_of
 from sam2_adapter.images.decoders import OpenedImage, exif_orientation
 from sam2_adapter.images.pixel_modes import to_rgb
-from sam2_adapter.regular_files import open_regular
+from sam2_adapter.input_files import open_regular
 
 MAX_PIXELS = 100_000_000
 

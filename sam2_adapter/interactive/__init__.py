@@ -13,7 +13,7 @@
 `EncodedSources` instead, as the functions of the annotation studio do.
 """
 
+from sam2_adapter.interactive.encoded_sources import EncodedSource, EncodedSources
 from sam2_adapter.interactive.session import Answer, Session, answer_prompt
-from sam2_adapter.interactive.sources import EncodedSource, EncodedSources
 
 __all__ = ["Answer", "EncodedSource", "EncodedSources", "Session", "answer_prompt"]

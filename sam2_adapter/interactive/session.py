@@ -20,7 +20,7 @@ from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, 
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import PromptError
 from sam2_adapter.images.read import read_image
-from sam2_adapter.interactive.sources import EncodedSources
+from sam2_adapter.interactive.encoded_sources import EncodedSources
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 CACHE_BYTES = 2**30

@@ -10,7 +10,7 @@ from pathlib import Path
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.annotations.usable_prompts import fit_prompts
 from sam2_adapter.errors import PromptError, Sam2AdapterError
-from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.models.engines.base import is_out_of_memory
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor

@@ -14,8 +14,8 @@ from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.images.read import read_image_with_notes
 from sam2_adapter.jobs.answers import ImageAnswer, ImageResult, answer, failed
 from sam2_adapter.jobs.journal import DoneImage, FileFacts, Journal, facts_of
-from sam2_adapter.jobs.options import PredictOptions
 from sam2_adapter.jobs.output_folder import OutputFolder
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.stream import Ready, Steps, stream
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor

@@ -17,8 +17,8 @@ from sam2_adapter.images.find import PassedOver, search_images
 from sam2_adapter.jobs.answers import ImageResult
 from sam2_adapter.jobs.journal import Journal
 from sam2_adapter.jobs.local import predict_files
-from sam2_adapter.jobs.options import PredictOptions
 from sam2_adapter.jobs.output_folder import OutputFolder, entries_of, provenance
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.tasks import GivenPrompts, ImageTask, plan_tasks, prompts_for
 from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
 from sam2_adapter.ownership import results_in

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sam2_adapter.config_views import EncodingLimits
-from sam2_adapter.embeddings.files import EmbeddingFiles
+from sam2_adapter.embeddings.disk import EmbeddingFiles
 from sam2_adapter.embeddings.keys import EncoderIdentity, Image, exact_key, image_key
 from sam2_adapter.embeddings.store import EmbeddingStore, StoreStatistics
 from sam2_adapter.errors import ImageError, TrainingError

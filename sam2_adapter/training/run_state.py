@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sam2_adapter.errors import ResumeError
-from sam2_adapter.models.weights.files import write_torch_file
+from sam2_adapter.models.weights.tensor_files import write_torch_file
 from sam2_adapter.training.optim import put
 
 if TYPE_CHECKING:

@@ -295,7 +295,7 @@ def test_a_failure_half_way_leaves_one_json_document(folder: Path, monkeypatch: 
     def fail(*_: object) -> None:
         raise sam2_adapter.ExportError("the disk is full")
 
-    monkeypatch.setattr("sam2_adapter.formats.coco.stream.write_file", fail)
+    monkeypatch.setattr("sam2_adapter.formats.coco.writer.write_file", fail)
     arguments = (argument.replace("{dir}", str(folder)) for argument in _predict("--json"))
     done = run(*arguments)
     assert done.status == 1

@@ -62,9 +62,9 @@ def artifacts_of(platform: Platform, model: Any) -> dict[str, bytes]:
 
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once, as often as ever."""
-    from sam2_adapter.dataloop import calls
+    from sam2_adapter.dataloop import platform_requests
 
-    monkeypatch.setattr(calls, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(platform_requests, "time", SimpleNamespace(sleep=lambda _: None))
 
 
 def mask_of(document: dict[str, Any], original_hw: tuple[int, int] = (120, 160)) -> np.ndarray:

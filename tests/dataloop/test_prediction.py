@@ -324,9 +324,9 @@ def test_a_dataset_is_predicted_as_its_filter_says(platform, dl, filters):
 
 
 def test_items_that_leave_the_filter_while_they_are_predicted_move_no_others_away(platform, dl, monkeypatch):
-    from sam2_adapter.dataloop import calls
+    from sam2_adapter.dataloop import platform_requests
 
-    monkeypatch.setattr(calls, "PAGE_SIZE", 3)
+    monkeypatch.setattr(platform_requests, "PAGE_SIZE", 3)
     dataset = platform.dataset()
     items = [platform.item(dataset, square_photo(), f"/{n}.png") for n in range(40)]
     filters = dl.Filters(field="annotated", values=False)

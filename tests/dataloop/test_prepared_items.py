@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_adapter.dataloop.calls import UnansweredError
+from sam2_adapter.dataloop.platform_requests import UnansweredError
 from sam2_adapter.dataloop.prepared_items import (
     MAX_FILE_BYTES,
     BrokenItem,

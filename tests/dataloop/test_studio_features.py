@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sam2_adapter.dataloop.calls import UnansweredError
+from sam2_adapter.dataloop.platform_requests import UnansweredError
 from sam2_adapter.dataloop.studio_features import FEATURES_FOLDER, upload_features
 from sam2_adapter.embeddings.features import decode_features
 from sam2_adapter.interactive import EncodedSource

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
-from sam2_adapter.dataloop.calls import WAITS_S
-from sam2_adapter.dataloop.vectors import store_vectors, vector_set_id
+from sam2_adapter.dataloop.platform_requests import WAITS_S
+from sam2_adapter.dataloop.vectors import pooled_vector, store_vectors, vector_set_id
 from sam2_adapter.errors import PlatformError
 from tests.dataloop.adapting import no_waits
 from tests.dataloop.gateway.faults import LOST, status
+from tests.small_model import small_predictor
 
 VECTORS = "/features/vectors"
 FIRST = {"a" * 24: [0.0, 1.0], "b" * 24: [2.0, 3.0]}
@@ -97,3 +100,18 @@ def test_a_removal_whose_answer_is_lost_has_happened(platform, gateway, model):
     gateway.faults.add(LOST, method="DELETE", occurrences={1})
     store_vectors(model, made, "d" * 24, {"a" * 24: [5.0, 6.0]})
     assert _stored(platform) == {**FIRST, "a" * 24: [5.0, 6.0]}
+
+
+@pytest.mark.parametrize("size", [1, 16, 32, 100, 1000])
+def test_the_vector_of_an_image_has_the_wanted_length_and_norm_one(size):
+    image = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    vector = pooled_vector(small_predictor().embed([image])[0], size)
+    assert len(vector) == size
+    assert all(type(value) is float for value in vector)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_vector_of_the_models_own_width_is_the_mean_over_space():
+    (embedding,) = small_predictor().embed([np.full((64, 64, 3), 90, np.uint8)])
+    mean = embedding.encoded.image_embedding.mean(dim=(0, 2, 3))
+    assert pooled_vector(embedding, len(mean)) == pytest.approx((mean / torch.linalg.norm(mean)).tolist(), abs=1e-5)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_adapter.embeddings.files import EmbeddingFiles
+from sam2_adapter.embeddings.disk import EmbeddingFiles
 from sam2_adapter.embeddings.keys import exact_key, num_bytes
 from sam2_adapter.embeddings.store import EmbeddingStore
 from sam2_adapter.models.network.image_encoder import EncodedImages

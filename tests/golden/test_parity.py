@@ -11,7 +11,7 @@ import torch
 from sam2_adapter.models.families.architectures import architecture_from_dict
 from sam2_adapter.models.load import load_model
 from sam2_adapter.models.weights.checks import expected_shapes
-from sam2_adapter.models.weights.files import write_torch_file
+from sam2_adapter.models.weights.tensor_files import write_torch_file
 from sam2_adapter.predict.predictor import Predictor, make_predictor
 from tests.golden.compare import mask_iou, our_outputs
 from tests.golden.seeded import (

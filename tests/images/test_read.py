@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sam2_adapter.errors import ImageError
-from sam2_adapter.images.masks import read_alpha_mask, read_mask
+from sam2_adapter.images.mask_files import read_alpha_mask, read_mask
 from sam2_adapter.images.read import MAX_PIXELS, image_size, read_image
 from tests.shapes import FEW, QUICK, SHARED_DATA
 

@@ -10,7 +10,7 @@ import pytest
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.jobs.answers import answer, failed, reason_of_failure, told_prompts
-from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.segment import segment

@@ -19,7 +19,7 @@ from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.formats.coco.objects import read_coco
 from sam2_adapter.jobs import local
 from sam2_adapter.jobs.local import predict_files
-from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from tests.conftest import disk_photo, square_photo

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sam2_adapter.formats.base import OutputType
 from sam2_adapter.jobs.journal import Journal
-from sam2_adapter.jobs.options import PredictOptions
 from sam2_adapter.jobs.output_folder import OutputFolder, entries_of
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.predict.predictor import ModelInfo
 

@@ -13,8 +13,8 @@ from typing import Any
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json
+from sam2_adapter.formats.coco.annotation_files import AnnotationFile, find_parts
 from sam2_adapter.formats.coco.frames import Frame, frame_of
-from sam2_adapter.formats.coco.layout import AnnotationFile, find_parts
 from sam2_adapter.formats.coco.segmentation import read_rings, read_segmentation
 from sam2_adapter.formats.coco.tables import CocoTables, is_crowd, join_key, read_tables
 from sam2_adapter.formats.dataset_reader import (

@@ -8,7 +8,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
 from sam2_adapter.formats.coco.dataset import is_coco_data, read_coco_data
 from sam2_adapter.formats.coco.objects import read_coco
-from sam2_adapter.formats.coco.stream import CocoStream
+from sam2_adapter.formats.coco.writer import CocoStream
 
 
 class CocoWriter(Writer):

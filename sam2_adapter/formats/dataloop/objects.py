@@ -30,7 +30,7 @@ from sam2_adapter.formats.dataloop.rings import (
     mask_to_pixel_center_rings,
 )
 from sam2_adapter.formats.document import Export, Import, field, optional, short
-from sam2_adapter.images.masks import alpha_mask_png, read_alpha_mask
+from sam2_adapter.images.mask_files import alpha_mask_png, read_alpha_mask
 
 # The server fills these in; the platform's client reads no annotation without them.
 _SERVER_FIELDS = {"id": None, "creator": None, "createdAt": None, "updatedBy": None, "updatedAt": None}

@@ -16,7 +16,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.errors import ExportError
 from sam2_adapter.files import write_file
-from sam2_adapter.images.masks import png
+from sam2_adapter.images.mask_files import png
 
 LabelMap = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 

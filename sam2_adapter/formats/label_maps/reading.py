@@ -16,7 +16,7 @@ from PIL import Image
 
 from sam2_adapter.annotations.soft_edges import harden, has_soft_edges
 from sam2_adapter.errors import DataError
-from sam2_adapter.images.masks import LOSSY_FORMATS
+from sam2_adapter.images.mask_files import LOSSY_FORMATS
 from sam2_adapter.images.read import MAX_PIXELS, decoded
 
 Numbers = npt.NDArray[np.uint32]

@@ -9,7 +9,7 @@ from typing import IO
 
 from PIL import Image
 
-from sam2_adapter.images.tiff.layout import TiffLayout, read_layout
+from sam2_adapter.images.tiff.pixel_layout import TiffLayout, read_layout
 from sam2_adapter.images.tiff.pixels import passed_over_channels, samples_to_image
 from sam2_adapter.images.tiff.samples import read_samples
 from sam2_adapter.images.tiff.tags import Tag, read_directories

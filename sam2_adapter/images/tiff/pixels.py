@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sam2_adapter.images.pixel_modes import WHITE_IS_ZERO, stretched
-from sam2_adapter.images.tiff.layout import CMYK, GREY, GREY_WHITE_IS_ZERO, PALETTE, RGB, TiffLayout
+from sam2_adapter.images.tiff.pixel_layout import CMYK, GREY, GREY_WHITE_IS_ZERO, PALETTE, RGB, TiffLayout
 from sam2_adapter.images.tiff.samples import Samples
 
 Bytes = npt.NDArray[np.uint8]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import TiffImagePlugin
 
-from sam2_adapter.images.tiff.layout import TiffLayout, as_bytes_tiff
+from sam2_adapter.images.tiff.pixel_layout import TiffLayout, as_bytes_tiff
 
 # Of any type of numbers.
 Samples = npt.NDArray[Any]

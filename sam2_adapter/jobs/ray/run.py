@@ -23,7 +23,7 @@ from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
 from sam2_adapter.images.find import PassedOver
 from sam2_adapter.jobs.answers import ImageResult
-from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.ray.locations import source_version
 from sam2_adapter.jobs.ray.parquet import part_name, read_rows, result_of
 from sam2_adapter.jobs.ray.plan import Request

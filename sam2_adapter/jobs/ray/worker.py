@@ -18,8 +18,8 @@ from sam2_adapter.errors import CheckpointError, ConfigError, Sam2AdapterError
 from sam2_adapter.files import encodable
 from sam2_adapter.images.read import read_image
 from sam2_adapter.jobs.answers import answer, reason_of_failure
-from sam2_adapter.jobs.options import PredictOptions
 from sam2_adapter.jobs.output_folder import provenance
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.ray.locations import ResultFolder, read_source, source_version
 from sam2_adapter.jobs.ray.parquet import failed_row, part_name, read_rows, row_of, to_parquet
 from sam2_adapter.jobs.ray.plan import START

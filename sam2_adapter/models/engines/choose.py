@@ -10,7 +10,7 @@ from typing import Literal
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.engines.base import Precision, Runtime, resolve_device
 from sam2_adapter.models.engines.cuda import compiler_is_installed
-from sam2_adapter.models.engines.openvino.cache import CompiledCache
+from sam2_adapter.models.engines.openvino.compiled_cache import CompiledCache
 from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.families.architectures import family_of
 from sam2_adapter.models.load import LoadedModel

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.families.base import Architecture, ModelFamily, PublishedWeights
 from sam2_adapter.models.families.sam2 import Sam2Family
-from sam2_adapter.models.families.spelling import meant_name
-from sam2_adapter.text import shown
+from sam2_adapter.text import closest, shown
 
 # A new family is added here.
 _FAMILIES: dict[str, ModelFamily] = {family.kind: family for family in (Sam2Family(),)}
+
+# Words for the sizes of Hiera, and how the configurations call them; longer words first.
+_SIZES = {
+    "tiny": "t",
+    "small": "s",
+    "baseplus": "b+",
+    "base+": "b+",
+    "bplus": "b+",
+    "base": "b+",
+    "b+": "b+",
+    "large": "l",
+    "nano": "nano",
+    "t": "t",
+    "s": "s",
+    "b": "b+",
+    "l": "l",
+}
+_ENDINGS = re.compile(r"\.(ya?ml|pth?|torch|safetensors|json)$")
 
 
 def families() -> tuple[ModelFamily, ...]:
@@ -112,3 +130,18 @@ def get_architecture(name: str) -> Architecture:
         hint = f" Did you mean {meant!r}?" if meant else ""
         raise ConfigError(f"Unknown model configuration {name[:100]!r}.{hint} The choices are {', '.join(known)}.")
     return known[plain]
+
+
+def meant_name(name: str, known: Collection[str]) -> str | None:
+    """The name among `known` that is most probably meant, in the spelling of Meta, the hub, ultralytics or people; or `None`.
+
+    `sam2_small`, `facebook/sam2-hiera-small`, `sam2_hiera_small.pt` and `SAM2_S` all mean `sam2_hiera_s`.
+    """
+    plain = _ENDINGS.sub("", name.lower().replace("\\", "/").rpartition("/")[2])
+    squeezed = re.sub(r"[-_ ]", "", plain)
+    if found := re.fullmatch(r"sam(2\.?1|2\.?0|2)(?:hiera)?(.*)", squeezed):
+        version, size = "sam2.1" if found[1].endswith("1") else "sam2", _SIZES.get(found[2])
+        candidate = f"sam2_{size}" if size == "nano" else f"{version}_hiera_{size}"
+        if size and candidate in known:
+            return candidate
+    return closest(plain, known)

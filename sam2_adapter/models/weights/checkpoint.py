@@ -36,8 +36,8 @@ from sam2_adapter.models.families.names import (
 )
 from sam2_adapter.models.families.shared import POSITIONS, POSITIONS_COPY
 from sam2_adapter.models.weights.checks import check_tensors, family_of_video_tensors, honest_name, recognise
-from sam2_adapter.models.weights.files import TensorFile, read_tensor_file, write_torch_file
-from sam2_adapter.models.weights.strangers import stranger
+from sam2_adapter.models.weights.other_models import other_model
+from sam2_adapter.models.weights.tensor_files import TensorFile, read_tensor_file, write_torch_file
 from sam2_adapter.models.weights.wrappers import without_prefixes
 from sam2_adapter.text import shown
 
@@ -95,7 +95,7 @@ def load_checkpoint(path: str | Path, architecture: str | Architecture | None = 
         ConfigError: `architecture` is unknown.
     """
     file = read_tensor_file(Path(path))
-    if other := stranger(file.tensors):
+    if other := other_model(file.tensors):
         raise CheckpointError(
             f"{path} holds {other}; sam2-adapter runs SAM2 and SAM2.1 ({', '.join(official_names())})."
         )

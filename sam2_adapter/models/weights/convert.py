@@ -19,7 +19,7 @@ from sam2_adapter.models.families.names import Tensors
 from sam2_adapter.models.network.preprocess import PIXEL_MEAN, PIXEL_STD
 from sam2_adapter.models.weights.checkpoint import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from sam2_adapter.models.weights.checks import honest_name
-from sam2_adapter.models.weights.files import CONFIG_NAME, SAFETENSORS_SUFFIX, write_directory
+from sam2_adapter.models.weights.tensor_files import CONFIG_NAME, SAFETENSORS_SUFFIX, write_directory
 
 logger = logging.getLogger(__name__)
 

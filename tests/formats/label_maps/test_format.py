@@ -9,7 +9,7 @@ import numpy as np
 from sam2_adapter.formats.base import WritingTarget
 from sam2_adapter.formats.label_maps.format import FORMAT
 from sam2_adapter.formats.label_maps.reading import read_label_map
-from sam2_adapter.images.masks import read_mask
+from sam2_adapter.images.mask_files import read_mask
 from tests.formats.examples import annotated_image
 
 

@@ -16,7 +16,7 @@ from sam2_adapter.formats.label_maps.objects import (
     write_mask,
 )
 from sam2_adapter.formats.label_maps.reading import read_label_map
-from sam2_adapter.images.masks import read_mask
+from sam2_adapter.images.mask_files import read_mask
 from tests.formats.examples import HW, annotated_image
 from tests.shapes import FEW, pixel_masks
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sam2_adapter.images.read import image_size, read_image
-from sam2_adapter.images.tiff.layout import read_layout
+from sam2_adapter.images.tiff.pixel_layout import read_layout
 from sam2_adapter.images.tiff.samples import read_samples
 from sam2_adapter.images.tiff.tags import read_directories
 from tests.images.tiff.writing import COMPRESSIONS, KINDS, Layout

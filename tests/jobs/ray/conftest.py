@@ -10,7 +10,7 @@ import fsspec
 import pytest
 import torch
 
-from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.ray import run, worker
 from sam2_adapter.jobs.ray.worker import Job
 from sam2_adapter.jobs.tasks import ImageTask

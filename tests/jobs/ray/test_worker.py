@@ -16,7 +16,7 @@ from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.files import encodable
 from sam2_adapter.images.read import read_image
 from sam2_adapter.jobs.answers import answer
-from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.ray import worker as work
 from sam2_adapter.jobs.ray.parquet import result_of
 from sam2_adapter.jobs.ray.plan import Ledger

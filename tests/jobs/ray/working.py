@@ -9,7 +9,7 @@ import numpy as np
 
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.config import Config
-from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.ray.locations import ResultFolder
 from sam2_adapter.jobs.ray.parquet import read_rows
 from sam2_adapter.jobs.ray.run import ClusterOptions, ClusterPrediction

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sam2_adapter.models.engines.openvino.cache import CompiledCache
+from sam2_adapter.models.engines.openvino.compiled_cache import CompiledCache
 from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime
 from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.engines.torch_decoder import with_torch_decoder

@@ -20,7 +20,7 @@ from sam2_adapter.models.weights.checkpoint import (
     save_checkpoint,
 )
 from sam2_adapter.models.weights.convert import convert_checkpoint
-from sam2_adapter.models.weights.files import write_directory
+from sam2_adapter.models.weights.tensor_files import write_directory
 from tests.models.seeded_checkpoint import (
     SMALL_2,
     SMALL_2_1,

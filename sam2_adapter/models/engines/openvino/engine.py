@@ -13,10 +13,10 @@ import torch
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.engines.base import Precision, cpu_has_int8, resolve_precision
-from sam2_adapter.models.engines.openvino.cache import CompiledCache
 from sam2_adapter.models.engines.openvino.check import image_side_inputs
-from sam2_adapter.models.engines.openvino.compiled import Tensors, has_bf16
-from sam2_adapter.models.engines.openvino.parts import DECODER, ENCODER, IMAGE_SIDE, load_part, part_states
+from sam2_adapter.models.engines.openvino.compiled_cache import CompiledCache
+from sam2_adapter.models.engines.openvino.compiled_graph import Tensors, has_bf16
+from sam2_adapter.models.engines.openvino.compiled_parts import DECODER, ENCODER, IMAGE_SIDE, load_part, part_states
 from sam2_adapter.models.families.sam2 import Sam2Architecture
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages

@@ -23,7 +23,7 @@ import torch
 from openvino import opset15 as ops
 from PIL import Image
 
-from sam2_adapter.models.engines.openvino.compiled import CompiledGraph
+from sam2_adapter.models.engines.openvino.compiled_graph import CompiledGraph
 from sam2_adapter.models.engines.openvino.ops import is_exact, matmul, permute, shape_of
 from sam2_adapter.models.network.preprocess import images_to_pixel_values
 

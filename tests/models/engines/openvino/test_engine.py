@@ -16,9 +16,9 @@ import torch
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.engines.base import cpu_has_bf16
 from sam2_adapter.models.engines.openvino import encoder as openvino_encoder
-from sam2_adapter.models.engines.openvino.cache import CompiledCache
 from sam2_adapter.models.engines.openvino.check import check_decoder, check_encoder, check_image_side, relative_error
-from sam2_adapter.models.engines.openvino.compiled import CompiledGraph
+from sam2_adapter.models.engines.openvino.compiled_cache import CompiledCache
+from sam2_adapter.models.engines.openvino.compiled_graph import CompiledGraph
 from sam2_adapter.models.engines.openvino.decoder import decoder_graph, image_side_graph
 from sam2_adapter.models.engines.openvino.encoder import encoder_graph
 from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime

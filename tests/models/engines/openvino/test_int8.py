@@ -22,9 +22,9 @@ from sam2_adapter.models.engines.openvino import (
     int8,
     parts,
 )
-from sam2_adapter.models.engines.openvino.cache import CompiledCache
 from sam2_adapter.models.engines.openvino.check import check_encoder, relative_error
-from sam2_adapter.models.engines.openvino.compiled import CompiledGraph
+from sam2_adapter.models.engines.openvino.compiled_cache import CompiledCache
+from sam2_adapter.models.engines.openvino.compiled_graph import CompiledGraph
 from sam2_adapter.models.engines.openvino.encoder import encoder_graph
 from sam2_adapter.models.engines.openvino.engine import (
     EncoderChoice,

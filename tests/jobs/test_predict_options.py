@@ -8,7 +8,7 @@ import pytest
 
 from sam2_adapter.config import Config
 from sam2_adapter.images.read import MAX_PIXELS
-from sam2_adapter.jobs.options import PredictOptions
+from sam2_adapter.jobs.predict_options import PredictOptions
 from tests.small_model import small_predictor
 
 

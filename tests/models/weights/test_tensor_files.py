@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from sam2_adapter.errors import CheckpointError
 from sam2_adapter.models.load import load_model
 from sam2_adapter.models.weights.checkpoint import load_checkpoint, save_checkpoint
-from sam2_adapter.models.weights.files import read_tensor_file
+from sam2_adapter.models.weights.tensor_files import read_tensor_file
 from tests.models.seeded_checkpoint import SMALL_IMAGE_ONLY, seeded_tensors, write_transformers_directory
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 184416285\n"

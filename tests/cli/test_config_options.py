@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sam2_adapter.cli.settings import config_from_options, parse_assignment
+from sam2_adapter.cli.config_options import config_from_options, parse_assignment
 from sam2_adapter.errors import ConfigError
 
 

@@ -12,7 +12,7 @@ from sam2_adapter.errors import CheckpointError
 from sam2_adapter.models.families.architectures import architecture_names, get_architecture
 from sam2_adapter.models.weights.checkpoint import load_checkpoint
 from sam2_adapter.models.weights.checks import expected_shapes
-from sam2_adapter.models.weights.strangers import stranger
+from sam2_adapter.models.weights.other_models import other_model
 
 OLD_DECODER = ["mask_decoder.iou_token.weight", "mask_decoder.transformer.layers.0.self_attn.q_proj.weight"]
 SAM_1 = [
@@ -55,8 +55,8 @@ def test_the_message_says_what_the_file_holds(tmp_path: Path, model: str, names:
 
 @pytest.mark.parametrize("layout", ["meta", "transformers"])
 @pytest.mark.parametrize("name", architecture_names())
-def test_no_model_of_ours_is_a_stranger(name: str, layout: str) -> None:
+def test_no_model_of_ours_is_a_other_model(name: str, layout: str) -> None:
     architecture = get_architecture(name)
     names = expected_shapes(architecture, layout, architecture.has_video_model)
-    assert stranger(names) is None
-    assert stranger([f"module.{name}" for name in names]) is None
+    assert other_model(names) is None
+    assert other_model([f"module.{name}" for name in names]) is None

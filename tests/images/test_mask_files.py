@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from sam2_adapter.errors import ImageError
-from sam2_adapter.images.masks import alpha_mask_png, read_alpha_mask, read_mask
+from sam2_adapter.images.mask_files import alpha_mask_png, read_alpha_mask, read_mask
 from tests.images.test_read import encoded, png_header
 from tests.shapes import ellipse
 

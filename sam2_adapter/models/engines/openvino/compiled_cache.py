@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from sam2_adapter.models.weights.files import atomic_file
+from sam2_adapter.models.weights.tensor_files import atomic_file
 
 logger = logging.getLogger(__name__)
 

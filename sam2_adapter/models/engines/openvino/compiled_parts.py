@@ -24,16 +24,16 @@ from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.engines.openvino import (
     attention,
     check,
-    compiled,
+    compiled_graph,
     decoder,
     encoder,
     int8,
     ops,
     tokens,
 )
-from sam2_adapter.models.engines.openvino.cache import CompiledCache
 from sam2_adapter.models.engines.openvino.check import check_decoder, check_encoder, check_image_side
-from sam2_adapter.models.engines.openvino.compiled import CompiledGraph, cpu_facts
+from sam2_adapter.models.engines.openvino.compiled_cache import CompiledCache
+from sam2_adapter.models.engines.openvino.compiled_graph import CompiledGraph, cpu_facts
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.weights.checkpoint import weights_sha256
 
@@ -49,7 +49,7 @@ _MODULES = (
     encoder,
     decoder,
     int8,
-    compiled,
+    compiled_graph,
     check,
 )
 

@@ -9,7 +9,7 @@ import pytest
 
 from sam2_adapter.errors import ImageError
 from sam2_adapter.images.read import image_size, read_image
-from sam2_adapter.images.tiff.layout import read_layout
+from sam2_adapter.images.tiff.pixel_layout import read_layout
 from sam2_adapter.images.tiff.tags import read_directories
 from tests.images.tiff.writing import Layout
 

@@ -24,10 +24,9 @@ from safetensors.torch import save_file
 
 from sam2_adapter.errors import CheckpointError, OutputExistsError, WeightsNotFoundError
 from sam2_adapter.files import json_problem, reason_of
-from sam2_adapter.models.families.architectures import architecture_names
-from sam2_adapter.models.families.spelling import meant_name
+from sam2_adapter.input_files import NUM_BYTES, what_stands_in
+from sam2_adapter.models.families.architectures import architecture_names, meant_name
 from sam2_adapter.models.weights.wrappers import find_state_dict
-from sam2_adapter.stand_ins import NUM_BYTES, what_stands_in
 
 SAFETENSORS_SUFFIX = ".safetensors"
 SAFETENSORS_NAME = "model.safetensors"

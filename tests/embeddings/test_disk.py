@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from sam2_adapter.embeddings.files import EmbeddingFiles
+from sam2_adapter.embeddings.disk import EmbeddingFiles
 from sam2_adapter.models.network.image_encoder import EncodedImages
 
 NAMES = ("image_embedding", "high_res_features_0", "high_res_features_1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sam2_adapter.dataloop.progress import TrainingProgress, tell
+from sam2_adapter.dataloop.platform_progress import TrainingProgress, tell
 from sam2_adapter.training.events import EncodingImages, Work
 from tests.dataloop.adapting import Recorder
 

@@ -10,7 +10,7 @@ import pytest
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.errors import ExportError
 from sam2_adapter.formats.coco.objects import images_to_coco, read_coco
-from sam2_adapter.formats.coco.stream import CocoStream
+from sam2_adapter.formats.coco.writer import CocoStream
 from tests.formats.examples import annotated_image
 from tests.shapes import iou
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from sam2_adapter.dataloop.metrics import (
+from sam2_adapter.dataloop.curves import (
     ALL_LABELS,
     EVALUATION_FIGURE,
     CurvePublisher,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from sam2_adapter.dataloop.calls import (
+from sam2_adapter.dataloop.platform_requests import (
     WAITS_S,
     UnansweredError,
     count_all,
@@ -123,13 +123,13 @@ def test_a_failure_that_lasts_is_named():
 
 
 def test_all_pages_of_a_query_come_in_order_of_their_ids(gateway, dataset, items, monkeypatch):
-    monkeypatch.setattr("sam2_adapter.dataloop.calls.PAGE_SIZE", 2)
+    monkeypatch.setattr("sam2_adapter.dataloop.platform_requests.PAGE_SIZE", 2)
     assert [document["id"] for document in query_all(dataset.id, ITEMS)] == sorted(items)
     assert gateway.requests.by_route()[f"POST {QUERY}"] == 3
 
 
 def test_entries_that_leave_a_query_meanwhile_shift_no_others_away(platform, dataset, items, monkeypatch):
-    monkeypatch.setattr("sam2_adapter.dataloop.calls.PAGE_SIZE", 2)
+    monkeypatch.setattr("sam2_adapter.dataloop.platform_requests.PAGE_SIZE", 2)
     found = []
     for document in query_all(dataset.id, ITEMS):
         found.append(document["id"])

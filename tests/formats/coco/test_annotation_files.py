@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sam2_adapter.errors import DataError
-from sam2_adapter.formats.coco.layout import find_parts
+from sam2_adapter.formats.coco.annotation_files import find_parts
 from tests.formats.folders import coco, coco_image, write_image, write_json
 
 DOCUMENT = coco([coco_image(1, "p.png")], [])

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.models.engines.openvino.cache import CompiledCache
+from sam2_adapter.models.engines.openvino.compiled_cache import CompiledCache
+from sam2_adapter.models.engines.openvino.compiled_parts import DECODER, ENCODER, IMAGE_SIDE, entry_name, load_part
 from sam2_adapter.models.engines.openvino.encoder import encoder_graph
 from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime
-from sam2_adapter.models.engines.openvino.parts import DECODER, ENCODER, IMAGE_SIDE, entry_name, load_part
 from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from sam2_adapter.training.forward import trained_parameters
@@ -159,7 +159,7 @@ def test_entries_that_nobody_reads_any_more_are_deleted_when_another_is_made(cac
 
 def test_an_openvino_that_always_fuses_attention_serves_too(cache, monkeypatch, caplog):
     monkeypatch.setattr(
-        "sam2_adapter.models.engines.openvino.compiled._UNFUSED", {"A_SETTING_OF_ANOTHER_VERSION": "DISABLE"}
+        "sam2_adapter.models.engines.openvino.compiled_graph._UNFUSED", {"A_SETTING_OF_ANOTHER_VERSION": "DISABLE"}
     )
     caplog.set_level("DEBUG", "sam2_adapter")
     runtime = OpenVinoRuntime(loaded(small_model()), cache, "fp32")
@@ -180,7 +180,7 @@ PROCESS = """
 import logging, sys
 from pathlib import Path
 logging.basicConfig(level=logging.INFO, format="%(message)s")
-from sam2_adapter.models.engines.openvino.cache import CompiledCache
+from sam2_adapter.models.engines.openvino.compiled_cache import CompiledCache
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime
 from tests.small_model import loaded, small_model

@@ -9,7 +9,7 @@ from typing import Any
 
 import dtlpy as dl
 
-from sam2_adapter.dataloop.calls import retried
+from sam2_adapter.dataloop.platform_requests import retried
 from sam2_adapter.training.records import EpochRecord
 
 logger = logging.getLogger(__name__)
