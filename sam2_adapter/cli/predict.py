@@ -62,7 +62,11 @@ def predict(
         list[str] | None, typer.Option(metavar="X0,Y0,X1,Y1", help="A box around an object; each makes one object.")
     ] = None,
     prompts: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Prompts file: any prompts for any of the images.")
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Prompts file, or boxes and points drawn in labelme or CVAT: any prompts for any of the images.",
+        ),
     ] = None,
     model: ModelOption = None,
     units: Annotated[

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sam2_adapter.annotations.objects import AnnotatedImage
+from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.formats.dataset_reader import ReadingOptions, Samples
 from sam2_adapter.formats.document import Import
 from sam2_adapter.formats.left_out import LeftOut
 
 OutputType = Literal["mask", "polygon"]
+
+# Image name, as a file writes it, to its prompts in order, those that cannot be used among them.
+ListedPrompts = dict[str, list[Prompt | RefusedPrompt]]
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,12 @@ class Format:
         recognise: whether a path is a data set of this format.
         read_dataset: all samples of a data set by split; what is not kept is counted.
         read_annotations: the images and objects of one file of annotations.
+        read_prompts: the boxes and points of a file or folder that `recognise` knows, as prompts.
         open_writer: starts to write results.
     """
 
     recognise: Callable[[Path], bool] | None = None
     read_dataset: Callable[[Path, ReadingOptions, LeftOut], Samples] | None = None
     read_annotations: Callable[[Path], Import] | None = None
+    read_prompts: Callable[[Path], ListedPrompts] | None = None
     open_writer: Callable[[WritingTarget], Writer] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,12 +112,14 @@ def images_below(folder: Path) -> dict[str, Path]:
         return {}
 
 
-def usable_hw(path: Path, name: str, options: ReadingOptions, left_out: LeftOut) -> tuple[int, int] | None:
-    """The (height, width) of an upright image; `None`, and counted, where it cannot be used."""
+def usable_hw(source: Path | bytes, name: str, options: ReadingOptions, left_out: LeftOut) -> tuple[int, int] | None:
+    """The (height, width) of an upright image, a file or its content; `None`, and counted, where it cannot be used."""
     try:
-        (height, width), notes = image_size_with_notes(path, name=name)
+        (height, width), notes = image_size_with_notes(source, name=name)
     except ImageError:
-        left_out.add_image(Reason.STAND_IN if _stands_in(path) else Reason.BROKEN_IMAGE, name)
+        left_out.add_image(
+            Reason.STAND_IN if isinstance(source, Path) and _stands_in(source) else Reason.BROKEN_IMAGE, name
+        )
         return None
     if height * width > options.max_pixels:
         left_out.add_image(Reason.BROKEN_IMAGE, name)
@@ -144,6 +146,7 @@ def add_sample(
     options: ReadingOptions,
     left_out: LeftOut,
     ignored: Rle | None = None,
+    content: Callable[[], bytes] | None = None,
 ) -> None:
     """Add an image with its objects of sufficient size and its ignored region; counted as left out where there is no object."""
     if options.split_parts:
@@ -155,6 +158,6 @@ def add_sample(
         else:
             left_out.add_object(Reason.TOO_SMALL, f"{name}: {annotation.label} {index} ({annotation.area} px)")
     if kept:
-        samples.append(Sample(name, path, original_hw, tuple(kept), ignored))
+        samples.append(Sample(name, path, original_hw, tuple(kept), ignored, content))
     else:
         left_out.add_image(Reason.NO_OBJECT_LEFT, name)

@@ -127,6 +127,13 @@ def find_listed(
     return found
 
 
+def at_that_path(listed: str, fitting: list[str]) -> list[str]:
+    """Of several images that a name fits the one at that very path of the data set, with a suffix or without; to `narrow` with."""
+    name = listed.lstrip("/")
+    exact = [image for image in fitting if name in (image, str(PurePosixPath(image).with_suffix("")))]
+    return exact if len(exact) == 1 else fitting
+
+
 def _most_specific(listed: Sequence[str], found: Sequence[list[str]]) -> list[list[str]]:
     """Of names that stand for one image those with the most folders, and of these those in its own spelling; the others stand for none."""
     best: dict[str, tuple[int, bool]] = {}

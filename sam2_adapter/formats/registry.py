@@ -25,6 +25,7 @@ class FormatEntry:
         output: as `--format` calls it; empty where it is not written.
         results: top-level name of its results in an output folder.
         is_one_file: whether the results of all images stand in one file, and no file belongs to an image alone.
+        has_prompts: whether boxes and points of its files are prompts.
     """
 
     name: str
@@ -33,6 +34,7 @@ class FormatEntry:
     output: str = ""
     results: str = ""
     is_one_file: bool = False
+    has_prompts: bool = False
 
 
 FORMATS = (
@@ -64,6 +66,14 @@ FORMATS = (
         layout="YOLO segmentation (data.yaml, images/ and labels/)",
         output="yolo",
         results="yolo",
+    ),
+    FormatEntry(
+        "labelme",
+        "sam2_adapter.formats.labelme.format",
+        layout="labelme (a JSON file for each picture)",
+        output="labelme",
+        results="labelme",
+        has_prompts=True,
     ),
     FormatEntry("polygons", "sam2_adapter.formats.polygon_json", output="polygons", results="polygons"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,12 @@ class Sample:
 
     Attributes:
         name: path of the image below the image folder, with forward slashes; unique within a split.
-        image_path: the image file.
+        image_path: the image file, or the file that the image is embedded in.
         original_hw: (height, width) of the upright image in pixels.
         objects: the ground truth, at least one object.
         ignored: the pixels that nobody has decided about, such as a void border; they count neither in training nor in measures. No
             object covers any of them. `None` where every pixel counts.
+        content: reads the image file's content where it is embedded in another file; `None` where `image_path` is the image.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Sample:
     original_hw: tuple[int, int]
     objects: tuple[Annotation, ...]
     ignored: Rle | None = None
+    content: Callable[[], bytes] | None = None
 
     def __post_init__(self) -> None:
         """Check that there are objects, that all masks have the image's size, and that no object covers ignored pixels."""
@@ -63,9 +66,11 @@ class Sample:
         """Read the image: uint8 RGB H x W x 3 in 0..255, upright.
 
         Raises:
+            DataError: the file that it is embedded in is no longer what it was.
             ImageError: the file is missing, broken, too large, or no longer of the size that it had when the data set was read.
         """
-        image = read_image(self.image_path, max_pixels=max_pixels, name=self.name)
+        source = self.image_path if self.content is None else self.content()
+        image = read_image(source, max_pixels=max_pixels, name=self.name)
         if image.shape[:2] != self.original_hw:
             raise ImageError(
                 f"{self.name}: the image has (height, width) {image.shape[:2]}, but had {self.original_hw} when the data set was read."

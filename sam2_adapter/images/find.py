@@ -94,7 +94,7 @@ def _counted(others: Mapping[FileKind, Sequence[str]]) -> tuple[PassedOver, ...]
 def _search_folder(folder: Path, search: _Search) -> None:
     images: list[Path] = []
     others: dict[FileKind, list[str]] = {}
-    for path in _files_below(folder):
+    for path in files_below(folder):
         kind = other_kind(path)
         if kind is not None:
             others.setdefault(kind, []).append(str(path))
@@ -110,8 +110,14 @@ def _search_folder(folder: Path, search: _Search) -> None:
         search.others.setdefault(kind, []).extend(names)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """All files below a folder; folders that are links come last, and only where their target was not there already."""
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder that are neither hidden nor results of this program.
+
+    Folders that are links come last, and only where their target was not there already.
+
+    Raises:
+        ImageError: a folder cannot be read.
+    """
     seen: set[tuple[int, int]] = set()
     target = folder.resolve()
     waiting = [folder]

@@ -16,12 +16,13 @@ from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt, Units
 from sam2_adapter.annotations.usable_prompts import check_prompts
 from sam2_adapter.errors import PromptError
 from sam2_adapter.files import encodable
-from sam2_adapter.formats.prompts_file import match_prompts, read_prompts_file, unmatched_names
+from sam2_adapter.formats.prompt_sources import read_prompts
+from sam2_adapter.formats.prompts_file import match_prompts, unmatched_names
 from sam2_adapter.text import plural
 
 logger = logging.getLogger(__name__)
 
-# Prompts as callers give them: for every image the same ones, for each image its own by name, or a prompts file.
+# Prompts as callers give them: for every image the same ones, for each image its own by name, or a file or folder of prompts.
 AnyPrompt = Prompt | RefusedPrompt | Mapping[str, Any]
 GivenPrompts = Sequence[AnyPrompt] | Mapping[str, Sequence[AnyPrompt]] | str | Path | None
 
@@ -83,7 +84,7 @@ def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> dict[Path, Sequen
 
     Args:
         paths: image files.
-        given: the same prompts for all of them, prompts by image name, or the path of a prompts file.
+        given: the same prompts for all of them, prompts by image name, or the path of a prompts file or of what a labelling tool has saved.
 
     Raises:
         PromptError: the file cannot be read, a name fits several images, or no name fits any.
@@ -91,7 +92,7 @@ def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> dict[Path, Sequen
     if given is None:
         return {}
     if isinstance(given, str | Path):
-        return _listed_prompts(read_prompts_file(given, paths), paths, str(given))
+        return _listed_prompts(read_prompts(given, paths), paths, str(given))
     if isinstance(given, Mapping):
         return _listed_prompts({name: check_prompts(entries) for name, entries in given.items()}, paths, "prompts")
     same = check_prompts(given)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_adapter.formats.image_names import find_listed, is_foreign, path_parts
+from sam2_adapter.formats.image_names import at_that_path, find_listed, is_foreign, path_parts
 from tests.shapes import QUICK
 
 IMAGES = ["images/p.png", "images/sub/q.jpg", "images/Top view \u00e9 1.png", "other/R.PNG", "a%20b.png"]
@@ -82,3 +82,11 @@ def test_any_spelling_of_a_path_finds_the_image(folders, stem, form):
         [unicodedata.normalize("NFD", name)]
     ]
     assert path_parts(name)[-1] == f"{stem}.png"
+
+
+def test_of_several_images_the_one_at_that_path_is_meant():
+    images = ["a.png", "street/a.png", "street/a.jpg"]
+    assert at_that_path("/a.png", images) == ["a.png"]
+    assert at_that_path("a", images) == ["a.png"]
+    assert at_that_path("street/a", images) == images
+    assert at_that_path("other/a.png", images) == images

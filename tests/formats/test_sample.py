@@ -49,3 +49,9 @@ def test_the_ignored_region_has_the_images_size_and_no_object(tmp_path):
         Sample("a.png", tmp_path, HW, OBJECTS, mask_to_rle(np.ones(HW[::-1], bool)))
     with pytest.raises(DataError, match=r"a\.png: the mask of object 1 covers pixels of the ignored region"):
         Sample("a.png", tmp_path, HW, OBJECTS, mask_to_rle(rectangle(29, 19, 31, 21)))
+
+
+def test_an_image_may_be_embedded_in_another_file(tmp_path):
+    image = write_image(tmp_path / "a.png", value=7)
+    sample = Sample("a.json", tmp_path / "a.json", HW, OBJECTS, content=image.read_bytes)
+    assert (sample.read_image() == 7).all()

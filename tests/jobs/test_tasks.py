@@ -59,3 +59,14 @@ def test_prompts_are_known_by_their_values_and_units() -> None:
     ]
     assert len({same, *others}) == 6
     assert prompts_sha256([], "fraction") == prompts_sha256([])
+
+
+def test_prompts_from_label_files_of_a_tool(tmp_path: Path) -> None:
+    shape = {"label": "cat", "shape_type": "rectangle", "points": [[1, 2], [30, 40]]}
+    (tmp_path / "a.json").write_text(json.dumps({"shapes": [shape], "imagePath": "a.png"}))
+    paths = [Path("photos/a.png"), Path("photos/b.png")]
+    found = prompts_for(paths, tmp_path)
+    assert list(found) == [paths[0]]
+    (prompt,) = found[paths[0]]
+    assert isinstance(prompt, Prompt)
+    assert (prompt.label, prompt.box_xyxy) == ("cat", (1, 2, 30, 40))

@@ -28,6 +28,7 @@ from sam2_adapter.formats.dataset_reader import (
 )
 from sam2_adapter.formats.document import short
 from sam2_adapter.formats.image_names import find_listed
+from sam2_adapter.formats.labelme.dataset import is_label_file
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 
@@ -53,8 +54,9 @@ class _Found:
 
 
 def is_coco_data(root: Path) -> bool:
-    """Whether a folder, or a file, has this layout."""
-    return bool(find_parts(root))
+    """Whether a folder, or a file, has this layout; label files of labelme may lie in the same places."""
+    parts = find_parts(root)
+    return any(not is_label_file(part.path) for part in parts)
 
 
 def read_coco_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Samples:

@@ -24,7 +24,7 @@ from sam2_adapter.formats.dataset_reader import (
     split_folders,
     usable_hw,
 )
-from sam2_adapter.formats.image_names import find_listed
+from sam2_adapter.formats.image_names import at_that_path, find_listed
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 
@@ -63,7 +63,7 @@ def _join(images: Mapping[str, Path], json_folder: Path, left_out: LeftOut) -> t
     ambiguous: set[str] = set()
     documents = list(_documents(json_folder, left_out))
     listed = [filename for _, document in documents if isinstance(filename := document.get("filename"), str)]
-    meant = dict(zip(listed, find_listed(listed, images, _at_that_path), strict=True))
+    meant = dict(zip(listed, find_listed(listed, images, at_that_path), strict=True))
     for where, document in documents:
         name = _image_of(document, where, images, meant)
         if name is None:
@@ -73,12 +73,6 @@ def _join(images: Mapping[str, Path], json_folder: Path, left_out: LeftOut) -> t
         else:
             joined[name] = document
     return joined, ambiguous
-
-
-def _at_that_path(listed: str, fitting: list[str]) -> list[str]:
-    """Of several images that a name fits the one at that very path of the data set."""
-    name = listed.lstrip("/")
-    return [name] if name in fitting else fitting
 
 
 def _documents(json_folder: Path, left_out: LeftOut) -> Iterator[tuple[str, Document]]:

@@ -7,9 +7,10 @@ import pytest
 
 from sam2_adapter.annotations.objects import mask_to_rle
 from sam2_adapter.errors import DataError
-from sam2_adapter.formats.coco.dataset import read_coco_data
+from sam2_adapter.formats.coco.dataset import is_coco_data, read_coco_data
 from sam2_adapter.formats.dataset_reader import ReadingOptions
 from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.load import find_format
 from tests.formats.folders import HW, coco, coco_image, coco_object, rectangle, write_image, write_json
 
 SQUARE = [[2, 3, 10, 3, 10, 12, 2, 12]]
@@ -263,3 +264,11 @@ def test_an_image_of_another_split_is_not_taken_for_one_that_is_missing(tmp_path
     samples, left_out = read(tmp_path)
     assert samples == {"train": []}
     assert left_out.count(Reason.NO_IMAGE) == 1
+
+
+def test_label_files_of_labelme_in_the_same_place_are_no_coco(tmp_path):
+    write_image(tmp_path / "images" / "a.png")
+    document = {"version": "5.5.0", "shapes": [], "imagePath": "a.png"}
+    assert not is_coco_data(write_json(tmp_path / "annotations" / "a.json", document))
+    assert not is_coco_data(tmp_path)
+    assert find_format(tmp_path) == "labelme"

@@ -1,0 +1,39 @@
+"""Where prompts come from: a prompts file of ours, or the boxes and points that a labelling tool has saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sam2_adapter.errors import DataError, PromptError
+from sam2_adapter.formats.base import ListedPrompts
+from sam2_adapter.formats.prompts_file import read_prompts_file
+from sam2_adapter.formats.registry import FORMATS, load_format
+
+
+def read_prompts(path: str | Path, image_paths: Sequence[Path] = ()) -> ListedPrompts:
+    """Read the prompts of all images from a file or folder of any kind.
+
+    Args:
+        path: a prompts file, or a file or folder of a format that has prompts.
+        image_paths: the images that they may be for, as in `read_prompts_file`.
+
+    Returns:
+        Image name, as written there, to its prompts in order; one that cannot be used is a `RefusedPrompt` at its position.
+
+    Raises:
+        PromptError: it cannot be read, or has no prompts.
+    """
+    path = Path(path)
+    sources = {entry.name: load_format(entry) for entry in FORMATS if entry.has_prompts}
+    for found in sources.values():
+        if found.recognise is not None and found.read_prompts is not None and found.recognise(path):
+            try:
+                return found.read_prompts(path)
+            except DataError as error:
+                raise PromptError(str(error)) from error
+    if path.is_dir():
+        raise PromptError(
+            f"{path}: a folder without prompts. Expected a prompts file, or files of {' or '.join(sources)} with boxes or points."
+        )
+    return read_prompts_file(path, image_paths)

@@ -1,0 +1,30 @@
+"""A prompts file of ours, or what a labelling tool has saved."""
+
+from __future__ import annotations
+
+import pytest
+
+from sam2_adapter.errors import PromptError
+from sam2_adapter.formats.prompt_sources import read_prompts
+from tests.formats.folders import write_json
+from tests.formats.labelme.label_files import label_file, shape
+
+
+def test_our_own_prompts_file(tmp_path):
+    path = write_json(tmp_path / "prompts.json", {"images": {"a.png": [{"box": [1, 2, 3, 4]}]}})
+    (prompt,) = read_prompts(path)["a.png"]
+    assert prompt.box_xyxy == (1, 2, 3, 4)
+
+
+def test_files_and_folders_of_labelling_tools(tmp_path):
+    path = write_json(tmp_path / "a.json", label_file(shape("rectangle", [[1, 2], [3, 4]])))
+    for source in (path, tmp_path):
+        (prompt,) = read_prompts(source)["a.png"]
+        assert (prompt.box_xyxy, prompt.label) == ((1, 2, 3, 4), "cat")
+
+
+def test_other_folders_are_refused(tmp_path):
+    with pytest.raises(PromptError, match=r"a folder without prompts\. Expected a prompts file, or files of labelme"):
+        read_prompts(tmp_path)
+    with pytest.raises(PromptError, match="cannot read the file"):
+        read_prompts(tmp_path / "missing.json")
