@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sam2_adapter.config_errors import unknown_key, wrong_value, yaml_problem
-from sam2_adapter.config_views import EncodingLimits, LossWeights, PromptMix
+from sam2_adapter.config_views import EncodingLimits, LossWeights, PredictionSettings, PromptMix
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.files import read_json, reason_of
 from sam2_adapter.input_files import open_regular
@@ -244,6 +244,11 @@ class Config(BaseModel):
                 super().__init__(**settings)
             except ValidationError as error:
                 raise ConfigError(wrong_value(error, type(self).model_fields)) from error
+
+    @property
+    def prediction(self) -> PredictionSettings:
+        """Which objects an image has."""
+        return PredictionSettings(**{field.name: getattr(self, field.name) for field in fields(PredictionSettings)})
 
     @property
     def prompt_mix(self) -> PromptMix:

@@ -10,6 +10,19 @@ from sam2_adapter.errors import ConfigError
 
 
 @dataclass(frozen=True)
+class PredictionSettings:
+    """What decides which objects an image has; `find_objects` goes by them, and a run that is gone on with needs the same.
+
+    Attributes:
+        clip_to_box: cut masks at the boxes of their prompts.
+        default_label: label of objects whose prompt has none.
+    """
+
+    clip_to_box: bool
+    default_label: str
+
+
+@dataclass(frozen=True)
 class PromptMix:
     """How often each kind of first prompt is drawn in training; the weights need not add up to 1.
 

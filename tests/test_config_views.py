@@ -7,15 +7,21 @@ from dataclasses import MISSING, fields
 import pytest
 
 from sam2_adapter.config import Config
-from sam2_adapter.config_views import EncodingLimits, LossWeights, PromptMix
+from sam2_adapter.config_views import EncodingLimits, LossWeights, PredictionSettings, PromptMix
 from sam2_adapter.errors import ConfigError
 
 PARTS = [field.name for field in fields(LossWeights) if field.name != "iou_score_error"]
 
 
-@pytest.mark.parametrize("view", [PromptMix, LossWeights, EncodingLimits])
+@pytest.mark.parametrize("view", [PredictionSettings, PromptMix, LossWeights, EncodingLimits])
 def test_every_default_stands_in_the_configuration_alone(view: type) -> None:
     assert all(field.default is MISSING and field.default_factory is MISSING for field in fields(view))
+
+
+def test_the_settings_of_prediction_have_their_keys_names() -> None:
+    config = Config(clip_to_box=False, default_label="cell")
+    assert config.prediction == PredictionSettings(clip_to_box=False, default_label="cell")
+    assert all(field.name in Config.model_fields for field in fields(PredictionSettings))
 
 
 @pytest.mark.parametrize("kind", [field.name for field in fields(PromptMix)])

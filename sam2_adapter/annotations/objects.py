@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sam2_adapter.annotations.polygons import Polygon, mask_to_polygons, polygons_to_mask
 from sam2_adapter.annotations.prompts import BoolArray
@@ -25,6 +25,15 @@ __all__ = [
     "polygons_to_mask",
     "rle_to_mask",
 ]
+
+
+class AnnotationFacts(TypedDict, total=False):
+    """What an annotation may say besides its label, its mask and its score; see `Annotation`."""
+
+    attributes: Mapping[str, Any] | None
+    object_id: str | None
+    parent_id: str | None
+    prompt_index: int | None
 
 
 @dataclass(frozen=True)
@@ -65,15 +74,7 @@ class Annotation:
 
     @classmethod
     def from_mask(
-        cls,
-        mask: BoolArray,
-        label: str,
-        iou_score: float = 1.0,
-        *,
-        attributes: Mapping[str, Any] | None = None,
-        object_id: str | None = None,
-        parent_id: str | None = None,
-        prompt_index: int | None = None,
+        cls, mask: BoolArray, label: str, iou_score: float = 1.0, **facts: Unpack[AnnotationFacts]
     ) -> Annotation:
         """Make an annotation of a mask.
 
@@ -82,10 +83,7 @@ class Annotation:
                 (`mask.any()`).
             label: class name.
             iou_score: finite; clamped to [0, 1], since models estimate slightly outside.
-            attributes: free attributes of the object.
-            object_id: identity of the object.
-            parent_id: identity of the object's parent.
-            prompt_index: position of the prompt.
+            facts: the other attributes, by name.
 
         Raises:
             DataError: the mask is empty or no bool H x W array, or the score is not finite.
@@ -93,33 +91,15 @@ class Annotation:
         if getattr(mask, "ndim", None) != 2 or mask.dtype != bool:
             found = f"{mask.dtype} of shape {mask.shape}" if hasattr(mask, "dtype") else type(mask).__name__
             raise DataError(f"The mask of an annotation is a bool array of height x width, but got {found}.")
-        return cls.from_rle(
-            mask_to_rle(mask),
-            label,
-            iou_score,
-            attributes=attributes,
-            object_id=object_id,
-            parent_id=parent_id,
-            prompt_index=prompt_index,
-        )
+        return cls.from_rle(mask_to_rle(mask), label, iou_score, **facts)
 
     @classmethod
-    def from_rle(
-        cls,
-        rle: Rle,
-        label: str,
-        iou_score: float = 1.0,
-        *,
-        attributes: Mapping[str, Any] | None = None,
-        object_id: str | None = None,
-        parent_id: str | None = None,
-        prompt_index: int | None = None,
-    ) -> Annotation:
+    def from_rle(cls, rle: Rle, label: str, iou_score: float = 1.0, **facts: Unpack[AnnotationFacts]) -> Annotation:
         """As `from_mask`, of a mask that is run-length encoded already."""
         score = float(iou_score)
         if not math.isfinite(score):
             raise DataError(f"The IoU score of an annotation must be finite, but got {score}.")
-        return cls(label, rle, min(max(score, 0.0), 1.0), attributes, object_id, parent_id, prompt_index)
+        return cls(label, rle, min(max(score, 0.0), 1.0), **facts)
 
     def __repr__(self) -> str:
         """Label, score, area and box; the run lengths are long."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.usable_prompts import UsablePrompts, fit_prompts
 from sam2_adapter.config import Config
 from sam2_adapter.dataloop.platform_progress import tell
 from sam2_adapter.dataloop.platform_requests import Document
@@ -17,10 +16,11 @@ from sam2_adapter.dataloop.prepared_items import AskPrompts, BrokenItem, Prepare
 from sam2_adapter.dataloop.results import LabelColors, make_documents
 from sam2_adapter.dataloop.storing import Owner, store_predictions
 from sam2_adapter.errors import PlatformError, PromptError, Sam2AdapterError
+from sam2_adapter.jobs.answers import ImageAnswer, answer_usable
 from sam2_adapter.jobs.output_folder import provenance
 from sam2_adapter.jobs.stream import Bounds, Outcome, Steps, stream
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
-from sam2_adapter.predict.segment import segment
+from sam2_adapter.predict.segment import Segmentation
 from sam2_adapter.text import plural, printable
 
 logger = logging.getLogger(__name__)
@@ -101,18 +101,19 @@ class ItemPredictor(Steps[Any, PreparedItem, Predicted, Stored]):
         Raises:
             PromptError: the item has prompts, and none of them can be used.
         """
-        notes: tuple[str, ...] = ()
-        if fetched.asked.prompts is None:
-            found = self._segmented(fetched, encoded, None)
-        else:
-            usable = fit_prompts([entry.prompt for entry in fetched.asked.prompts], encoded.original_hw)
-            notes = _notes(fetched, usable)
-            for warning in usable.warnings.values():
-                logger.warning("%s: %s", printable(title_of(item)), printable(warning))
-            found = self._segmented(fetched, encoded, usable) if usable.prompts else {}
+        found = self._answer(fetched, encoded)
+        notes = _notes(fetched, found.refused_prompts)
+        for warning in found.warnings.values():
+            logger.warning("%s: %s", printable(title_of(item)), printable(warning))
+        if found.segmentation.empty_prompts:
+            gave_none = plural(len(found.segmentation.empty_prompts), "prompt")
+            logger.info("%s: %s gave an empty mask.", printable(title_of(item)), gave_none)
+        annotations = found.segmentation.annotations
         if self.on_segmented is not None:
-            self.on_segmented(fetched, found)
-        return Predicted(item, encoded.original_hw, tuple(found.values()), fetched.earlier_ids, notes)
+            self.on_segmented(
+                fetched, {entry.prompt_index: entry for entry in annotations if entry.prompt_index is not None}
+            )
+        return Predicted(item, encoded.original_hw, annotations, fetched.earlier_ids, notes)
 
     def store(self, item: Any, found: Predicted) -> Stored:
         """Store the predictions of an item in place of the earlier ones."""
@@ -134,20 +135,12 @@ class ItemPredictor(Steps[Any, PreparedItem, Predicted, Stored]):
             made_by=provenance(self.predictor.info),
         )
 
-    def _segmented(
-        self, fetched: PreparedItem, encoded: ImageEmbedding, usable: UsablePrompts | None
-    ) -> dict[int, Annotation]:
-        """The objects by the position of their prompt; without prompts, the most prominent one at position 0."""
-        prompts, positions = ((), (0,)) if usable is None else (usable.prompts, usable.positions)
-        config = self.config
-        found = segment(
-            self.predictor, encoded, prompts, clip_to_box=config.clip_to_box, default_label=config.default_label
-        )
-        if found.empty_prompts:
-            gave_none = plural(len(found.empty_prompts), "prompt")
-            logger.info("%s: %s gave an empty mask.", printable(title_of(fetched.item)), gave_none)
-        placed = [(positions[annotation.prompt_index or 0], annotation) for annotation in found.annotations]
-        return {position: replace(annotation, prompt_index=position) for position, annotation in placed}
+    def _answer(self, fetched: PreparedItem, encoded: ImageEmbedding) -> ImageAnswer:
+        asked = fetched.asked.prompts
+        if asked is not None and not asked:
+            return ImageAnswer(Segmentation((), (), ()))
+        prompts = [entry.prompt for entry in asked or ()]
+        return answer_usable(self.predictor, fetched.image, encoded, prompts, self.config.prediction)
 
 
 class _PreparedSteps(Steps[PreparedItem | BrokenItem, PreparedItem, Predicted, Predicted]):
@@ -288,7 +281,7 @@ def predict_all(items: Iterable[Any], steps: ItemPredictor, batch_size: int, rep
     report.raise_broken()
 
 
-def _notes(fetched: PreparedItem, usable: UsablePrompts) -> tuple[str, ...]:
+def _notes(fetched: PreparedItem, refused: Mapping[int, str]) -> tuple[str, ...]:
     """The prompts that cannot be used, by name.
 
     Raises:
@@ -296,8 +289,8 @@ def _notes(fetched: PreparedItem, usable: UsablePrompts) -> tuple[str, ...]:
     """
     named = fetched.asked.prompts or ()
     notes = tuple(
-        f"The prompt of {named[position].name} cannot be used: {reason}" for position, reason in usable.refused.items()
+        f"The prompt of {named[position].name} cannot be used: {reason}" for position, reason in refused.items()
     )
-    if notes and not usable.prompts:
+    if notes and len(notes) == len(named):
         raise PromptError(" ".join(notes))
     return notes

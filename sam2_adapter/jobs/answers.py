@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
+from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt, Units
 from sam2_adapter.annotations.usable_prompts import fit_prompts
+from sam2_adapter.config_views import PredictionSettings
 from sam2_adapter.errors import PromptError, Sam2AdapterError
+from sam2_adapter.images.sources import Pixels
 from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.models.engines.base import is_out_of_memory
+from sam2_adapter.predict.modes import find_objects
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
-from sam2_adapter.predict.segment import Segmentation, segment
+from sam2_adapter.predict.segment import Segmentation
 
 logger = logging.getLogger(__name__)
 
@@ -66,35 +69,53 @@ class ImageResult:
 
 def answer(
     predictor: Predictor,
+    image: Pixels,
     embedding: ImageEmbedding,
     prompts: Sequence[Prompt | RefusedPrompt],
     options: PredictOptions,
 ) -> ImageAnswer:
-    """Answer the prompts of one image; without prompts, in the zero-shot mode.
-
-    Args:
-        predictor: the model.
-        embedding: the encoded image.
-        prompts: one per object; one that cannot be used costs none of the others.
-        options: see `PredictOptions`.
+    """Answer the prompts of one image, as `answer_usable`.
 
     Raises:
         PromptError: none of the prompts can be used; the text numbers them from 1.
     """
-    fitted = fit_prompts(prompts, embedding.original_hw, units=options.units)
-    if prompts and not fitted.prompts:
-        raise PromptError(told_prompts(fitted.refused, _MOST_REASONS))
-    found = segment(
-        predictor,
-        embedding,
-        fitted.prompts,
-        clip_to_box=options.clip_to_box,
-        default_label=options.default_label,
-    )
-    positions = fitted.positions or (0,)
+    found = answer_usable(predictor, image, embedding, prompts, options.prediction, options.units)
+    if prompts and len(found.refused_prompts) == len(prompts):
+        raise PromptError(told_prompts(found.refused_prompts, _MOST_REASONS))
+    return found
+
+
+def answer_usable(
+    predictor: Predictor,
+    image: Pixels,
+    embedding: ImageEmbedding,
+    prompts: Sequence[Prompt | RefusedPrompt],
+    settings: PredictionSettings,
+    units: Units = "pixel",
+) -> ImageAnswer:
+    """Answer those prompts of one image that can be used; without any prompt, in the zero-shot mode.
+
+    Args:
+        predictor: the model.
+        image: uint8 RGB H x W x 3.
+        embedding: the same, encoded.
+        prompts: one per object; one that cannot be used costs none of the others.
+        settings: see `PredictionSettings`.
+        units: of the coordinates.
+    """
+    usable = fit_prompts(prompts, embedding.original_hw, units=units)
+    if prompts and not usable.prompts:
+        return ImageAnswer(Segmentation((), (), ()), usable.refused)
+    found = find_objects(predictor, image, embedding, usable.prompts, settings)
+    if prompts:
+        found = _at_positions(found, usable.positions)
+    return ImageAnswer(found, usable.refused, usable.warnings)
+
+
+def _at_positions(found: Segmentation, positions: Sequence[int]) -> Segmentation:
+    """The same with the position of each prompt among all prompts of the image."""
     annotations = tuple(replace(entry, prompt_index=positions[entry.prompt_index or 0]) for entry in found.annotations)
-    empty = tuple(positions[index] for index in found.empty_prompts)
-    return ImageAnswer(Segmentation(annotations, found.prompts, empty), fitted.refused, fitted.warnings)
+    return Segmentation(annotations, found.prompts, tuple(positions[index] for index in found.empty_prompts))
 
 
 def told_prompts(reasons: Mapping[int, str], most: int | None = None) -> str:

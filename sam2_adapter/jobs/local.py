@@ -101,7 +101,7 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
 
     def predict(self, item: ImageTask, fetched: _ReadImage, encoded: Any) -> _AnsweredImage:
         """Answer the prompts of an image."""
-        answered = answer(self._predictor, encoded, item.prompts, self._options)
+        answered = answer(self._predictor, fetched.image, encoded, item.prompts, self._options)
         annotated = AnnotatedImage(item.name, encoded.original_hw, answered.segmentation.annotations)
         return _AnsweredImage(fetched, annotated, answered)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -61,8 +62,7 @@ class PredictionRun:
             "formats": sorted(formats),
             "overlay": overlay,
             "output_type": options.output_type,
-            "clip_to_box": options.clip_to_box,
-            "default_label": options.default_label,
+            **asdict(options.prediction),
         }
         with ExitStack() as opened:
             opened.enter_context(folder)

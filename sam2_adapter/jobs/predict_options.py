@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.config import Config
+from sam2_adapter.config_views import PredictionSettings
 from sam2_adapter.formats.base import OutputType
 from sam2_adapter.images.read import MAX_PIXELS
 from sam2_adapter.jobs.stream import Bounds
@@ -25,8 +26,7 @@ class PredictOptions:
     """Settings of a job, made of `Config` by `from_config`; see its keys of the same names.
 
     Attributes:
-        clip_to_box: cut masks at the boxes of their prompts.
-        default_label: label of objects whose prompt has none.
+        prediction: which objects an image has.
         output_type: what the Dataloop format holds, masks or polygons.
         units: what the coordinates of boxes and points are: `pixel`, or `fraction` of the image's width and height.
         max_pixels: largest accepted image.
@@ -34,8 +34,7 @@ class PredictOptions:
         workers: threads that read images, at least 1; `None` for what suits the model's device.
     """
 
-    clip_to_box: bool
-    default_label: str
+    prediction: PredictionSettings
     output_type: OutputType
     units: Units = "pixel"
     max_pixels: int = MAX_PIXELS
@@ -55,8 +54,7 @@ class PredictOptions:
         """The settings of prediction in a configuration, and what belongs to one job; arguments as the attributes."""
         config = config or Config()
         return cls(
-            config.clip_to_box,
-            config.default_label,
+            config.prediction,
             config.output_type,
             units,
             max_pixels or MAX_PIXELS,

@@ -21,8 +21,9 @@ from sam2_adapter.files import refuse_to_replace, write_file
 from sam2_adapter.formats.coco.objects import write_coco
 from sam2_adapter.formats.label_maps.objects import write_label_map
 from sam2_adapter.images.sources import ImageSource, Pixels, as_pixels
+from sam2_adapter.predict.modes import find_objects
 from sam2_adapter.predict.predictor import ModelInfo, Predictor, load_predictor
-from sam2_adapter.predict.segment import Segmentation, segment
+from sam2_adapter.predict.segment import Segmentation
 from sam2_adapter.reports.overlay import draw_overlay
 from sam2_adapter.text import plural
 
@@ -130,13 +131,7 @@ def segment_image(
     asked = _prompts(prompts, box, points, labels)
     pixels = as_pixels(image)
     predictor = model if isinstance(model, Predictor) else _kept_predictor(model or config.model_cfg, config)
-    found = segment(
-        predictor,
-        predictor.embed(pixels),
-        asked,
-        clip_to_box=config.clip_to_box,
-        default_label=config.default_label,
-    )
+    found = find_objects(predictor, pixels, predictor.embed(pixels), asked, config.prediction)
     name = os.path.basename(image) if isinstance(image, str | Path) else "image"
     return SegmentedImage(pixels, name, found, predictor.info)
 

@@ -116,3 +116,9 @@ def test_an_image_holds_annotations_of_its_own_size():
         AnnotatedImage("", (60, 40))
     with pytest.raises(DataError, match=r"a\.jpg: height and width must be positive"):
         AnnotatedImage("a.jpg", (0, 40))
+
+
+def test_facts_that_an_annotation_does_not_have_are_refused() -> None:
+    for make, mask in ((Annotation.from_mask, MASK), (Annotation.from_rle, mask_to_rle(MASK))):
+        with pytest.raises(TypeError, match="colour"):
+            make(mask, "cat", colour="black")  # type: ignore[arg-type,call-arg]

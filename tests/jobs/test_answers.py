@@ -17,6 +17,7 @@ from sam2_adapter.predict.segment import segment
 from tests.conftest import disk_photo
 from tests.small_model import small_predictor
 
+PHOTO = np.asarray(disk_photo())
 OPTIONS = PredictOptions.from_config()
 BOX = Prompt(box_xyxy=(40, 20, 120, 100), label="disk")
 OUTSIDE = Prompt(point_coords=[[900, 5]], point_labels=[1])
@@ -29,21 +30,21 @@ def predictor() -> Predictor:
 
 @pytest.fixture(scope="module")
 def embedding(predictor: Predictor) -> ImageEmbedding:
-    return predictor.embed([np.asarray(disk_photo())])[0]
+    return predictor.embed([PHOTO])[0]
 
 
 @pytest.mark.parametrize("prompts", [[], [BOX], [BOX, Prompt(point_coords=[[80, 60]], point_labels=[1])]])
 def test_usable_prompts_are_answered_as_by_segment(
     predictor: Predictor, embedding: ImageEmbedding, prompts: list[Prompt]
 ) -> None:
-    found = answer(predictor, embedding, prompts, OPTIONS)
+    found = answer(predictor, PHOTO, embedding, prompts, OPTIONS)
     assert found.segmentation.annotations == segment(predictor, embedding, prompts).annotations
     assert (found.refused_prompts, found.warnings) == ({}, {})
 
 
 def test_positions_count_all_prompts(predictor: Predictor, embedding: ImageEmbedding) -> None:
     thin = Prompt(box_xyxy=(40.6, 20.6, 40.9, 40))
-    found = answer(predictor, embedding, [RefusedPrompt("no"), BOX, OUTSIDE, thin], OPTIONS)
+    found = answer(predictor, PHOTO, embedding, [RefusedPrompt("no"), BOX, OUTSIDE, thin], OPTIONS)
     assert [entry.prompt_index for entry in found.segmentation.annotations] == [1]
     assert found.segmentation.empty_prompts == (3,)
     assert list(found.refused_prompts) == [0, 2]
@@ -53,7 +54,7 @@ def test_an_image_without_any_usable_prompt_fails(predictor: Predictor, embeddin
     with pytest.raises(
         PromptError, match=r"^prompt 1: no prompt 2: Point \(900, 5\) .* And 2 more prompts cannot be used"
     ):
-        answer(predictor, embedding, [RefusedPrompt("no"), OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE], OPTIONS)
+        answer(predictor, PHOTO, embedding, [RefusedPrompt("no"), OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE], OPTIONS)
 
 
 def test_a_failure_names_its_image_and_its_reason() -> None:

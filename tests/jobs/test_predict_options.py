@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sam2_adapter.config import Config
+from sam2_adapter.config_views import PredictionSettings
 from sam2_adapter.images.read import MAX_PIXELS
 from sam2_adapter.jobs.predict_options import PredictOptions
 from tests.small_model import small_predictor
@@ -15,8 +16,10 @@ from tests.small_model import small_predictor
 def test_they_are_built_from_the_configuration() -> None:
     config = Config(clip_to_box=False, default_label="cell", output_type="polygon")
     options = PredictOptions.from_config(config, units="fraction", batch_size=3)
-    assert options == PredictOptions(False, "cell", "polygon", "fraction", MAX_PIXELS, 3, None)
-    assert PredictOptions.from_config() == PredictOptions(True, "object", "mask", "pixel", MAX_PIXELS, None, None)
+    assert options == PredictOptions(PredictionSettings(False, "cell"), "polygon", "fraction", MAX_PIXELS, 3, None)
+    assert PredictOptions.from_config() == PredictOptions(
+        PredictionSettings(True, "object"), "mask", "pixel", MAX_PIXELS, None, None
+    )
 
 
 @pytest.mark.parametrize(("device", "batch_size", "workers"), [("cpu", 1, 2), ("cuda:0", 16, 8)])

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -229,8 +229,7 @@ class ClusterPrediction:
             "device": self._choice.device,
             "runtime": self._choice.runtime,
             "precision": self._choice.precision,
-            "clip_to_box": self._options.clip_to_box,
-            "default_label": self._options.default_label,
+            **asdict(self._options.prediction),
             "max_pixels": self._options.max_pixels,
         }
 

@@ -224,7 +224,7 @@ class _ImageSteps(Steps[int, _FetchedImage, dict[str, Any], dict[str, Any]]):
     def predict(self, item: int, fetched: _FetchedImage, encoded: Any) -> dict[str, Any]:
         """Answer the prompts of an image."""
         task = self.tasks[item]
-        answered = answer(self.predictor, encoded, task.prompts, self.options)
+        answered = answer(self.predictor, fetched.image, encoded, task.prompts, self.options)
         return {**row_of(task, answered, encoded.original_hw), "version": fetched.version}
 
     def store(self, item: int, found: dict[str, Any]) -> dict[str, Any]:

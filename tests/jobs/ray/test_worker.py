@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,7 +17,6 @@ from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.files import encodable
 from sam2_adapter.images.read import read_image
 from sam2_adapter.jobs.answers import answer
-from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.ray import worker as work
 from sam2_adapter.jobs.ray.parquet import result_of
 from sam2_adapter.jobs.ray.plan import Ledger
@@ -92,10 +92,10 @@ def test_text_that_is_not_utf8_costs_nothing(job: Job, tmp_path: Path) -> None:
 def test_an_unexpected_error_names_its_image_and_costs_no_other(
     job: Job, tasks: list[ImageTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def odd(predictor: Predictor, embedding: object, prompts: tuple[Prompt, ...], options: PredictOptions) -> object:
-        if prompts[0].label == "odd":
+    def odd(predictor: Predictor, *given: Any) -> object:
+        if given[2][0].label == "odd":
             raise ZeroDivisionError("by nought")
-        return answer(predictor, embedding, prompts, options)  # type: ignore[arg-type]
+        return answer(predictor, *given)
 
     monkeypatch.setattr(work, "answer", odd)
     asked = [replace(tasks[0], prompts=(replace(BOX, label="odd"),)), *tasks[1:]]
