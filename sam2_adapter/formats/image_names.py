@@ -128,10 +128,12 @@ def find_listed(
 
 
 def at_that_path(listed: str, fitting: list[str]) -> list[str]:
-    """Of several images that a name fits the one at that very path of the data set, with a suffix or without; to `narrow` with."""
-    name = listed.lstrip("/")
-    exact = [image for image in fitting if name in (image, str(PurePosixPath(image).with_suffix("")))]
-    return exact if len(exact) == 1 else fitting
+    """Of several images that a name fits the one at that very path of the data set or of its `images/`, with a suffix or without."""
+    for place in (listed.lstrip("/"), f"images/{listed.lstrip('/')}"):
+        exact = [image for image in fitting if place in (image, str(PurePosixPath(image).with_suffix("")))]
+        if len(exact) == 1:
+            return exact
+    return fitting
 
 
 def _most_specific(listed: Sequence[str], found: Sequence[list[str]]) -> list[list[str]]:

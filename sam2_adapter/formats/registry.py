@@ -75,6 +75,15 @@ FORMATS = (
         results="labelme",
         has_prompts=True,
     ),
+    FormatEntry(
+        "cvat",
+        "sam2_adapter.formats.cvat.format",
+        layout="CVAT for images 1.1 (an XML file, in the folder or in annotations/, and pictures)",
+        output="cvat",
+        results="annotations.xml",
+        is_one_file=True,
+        has_prompts=True,
+    ),
     FormatEntry("polygons", "sam2_adapter.formats.polygon_json", output="polygons", results="polygons"),
 )
 

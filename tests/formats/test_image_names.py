@@ -90,3 +90,4 @@ def test_of_several_images_the_one_at_that_path_is_meant():
     assert at_that_path("a", images) == ["a.png"]
     assert at_that_path("street/a", images) == images
     assert at_that_path("other/a.png", images) == images
+    assert at_that_path("a.png", ["images/a.png", "images/street/a.png"]) == ["images/a.png"]

@@ -13,8 +13,8 @@ from tests.formats.examples import annotated_image
 
 
 def test_the_names_that_users_know():
-    assert list(data_formats()) == ["dataloop", "coco", "label_maps", "yolo", "labelme"]
-    assert list(output_formats()) == ["coco", "dataloop", "labelme", "masks", "polygons", "yolo"]
+    assert list(data_formats()) == ["dataloop", "coco", "label_maps", "yolo", "labelme", "cvat"]
+    assert list(output_formats()) == ["coco", "cvat", "dataloop", "labelme", "masks", "polygons", "yolo"]
 
 
 @pytest.mark.parametrize("entry", FORMATS, ids=lambda entry: entry.name)
@@ -44,7 +44,7 @@ def test_a_writer_claims_every_file_before_it_is_there(tmp_path, entry, output_t
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(claimed)
 
 
-@pytest.mark.parametrize("name", ["coco", "polygons", "labelme"])
+@pytest.mark.parametrize("name", ["coco", "polygons", "labelme", "cvat"])
 def test_results_are_read_back(tmp_path, name):
     entry = output_formats()[name]
     writer = load_format(entry).open_writer(WritingTarget(tmp_path / entry.results, lambda _: None, "small", {}))

@@ -1,0 +1,123 @@
+"""Data sets of CVAT: XML files, in the folder or in `annotations/`, and the pictures that they list.
+
+A picture is found by its name among those that are there. `subset` names its split, or the name of the file does where there are several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.formats.cvat.document import ListedImage, looks_like_cvat, read_document
+from sam2_adapter.formats.cvat.objects import read_shapes
+from sam2_adapter.formats.dataset_reader import (
+    USUAL_SPLITS,
+    WHOLE,
+    ReadingOptions,
+    Samples,
+    add_sample,
+    child,
+    images_below,
+    split_name,
+    usable_hw,
+)
+from sam2_adapter.formats.image_names import at_that_path, find_listed
+from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.shapes import objects_of_shapes
+from sam2_adapter.ownership import results_in
+
+_SUFFIX = ".xml"
+_FOLDER = "annotations"
+
+
+def is_cvat_data(root: Path) -> bool:
+    """Whether an XML file, or a folder, has this layout."""
+    return bool(cvat_files(root))
+
+
+def cvat_files(root: Path) -> list[Path]:
+    """The XML files of CVAT: the file itself, or those of a folder or else of its `annotations/`."""
+    if root.is_file():
+        return [root] if root.suffix.lower() == _SUFFIX and looks_like_cvat(root) else []
+    inner = child(root, _FOLDER)
+    return _files_of(root) or (_files_of(inner) if inner is not None else [])
+
+
+def read_cvat_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Samples:
+    """Read all pictures with their objects, by split.
+
+    Raises:
+        DataError: a file is not of this format; the text names it.
+    """
+    files = cvat_files(root)
+    folder = root if root.is_dir() else root.parent
+    images = images_below(folder)
+    listed = [
+        (image, _split_of(image, path, is_one_of_many=len(files) > 1))
+        for path in files
+        for image in read_document(path)
+    ]
+    names = find_listed([image.name for image, _ in listed], images, at_that_path)
+    samples: Samples = {}
+    done: set[tuple[str, str]] = set()
+    for (image, split), found in zip(listed, names, strict=True):
+        if len(found) != 1:
+            left_out.add_image(Reason.DUPLICATE_NAME if found else Reason.NO_IMAGE, image.name)
+        elif (split, found[0]) in done:
+            left_out.add_image(Reason.DUPLICATE_NAME, f"{found[0]}: listed twice")
+        else:
+            done.add((split, found[0]))
+            _read_image(samples, split, found[0], images, image, options, left_out)
+    if root.is_dir():
+        for name in sorted(images.keys() - {name for found in names for name in found}):
+            left_out.add_image(Reason.NO_ANNOTATION, name)
+    return samples
+
+
+def _files_of(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    own_results = results_in(folder)
+    found = (path for path in folder.iterdir() if path.suffix.lower() == _SUFFIX and path.name not in own_results)
+    return sorted(path for path in found if looks_like_cvat(path))
+
+
+def _split_of(image: ListedImage, path: Path, *, is_one_of_many: bool) -> str:
+    if image.subset:
+        return split_name(image.subset)
+    named = split_name(path.stem)
+    return named if is_one_of_many and named in USUAL_SPLITS else WHOLE
+
+
+def _read_image(
+    samples: Samples,
+    split: str,
+    name: str,
+    images: Mapping[str, Path],
+    image: ListedImage,
+    options: ReadingOptions,
+    left_out: LeftOut,
+) -> None:
+    if not image.elements:
+        left_out.add_image(Reason.NO_ANNOTATION, name)
+        return
+    original_hw = usable_hw(images[name], name, options, left_out)
+    if original_hw is None:
+        return
+    if image.listed_hw != original_hw:
+        reason = Reason.TURNED if image.listed_hw == original_hw[::-1] else Reason.OTHER_SIZE
+        height, width = image.listed_hw
+        left_out.add_image(reason, f"{name} ({width}x{height} in the file, {original_hw[1]}x{original_hw[0]} here)")
+        return
+    objects = _objects(image, original_hw, options, left_out)
+    add_sample(samples.setdefault(split, []), name, images[name], original_hw, objects, options, left_out)
+
+
+def _objects(
+    image: ListedImage, original_hw: tuple[int, int], options: ReadingOptions, left_out: LeftOut
+) -> list[Annotation]:
+    shapes, problems = read_shapes(image, original_hw)
+    for problem in problems:
+        left_out.add_object(Reason.MALFORMED, problem)
+    return objects_of_shapes(shapes, options.default_label, left_out)

@@ -1,0 +1,172 @@
+"""The XML of "CVAT for images 1.1", read without trusting it.
+
+    <annotations>
+      <version>1.1</version>
+      <meta>...</meta>
+      <image id="0" name="street/a.jpg" width="640" height="480" subset="train">
+        <polygon label="cat" points="10.0,20.0;..." z_order="0" group_id="1"><attribute name="colour">red</attribute></polygon>
+      </image>
+    </annotations>
+
+A document type, without which there are neither entities nor references to other files, is refused; CVAT writes none. Tracks are those of
+"CVAT for video", which is another format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.parsers import expat
+
+from sam2_adapter.errors import DataError
+from sam2_adapter.files import reason_of
+from sam2_adapter.formats.document import short
+from sam2_adapter.input_files import open_regular
+
+_ROOT = "annotations"
+_ROOT_TAG = re.compile(rb"<annotations[\s>]")
+_HEAD_BYTES = 4096
+
+# Of `<annotations>`, `<image>`, `<polygon>` and `<attribute>`.
+_IMAGE_DEPTH, _SHAPE_DEPTH, _ATTRIBUTE_DEPTH = 1, 2, 3
+
+# Of the text of one attribute; what is longer was not typed by a person.
+_MOST_CHARACTERS = 100_000
+
+
+@dataclass
+class Element:
+    """One shape of an image.
+
+    Attributes:
+        kind: its tag, such as `polygon`.
+        values: the XML attributes of its tag.
+        attributes: names and values of its `<attribute>` elements.
+    """
+
+    kind: str
+    values: Mapping[str, str]
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class ListedImage:
+    """One `<image>`.
+
+    Attributes:
+        name: its path in CVAT.
+        listed_hw: (height, width) that the file gives it.
+        subset: the split that it belongs to; empty where it says none.
+        elements: its shapes.
+    """
+
+    name: str
+    listed_hw: tuple[int, int]
+    subset: str
+    elements: list[Element] = field(default_factory=list)
+
+
+def looks_like_cvat(path: Path) -> bool:
+    """Whether a file begins as CVAT's XML does."""
+    try:
+        with open_regular(path) as file:
+            return _ROOT_TAG.search(file.read(_HEAD_BYTES)) is not None
+    except OSError:
+        return False
+
+
+def read_document(path: Path) -> list[ListedImage]:
+    """Read all images of a file.
+
+    Raises:
+        DataError: it is no XML, not of this format, or an image has no name or no size.
+    """
+    handler = _Handler(str(path))
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = handler.start
+    parser.EndElementHandler = handler.end
+    parser.CharacterDataHandler = handler.text
+    parser.StartDoctypeDeclHandler = handler.refuse_document_type
+    try:
+        with open_regular(path) as file:
+            parser.ParseFile(file)
+    except expat.ExpatError as error:
+        problem = expat.ErrorString(error.code)
+        raise DataError(f"{path}: not a valid XML file: in line {error.lineno}, {problem}.") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the file: {reason_of(error)}.") from error
+    except (ValueError, LookupError) as error:  # such as an encoding that nobody knows
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not a valid XML file: {error}.") from error
+    return handler.images
+
+
+class _Handler:
+    """Collects images while the parser walks through the file."""
+
+    def __init__(self, source: str) -> None:
+        self.images: list[ListedImage] = []
+        self._source = source
+        self._path: list[str] = []
+        self._attribute = ""
+        self._text: list[str] = []
+
+    def start(self, tag: str, values: dict[str, str]) -> None:
+        depth = len(self._path)
+        if not depth and tag != _ROOT:
+            raise DataError(f"{self._source}: not a file of CVAT: expected <{_ROOT}> first, but found <{tag[:40]}>.")
+        if depth == _IMAGE_DEPTH and tag == "track":
+            raise DataError(
+                f"{self._source}: holds tracks ({short(values.get('label'))}), as 'CVAT for video 1.1' does; export the task as "
+                "'CVAT for images 1.1', which has every frame as a picture."
+            )
+        if depth == _IMAGE_DEPTH and tag == "image":
+            self.images.append(self._image(values))
+        elif depth == _SHAPE_DEPTH and self._is_in_image():
+            self.images[-1].elements.append(Element(tag, values))
+        elif depth == _ATTRIBUTE_DEPTH and tag == "attribute":
+            self._attribute, self._text = values.get("name", ""), []
+        self._path.append(tag)
+
+    def end(self, tag: str) -> None:
+        self._path.pop()
+        if len(self._path) == _ATTRIBUTE_DEPTH and tag == "attribute" and self._is_in_image():
+            self.images[-1].elements[-1].attributes[self._attribute] = "".join(self._text)
+
+    def text(self, text: str) -> None:
+        if len(self._path) == _ATTRIBUTE_DEPTH + 1 and self._path[-1] == "attribute":
+            self._text.append(text)
+            if sum(map(len, self._text)) > _MOST_CHARACTERS:
+                raise DataError(
+                    f"{self._source}: the attribute {short(self._attribute)} has more than {_MOST_CHARACTERS:,} characters."
+                )
+
+    def refuse_document_type(self, *_: Any) -> None:
+        raise DataError(
+            f"{self._source}: begins with a document type (<!DOCTYPE ...>), which can make a small file huge or refer to other files. CVAT "
+            "writes none: export the task again, or delete it."
+        )
+
+    def _is_in_image(self) -> bool:
+        return self._path[_IMAGE_DEPTH : _IMAGE_DEPTH + 1] == ["image"]
+
+    def _image(self, values: Mapping[str, str]) -> ListedImage:
+        name = values.get("name", "")
+        where = f"{self._source}: image {short(name or values.get('id'))}"
+        if not name:
+            raise DataError(f"{where}: 'name' is missing.")
+        return ListedImage(
+            name, (_side(values, "height", where), _side(values, "width", where)), values.get("subset", "")
+        )
+
+
+def _side(values: Mapping[str, str], key: str, where: str) -> int:
+    text = values.get(key, "")
+    if not text.isdecimal() or not 0 < int(text[:12]) < 2**31:
+        raise DataError(f"{where}: {key!r} is a positive number of pixels, but got {short(values.get(key))}.")
+    return int(text[:12])

@@ -1,0 +1,85 @@
+"""CVAT's XML: what it says, and what it must not do."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sam2_adapter.errors import DataError
+from sam2_adapter.formats.cvat.document import looks_like_cvat, read_document
+from tests.formats.cvat.xml_files import POLYGON, document, image, write_document
+
+
+def read(path, text):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_document(path)
+
+
+def test_images_shapes_and_attributes(tmp_path):
+    shape = '<box label="a&amp;b" xtl="1" ytl="2" xbr="3" ybr="4"><attribute name="colour">r&#233;d\n</attribute></box>'
+    tag = '<tag label="night"></tag><skeleton label="x"><points label="1" points="1,2"></points></skeleton>'
+    path = write_document(tmp_path / "a.xml", image(shape, tag, name="street/a.png", more='subset="Train"'), image())
+    first, second = read_document(path)
+    assert (first.name, first.listed_hw, first.subset) == ("street/a.png", (24, 32), "Train")
+    assert [element.kind for element in first.elements] == ["box", "tag", "skeleton"]
+    assert first.elements[0].values["label"] == "a&b"
+    assert first.elements[0].attributes == {"colour": "réd\n"}
+    assert (second.subset, second.elements) == ("", [])
+    assert looks_like_cvat(path)
+
+
+def test_other_encodings_are_read_as_they_say(tmp_path):
+    text = document(image(name="größe.png")).replace("utf-8", "iso-8859-1").encode("latin-1")
+    assert read(tmp_path / "a.xml", text)[0].name == "größe.png"
+
+
+BOMB = (
+    '<!DOCTYPE annotations [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(f'<!ENTITY {after} "{f"&{before};" * 10}">' for before, after in zip("abcdefgh", "bcdefghi", strict=True))
+    + "]>"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"", "not a valid XML file: in line 1, no element found"),
+        ("<annotations><image", "not a valid XML file: in line 1, unclosed token"),
+        ("<annotation></annotation>", "not a file of CVAT: expected <annotations> first, but found <annotation>"),
+        (
+            "<annotations><track id='0' label='cat'></track></annotations>",
+            r"holds tracks \('cat'\), as 'CVAT for video 1.1' does",
+        ),
+        (f"{BOMB}<annotations>&i;</annotations>", "begins with a document type"),
+        ('<!DOCTYPE annotations SYSTEM "file:///etc/passwd"><annotations/>', "begins with a document type"),
+        ("<annotations>&secret;</annotations>", "not a valid XML file: in line 1, undefined entity"),
+        (document(image(name="")), "image '0': 'name' is missing"),
+        (document(image(hw=(0, 4))), r"image 'a\.png': 'height' is a positive number of pixels, but got '0'"),
+        (document(image(hw=("9" * 400, 4))), "'height' is a positive number of pixels, but got"),
+        (document('<image id="0" name="a"></image>'), "'height' is a positive number of pixels, but got None"),
+        (document(image('<box label="a" label="b"/>')), "not a valid XML file: in line 2, duplicate attribute"),
+        ("<?xml version='1.0' encoding='no-such'?><annotations/>", "not a valid XML file: "),
+        (
+            document(image(f'<tag label="x"><attribute name="a">{"x" * 100_001}</attribute></tag>')),
+            "the attribute 'a' has more than 100,000 characters",
+        ),
+    ],
+)
+def test_wrong_files_are_refused_at_once(tmp_path, text, expected):
+    started = time.process_time()
+    with pytest.raises(DataError, match=rf"a\.xml: .*{expected}|a\.xml: {expected}"):
+        read(tmp_path / "a.xml", text)
+    assert time.process_time() - started < 1
+
+
+def test_missing_files(tmp_path):
+    assert not looks_like_cvat(tmp_path / "a.xml")
+    with pytest.raises(DataError, match="cannot read the file"):
+        read_document(tmp_path / "a.xml")
+
+
+def test_depth_costs_nothing(tmp_path):
+    deep = "<a>" * 100_000 + "</a>" * 100_000
+    (found,) = read(tmp_path / "a.xml", document(image(POLYGON + deep)))
+    assert [element.kind for element in found.elements] == ["polygon", "a"]
