@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -110,6 +111,12 @@ def write_file(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
         raise ExportError(
             f"{path}: cannot write the file: {reason_of(reason)}. Choose a folder that can be written to and has space."
         ) from reason
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as a hex digest."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_partial_files(directory: Path) -> None:

@@ -1,7 +1,8 @@
 """The rule for the output folders of all commands: nothing is lost there, and one command at a time works in them.
 
 A folder that is neither empty nor ours (see `ownership`) is refused. A folder of ours is gone on with (`resume`), or its files are
-removed and written anew (`overwrite`), and refused otherwise. Nothing is removed or replaced that the marker does not list.
+removed and written anew (`overwrite`), and refused otherwise. Nothing is removed or replaced that the marker does not list. What somebody
+has edited since a run wrote it, and another run would replace, is kept under another name.
 
     with OwnedFolder("run", "train", resume=resume, overwrite=overwrite) as folder:   # checked and locked, nothing changed yet
         folder.begin(["model.torch", "checkpoints"])
@@ -14,17 +15,18 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from sam2_adapter import __version__
 from sam2_adapter.errors import ExportError, FolderInUseError, OutputExistsError
-from sam2_adapter.files import LOCK_NAME, lock_folder, reason_of
-from sam2_adapter.ownership import MARKER_NAME, Ownership, listed_files, ownership_of
+from sam2_adapter.files import LOCK_NAME, file_sha256, lock_folder, reason_of
+from sam2_adapter.ownership import MARKER_NAME, Ownership, listed_files, ownership_of, written_digests
+from sam2_adapter.replacing import keep_edited, remove_files
 
 # What file managers leave in a folder by themselves.
 _LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", LOCK_NAME})
@@ -105,7 +107,7 @@ class OwnedFolder:
         if self._earlier is None:
             self._refuse_names(names)
         elif not self._resume:
-            _remove(self.directory, self._files())
+            remove_files(self.directory, ((name, None) for name in self._files()))
         kept = self._earlier if self.is_resumed else None
         self._trusts_entries = kept is not None and kept.files is not None
         path = self.directory / MARKER_NAME
@@ -117,7 +119,7 @@ class OwnedFolder:
             raise ExportError(f"{path}: cannot write here: {reason_of(error)}. Choose another folder.") from error
 
     def claim(self, path: Path) -> None:
-        """Note that a file is ours, before it is written.
+        """Note that a file is ours, before it is written. One that was edited since `wrote` is renamed.
 
         Args:
             path: below the folder.
@@ -129,19 +131,26 @@ class OwnedFolder:
         name = path.relative_to(self.directory).as_posix()
         with self._mutex:
             self._refuse_foreign(path, name)
-            assert self._marker is not None  # begin() comes first
-            try:
-                self._marker.write(json.dumps(name).encode() + b"\n")
-                self._marker.flush()
-            except OSError as error:
-                where = self.directory / MARKER_NAME
-                raise ExportError(f"{where}: cannot write here: {reason_of(error)}.") from error
+            if self.is_resumed and path.is_file():
+                keep_edited(path, self._earlier_digests().get(name))
+            self._note(name)
 
-    def remove(self, paths: Iterable[Path]) -> None:
-        """Remove files of the run that is gone on with, which are no results any more; what the marker does not list stays."""
-        names = [path.relative_to(self.directory).as_posix() for path in paths]
+    def wrote(self, path: Path) -> None:
+        """Note what a claimed file holds when it is complete, for files of which there are few."""
+        with self._mutex, suppress(OSError):  # removed again already
+            self._note({"written": path.relative_to(self.directory).as_posix(), "sha256": file_sha256(path)})
+
+    def remove(self, files: Mapping[Path, str | None]) -> None:
+        """Remove files of the run that is gone on with, which are no results any more.
+
+        What the marker does not list stays, and what has been edited is renamed.
+
+        Args:
+            files: path to SHA-256 of what was written; `None` where that is not known.
+        """
         with self._mutex:
-            _remove(self.directory, [name for name in names if hash(name) in self._earlier_names()])
+            named = [(path.relative_to(self.directory).as_posix(), sha256) for path, sha256 in files.items()]
+            remove_files(self.directory, [entry for entry in named if hash(entry[0]) in self._earlier_names()])
 
     def close(self) -> None:
         """Let the folder go; one that was made for nothing is removed."""
@@ -162,6 +171,15 @@ class OwnedFolder:
     ) -> None:
         """Let the folder go."""
         self.close()
+
+    def _note(self, line: str | Mapping[str, str]) -> None:
+        assert self._marker is not None  # begin() comes first
+        try:
+            self._marker.write(json.dumps(line).encode() + b"\n")
+            self._marker.flush()
+        except OSError as error:
+            where = self.directory / MARKER_NAME
+            raise ExportError(f"{where}: cannot write here: {reason_of(error)}.") from error
 
     def _check(self) -> Ownership | None:
         """Who owns the folder, `None` where it is empty; raises where this command may not write to it."""
@@ -229,6 +247,8 @@ class OwnedFolder:
             file.write(json.dumps(header).encode() + b"\n")
             for name in self._files() if kept is not None else ():
                 file.write(json.dumps(name).encode() + b"\n")
+            for name, sha256 in self._earlier_digests().items() if kept is not None else ():
+                file.write(json.dumps({"written": name, "sha256": sha256}).encode() + b"\n")
         partial.replace(path)
 
     def _refuse_foreign(self, path: Path, name: str) -> None:
@@ -252,6 +272,10 @@ class OwnedFolder:
         if self._listed is None:
             self._listed = {hash(name) for name in listed_files(self.directory)} if self.is_resumed else set()
         return self._listed
+
+    def _earlier_digests(self) -> dict[str, str]:
+        """What is noted of the files of all images, by name."""
+        return written_digests(self.directory) if (self.directory / MARKER_NAME).is_file() else {}
 
 
 def open_numbered_folder(
@@ -301,24 +325,6 @@ def _opened_to_append(path: Path) -> IO[bytes]:
         if file.read(1) != b"\n":  # torn by a crash
             file.write(b"\n")
     return file
-
-
-def _remove(directory: Path, names: Iterable[str]) -> None:
-    """Remove files below a folder, and the folders that are empty then; folders that are links are not entered."""
-    parents: dict[PurePosixPath, bool] = {}
-    for name in names:
-        path = PurePosixPath(name)
-        for parent in reversed(path.parents):
-            if parent not in parents:
-                above = parents.get(parent.parent, True)
-                parents[parent] = above and not (parent.parts and (directory / parent).is_symlink())
-        if parents[path.parent]:
-            with suppress(OSError):  # a folder of this name, which is not ours, or gone already
-                (directory / path).unlink()
-    for parent in sorted(parents, key=lambda path: -len(path.parts)):
-        if parent.parts and parents[parent]:
-            with suppress(OSError):
-                (directory / parent).rmdir()
 
 
 def _same_file(path: str | Path) -> str:

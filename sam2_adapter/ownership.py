@@ -6,6 +6,10 @@ is written:
     {"sam2-adapter": "0.2.0", "command": "predict", "entries": ["annotations.json", "overlays"]}
     "overlays/street.jpg"
 
+A file of all images is noted once more when it is complete, so that it is known whether somebody has edited it since:
+
+    {"written": "annotations.json", "sha256": "..."}
+
 Markers are read as what strangers may have written: links are not followed, and paths that lead elsewhere are left out.
 """
 
@@ -90,6 +94,18 @@ def listed_files(directory: Path) -> Iterator[str]:
             name = _parsed(line)
             if number and isinstance(name, str) and is_inside(name):
                 yield name
+
+
+def written_digests(directory: Path) -> dict[str, str]:
+    """The SHA-256 of files by their names, as far as the marker of a folder notes them."""
+    found: dict[str, str] = {}
+    with (directory / MARKER_NAME).open("rb") as file:
+        for line in file:
+            noted = _parsed(line) if line.startswith(b"{") else None
+            name, sha256 = (noted.get("written"), noted.get("sha256")) if isinstance(noted, dict) else (None, None)
+            if isinstance(name, str) and isinstance(sha256, str):
+                found[name] = sha256
+    return found
 
 
 def _marked(header: Mapping[str, Any]) -> Ownership | None:

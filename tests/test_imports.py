@@ -16,7 +16,7 @@ LAYERS = (
     ("_version", "errors", "text"),
     ("input_files", "settings_yaml"),
     ("files",),
-    ("ownership",),
+    ("ownership", "replacing"),
     ("owned_folder",),
     ("models.families",),
     ("config_errors", "config_views"),

@@ -138,6 +138,34 @@ def _remove_all(directory: Path) -> None:
         folder.begin(ENTRIES)
 
 
+def _resumed(directory: Path, *names: str) -> None:
+    with OwnedFolder(directory, "predict", resume=True) as folder:
+        folder.begin((*ENTRIES, "polygons"))  # one more: the marker is written anew
+        _write(folder, *names)
+
+
+def test_a_file_that_was_edited_is_kept_under_another_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with OwnedFolder(tmp_path, "predict") as folder:
+        folder.begin(ENTRIES)
+        _write(folder, *ENTRIES)
+        folder.wrote(tmp_path / "annotations.json")
+    _resumed(tmp_path, "annotations.json")
+    assert _files(tmp_path) == ["annotations.json", "masks"]
+    for number in ("", "2"):
+        (tmp_path / "annotations.json").write_text(f"by hand {number}")
+        _resumed(tmp_path, "annotations.json")
+        assert (tmp_path / f"annotations.edited{number}.json").read_text() == f"by hand {number}"
+        assert (tmp_path / "annotations.json").read_text() == "annotations.json"
+        assert f"the edited file is kept as annotations.edited{number}.json" in caplog.text
+    _overwritten(tmp_path)
+    assert _files(tmp_path) == ["annotations.edited.json", "annotations.edited2.json"]
+
+
+def _overwritten(directory: Path) -> None:
+    with OwnedFolder(directory, "predict", overwrite=True) as folder:
+        folder.begin(ENTRIES)
+
+
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     with OwnedFolder(tmp_path / "out", "predict") as folder:

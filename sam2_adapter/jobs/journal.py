@@ -19,7 +19,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.errors import ConfigError, ExportError
-from sam2_adapter.files import reason_of, remove_partial_files
+from sam2_adapter.files import file_sha256, reason_of, remove_partial_files
 from sam2_adapter.jobs.tasks import ImageTask, prompts_sha256
 from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.ownership import JOURNAL_NAME, is_inside
@@ -112,8 +112,10 @@ class Journal:
         """The image at a place that `find` gave."""
         return _done_image(self._line(offset), self._directory)
 
-    def outdated_files(self, task: ImageTask, files_like: str, is_stem: Callable[[str], bool]) -> Sequence[Path]:
-        """The files of an image that is done again: now it may have others.
+    def outdated_files(
+        self, task: ImageTask, files_like: str, is_stem: Callable[[str], bool]
+    ) -> dict[Path, str | None]:
+        """The files of an image that is done again, with the SHA-256 of what was written: now it may have others.
 
         Args:
             task: the image.
@@ -122,10 +124,12 @@ class Journal:
         """
         offset = self._offsets.pop(task.name, None)
         if offset is None:
-            return ()
+            return {}
         line = self._line(offset)
         is_free = line["files_like"] == files_like or not is_stem(line["files_like"])
-        return [self._directory / name for name in line["files"]] if is_free else ()
+        digests = line.get("sha256") or [None] * len(line["files"])  # earlier versions noted none
+        files = zip(line["files"], digests, strict=True) if is_free else ()
+        return {self._directory / name: sha256 for name, sha256 in files}
 
     def add(self, task: ImageTask, facts: FileFacts, files_like: str, done: DoneImage) -> None:
         """Note that an image is done. Where that cannot be written, say so once and go on without.
@@ -152,6 +156,7 @@ class Journal:
                     "empty_prompts": done.empty_prompts,
                     **({"refused_prompts": refused} if refused else {}),
                     "files": [path.relative_to(self._directory).as_posix() for path in done.files],
+                    "sha256": [_digest_of(path) for path in done.files],
                 }
             )
         except (OSError, ExportError) as error:
@@ -235,15 +240,24 @@ def _done_image(line: Mapping[str, Any], directory: Path) -> DoneImage:
         Annotation(rle=Rle(entry["counts"], (height, width)), **{name: entry[name] for name in _OBJECT_FIELDS})
         for entry in line["objects"]
     )
-    names = line["files"]
+    names, digests = line["files"], line.get("sha256")
     if not all(is_inside(name) for name in names):
         raise ValueError("a file elsewhere")
+    if digests is not None and len([digest for digest in digests if isinstance(digest, str | None)]) != len(names):
+        raise ValueError("other digests than files")
     return DoneImage(
         AnnotatedImage(line["name"], (height, width), annotations),
         tuple(int(position) for position in line["empty_prompts"]),
         tuple(directory / name for name in names),
         {int(position): str(reason) for position, reason in line.get("refused_prompts", {}).items()},
     )
+
+
+def _digest_of(path: Path) -> str | None:
+    try:
+        return file_sha256(path)
+    except OSError:  # removed again already
+        return None
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:

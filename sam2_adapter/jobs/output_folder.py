@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -128,14 +128,16 @@ class OutputFolder:
         """Whether the files of any image of the run are called so."""
         return stem in self._all_stems
 
-    def remove(self, paths: Iterable[Path]) -> None:
-        """Remove files of an image that is done again, which may have other ones now."""
-        self._folder.remove(paths)
+    def remove(self, files: Mapping[Path, str | None]) -> None:
+        """Remove files of an image that is done again, which may have other ones now; see `OwnedFolder.remove`."""
+        self._folder.remove(files)
 
     def close(self) -> Path | None:
         """Complete the file of all images, if there is one; returns its path."""
-        closed = [writer.close() for writer in self._writers]
-        return next((path for path in closed if path is not None), None)
+        closed = [path for writer in self._writers if (path := writer.close()) is not None]
+        for path in closed:
+            self._folder.wrote(path)
+        return closed[0] if closed else None
 
     def __enter__(self) -> Self:
         """The folder itself."""

@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 
 from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.config import Config
 from sam2_adapter.errors import OutputExistsError
 from sam2_adapter.jobs.local import predict_files
+from sam2_adapter.jobs.predict_images import predict_images
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.ownership import JOURNAL_NAME
 from tests.command_line import Run, run
@@ -28,10 +30,12 @@ from tests.small_model import small_predictor
 # Every test predicts a folder at least twice.
 pytestmark = pytest.mark.slow
 
-FORMATS = tuple(word for name in ("coco", "dataloop", "masks", "polygons") for word in ("--format", name))
+FORMATS = ("--format", "coco,dataloop,masks,polygons")
 SETTINGS = ("--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch", "--box", "20,20,110,110", *FORMATS)
 BOX = Prompt(box_xyxy=(40, 20, 120, 100), label="disk")
 NUM_PHOTOS = 24
+_NAMES = ("coco", "dataloop", "masks", "polygons")
+_CONFIG = Config(precision="fp32", runtime="torch")
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +180,33 @@ def test_a_changed_image_is_done_again(finished: tuple[Path, Path]) -> None:
     fresh = output.with_name("fresh")
     _predict(own, fresh)
     assert _results(output) == _results(fresh)
+
+
+def test_what_was_edited_by_hand_is_kept_whatever_is_done_again(finished: tuple[Path, Path]) -> None:
+    own, output = finished
+    results = _results(output)
+    edited = {"annotations": ".json", "masks/01": ".png", "masks/02": ".png", "json/01": ".json"}
+    for name, suffix in edited.items():
+        (output / f"{name}{suffix}").write_bytes(b"by hand")
+    os.utime(own / "01.png", ns=(1, 1))  # done again; the others are not
+    done = _predict(own, output, "--resume")
+    assert _kept(done) == [True, False, True, True]
+    assert done.stderr.count("was edited after it had been written") == 3
+    kept = {f"{name}.edited{suffix}": b"by hand" for name, suffix in edited.items() if name != "masks/02"}
+    assert _results(output) == {**results, **kept, "masks/02.png": b"by hand"}
+
+
+def test_a_file_that_is_edited_while_a_run_works_is_kept(finished: tuple[Path, Path]) -> None:
+    own, output = finished
+    results = _results(output)
+    with predict_images(own, model="sam2_nano", output=output, resume=True, config=_CONFIG, formats=_NAMES) as run_:
+        (output / "annotations.json").write_text("by hand")
+        assert [result.is_kept for result in run_] == [False] * 4  # without prompts
+    assert (output / "annotations.edited.json").read_text() == "by hand"
+    assert (
+        json.loads((output / "annotations.json").read_text())["images"]
+        == json.loads(results["annotations.json"])["images"]
+    )
 
 
 def test_changed_prompts_are_done_again(finished: tuple[Path, Path]) -> None:

@@ -15,6 +15,7 @@ class CocoWriter(Writer):
     """Adds every image to one file, which is complete when it is closed."""
 
     def __init__(self, target: WritingTarget) -> None:
+        self._target = target
         target.claim(target.path)
         self._stream = CocoStream(
             target.path,
@@ -32,7 +33,8 @@ class CocoWriter(Writer):
         return self.add(image, stem)
 
     def close(self) -> Path | None:
-        """Put the file in place."""
+        """Put the file in place, unless somebody has put another one there meanwhile."""
+        self._target.claim(self._target.path)
         return self._stream.close()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -16,6 +15,7 @@ import httpx2
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from sam2_adapter.errors import Sam2AdapterError
+from sam2_adapter.files import file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -198,12 +198,6 @@ def _verify(partial: _Partial, num_bytes: int | None, sha256: str | None) -> Non
     if sha256 is not None and (found := file_sha256(partial.data)) != sha256:
         partial.discard()
         raise FetchError(f"its SHA-256 is {found}, expected {sha256}")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _as_version(mark: object) -> str:

@@ -1,0 +1,67 @@
+"""Removing and replacing results of an earlier run, without losing what somebody has edited since."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path, PurePosixPath
+
+from sam2_adapter.errors import ExportError
+from sam2_adapter.files import file_sha256, reason_of
+
+logger = logging.getLogger(__name__)
+
+
+def keep_edited(path: Path, sha256: str | None) -> bool:
+    """Rename a file that is not what was written; whether it was."""
+    if sha256 is None or path.is_symlink() or file_sha256(path) == sha256:
+        return False
+    aside = _set_aside(path)
+    logger.warning("%s was edited after it had been written; the edited file is kept as %s.", path, aside.name)
+    return True
+
+
+def remove_files(directory: Path, names: Iterable[tuple[str, str | None]]) -> None:
+    """Remove files below a folder, and the folders that are empty then; folders that are links are not entered.
+
+    Args:
+        directory: the folder.
+        names: of the files, each with the SHA-256 of what was written where it is known: what is something else by now is renamed.
+    """
+    parents: dict[PurePosixPath, bool] = {}
+    for name, sha256 in names:
+        path = PurePosixPath(name)
+        for parent in reversed(path.parents):
+            if parent not in parents:
+                above = parents.get(parent.parent, True)
+                parents[parent] = above and not (parent.parts and (directory / parent).is_symlink())
+        if parents[path.parent]:
+            with suppress(OSError):  # a folder of this name, which is not ours, or gone already
+                if not keep_edited(directory / path, sha256):
+                    (directory / path).unlink()
+    for parent in sorted(parents, key=lambda path: -len(path.parts)):
+        if parent.parts and parents[parent]:
+            with suppress(OSError):
+                (directory / parent).rmdir()
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a file to a free name beside it, such as `annotations.edited.json`; returns that name.
+
+    Raises:
+        ExportError: it cannot be renamed.
+    """
+    for number in count(1):
+        aside = path.with_name(f"{path.stem[:60]}.edited{number if number > 1 else ''}{path.suffix}")
+        if not os.path.lexists(aside):
+            break
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise ExportError(
+            f"{path}: cannot rename the file, which was changed by somebody: {reason_of(error)}."
+        ) from error
+    return aside
