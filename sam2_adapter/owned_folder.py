@@ -17,6 +17,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -74,6 +75,7 @@ class OwnedFolder:
         self._mutex = threading.Lock()
         self._listed: set[int] | None = None
         self._trusts_entries = False
+        self._taken_over: dict[str, str | None] = {}
         self._check()
         self._is_new = not self.directory.exists()
         try:
@@ -107,7 +109,7 @@ class OwnedFolder:
         if self._earlier is None:
             self._refuse_names(names)
         elif not self._resume:
-            remove_files(self.directory, ((name, None) for name in self._files()))
+            remove_files(self.directory, ((name, ()) for name in self._files()))
         kept = self._earlier if self.is_resumed else None
         self._trusts_entries = kept is not None and kept.files is not None
         path = self.directory / MARKER_NAME
@@ -132,13 +134,19 @@ class OwnedFolder:
         with self._mutex:
             self._refuse_foreign(path, name)
             if self.is_resumed and path.is_file():
-                keep_edited(path, self._earlier_digests().get(name))
+                keep_edited(path, self._written(name))
             self._note(name)
 
     def wrote(self, path: Path) -> None:
         """Note what a claimed file holds when it is complete, for files of which there are few."""
         with self._mutex, suppress(OSError):  # removed again already
-            self._note({"written": path.relative_to(self.directory).as_posix(), "sha256": file_sha256(path)})
+            name, sha256 = path.relative_to(self.directory).as_posix(), file_sha256(path)
+            self._note({"written": name, "sha256": sha256})
+            self._digests[name] = sha256
+
+    def take_over(self, files: Mapping[Path, str | None]) -> None:
+        """Know these files, path to SHA-256 of what was written, beside those that the marker notes; until the next call."""
+        self._taken_over = {path.relative_to(self.directory).as_posix(): sha256 for path, sha256 in files.items()}
 
     def remove(self, files: Mapping[Path, str | None]) -> None:
         """Remove files of the run that is gone on with, which are no results any more.
@@ -149,8 +157,9 @@ class OwnedFolder:
             files: path to SHA-256 of what was written; `None` where that is not known.
         """
         with self._mutex:
-            named = [(path.relative_to(self.directory).as_posix(), sha256) for path, sha256 in files.items()]
-            remove_files(self.directory, [entry for entry in named if hash(entry[0]) in self._earlier_names()])
+            self.take_over(files)
+            names = [name for name in self._taken_over if hash(name) in self._earlier_names()]
+            remove_files(self.directory, [(name, self._written(name)) for name in names])
 
     def close(self) -> None:
         """Let the folder go; one that was made for nothing is removed."""
@@ -247,7 +256,7 @@ class OwnedFolder:
             file.write(json.dumps(header).encode() + b"\n")
             for name in self._files() if kept is not None else ():
                 file.write(json.dumps(name).encode() + b"\n")
-            for name, sha256 in self._earlier_digests().items() if kept is not None else ():
+            for name, sha256 in self._digests.items() if kept is not None else ():
                 file.write(json.dumps({"written": name, "sha256": sha256}).encode() + b"\n")
         partial.replace(path)
 
@@ -273,9 +282,15 @@ class OwnedFolder:
             self._listed = {hash(name) for name in listed_files(self.directory)} if self.is_resumed else set()
         return self._listed
 
-    def _earlier_digests(self) -> dict[str, str]:
-        """What is noted of the files of all images, by name."""
-        return written_digests(self.directory) if (self.directory / MARKER_NAME).is_file() else {}
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """What the marker notes of files by their names."""
+        is_marked = self.is_resumed and (self.directory / MARKER_NAME).is_file()
+        return written_digests(self.directory) if is_marked else {}
+
+    def _written(self, name: str) -> list[str]:
+        """What was written to a file, as far as it is known."""
+        return [sha256 for sha256 in (self._digests.get(name), self._taken_over.get(name)) if sha256 is not None]
 
 
 def open_numbered_folder(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -15,24 +15,24 @@ from sam2_adapter.files import file_sha256, reason_of
 logger = logging.getLogger(__name__)
 
 
-def keep_edited(path: Path, sha256: str | None) -> bool:
-    """Rename a file that is not what was written; whether it was."""
-    if sha256 is None or path.is_symlink() or file_sha256(path) == sha256:
+def keep_edited(path: Path, written: Collection[str]) -> bool:
+    """Rename a file that is none of what was written, by SHA-256; whether it was. Without any, nothing is known."""
+    if not written or path.is_symlink() or file_sha256(path) in written:
         return False
     aside = _set_aside(path)
     logger.warning("%s was edited after it had been written; the edited file is kept as %s.", path, aside.name)
     return True
 
 
-def remove_files(directory: Path, names: Iterable[tuple[str, str | None]]) -> None:
+def remove_files(directory: Path, names: Iterable[tuple[str, Collection[str]]]) -> None:
     """Remove files below a folder, and the folders that are empty then; folders that are links are not entered.
 
     Args:
         directory: the folder.
-        names: of the files, each with the SHA-256 of what was written where it is known: what is something else by now is renamed.
+        names: of the files, each with the SHA-256 of what was written, as far as it is known: what is something else by now is renamed.
     """
     parents: dict[PurePosixPath, bool] = {}
-    for name, sha256 in names:
+    for name, written in names:
         path = PurePosixPath(name)
         for parent in reversed(path.parents):
             if parent not in parents:
@@ -40,7 +40,7 @@ def remove_files(directory: Path, names: Iterable[tuple[str, str | None]]) -> No
                 parents[parent] = above and not (parent.parts and (directory / parent).is_symlink())
         if parents[path.parent]:
             with suppress(OSError):  # a folder of this name, which is not ours, or gone already
-                if not keep_edited(directory / path, sha256):
+                if not keep_edited(directory / path, written):
                     (directory / path).unlink()
     for parent in sorted(parents, key=lambda path: -len(path.parts)):
         if parent.parts and parents[parent]:

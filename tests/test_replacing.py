@@ -18,10 +18,10 @@ def test_a_changed_file_gets_another_name(tmp_path: Path, name: str, aside: str)
     path = tmp_path / name
     path.write_text("ours")
     digest = file_sha256(path)
-    assert not keep_edited(path, digest)
+    assert not keep_edited(path, [digest])
     path.write_text("theirs")
-    assert not keep_edited(path, None)  # nothing is known of it
-    assert keep_edited(path, digest)
+    assert not keep_edited(path, [])  # nothing is known of it
+    assert keep_edited(path, ["0" * 64, digest])
     assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [(aside, "theirs")]
 
 
@@ -32,13 +32,8 @@ def test_files_are_removed_with_their_empty_folders_but_not_what_was_edited(tmp_
     (tmp_path / "link").symlink_to("linked")
     digest = file_sha256(tmp_path / "masks/b/2.png")
     (tmp_path / "masks/b/2.png").write_text("theirs")
-    listed = [
-        ("masks/a/1.png", None),
-        ("masks/b/1.png", None),
-        ("masks/b/2.png", digest),
-        ("link/1.png", digest),
-        ("gone", digest),
-    ]
+    listed = [(f"masks/{name}", ()) for name in ("a/1.png", "b/1.png")]
+    listed += [(name, [digest]) for name in ("masks/b/2.png", "link/1.png", "gone")]
     remove_files(tmp_path, listed)
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")) == [
         "linked/1.png",

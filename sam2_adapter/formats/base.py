@@ -29,6 +29,7 @@ class WritingTarget:
         model_name: what made the masks.
         made_by: further facts about that, plain JSON types.
         output_type: what objects become where the format holds masks and polygons.
+        wrote: to be called with the path of a file of an image that is written once more, so that nobody's edits are seen in it.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class WritingTarget:
     model_name: str
     made_by: Mapping[str, Any]
     output_type: OutputType = "mask"
+    wrote: Callable[[Path], None] = lambda _: None
 
     def claimed(self, below: str) -> Path:
         """The path of a file below `path`, claimed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -39,13 +39,13 @@ class DoneImage:
     Attributes:
         annotated: its objects.
         empty_prompts: positions of the prompts whose mask was empty.
-        files: what was written for this image alone.
+        files: what was written for this image alone, with its SHA-256 where that is known.
         refused_prompts: position to reason of the prompts that could not be used.
     """
 
     annotated: AnnotatedImage
     empty_prompts: tuple[int, ...]
-    files: tuple[Path, ...]
+    files: Mapping[Path, str | None]
     refused_prompts: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -127,9 +127,7 @@ class Journal:
             return {}
         line = self._line(offset)
         is_free = line["files_like"] == files_like or not is_stem(line["files_like"])
-        digests = line.get("sha256") or [None] * len(line["files"])  # earlier versions noted none
-        files = zip(line["files"], digests, strict=True) if is_free else ()
-        return {self._directory / name: sha256 for name, sha256 in files}
+        return _files_of(line, self._directory) if is_free else {}
 
     def add(self, task: ImageTask, facts: FileFacts, files_like: str, done: DoneImage) -> None:
         """Note that an image is done. Where that cannot be written, say so once and go on without.
@@ -240,17 +238,23 @@ def _done_image(line: Mapping[str, Any], directory: Path) -> DoneImage:
         Annotation(rle=Rle(entry["counts"], (height, width)), **{name: entry[name] for name in _OBJECT_FIELDS})
         for entry in line["objects"]
     )
-    names, digests = line["files"], line.get("sha256")
-    if not all(is_inside(name) for name in names):
+    if not all(is_inside(name) for name in line["files"]):
         raise ValueError("a file elsewhere")
-    if digests is not None and len([digest for digest in digests if isinstance(digest, str | None)]) != len(names):
-        raise ValueError("other digests than files")
     return DoneImage(
         AnnotatedImage(line["name"], (height, width), annotations),
         tuple(int(position) for position in line["empty_prompts"]),
-        tuple(directory / name for name in names),
+        _files_of(line, directory),
         {int(position): str(reason) for position, reason in line.get("refused_prompts", {}).items()},
     )
+
+
+def _files_of(line: Mapping[str, Any], directory: Path) -> dict[Path, str | None]:
+    """The files of an image with their SHA-256, which earlier versions did not note."""
+    names: list[str] = line["files"]
+    digests = line.get("sha256") or [None] * len(names)
+    if not all(isinstance(sha256, str | None) for sha256 in digests):
+        raise ValueError("no digests")
+    return {directory / name: sha256 for name, sha256 in zip(names, digests, strict=True)}
 
 
 def _digest_of(path: Path) -> str | None:

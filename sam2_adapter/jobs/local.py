@@ -112,12 +112,14 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
     def _take_over(self, task: ImageTask, kept: _Kept) -> ImageResult:
         assert self._journal is not None  # it gave the place
         done = self._journal.read(kept.place)
-        self._output.add_done(done.annotated)
+        self._output.add_done(done.annotated, done.files)
         annotated = done.annotated
         segmentation = Segmentation.restored(
             annotated.annotations, task.prompts, annotated.original_hw, done.empty_prompts
         )
-        return ImageResult(task, segmentation, done.files, 0.0, is_kept=True, refused_prompts=done.refused_prompts)
+        return ImageResult(
+            task, segmentation, tuple(done.files), 0.0, is_kept=True, refused_prompts=done.refused_prompts
+        )
 
     def _write(self, task: ImageTask, found: _AnsweredImage) -> ImageResult:
         segmentation, refused = found.answer.segmentation, found.answer.refused_prompts
@@ -126,7 +128,7 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
             self._output.remove(self._journal.outdated_files(task, stem, self._output.is_stem))
         files = self._output.write(found.read.image, found.annotated, segmentation.prompts)
         if self._journal is not None:
-            done = DoneImage(found.annotated, segmentation.empty_prompts, files, refused)
+            done = DoneImage(found.annotated, segmentation.empty_prompts, dict.fromkeys(files), refused)
             self._journal.add(task, found.read.facts, stem, done)
         return ImageResult(
             task,

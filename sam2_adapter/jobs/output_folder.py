@@ -111,12 +111,17 @@ class OutputFolder:
             files += written.files
         return tuple(files)
 
-    def add_done(self, annotated: AnnotatedImage) -> None:
+    def add_done(self, annotated: AnnotatedImage, files: Mapping[Path, str | None]) -> None:
         """Take an image whose own files are there already into the files of all images.
+
+        Args:
+            annotated: its objects.
+            files: its files with the SHA-256 of what was written, as far as it is known.
 
         Raises:
             ExportError: such a file cannot be written.
         """
+        self._folder.take_over(files)
         for writer in self._writers:
             _log_notes(writer.add_done(annotated, self.stem_of(annotated.file_name)).notes)
 
@@ -153,7 +158,9 @@ class OutputFolder:
         open_writer = load_format(entry).open_writer
         assert open_writer is not None  # the table says that it is written
         path = self.directory / entry.results
-        return open_writer(WritingTarget(path, self._folder.claim, model_name, self._made_by, output_type))
+        return open_writer(
+            WritingTarget(path, self._folder.claim, model_name, self._made_by, output_type, self._folder.wrote)
+        )
 
     def _write_overlay(
         self, image: npt.NDArray[np.uint8], annotated: AnnotatedImage, prompts: Sequence[Prompt], stem: str

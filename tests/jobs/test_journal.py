@@ -30,11 +30,11 @@ from tests.small_model import small_predictor
 # Every test predicts a folder at least twice.
 pytestmark = pytest.mark.slow
 
-FORMATS = ("--format", "coco,dataloop,masks,polygons")
+FORMATS = ("--format", "coco,dataloop,masks,polygons,yolo")
 SETTINGS = ("--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch", "--box", "20,20,110,110", *FORMATS)
 BOX = Prompt(box_xyxy=(40, 20, 120, 100), label="disk")
 NUM_PHOTOS = 24
-_NAMES = ("coco", "dataloop", "masks", "polygons")
+_NAMES = ("coco", "dataloop", "masks", "polygons", "yolo")
 _CONFIG = Config(precision="fp32", runtime="torch")
 
 
@@ -142,7 +142,11 @@ def _kept(done: Run) -> list[bool]:
 
 def test_what_is_done_is_not_written_again(finished: tuple[Path, Path]) -> None:
     own, output = finished
-    before = {path: path.stat().st_mtime_ns for path in output.rglob("[!.]*.*") if path.name != "annotations.json"}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in output.rglob("[!.]*.*")
+        if path.name not in ("annotations.json", "data.yaml")
+    }
     results = _results(output)
     assert _kept(_predict(own, output, "--resume")) == [True] * 4
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -185,13 +189,19 @@ def test_a_changed_image_is_done_again(finished: tuple[Path, Path]) -> None:
 def test_what_was_edited_by_hand_is_kept_whatever_is_done_again(finished: tuple[Path, Path]) -> None:
     own, output = finished
     results = _results(output)
-    edited = {"annotations": ".json", "masks/01": ".png", "masks/02": ".png", "json/01": ".json"}
+    edited = {
+        "annotations": ".json",
+        "masks/01": ".png",
+        "masks/02": ".png",
+        "json/01": ".json",
+        "yolo/labels/02": ".txt",
+    }
     for name, suffix in edited.items():
         (output / f"{name}{suffix}").write_bytes(b"by hand")
     os.utime(own / "01.png", ns=(1, 1))  # done again; the others are not
     done = _predict(own, output, "--resume")
     assert _kept(done) == [True, False, True, True]
-    assert done.stderr.count("was edited after it had been written") == 3
+    assert done.stderr.count("was edited after it had been written") == 4
     kept = {f"{name}.edited{suffix}": b"by hand" for name, suffix in edited.items() if name != "masks/02"}
     assert _results(output) == {**results, **kept, "masks/02.png": b"by hand"}
 

@@ -35,7 +35,25 @@ class YoloWriter(Writer):
 
     def add(self, image: AnnotatedImage, stem: str) -> Written:
         """Write the text file of one image."""
-        path = self._target.claimed(f"labels/{stem}.txt")
+        path, (content, notes) = self._target.claimed(self._name(stem)), self._content(image, stem)
+        write_file(path, lambda file: file.write(content))
+        return Written((path,), notes)
+
+    def add_done(self, image: AnnotatedImage, stem: str) -> Written:
+        """Write an image of an earlier run again where it changed: the number of a class depends on the images before."""
+        path, (content, notes) = self._target.path / self._name(stem), self._content(image, stem)
+        if not path.is_file() or path.read_bytes() != content:
+            self._target.claim(path)
+            write_file(path, lambda file: file.write(content))
+            self._target.wrote(path)
+        return Written((), notes)
+
+    @staticmethod
+    def _name(stem: str) -> str:
+        return f"labels/{stem}.txt"
+
+    def _content(self, image: AnnotatedImage, stem: str) -> tuple[bytes, tuple[str, ...]]:
+        """The text file of one image, and what it cannot hold."""
         lines, notes = [], []
         for index, annotation in enumerate(image.annotations):
             number = self._numbers.setdefault(annotation.label, len(self._numbers))
@@ -51,16 +69,11 @@ class YoloWriter(Writer):
                 f"{image.file_name}: YOLO finds labels by the name of the picture without suffix, which another picture has too; its labels are "
                 f"in labels/{stem}.txt: call the picture {base_of(stem)} and its suffix."
             )
-        content = "".join(lines).encode()
-        write_file(path, lambda file: file.write(content))
-        return Written((path,), tuple(notes))
-
-    def add_done(self, image: AnnotatedImage, stem: str) -> Written:
-        """Write an image of an earlier run again: the number of a class depends on the images before."""
-        return Written((), self.add(image, stem).notes)
+        return "".join(lines).encode(), tuple(notes)
 
     def close(self) -> Path | None:
-        """Write `data.yaml`."""
+        """Write `data.yaml`, unless somebody has put another one there meanwhile."""
+        self._target.claim(self._description)
         description: dict[str, Any] = {
             # Ultralytics asks for both; we, and people, choose a validation split.
             "train": "images",

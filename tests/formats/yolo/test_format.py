@@ -73,6 +73,9 @@ def test_an_earlier_run_may_have_numbered_the_classes_otherwise(tmp_path):
     second = writer_to(tmp_path)
     second.add(cat, "cat")
     assert second.add_done(dog, "dog").files == ()
+    written = (tmp_path / "labels" / "dog.txt").stat().st_mtime_ns
+    assert second.add_done(dog, "dog").files == ()
+    assert (tmp_path / "labels" / "dog.txt").stat().st_mtime_ns == written  # not again
     assert yaml.safe_load(second.close().read_text())["names"] == {0: "cat", 1: "dog"}
     assert [(tmp_path / "labels" / f"{name}.txt").read_text().split()[0] for name in ("cat", "dog")] == ["0", "1"]
 
