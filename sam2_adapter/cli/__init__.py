@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
+from sam2_adapter.cli.blend import blend
 from sam2_adapter.cli.convert import convert
 from sam2_adapter.cli.demo import demo
 from sam2_adapter.cli.doctor import doctor
@@ -69,6 +70,7 @@ app.command(cls=PlainCommand, short_help="Find the masks of objects in images.")
 app.command(cls=PlainCommand, short_help="Fine-tune a model on your own masks.")(train)
 app.command(cls=PlainCommand, short_help="Measure a model on a data set with known masks.")(evaluate)
 app.command(cls=PlainCommand, short_help="Write a model's weights in another layout.")(convert)
+app.command(cls=PlainCommand, short_help="Mix a tuned model with the untouched one.")(blend)
 app.command(cls=PlainCommand, short_help="Show what this machine has, and what is missing.")(doctor)
 app.command(cls=PlainCommand, short_help="Predict and fine-tune on bundled pictures, offline.")(demo)
 

@@ -69,16 +69,16 @@ def convert_checkpoint(
         if to == "transformers":
             _write_transformers(Path(target), checkpoint, found, video, overwrite)
             return Path(target)
-        path = _ultralytics_path(Path(target), found) if for_ultralytics else _meta_path(Path(target), found)
-        _check_file(path, overwrite)
-        metadata = _free_metadata(checkpoint.metadata)
+        path = _ultralytics_path(Path(target), found) if for_ultralytics else meta_path(Path(target), found)
+        check_target_file(path, overwrite)
+        metadata = free_metadata(checkpoint.metadata)
         save_checkpoint(path, checkpoint.state, found, video_tensors=video, metadata=metadata)
     except OSError as error:
         raise ExportError(f"{target}: cannot write here: {reason_of(error)}. Choose another place.") from error
     return path
 
 
-def _check_file(path: Path, overwrite: bool) -> None:
+def check_target_file(path: Path, overwrite: bool) -> None:
     """Refuse a name of another kind of file, and one that is there and is not to be replaced."""
     if path.suffix.lower() == SAFETENSORS_SUFFIX:
         raise CheckpointError(
@@ -150,7 +150,8 @@ def _processor_documents(architecture: Architecture, with_video: bool) -> dict[s
     return {name: json.dumps(document, indent=2) + "\n" for name, document in documents.items()}
 
 
-def _meta_path(target: Path, architecture: Architecture) -> Path:
+def meta_path(target: Path, architecture: Architecture) -> Path:
+    """The file to write in Meta's layout: the target, or one inside it where it is a directory."""
     if not target.is_dir():
         return target
     return target / (architecture.weights.file_name if architecture.weights else f"{architecture.name}.pt")
@@ -174,7 +175,7 @@ def _ultralytics_path(target: Path, architecture: Architecture) -> Path:
     return path
 
 
-def _free_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def free_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What callers stored: `save_checkpoint` adds the rest anew."""
     return {
         key: value for key, value in metadata.items() if key not in ("format_version", "architecture", "weights_sha256")
