@@ -7,10 +7,10 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from sam2_adapter.errors import DataError, ExportError, FolderInUseError, OutputExistsError, Sam2AdapterError
 from sam2_adapter.input_files import open_regular
@@ -33,7 +33,7 @@ _JSON_PROBLEMS = {
     "Extra data": "something follows after the end of the document",
 }
 
-# As `write_file` calls its temporary files.
+# As `atomic_file` calls its temporary files.
 _PARTIAL_NAME = re.compile(r"\..*\.[0-9a-f]{32}\.part", re.DOTALL)
 
 
@@ -97,16 +97,9 @@ def write_file(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
     Raises:
         ExportError: the file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("xb") as file:
-                write(file)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with atomic_file(Path(path)) as file:
+            write(file)
     except (OSError, ValueError) as reason:
         raise ExportError(
             f"{path}: cannot write the file: {reason_of(reason)}. Choose a folder that can be written to and has space."
@@ -119,8 +112,33 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def atomic_file(path: Path, *, is_synced: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to write that appears under its name when it is complete, or not at all; missing folders are made.
+
+    Args:
+        path: the file.
+        is_synced: wait until the disk has it, for files that are worth the time: they survive a loss of power too.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    # In the same folder: a rename is atomic only within one file system.
+    partial = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("xb") as file:
+            yield file
+            if is_synced:
+                file.flush()
+                os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def remove_partial_files(directory: Path) -> None:
-    """Remove the temporary files that `write_file` left below a folder when its process was killed."""
+    """Remove the temporary files that `atomic_file` left below a folder when its process was killed."""
     for path in directory.rglob(".*.part"):
         if _PARTIAL_NAME.fullmatch(path.name):
             with suppress(OSError):

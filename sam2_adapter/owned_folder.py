@@ -20,7 +20,6 @@ from contextlib import suppress
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 from sam2_adapter import __version__
@@ -175,9 +174,7 @@ class OwnedFolder:
         """The folder itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Let the folder go."""
         self.close()
 

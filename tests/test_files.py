@@ -8,6 +8,7 @@ import pytest
 
 from sam2_adapter.errors import DataError, ExportError, OutputExistsError
 from sam2_adapter.files import (
+    atomic_file,
     encodable,
     read_json,
     refuse_to_replace,
@@ -27,6 +28,24 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         write_file(tmp_path / "deep" / "a.json", fail)
     assert read_json(tmp_path / "deep" / "a.json") == {"a": 1}
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("is_synced", [False, True])
+def test_a_file_appears_when_it_is_complete_or_not_at_all(tmp_path: Path, is_synced: bool) -> None:
+    path = tmp_path / "deep" / "a.bin"
+    with atomic_file(path, is_synced=is_synced) as file:
+        file.write(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+
+    def break_off() -> None:
+        with atomic_file(path, is_synced=is_synced) as file:
+            file.write(b"ha")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert [(entry.name, entry.read_bytes()) for entry in path.parent.iterdir()] == [("a.bin", b"whole")]
 
 
 def test_only_our_own_partial_files_are_removed(tmp_path: Path) -> None:

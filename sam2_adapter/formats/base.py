@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any, Literal
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.formats.dataset_reader import ReadingOptions, Samples
-from sam2_adapter.formats.document import Import
 from sam2_adapter.formats.left_out import LeftOut
 
 OutputType = Literal["mask", "polygon"]
@@ -59,16 +59,16 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
-class Writer:
+class Writer(ABC):
     """Writes images one by one; the base of the writers, for formats with files of their own for each image."""
 
+    @abstractmethod
     def add(self, image: AnnotatedImage, stem: str) -> Written:
         """Write one image; its files are called after `stem`, a path with forward slashes.
 
         Raises:
             ExportError: a file cannot be written, or the format cannot hold the image.
         """
-        raise NotImplementedError
 
     def add_done(self, image: AnnotatedImage, stem: str) -> Written:
         """Take over an image whose own files are there already."""
@@ -86,13 +86,11 @@ class Format:
     Attributes:
         recognise: whether a path is a data set of this format.
         read_dataset: all samples of a data set by split; what is not kept is counted.
-        read_annotations: the images and objects of one file of annotations.
         read_prompts: the boxes and points of a file or folder that `recognise` knows, as prompts.
         open_writer: starts to write results.
     """
 
     recognise: Callable[[Path], bool] | None = None
     read_dataset: Callable[[Path, ReadingOptions, LeftOut], Samples] | None = None
-    read_annotations: Callable[[Path], Import] | None = None
     read_prompts: Callable[[Path], ListedPrompts] | None = None
     open_writer: Callable[[WritingTarget], Writer] | None = None

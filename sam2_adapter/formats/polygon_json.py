@@ -22,7 +22,7 @@ from sam2_adapter.annotations.polygons import Polygon, Ring, polygons_to_mask
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json, write_json
 from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
-from sam2_adapter.formats.document import Import, field, optional, short
+from sam2_adapter.formats.document import field, optional, short
 
 DOCUMENT_FORMAT = "sam2-adapter polygons"
 FORMAT_VERSION = 1
@@ -139,8 +139,4 @@ class PolygonWriter(Writer):
         return Written((path,))
 
 
-def _read_annotations(path: Path) -> Import:
-    return Import((read_polygons(path),))
-
-
-FORMAT = Format(read_annotations=_read_annotations, open_writer=PolygonWriter)
+FORMAT = Format(open_writer=PolygonWriter)

@@ -8,6 +8,10 @@ import sys
 import pytest
 
 from sam2_adapter.formats.base import Writer, WritingTarget
+from sam2_adapter.formats.coco.objects import read_coco
+from sam2_adapter.formats.cvat.objects import read_cvat
+from sam2_adapter.formats.labelme.objects import read_labelme
+from sam2_adapter.formats.polygon_json import read_polygons
 from sam2_adapter.formats.registry import FORMATS, data_formats, load_format, output_formats
 from tests.formats.examples import annotated_image
 
@@ -44,12 +48,20 @@ def test_a_writer_claims_every_file_before_it_is_there(tmp_path, entry, output_t
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(claimed)
 
 
-@pytest.mark.parametrize("name", ["coco", "polygons", "labelme", "cvat"])
-def test_results_are_read_back(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("coco", lambda path: read_coco(path).images[0]),
+        ("cvat", lambda path: read_cvat(path).images[0]),
+        ("labelme", lambda path: read_labelme(path).images[0]),
+        ("polygons", read_polygons),
+    ],
+)
+def test_results_are_read_back(tmp_path, name, read):
     entry = output_formats()[name]
     writer = load_format(entry).open_writer(WritingTarget(tmp_path / entry.results, lambda _: None, "small", {}))
     written = writer.add(annotated_image(), "a")
-    (image,) = load_format(entry).read_annotations(writer.close() or written.files[0]).images
+    image = read(writer.close() or written.files[0])
     assert [annotation.label for annotation in image.annotations] == ["cat", "dog", "cat", "猫", "dog"]
 
 

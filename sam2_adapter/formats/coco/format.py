@@ -7,7 +7,6 @@ from pathlib import Path
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
 from sam2_adapter.formats.coco.dataset import is_coco_data, read_coco_data
-from sam2_adapter.formats.coco.objects import read_coco
 from sam2_adapter.formats.coco.writer import CocoStream
 
 
@@ -38,4 +37,4 @@ class CocoWriter(Writer):
         return self._stream.close()
 
 
-FORMAT = Format(recognise=is_coco_data, read_dataset=read_coco_data, read_annotations=read_coco, open_writer=CocoWriter)
+FORMAT = Format(recognise=is_coco_data, read_dataset=read_coco_data, open_writer=CocoWriter)

@@ -14,7 +14,7 @@ from sam2_adapter.files import reason_of, write_file
 from sam2_adapter.formats.base import Format, ListedPrompts, Writer, WritingTarget, Written
 from sam2_adapter.formats.cvat.dataset import cvat_files, is_cvat_data, read_cvat_data
 from sam2_adapter.formats.cvat.document import read_document
-from sam2_adapter.formats.cvat.objects import image_to_element, read_cvat, read_shapes, text_element
+from sam2_adapter.formats.cvat.objects import image_to_element, read_shapes, text_element
 from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.shape_prompts import HintedImage, collect_prompts
 
@@ -95,7 +95,6 @@ def read_cvat_prompts(root: Path) -> ListedPrompts:
 FORMAT = Format(
     recognise=is_cvat_data,
     read_dataset=read_cvat_data,
-    read_annotations=read_cvat,
     read_prompts=read_cvat_prompts,
     open_writer=CvatWriter,
 )

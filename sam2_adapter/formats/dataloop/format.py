@@ -6,7 +6,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.files import write_json
 from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
 from sam2_adapter.formats.dataloop.dataset import is_dataloop_export, read_dataloop_export
-from sam2_adapter.formats.dataloop.objects import image_to_dataloop_item, read_dataloop_item
+from sam2_adapter.formats.dataloop.objects import image_to_dataloop_item
 
 
 class DataloopWriter(Writer):
@@ -27,6 +27,5 @@ class DataloopWriter(Writer):
 FORMAT = Format(
     recognise=is_dataloop_export,
     read_dataset=read_dataloop_export,
-    read_annotations=read_dataloop_item,
     open_writer=DataloopWriter,
 )

@@ -8,7 +8,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.files import write_json
 from sam2_adapter.formats.base import Format, ListedPrompts, Writer, WritingTarget, Written
 from sam2_adapter.formats.labelme.dataset import is_labelme_data, label_files, name_of_image, read_labelme_data
-from sam2_adapter.formats.labelme.objects import image_to_labelme, read_labelme
+from sam2_adapter.formats.labelme.objects import image_to_labelme
 from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.shape_prompts import HintedImage, collect_prompts
 
@@ -44,7 +44,6 @@ def read_labelme_prompts(root: Path) -> ListedPrompts:
 FORMAT = Format(
     recognise=is_labelme_data,
     read_dataset=read_labelme_data,
-    read_annotations=read_labelme,
     read_prompts=read_labelme_prompts,
     open_writer=LabelmeWriter,
 )

@@ -7,6 +7,7 @@ transformers at import time: the command line lists the names without paying for
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -149,7 +150,7 @@ class Architecture:
         return {"kind": self.kind, **_tuples_to_lists(numbers)}
 
 
-class ModelFamily:
+class ModelFamily(ABC):
     """What the package asks of a family of models.
 
     Attributes:
@@ -171,17 +172,17 @@ class ModelFamily:
     video_names: tuple[tuple[str, str], ...] = ()
     config_types: tuple[str, ...] = ()
 
+    @abstractmethod
     def architectures(self) -> Mapping[str, Architecture]:
         """The models with a name: those with published weights first, then those that come with the package."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_numbers(self, values: Mapping[str, Any], weights: PublishedWeights | None) -> Architecture:
         """Build an architecture from plain types; errors of any kind mean that they are malformed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def vision_shapes(self, architecture: Any) -> Shapes:
         """The tensors of the vision encoder in transformers' layout, without `vision_encoder.`."""
-        raise NotImplementedError
 
     def video_shapes(self, architecture: Any) -> Shapes:
         """The tensors of the video memory in transformers' layout; none where the family has no video model."""
@@ -195,17 +196,17 @@ class ModelFamily:
         """A quick look whether shapes could be those of an architecture."""
         return True
 
+    @abstractmethod
     def build(self, architecture: Any) -> nn.Module:
         """The image model without values, to be called where torch makes tensors on its meta device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def config_json(self, architecture: Any, dtype: str, with_video: bool) -> str:
         """The `config.json` with which transformers opens the model, or its video model."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_config(self, config: Mapping[str, Any]) -> Architecture:
         """Read the numbers from a `config.json`; errors of any kind mean that it is malformed."""
-        raise NotImplementedError
 
 
 def is_number(value: object, most: int = LARGEST_NUMBER, least: int = 1) -> bool:

@@ -12,18 +12,17 @@ import re
 import secrets
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from sam2_adapter.errors import CheckpointError, OutputExistsError, WeightsNotFoundError
-from sam2_adapter.files import json_problem, reason_of
+from sam2_adapter.files import atomic_file, json_problem, reason_of
 from sam2_adapter.input_files import NUM_BYTES, what_stands_in
 from sam2_adapter.models.families.architectures import architecture_names, meant_name
 from sam2_adapter.models.weights.wrappers import find_state_dict
@@ -78,7 +77,7 @@ def read_tensor_file(path: Path) -> TensorFile:
 
 def write_torch_file(path: Path, content: Mapping[str, Any]) -> None:
     """Write tensors and plain values with `torch.save`, completely or not at all."""
-    with atomic_file(path) as handle:
+    with atomic_file(path, is_synced=True) as handle:
         torch.save(dict(content), handle)
 
 
@@ -131,22 +130,6 @@ def _require_free_directory(path: Path, names: set[str], overwrite: bool) -> Non
         )
     if strangers := sorted(there - names):
         raise OutputExistsError(f"{path} holds {strangers[0]}, which is not replaced; name a new or empty directory.")
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that appears under its name when it is complete, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = _unfinished(path)
-    try:
-        with unfinished.open("xb") as handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
 
 
 def _unfinished(path: Path) -> Path:

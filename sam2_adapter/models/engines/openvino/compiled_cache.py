@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from sam2_adapter.models.weights.tensor_files import atomic_file
+from sam2_adapter.files import atomic_file
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class CompiledCache:
     def write(self, name: str, content: bytes) -> None:
         """Store an entry; where the directory cannot be written, say so and go on without."""
         try:
-            with atomic_file(self._path(name)) as file:
+            with atomic_file(self._path(name), is_synced=True) as file:
                 file.write(hashlib.sha256(content).digest())
                 file.write(content)
             self._forget_unused()
