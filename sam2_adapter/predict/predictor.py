@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, overload
@@ -110,6 +110,15 @@ class Predictor:
         return f"Predictor({info.name}, {info.runtime} {info.precision} on {info.device})"
 
     @property
+    def low_res_hw(self) -> tuple[int, int]:
+        """(h, w) of the model's masks before they are brought to the image's size."""
+        return self._runtime.low_res_hw
+
+    def geometry_of(self, original_hw: tuple[int, int]) -> Geometry:
+        """How an image of (height, width) pixels lies in the model's square."""
+        return Geometry(original_hw, self._runtime.image_size, self.info.resize)
+
+    @property
     def images_per_call(self) -> int:
         """How many images are best given to `embed` at a time."""
         return self._runtime.images_per_call
@@ -142,9 +151,7 @@ class Predictor:
         if not images:
             return ()
         runtime = self._runtime
-        geometries = [
-            Geometry((image.shape[0], image.shape[1]), runtime.image_size, self.info.resize) for image in images
-        ]
+        geometries = [self.geometry_of((image.shape[0], image.shape[1])) for image in images]
         encoded = runtime.encode(images_to_pixel_values(images, runtime.image_size, self.info.resize, runtime.device))
         return tuple(
             ImageEmbedding(_image_of_batch(encoded, index), geometry, self.info.weights_sha256)
@@ -191,13 +198,22 @@ class Predictor:
         embedding: ImageEmbedding,
         prompts: Sequence[Prompt | Mapping[str, Any]] | None = None,
         multimask_output: bool | None = None,
+        *,
+        only: Collection[int] | None = None,
     ) -> Iterator[tuple[list[int], MaskPrediction]]:
         """Like `predict`, but yield a few objects at a time, so that memory does not grow with their number.
+
+        Args:
+            embedding: as in `predict`.
+            prompts: as in `predict`.
+            multimask_output: as in `predict`.
+            only: positions of the prompts whose masks are wanted, all by default. Theirs are the same to the last bit as with all: the
+                number of prompts that are decoded together decides how their arithmetic is rounded.
 
         Yields:
             Positions in `prompts` and the prediction for them; parts come grouped by the prompts' shape, not in order.
         """
-        yield from self._predict_parts(embedding, self._fitted_prompts(embedding, prompts), multimask_output)
+        yield from self._predict_parts(embedding, self._fitted_prompts(embedding, prompts), multimask_output, only)
 
     def _fitted_prompts(
         self, embedding: ImageEmbedding, prompts: Sequence[Prompt | Mapping[str, Any]] | None
@@ -221,7 +237,11 @@ class Predictor:
         return fitted
 
     def _predict_parts(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], multimask_output: bool | None
+        self,
+        embedding: ImageEmbedding,
+        prompts: list[Prompt],
+        multimask_output: bool | None,
+        only: Collection[int] | None = None,
     ) -> Iterator[tuple[list[int], MaskPrediction]]:
         shapes = defaultdict(list)
         for index, prompt in enumerate(prompts):
@@ -230,19 +250,28 @@ class Predictor:
             at_once, start = self._runtime.prompts_per_call, 0
             while start < len(members):
                 indices = members[start : start + at_once]
+                rows = [row for row, index in enumerate(indices) if only is None or index in only]
+                if not rows:
+                    start += len(indices)
+                    continue
                 try:
-                    part = self._predict_shape(embedding, [prompts[i] for i in indices], shape, multimask_output)
+                    part = self._predict_shape(embedding, [prompts[i] for i in indices], shape, multimask_output, rows)
                 except (RuntimeError, MemoryError) as error:
                     if len(indices) == 1 or not is_out_of_memory(error):
                         raise
                     at_once = len(indices) // 2
                     logger.warning("Out of memory: going on with %d prompts at a time.", at_once)
                     continue
-                yield indices, part
+                yield [indices[row] for row in rows], part
                 start += len(indices)
 
     def _predict_shape(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], shape: PromptShape, multimask_output: bool | None
+        self,
+        embedding: ImageEmbedding,
+        prompts: list[Prompt],
+        shape: PromptShape,
+        multimask_output: bool | None,
+        rows: list[int],
     ) -> MaskPrediction:
         geometry = embedding.geometry
         tensors = prompt_tensors(prompts, shape, geometry, self._runtime.low_res_hw)
@@ -251,6 +280,8 @@ class Predictor:
             logits, scores = select_answer(decoded, shape.is_ambiguous, click_positions(prompts, geometry))
         else:
             logits, scores = select_masks(decoded, multimask_output)
+        if len(rows) < len(prompts):
+            logits, scores = logits[rows], scores[rows]
         return _to_prediction(logits, scores, geometry)
 
 

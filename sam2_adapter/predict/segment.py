@@ -7,13 +7,16 @@ the bare model; what is added here is what a labelling user expects: masks cut a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sam2_adapter.annotations.masks import box_region
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.prompts import BoolArray, Prompt, RefusedPrompt, as_prompts
+from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt, as_prompts
+from sam2_adapter.annotations.rle import Rle, placed_mask_to_rle
+from sam2_adapter.errors import PromptError
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.predict.windows import PlacedAnswers, WindowedImage, WindowUse, predict_in_places
 from sam2_adapter.text import plural
 
 # Objects that a short description shows.
@@ -28,11 +31,13 @@ class Segmentation:
         annotations: one for every prompt with a mask.
         prompts: the prompt of each annotation.
         empty_prompts: positions of the prompts whose mask was empty.
+        windows: what became of the windows, see `WindowUse`.
     """
 
     annotations: tuple[Annotation, ...]
     prompts: tuple[Prompt, ...]
     empty_prompts: tuple[int, ...]
+    windows: WindowUse = field(default_factory=WindowUse)
 
     def __repr__(self) -> str:
         """How many objects, and their labels."""
@@ -57,49 +62,61 @@ class Segmentation:
 
 def segment(
     predictor: Predictor,
-    embedding: ImageEmbedding,
+    embedding: ImageEmbedding | None,
     prompts: Sequence[Prompt | RefusedPrompt | Mapping[str, Any]] | None = None,
     *,
     clip_to_box: bool = True,
     default_label: str = "object",
+    windowed: WindowedImage | None = None,
 ) -> Segmentation:
     """Predict one annotation for every prompt of an image, or one for the whole image when there is none.
 
     Args:
         predictor: the model.
-        embedding: the encoded image.
+        embedding: the encoded image; with `windowed`, `None` for an image that is too large to be encoded whole.
         prompts: one entry an object.
         clip_to_box: cut masks at the (turned) boxes of their prompts.
         default_label: label of the objects whose prompt has none.
+        windowed: the image's pixels and which prompts are answered in windows; `None` for none.
 
     Raises:
         PromptError: a prompt is malformed, refused, or lies outside the image.
     """
-    asked = as_prompts(prompts) or [Prompt.whole_image(embedding.original_hw)]
+    if embedding is None and windowed is None:
+        raise PromptError("Give the encoded image, or its pixels and a rule for windows.")
+    original_hw = windowed.original_hw if embedding is None else embedding.original_hw  # type: ignore[union-attr]
+    asked = as_prompts(prompts) or [Prompt.whole_image(original_hw)]
     found: dict[int, Annotation] = {}
-    for indices, part in predictor.predict_parts(embedding, asked):
-        for row, index in enumerate(indices):
-            mask = _clipped(part.masks[row, 0], asked[index]) if clip_to_box else part.masks[row, 0]
-            if mask.any():
-                found[index] = _annotation(mask, float(part.iou_scores[row, 0]), asked[index], index, default_label)
+    for answers in predict_in_places(predictor, embedding, asked, windowed):
+        for row, index in enumerate(answers.positions):
+            rle = _rle(answers, row, asked[index] if clip_to_box else None)
+            if rle.area:
+                found[index] = _annotation(
+                    rle, float(answers.prediction.iou_scores[row, 0]), asked[index], index, default_label
+                )
     order = sorted(found)
     return Segmentation(
         annotations=tuple(found[index] for index in order),
         prompts=tuple(asked[index] for index in order),
         empty_prompts=tuple(index for index in range(len(asked)) if index not in found),
+        windows=WindowUse() if windowed is None else windowed.use,
     )
 
 
-def _clipped(mask: BoolArray, prompt: Prompt) -> BoolArray:
-    if prompt.box_xyxy is None:
-        return mask
-    height, width = mask.shape
-    return mask & box_region((height, width), prompt.box_xyxy, prompt.box_angle)
+def _rle(answers: PlacedAnswers, row: int, clipping: Prompt | None) -> Rle:
+    """A mask at its place in the image, at the cost of its window; cut at the box of `clipping`."""
+    region, mask = answers.window.region, answers.prediction.masks[row, 0]
+    if clipping is not None and clipping.box_xyxy is not None:
+        x0, y0, x1, y1 = clipping.box_xyxy
+        box = x0 - region.x0, y0 - region.y0, x1 - region.x0, y1 - region.y0
+        mask = mask & box_region(region.size_hw, box, clipping.box_angle)
+    part, inside = region.part_inside(mask, answers.window.image_hw)
+    return placed_mask_to_rle(part, (inside.x0, inside.y0), answers.window.image_hw)
 
 
-def _annotation(mask: BoolArray, iou_score: float, prompt: Prompt, index: int, default_label: str) -> Annotation:
-    return Annotation.from_mask(
-        mask,
+def _annotation(rle: Rle, iou_score: float, prompt: Prompt, index: int, default_label: str) -> Annotation:
+    return Annotation.from_rle(
+        rle,
         label=prompt.label or default_label,
         iou_score=iou_score,
         attributes=prompt.attributes,

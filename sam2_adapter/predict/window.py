@@ -9,23 +9,27 @@ image throughout; low-res logits are those of the window, and `moved_logits` bri
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
 from sam2_adapter.annotations.masks import MaskPrediction
-from sam2_adapter.annotations.prompts import FloatArray, Prompt, as_prompts
+from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt, as_prompts
 from sam2_adapter.annotations.regions import Region
 from sam2_adapter.errors import PromptError
 from sam2_adapter.images.sources import Pixels
-from sam2_adapter.models.network.preprocess import MASK_LOGIT, PIXEL_MEAN
+from sam2_adapter.models.network.preprocess import MASK_LOGIT, PIXEL_MEAN, Geometry
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 # What stands beyond the image in a window that reaches over it: the mean colour, which the model sees as nothing.
 _FILL = tuple(round(255 * mean) for mean in PIXEL_MEAN)
+
+# A region of more pixels is shrunk before it is encoded: as floats it would fill the memory.
+_MOST_PIXELS = 2**24
 
 
 class RegionSource(Protocol):
@@ -58,6 +62,18 @@ class Window:
         """The window that is the whole image."""
         return cls(Region.whole(embedding.original_hw), embedding, embedding.original_hw)
 
+    @property
+    def frame(self) -> Frame:
+        """What its low-res logits are of."""
+        return Frame(self.region, self.embedding.geometry)
+
+
+class Frame(NamedTuple):
+    """What low-res logits are of: a region, and how it lies in the model's square."""
+
+    region: Region
+    geometry: Geometry
+
 
 def pixels_of(image: Pixels | RegionSource, region: Region) -> Pixels:
     """The pixels of a region, uint8 RGB height x width x 3; the mean colour where it reaches beyond the image.
@@ -82,8 +98,35 @@ def embed_window(predictor: Predictor, image: Pixels | RegionSource, region: Reg
         PromptError: the region lies outside the image.
         ImageError: the region cannot be read.
     """
-    image_hw = (image.shape[0], image.shape[1]) if isinstance(image, np.ndarray) else image.original_hw
-    return Window(region, predictor.embed(pixels_of(image, region)), image_hw)
+    return Window(region, embed_regions(predictor, image, [region])[0], hw_of(image))
+
+
+def hw_of(image: Pixels | RegionSource) -> tuple[int, int]:
+    """(height, width) of an image in pixels."""
+    return (image.shape[0], image.shape[1]) if isinstance(image, np.ndarray) else image.original_hw
+
+
+def embed_regions(
+    predictor: Predictor, image: Pixels | RegionSource, regions: Sequence[Region]
+) -> list[ImageEmbedding]:
+    """Cut regions and encode them in one call of the encoder; arguments and errors as in `embed_window`."""
+    embedded = predictor.embed([_shrunk(image, region) for region in regions])
+    sized = zip(regions, embedded, strict=True)
+    return [replace(embedding, geometry=predictor.geometry_of(region.size_hw)) for region, embedding in sized]
+
+
+def _shrunk(image: Pixels | RegionSource, region: Region) -> Pixels:
+    """The pixels of a region; of a very large one, every few of them averaged, which the model's square does not show apart anyway."""
+    step = math.ceil(math.sqrt(region.area / _MOST_PIXELS))
+    if step == 1:
+        return pixels_of(image, region)
+    inside = region.within(hw_of(image))
+    part = inside.cut(image) if isinstance(image, np.ndarray) else image.read(inside)
+    small_hw = (max(1, inside.height // step), max(1, inside.width // step))
+    small = cv2.resize(part, small_hw[::-1], interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    x0, y0 = (region.x0 - inside.x0) // step, (region.y0 - inside.y0) // step
+    around = Region(x0, y0, x0 + max(1, region.width // step), y0 + max(1, region.height // step))
+    return around.filled_up(small[: around.y1, : around.x1], small_hw, _FILL)
 
 
 def predict_window_parts(
@@ -134,7 +177,7 @@ def predict_in_window(
     return replace(found, masks=window.region.paste(found.masks, window.image_hw))
 
 
-def moved_logits(low_res_logits: FloatArray, earlier: Window, later: Window) -> FloatArray:
+def moved_logits(low_res_logits: FloatArray, earlier: Window | Frame, later: Window | Frame) -> FloatArray:
     """The logits of an answer in one window, resampled to where another window lies, so that the next answer refines them there.
 
     Args:
@@ -145,16 +188,12 @@ def moved_logits(low_res_logits: FloatArray, earlier: Window, later: Window) -> 
     Returns:
         float32 h x w; what the earlier window does not show is background.
     """
-    maps = []
-    for axis in (1, 0):
-        cells = low_res_logits.shape[axis]
-        size, start = later.embedding.geometry.image_size, (later.region.y0, later.region.x0)[axis]
-        of_image = (np.arange(cells) + 0.5) * size / cells / _scale(later, axis) + start
-        of_square = (of_image - (earlier.region.y0, earlier.region.x0)[axis]) * _scale(earlier, axis)
-        maps.append(of_square * low_res_logits.shape[axis] / earlier.embedding.geometry.image_size - 0.5)
-    x, y = np.meshgrid(*(values.astype(np.float32) for values in maps))
-    moved = cv2.remap(low_res_logits, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    shown = _shown(maps[1], low_res_logits.shape[0])[:, None] & _shown(maps[0], low_res_logits.shape[1])[None]
+    source, target = (place.frame if isinstance(place, Window) else place for place in (earlier, later))
+    height, width = low_res_logits.shape
+    x, y = _cells(source, target, 1, width), _cells(source, target, 0, height)
+    grid = np.meshgrid(x, y)
+    moved = cv2.remap(low_res_logits, grid[0], grid[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    shown = _is_shown(y, height)[:, None] & _is_shown(x, width)[None]
     return np.where(shown, moved, np.float32(-MASK_LOGIT)).astype(np.float32)
 
 
@@ -168,12 +207,22 @@ def _moved(prompts: Sequence[Prompt | Mapping[str, Any]] | None, region: Region)
     return moved
 
 
-def _scale(window: Window, axis: int) -> float:
+def _cells(source: Frame, target: Frame, axis: int, count: int) -> FloatArray:
+    """Where the centres of a target's cells lie among the source's, along an axis."""
+    of_square = (np.arange(count) + 0.5) * target.geometry.image_size / count
+    of_image = of_square / _scale(target, axis) + _start(target, axis)
+    cells = (of_image - _start(source, axis)) * _scale(source, axis) * count / source.geometry.image_size
+    return (cells - 0.5).astype(np.float32)
+
+
+def _start(frame: Frame, axis: int) -> int:
+    return frame.region.x0 if axis else frame.region.y0
+
+
+def _scale(frame: Frame, axis: int) -> float:
     """Pixels of the model's square for each of the image's."""
-    geometry = window.embedding.geometry
-    return geometry.input_hw[axis] / geometry.original_hw[axis]
+    return frame.geometry.input_hw[axis] / frame.geometry.original_hw[axis]
 
 
-def _shown(cells: FloatArray, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    found: np.ndarray[Any, np.dtype[np.bool_]] = (cells >= -0.5) & (cells <= count - 0.5)
-    return found
+def _is_shown(cells: FloatArray, count: int) -> BoolArray:
+    return (cells >= -0.5) & (cells <= count - 0.5)
