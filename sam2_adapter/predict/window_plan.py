@@ -213,7 +213,9 @@ def _wish(
     box = prompt_box(prompt, geometry)
     if box is None:
         return _click_wish(position, prompt, rule)
-    if not (always or rule.model is not None or is_small(box, geometry, low_res_hw)):
+    sides = [box, *([prompt.box_xyxy] if prompt.box_xyxy is not None and prompt.box_angle else [])]
+    is_any_small = any(is_small(entry, geometry, low_res_hw) for entry in sides)  # a thin turned box has a wide hull
+    if not (always or rule.model is not None or is_any_small):
         return None
     size = max(box[2] - box[0], box[3] - box[1])
     sizes = OBJECT_SIZES if rule.model is None else rule.model.object_sizes

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 # Encodes regions of an image, in order.
 EmbedRegions = Callable[[Sequence[Region]], Sequence[ImageEmbedding]]
 
-# A click in a window of as many sizes of its object comes out well; pixels are told in steps of so many.
+# A click in a window of as many sizes of its object (the shorter side of the answer) comes out well; pixels are told in steps of so many.
 _HINTED_SIZES = 5
 _HINTED_STEP = 16
 
@@ -61,11 +61,16 @@ class WindowUse:
 
     def moved_to(self, positions: Sequence[int]) -> WindowUse:
         """The same with other positions, the new one of each."""
-        return WindowUse(
-            self.num_windows,
-            *(tuple(positions[index] for index in old) for old in (self.in_windows, self.left, self.cut_off)),
-            tuple(positions[index] for index in self.small_clicks),
-            self.hinted_pixels,
+
+        def moved(old: Sequence[int]) -> tuple[int, ...]:
+            return tuple(positions[index] for index in old)
+
+        return replace(
+            self,
+            in_windows=moved(self.in_windows),
+            left=moved(self.left),
+            cut_off=moved(self.cut_off),
+            small_clicks=moved(self.small_clicks),
         )
 
 
@@ -217,7 +222,7 @@ class _Tally:
                 continue
             box = mask_to_box_xyxy(masks[0])
             if box is not None and is_small(box, self._geometry, self._low_res_hw):
-                self._small[position] = max(box[2] - box[0], box[3] - box[1])
+                self._small[position] = min(box[2] - box[0], box[3] - box[1])
 
     def use(self, plan: WindowPlan) -> WindowUse:
         in_windows = sorted(position for window in plan.windows for position in window.prompts)
