@@ -113,8 +113,8 @@ def model_module() -> dict[str, Any]:
                 "Compare predictions with annotations",
                 "train-gpu",
             ),
-            function("embed_items", [items], [items], "One vector an item, for similarity search"),
-            function("embed_dataset", [dataset, query], [], "One vector an item that a filter finds"),
+            function("embed_items", [items], [items], "One vector per item, for similarity search"),
+            function("embed_dataset", [dataset, query], [], "One vector per item that a filter finds"),
         ],
     }
 

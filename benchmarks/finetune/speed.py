@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/finetune/speed.py --model sam2_hiera_s.pt [--image PHOTO] [--precision fp32 bf16] [--rounds 5]
 
 Speed does not depend on the values of the weights: a seeded file of `benchmarks/prediction/seeded_weights.py` does. Ours is
-measured on stored embeddings, which is every epoch after the first: once with one prompt an object, and once with the
+measured on stored embeddings, which is every epoch after the first: once with one prompt per object, and once with the
 prompts, corrections and image variants of the preset `recommended`.
 """
 

@@ -8,7 +8,7 @@ Three flows predict the same items with the same model, on an emulator of the pl
 - `base class`: the SDK's `predict_items` around our steps, batch after batch;
 - `serial prompts`: the SDK's `predict_items` and its own preparation, with prompts listed within `predict`.
 
-Prints items a second, requests an item and the growth of this process' memory between a tenth and all of the items.
+Prints items per second, requests per item and the growth of this process' memory between a tenth and all of the items.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def color_of_label(label: str) -> Color:
 
 
 def colors_of_labels(labels: Iterable[str]) -> dict[str, Color]:
-    """One colour a label: its own, or the next free one; shared only when there are more labels than colours."""
+    """One colour per label: its own, or the next free one; shared only when there are more labels than colours."""
     taken: dict[str, Color] = {}
     for label in sorted(set(labels)):
         start = PALETTE.index(color_of_label(label))

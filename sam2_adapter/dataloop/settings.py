@@ -97,7 +97,7 @@ def positive_number(key: str, value: Any, source: str) -> int:
 def prepare_configuration(model: Any) -> Settings:
     """Read the settings of a model entity (`dl.Model`), and complete its configuration in memory.
 
-    Added are the keys that the SDK's base class would otherwise add itself, with one request a key.
+    Added are the keys that the SDK's base class would otherwise add itself, with one request per key.
 
     Raises:
         ConfigError: a value has the wrong type or range.

@@ -69,7 +69,7 @@ class FineTuning:
         figures: mean IoUs on the held-out objects.
         num_training_objects: what was trained on.
         num_objects: how many objects were held out.
-        before: the held-out crops with the masks of the bundled model, one click an object, and the true outlines.
+        before: the held-out crops with the masks of the bundled model, one click per object, and the true outlines.
         after: the same with the masks of the fine-tuned model.
         commands: the commands that train so, and that predict with the tuned model.
     """
@@ -181,7 +181,7 @@ def _mean_iou(evaluation: Evaluation, sample: str | None = None) -> float:
 
 
 def _panel(predictor: Predictor, sample: Sample, evaluation: Evaluation) -> Panel:
-    """A crop with the answers to one click an object, the clicks that were measured."""
+    """A crop with the answers to one click per object, the clicks that were measured."""
     prompts = [first_click_prompt(annotation) for annotation in sample.objects]
     (embedding,) = predictor.embed([sample.read_image()])
     found = segment(predictor, embedding, prompts)

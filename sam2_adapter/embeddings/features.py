@@ -12,7 +12,7 @@ Format, version 1; all numbers little-endian:
 The header holds `model`, `weights_sha256`, `content_sha256` (of the image file), `original_hw` (height and width of the
 upright image in pixels), `image_size` (side of the model's square), `resize` (`stretch` or `pad`: how the image lies in the
 square) and `tensors`, a list of `name` and `shape` in the order of the data: `image_embedding` 1 x C x h x w,
-`high_res_features_0` 1 x C/8 x 4h x 4w, `high_res_features_1` 1 x C/4 x 2h x 2w. At 1024 px that is 8 MiB an image.
+`high_res_features_0` 1 x C/8 x 4h x 4w, `high_res_features_1` 1 x C/4 x 2h x 2w. At 1024 px that is 8 MiB per image.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def paired_bootstrap(
     Whole groups are drawn with replacement, because objects of one image are alike: drawing objects would make the interval too narrow.
 
     Args:
-        first: figure of the first model, one an object.
+        first: figure of the first model, one per object.
         second: of the second model, same objects in the same order.
         groups: what each object belongs to: its image, or the object itself to draw objects.
         level: of confidence.

@@ -43,7 +43,7 @@ def measure_image(
         settings: how prompts are made.
 
     Returns:
-        One row an object, in order; for `zero_shot` one row, about the object that the mask fits best.
+        One row per object, in order; for `zero_shot` one row, about the object that the mask fits best.
     """
     if not objects:
         return []

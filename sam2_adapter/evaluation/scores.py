@@ -88,7 +88,7 @@ class Evaluation:
         prompt: kind of prompt.
         model: name and identity of the model.
         settings: how prompts were made.
-        objects: one row an object; for `zero_shot` one row an image, about the object that the mask fits best.
+        objects: one row per object; for `zero_shot` one row per image, about the object that the mask fits best.
         left_out: rows of what was not used, as `LeftOut` gives them.
     """
 

@@ -3,7 +3,7 @@
 - Transparent pixels are laid over white, as viewers show them; the colours that a file hides behind them mean nothing.
 - Grey images of more than 8 bits (16-bit, 32-bit, float) are stretched linearly, the 0.1 % darkest pixels becoming 0
   and the 0.1 % brightest 255: cameras and microscopes use 10 to 14 of 16 bits, and scaling by the type's range would
-  leave such images black. Colour images of 16 bits a channel come from image editors, which use the full range: their
+  leave such images black. Colour images of 16 bits per channel come from image editors, which use the full range: their
   upper 8 bits are kept.
 """
 

@@ -168,7 +168,7 @@ class Predictor:
 
         Args:
             embedding: the encoded image.
-            prompts: one entry an object, `Prompt` or a dict of the prompts file's form; none means the box of the whole image.
+            prompts: one entry per object, `Prompt` or a dict of the prompts file's form; none means the box of the whole image.
             multimask_output: `None` chooses by prompt: a single click (among the candidates that contain it) or the whole image gives the
                 best-scored of three candidates, anything else the single-mask output. `True` gives all three candidates, `False` the
                 single-mask output.

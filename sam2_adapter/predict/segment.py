@@ -74,7 +74,7 @@ def segment(
     Args:
         predictor: the model.
         embedding: the encoded image; with `windowed`, `None` for an image that is too large to be encoded whole.
-        prompts: one entry an object.
+        prompts: one entry per object.
         clip_to_box: cut masks at the (turned) boxes of their prompts.
         default_label: label of the objects whose prompt has none.
         windowed: the image's pixels and which prompts are answered in windows; `None` for none.

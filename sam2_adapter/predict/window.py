@@ -140,7 +140,7 @@ def predict_window_parts(
     Args:
         predictor: the model.
         window: where to look.
-        prompts: one entry an object; none means the box of the whole window. Earlier logits are those of this window.
+        prompts: one entry per object; none means the box of the whole window. Earlier logits are those of this window.
         multimask_output: as in `Predictor.predict`.
 
     Yields:

@@ -242,7 +242,7 @@ def require_tensorboard() -> None:
 
 
 class ScalarLog:
-    """Writes one point an epoch and figure, below a folder that `tensorboard --logdir` reads."""
+    """Writes one point per epoch and figure, below a folder that `tensorboard --logdir` reads."""
 
     def __init__(self, directory: Path) -> None:
         """Write to `directory`, which is made at the first record."""

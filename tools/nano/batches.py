@@ -29,7 +29,7 @@ class BatchPlan:
     """What a batch holds and how it changes over the run.
 
     Attributes:
-        batch_size: images a batch, in each process.
+        batch_size: images per batch, in each process.
         small_prompts: objects prompted per image at `small_size`.
         full_prompts: objects prompted per image at `full_size`.
         small_size: model input in pixels during the first `small_steps` steps.

@@ -38,7 +38,7 @@ class MixturePlan:
     """What a batch holds.
 
     Attributes:
-        batch_size: images a batch, in each process.
+        batch_size: images per batch, in each process.
         prompts: objects prompted per image.
         photo_share: pictures that are windows of photographs.
         composite_share: pictures that are generated scenes with objects and shapes of photographs pasted on; the rest is generated alone.

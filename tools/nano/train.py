@@ -301,7 +301,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--decay-steps", type=int, help="last steps, over which the rate falls")
     parser.add_argument("--small-steps", type=int, help="first steps, at the small model input")
     parser.add_argument("--learning-rate", type=float, help="peak")
-    parser.add_argument("--batch-size", type=int, help="images a step in each process")
+    parser.add_argument("--batch-size", type=int, help="images per step in each process")
     parser.add_argument("--workers", type=int, default=1, help="processes that render scenes")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch in each process")
     parser.add_argument("--log-every", type=int, default=25, help="steps")

@@ -1,4 +1,4 @@
-"""Dataloop item JSON: one file an image, as the platform exports and imports it.
+"""Dataloop item JSON: one file per image, as the platform exports and imports it.
 
 - `binary`: the mask as a PNG in a data URL, RGBA in the size of the upright image; alpha is the mask, the colour is the
   label's. Exact.

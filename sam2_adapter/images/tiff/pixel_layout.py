@@ -1,7 +1,7 @@
 """How a TIFF file stores its first picture, and which of the many ways Pillow reads right.
 
 TIFF is a family of formats: any number of channels of any number of bits, interleaved or one plane after another, in
-either byte order. Pillow reads the usual ways of 8 bits a channel; the others come out wrong or not at all, and are
+either byte order. Pillow reads the usual ways of 8 bits per channel; the others come out wrong or not at all, and are
 read by `samples`.
 """
 

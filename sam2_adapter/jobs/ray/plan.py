@@ -24,7 +24,7 @@ class Request:
         job: what the workers have in common, a pickled `Job`.
         use_gpus: take GPUs where there are some.
         address: of the cluster; `local` starts one on this machine.
-        workers: number of models at work; `None` takes one a GPU, or one for every 8 cores.
+        workers: number of models at work; `None` takes one per GPU, or one for every 8 cores.
         num_chunks: how many chunks follow, each a pickled `Chunk`.
         debug: let Ray say what it does, on stderr.
     """
@@ -95,7 +95,7 @@ def share_of(machines: Sequence[Machine], workers: int | None, *, use_gpus: bool
 
     Args:
         machines: all of the cluster.
-        workers: how many; `None` takes one a GPU, or without GPUs one for every 8 cores. More than fit wait for others
+        workers: how many; `None` takes one per GPU, or without GPUs one for every 8 cores. More than fit wait for others
             to end, or for the cluster to grow.
         use_gpus: take GPUs where there are some.
     """

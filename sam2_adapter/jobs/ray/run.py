@@ -49,7 +49,7 @@ class ClusterOptions:
 
     Attributes:
         address: of the cluster; `None` takes RAY_ADDRESS, or starts one on this machine.
-        workers: number of models at work; `None` takes one a GPU, or one for every 8 cores.
+        workers: number of models at work; `None` takes one per GPU, or one for every 8 cores.
         resume: keep the parts that an earlier run has made.
         overwrite: replace them.
         chunk_size: images in one part; `None` takes 8, and more where there are many images.

@@ -26,7 +26,7 @@ MANY_IMAGES = 1_000_000
 # On two cores, compiling and comparing with torch takes about six seconds, and an image saves 0.3 seconds in fp32, more in bf16.
 _REPAID_BY_IMAGES = 20
 
-# On a GPU, half a minute of compiling saves about a millisecond an image.
+# On a GPU, half a minute of compiling saves about a millisecond per image.
 _REPAID_BY_IMAGES_ON_GPU = 25_000
 
 
