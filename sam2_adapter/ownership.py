@@ -73,11 +73,6 @@ def entries_of_marker(name: str, first_line: bytes) -> frozenset[str]:
     return owner.entries if owner is not None else frozenset()
 
 
-def is_results_folder(directory: str | Path) -> bool:
-    """Whether a folder holds results of ours."""
-    return ownership_of(directory) is not None
-
-
 def results_in(directory: str | Path) -> frozenset[str]:
     """The names, directly in a folder, of results that this program made; none where the folder is not ours.
 

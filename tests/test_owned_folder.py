@@ -11,7 +11,7 @@ import pytest
 
 from sam2_adapter.errors import ExportError, FolderInUseError, OutputExistsError
 from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
-from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, Ownership, is_results_folder, results_in
+from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, Ownership, ownership_of, results_in
 
 ENTRIES = ("annotations.json", "masks")
 
@@ -57,7 +57,7 @@ def test_a_folder_that_is_missing_empty_or_holds_litter_is_taken(tmp_path: Path)
     (tmp_path / "litter" / ".DS_Store").write_bytes(b"\0")
     for name in ("missing/deep", "empty", "litter"):
         _earlier_run(tmp_path / name, "annotations.json")
-        assert is_results_folder(tmp_path / name)
+        assert ownership_of(tmp_path / name) is not None
 
 
 def test_a_folder_with_nothing_but_the_inputs_is_taken(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_results_are_never_put_into_an_input(tmp_path: Path) -> None:
     folder = OwnedFolder(tmp_path, "predict", inputs=[tmp_path / "masks"])
     with folder, pytest.raises(OutputExistsError, match="this is an input"):
         folder.begin(ENTRIES)
-    assert not is_results_folder(tmp_path)
+    assert ownership_of(tmp_path) is None
 
 
 def test_an_earlier_run_is_only_replaced_when_asked(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_marker_that_is_a_link_makes_no_folder_ours(tmp_path: Path, name: str)
     for options in ({}, {"resume": True}, {"overwrite": True}):
         with pytest.raises(ExportError):
             OwnedFolder(tmp_path / "out", "predict", **options)
-    assert not is_results_folder(tmp_path / "out")
+    assert ownership_of(tmp_path / "out") is None
     assert target.read_bytes() == before
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from sam2_adapter.owned_folder import OwnedFolder
-from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, is_results_folder, listed_files, ownership_of, results_in
+from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, listed_files, ownership_of, results_in
 
 
 def test_a_folder_of_ours_names_its_command_and_its_results(tmp_path: Path) -> None:
-    assert (ownership_of(tmp_path), results_in(tmp_path), is_results_folder(tmp_path)) == (None, frozenset(), False)
+    assert (ownership_of(tmp_path), results_in(tmp_path)) == (None, frozenset())
     assert results_in(tmp_path / "missing") == frozenset()
     with OwnedFolder(tmp_path, "predict") as folder:
         folder.begin(["annotations.json", "masks"])

@@ -28,15 +28,6 @@ DOCUMENT_FORMAT = "sam2-adapter polygons"
 FORMAT_VERSION = 1
 
 
-def write_polygons(path: str | Path, image: AnnotatedImage, model_name: str, *, tolerance: float = 1.0) -> None:
-    """Write the polygon JSON of one image; arguments as in `image_to_polygons`.
-
-    Raises:
-        ExportError: the file cannot be written.
-    """
-    write_json(path, image_to_polygons(image, model_name, tolerance=tolerance))
-
-
 def image_to_polygons(image: AnnotatedImage, model_name: str, *, tolerance: float = 1.0) -> dict[str, Any]:
     """Make the polygon document of one image.
 

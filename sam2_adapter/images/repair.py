@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from PIL import Image, JpegImagePlugin
+from PIL import JpegImagePlugin
 
 _END_OF_IMAGE = b"\xff\xd9"
 
@@ -79,10 +79,3 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
         position = end
         if kind == b"IEND":
             return
-
-
-def as_image(content: bytes, factory: type[Image.Image]) -> Image.Image:
-    """Decode a repaired file completely."""
-    image = factory(io.BytesIO(content), "")  # type: ignore[call-arg]
-    image.load()
-    return image

@@ -213,9 +213,6 @@ def _input_scale(mask: BoolArray, image_size: int, resize: Resize) -> tuple[floa
     return geometry.input_hw[1] / mask.shape[1], geometry.input_hw[0] / mask.shape[0]
 
 
-__all__ = ["inside_on_grid", "mask_on_grid"]
-
-
 def loss_grid_hw(low_res_hw: tuple[int, int], least: int) -> tuple[int, int]:
     """(h, w) of the grid on which masks are compared: at least `least` a side, and a whole number of times as fine as the logits."""
     height, width = low_res_hw

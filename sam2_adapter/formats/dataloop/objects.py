@@ -22,7 +22,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.annotations.rle import Rle, mask_to_rle, placed_mask_to_rle, union_rle
 from sam2_adapter.errors import DataError, ImageError
-from sam2_adapter.files import read_json, write_json
+from sam2_adapter.files import read_json
 from sam2_adapter.formats.base import OutputType
 from sam2_adapter.formats.dataloop.rings import (
     fill_pixel_center_rings,
@@ -44,30 +44,6 @@ class _Found(NamedTuple):
     key: tuple[str, str] | None
     entry: Any
     parts: list[Rle]
-
-
-def write_dataloop_item(
-    path: str | Path,
-    image: AnnotatedImage,
-    model_name: str,
-    *,
-    output_type: OutputType = "mask",
-    model_id: str | None = None,
-    label_colors: Mapping[str, Color] | None = None,
-) -> tuple[str, ...]:
-    """Write the item JSON of one image; arguments as in `image_to_dataloop_item`.
-
-    Returns:
-        What the format could not hold, one sentence each.
-
-    Raises:
-        ExportError: the file cannot be written.
-    """
-    export = image_to_dataloop_item(
-        image, model_name, output_type=output_type, model_id=model_id, label_colors=label_colors
-    )
-    write_json(path, export.document)
-    return export.notes
 
 
 def image_to_dataloop_item(

@@ -16,13 +16,13 @@ from PIL import Image
 
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.errors import DataError
+from sam2_adapter.files import write_json
 from sam2_adapter.formats.dataloop.objects import (
     data_url_to_mask,
     dataloop_item_to_image,
     image_to_dataloop_item,
     mask_to_data_url,
     read_dataloop_item,
-    write_dataloop_item,
 )
 from tests.formats.examples import HW, annotated_image
 from tests.shapes import FEW, QUICK, ellipse, iou, object_masks, pixel_masks, real_masks
@@ -111,7 +111,9 @@ def test_any_mask_survives_as_picture(mask):
 
 def test_the_mask_file_round_trip_is_exact_and_keeps_all_objects(tmp_path):
     image = annotated_image()
-    assert write_dataloop_item(tmp_path / "a.json", image, "m") == ()
+    export = image_to_dataloop_item(image, "m")
+    assert export.notes == ()
+    write_json(tmp_path / "a.json", export.document)
     result = read_dataloop_item(tmp_path / "a.json")
     assert result.images[0].annotations == image.annotations
     assert len(result.images[0].annotations) == 5
@@ -208,7 +210,7 @@ def test_the_client_draws_real_shapes(dl):
 
 
 def test_the_client_reads_the_file(dl, tmp_path):
-    write_dataloop_item(tmp_path / "a.json", annotated_image(), "m")
+    write_json(tmp_path / "a.json", image_to_dataloop_item(annotated_image(), "m").document)
     collection = dl.AnnotationCollection.from_json_file(tmp_path / "a.json")
     assert sorted(annotation.label for annotation in collection) == ["cat", "cat", "dog", "dog", "猫"]
 
