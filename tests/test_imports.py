@@ -146,3 +146,15 @@ def test_the_map_of_the_code_has_every_room_in_this_order() -> None:
     assert not missing, "rooms that are not there"
     rooms = {room.replace(".", "/") for layer in layers for room in layer}
     assert not {room for room in rooms if not any(name == room or name.startswith(f"{room}/") for name in named)}
+
+
+def test_the_places_to_change_are_there() -> None:
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [
+        line for line in text.partition("## Where to change what")[2].partition("## ")[0].splitlines() if "|" in line
+    ]
+    named = {name.strip("/") for row in rows[2:] for name in re.findall(r"`([a-z_./]+)`", row)}
+    files = {name for name in named if "/" in name or name == "config"}
+    places = [PACKAGE / name for name in files if not name.startswith("tests/")]
+    assert len(places) > 15
+    assert not [place for place in places if not place.is_dir() and not place.with_suffix(".py").is_file()]

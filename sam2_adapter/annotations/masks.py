@@ -123,6 +123,12 @@ def box_region(
     return ((y >= y0) & (y < y1))[:, None] & ((x >= x0) & (x < x1))[None, :]
 
 
+def clipped_to_box(mask: BoolArray, box_xyxy: tuple[float, float, float, float], angle: float = 0.0) -> BoolArray:
+    """A mask, bool H x W, without what lies outside a box; arguments as in `box_region`."""
+    height, width = mask.shape
+    return mask & box_region((height, width), box_xyxy, angle)
+
+
 def _turned_box_region(original_hw: tuple[int, int], corners: npt.NDArray[np.float64]) -> BoolArray:
     height, width = original_hw
     # Only the hull of the corners is computed: an image has far more pixels.

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sam2_adapter.annotations.clicks import Click, clicks_to_arrays, evaluation_click
-from sam2_adapter.annotations.masks import mask_iou
+from sam2_adapter.annotations.masks import box_region, clipped_to_box, mask_iou
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompt_sampling import jitter_box
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt
-from sam2_adapter.evaluation.metrics import boundary_f, filled_box, inscribed_ellipse, mask_dice
+from sam2_adapter.evaluation.metrics import boundary_f, inscribed_ellipse, mask_dice
 from sam2_adapter.evaluation.scores import CLICKS_REPORTED, EvaluationSettings, ObjectScore, PromptMode
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
@@ -89,7 +89,7 @@ def _measure_once(
         for row, position in enumerate(positions):
             mask = part.masks[row, 0]
             if mode == "box" and settings.clip_to_box:
-                mask = mask & filled_box(sample.original_hw, boxes[position])
+                mask = clipped_to_box(mask, boxes[position])
             mask = sample.counted(mask)
             index = objects[position]
             yield _score(
@@ -155,7 +155,7 @@ def _score(
 ) -> ObjectScore:
     """Hold a mask against the truth; both only of pixels that count."""
     annotation = sample.objects[index]
-    box = sample.counted(filled_box(sample.original_hw, box_xyxy))
+    box = sample.counted(box_region(sample.original_hw, box_xyxy))
     ellipse = sample.counted(inscribed_ellipse(sample.original_hw, box_xyxy))
     return ObjectScore(
         sample=sample.name,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sam2_adapter.annotations.masks import box_region, distances_to, mask_to_box_xyxy
+from sam2_adapter.annotations.masks import distances_to, mask_to_box_xyxy
 from sam2_adapter.annotations.prompts import BoolArray
 
 FloatValues = npt.NDArray[np.float64]
@@ -68,11 +68,6 @@ def inscribed_ellipse(original_hw: tuple[int, int], box_xyxy: tuple[float, float
     y = (np.arange(height) + 0.5 - (y0 + y1) / 2) / ((y1 - y0) / 2)
     ellipse: BoolArray = y[:, None] ** 2 + x[None, :] ** 2 <= 1
     return ellipse
-
-
-def filled_box(original_hw: tuple[int, int], box_xyxy: tuple[float, float, float, float]) -> BoolArray:
-    """The pixels whose centres lie in a box: the simplest of the trivial answers."""
-    return box_region(original_hw, box_xyxy)
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sam2_adapter.annotations.masks import box_region
+from sam2_adapter.annotations.masks import clipped_to_box
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt, as_prompts
 from sam2_adapter.annotations.rle import Rle, placed_mask_to_rle
@@ -109,7 +109,7 @@ def _rle(answers: PlacedAnswers, row: int, clipping: Prompt | None) -> Rle:
     if clipping is not None and clipping.box_xyxy is not None:
         x0, y0, x1, y1 = clipping.box_xyxy
         box = x0 - region.x0, y0 - region.y0, x1 - region.x0, y1 - region.y0
-        mask = mask & box_region(region.size_hw, box, clipping.box_angle)
+        mask = clipped_to_box(mask, box, clipping.box_angle)
     part, inside = region.part_inside(mask, answers.window.image_hw)
     return placed_mask_to_rle(part, (inside.x0, inside.y0), answers.window.image_hw)
 

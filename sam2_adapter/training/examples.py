@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sam2_adapter.annotations.masks import box_region, mask_iou
+from sam2_adapter.annotations.masks import clipped_to_box, mask_iou
 from sam2_adapter.annotations.prompts import BoolArray, Prompt
 from sam2_adapter.embeddings.keys import Image as Picture
 from sam2_adapter.training.optim import put
@@ -81,7 +81,7 @@ def _predicted(parts: Parts, item: ObjectQuality) -> BoolArray:
     annotation = parts.samples[item.position].objects[item.box.object_index]
     embedding = parts.image_embedding(item.position)
     mask: BoolArray = parts.predictor.predict(embedding, [Prompt(box_xyxy=annotation.box_xyxy)]).masks[0, 0]
-    return mask & box_region(mask.shape, annotation.box_xyxy) if parts.config.clip_to_box else mask
+    return clipped_to_box(mask, annotation.box_xyxy) if parts.config.clip_to_box else mask
 
 
 def _example(parts: Parts, item: ObjectQuality, rank: str, before: BoolArray, after: BoolArray) -> Example:

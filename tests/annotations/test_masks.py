@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from sam2_adapter.annotations.masks import MaskPrediction, box_region, distances_to, mask_iou, mask_to_box_xyxy
+from sam2_adapter.annotations.masks import (
+    MaskPrediction,
+    box_region,
+    clipped_to_box,
+    distances_to,
+    mask_iou,
+    mask_to_box_xyxy,
+)
 
 
 def test_a_box_with_whole_pixels_is_half_open():
@@ -113,3 +120,10 @@ def _moved(mask: np.ndarray, offset: int) -> np.ndarray:
     copy = memory[start : start + mask.size].view(np.bool_).reshape(mask.shape)
     copy[...] = mask
     return copy
+
+
+@pytest.mark.parametrize("angle", [0.0, 30.0])
+def test_a_mask_is_cut_at_its_box(angle: float) -> None:
+    cut = clipped_to_box(np.ones((20, 30), np.bool_), (4.4, 5, 20, 16), angle)
+    assert np.array_equal(cut, box_region((20, 30), (4.4, 5, 20, 16), angle))
+    assert not clipped_to_box(np.zeros((20, 30), np.bool_), (4.4, 5, 20, 16), angle).any()

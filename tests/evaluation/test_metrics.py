@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from sam2_adapter.annotations.masks import box_region
 from sam2_adapter.evaluation.metrics import (
     boundary_f,
     boundary_tolerance,
     clicks_to_reach,
     expected_calibration_error,
-    filled_box,
     inscribed_ellipse,
     mask_dice,
     mean,
@@ -75,8 +75,8 @@ def test_trivial_answers():
     box = (10.0, 20.0, 110.0, 60.0)
     ellipse = inscribed_ellipse(BIG, box)
     assert ellipse.sum() == pytest.approx(math.pi * 50 * 20, rel=0.005)
-    assert not (ellipse & ~filled_box(BIG, box)).any()
-    assert filled_box(BIG, box).sum() == 100 * 40
+    assert not (ellipse & ~box_region(BIG, box)).any()
+    assert box_region(BIG, box).sum() == 100 * 40
     assert inscribed_ellipse((3, 3), (1, 1, 2, 2)).sum() == 1
 
 

@@ -23,9 +23,10 @@ import torch
 from pictures import Mask, Picture, generated_pictures, label_map_pictures
 from scenes import TEST_SEED, VALIDATION_SEED
 
+from sam2_adapter.annotations.masks import box_region
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.evaluation.compare import paired_bootstrap
-from sam2_adapter.evaluation.metrics import expected_calibration_error, filled_box, inscribed_ellipse, spearman
+from sam2_adapter.evaluation.metrics import expected_calibration_error, inscribed_ellipse, spearman
 from sam2_adapter.models.families.architectures import get_architecture
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor, load_predictor
 
@@ -108,7 +109,7 @@ def _rounds(
     """Masks O x H x W and scores O for every baseline and prompt round that is reported."""
     no_scores = np.full(len(picture.masks), np.nan, np.float32)
     boxes = [tuple(box.tolist()) for box in picture.boxes]
-    filled = np.stack([filled_box(embedding.original_hw, box) for box in boxes])
+    filled = np.stack([box_region(embedding.original_hw, box) for box in boxes])
     yield "filled box", filled, no_scores
     yield "inscribed ellipse", np.stack([inscribed_ellipse(embedding.original_hw, box) for box in boxes]), no_scores
     prediction = predictor.predict(embedding, [{"box": list(box)} for box in boxes])
