@@ -80,7 +80,7 @@ def mask_to_polygons(mask: BoolArray, tolerance: float = 1.0) -> list[Polygon]:
             percent of its area is simplified less.
 
     Returns:
-        One polygon a 4-connected part, largest first; empty for an empty mask.
+        One polygon per 4-connected part, largest first; empty for an empty mask.
     """
     box = mask_to_box_xyxy(mask)
     if box is None:

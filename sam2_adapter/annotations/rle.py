@@ -19,7 +19,7 @@ from sam2_adapter.errors import DataError
 
 IntArray = npt.NDArray[np.int64]
 
-# COCO writes five bits a character; more characters than this would not fit in 64 bits.
+# COCO writes five bits per character; more characters than this would not fit in 64 bits.
 _MAX_CHARACTERS_A_RUN = 12
 
 

@@ -83,7 +83,7 @@ class EmbeddingFiles:
             return None
 
     def write(self, key: str, encoded: EncodedImages) -> None:
-        """Keep the embedding of a key unless it is there or there is no room; a full disk is told once and costs nothing but time."""
+        """Keep the embedding of a key unless it is there or there is no room; a full disk is reported once, and then only costs time."""
         path = self._path(key)
         if not self._is_writable or path.exists():
             return

@@ -7,7 +7,7 @@
 
 One entry per object; its keys are those of `Prompt.from_dict`. A `mask` is a picture (see `read_mask`) or a `.npz` file
 with earlier logits under the key `low_res_logits`; its path is relative to the prompts file and must stay in that
-folder, since prompts files come from other people. An entry that cannot be used costs none of the others.
+folder, since prompts files come from other people. An entry that cannot be used does not affect the others.
 """
 
 from __future__ import annotations

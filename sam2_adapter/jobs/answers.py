@@ -99,7 +99,7 @@ def answer_usable(
         predictor: the model.
         image: uint8 RGB H x W x 3.
         embedding: the same, encoded.
-        prompts: one per object; one that cannot be used costs none of the others.
+        prompts: one per object; one that cannot be used does not affect the others.
         settings: see `PredictionSettings`.
         units: of the coordinates.
     """

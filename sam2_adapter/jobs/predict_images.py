@@ -122,7 +122,7 @@ def predict_images(
             print(result.task.name, result.error or len(result.segmentation.annotations))
 
     Everything is checked before this returns; images are predicted while the results are taken, a few ahead, so that any number of them
-    fits in memory. An image that fails, or a prompt that cannot be used, costs none of the others: it is named in its result.
+    fits in memory. An image that fails, or a prompt that cannot be used, does not affect the others: it is named in its result.
 
     Args:
         images: image files and folders, which are searched with their subfolders.

@@ -1,7 +1,7 @@
 """One optimizer step over the objects of all processes, whatever fits into memory at a time.
 
 Gradients of micro-batches add up to the gradient of the whole step. Processes compute their shares independently and
-exchange sums once a step, after they have agreed that none of them ran out of memory: a process that failed inside a
+exchange sums once per step, after they have agreed that none of them ran out of memory: a process that failed inside a
 collective operation would leave the others waiting.
 """
 

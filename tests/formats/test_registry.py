@@ -1,4 +1,4 @@
-"""The table of formats: everything that it says is true, and it costs nothing to look at."""
+"""The table of formats: everything that it says is true, and looking at it imports no format."""
 
 from __future__ import annotations
 

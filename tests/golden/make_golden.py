@@ -138,7 +138,7 @@ def compact(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def make_files() -> None:
-    """Write one file an image."""
+    """Write one file per image."""
     model = small_official_model()
     weights_checksum = seed_weights(model, bold=True)
     predictor = official_predictor(model)

@@ -1,4 +1,4 @@
-"""The prompts of one image: answered as `segment` does, and a prompt that cannot be used costs only itself."""
+"""The prompts of one image: answered as `segment` does, and of prompts that cannot be used, only they fail."""
 
 from __future__ import annotations
 

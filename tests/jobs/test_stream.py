@@ -1,4 +1,4 @@
-"""The stream of images through a job: bounds, order, and what fails costs only itself."""
+"""The stream of images through a job: bounds, order, and only what fails is lost."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def small_loaded_model(seed: int = 0, image_size: int = 64) -> LoadedModel:
 
 
 def make_samples(folder: Path, num_images: int, seed: int = 0, original_hw: tuple[int, int] = (48, 64)) -> list[Sample]:
-    """Bright discs on a dark ground with noise, two an image, written as PNG files where they are not there yet."""
+    """Bright discs on a dark ground with noise, two per image, written as PNG files where they are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     return [_sample(folder, f"{seed}_{index}.png", rng, original_hw) for index in range(num_images)]

@@ -91,7 +91,7 @@ def test_a_killed_run_resumes_to_the_same_weights(processes, images, tmp_path, n
 
 
 def test_two_processes_come_to_the_result_of_one(images, tmp_path):
-    """With five objects a step the last step of an epoch has one, so that one process has nothing to do in it."""
+    """With five objects per step the last step of an epoch has one, so that one process has nothing to do in it."""
     one = child_run.run(images, tmp_path / "one", batch_size=5)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -52,7 +52,8 @@ class CvatWriter(Writer):
         return self.add(image, stem)
 
     def close(self) -> Path | None:
-        """Put the file in place."""
+        """Put the file in place, unless somebody has put another one there meanwhile."""
+        self._target.claim(self._target.path)
         with self._images:
             write_file(self._target.path, self._compose)
         return self._target.path

@@ -19,7 +19,7 @@ from sam2_adapter.files import file_sha256
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 4
-# A machine without a network shall not wait long for its error.
+# A machine without a network should not wait long for its error.
 _CONNECT_ATTEMPTS = 2
 _FIRST_PAUSE_S = 0.5
 _TIMEOUT_S = httpx2.Timeout(30.0, connect=10.0)
@@ -64,7 +64,7 @@ def fetch_file(
 
     Args:
         url: the file; redirects are followed, proxies of the environment used.
-        path: where it shall be.
+        path: where it is put.
         num_bytes: its size where known, else what the server announces.
         sha256: its SHA-256 where known, else what the Hugging Face hub announces, if anything.
         check: raises if the complete file, still under another name with the same ending, is not what was wanted.

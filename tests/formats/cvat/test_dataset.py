@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.cvat.dataset import is_cvat_data, read_cvat_data
+from sam2_adapter.formats.cvat.format import read_cvat_prompts
 from sam2_adapter.formats.dataset_reader import ReadingOptions
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.load import find_format, load_dataset
@@ -97,3 +100,23 @@ def test_other_xml_is_not_cvat(tmp_path):
     (tmp_path / "a.xml").write_text("<annotation><object/></annotation>")
     assert not is_cvat_data(tmp_path)
     assert not is_cvat_data(tmp_path / "a.xml")
+
+
+def test_a_file_that_datumaro_has_written(tmp_path):
+    """Written with datumaro 1.13.12, which is what CVAT exports with: a group, a mask with a hole, a box, points, a line and a tag."""
+    write_image(tmp_path / "images" / "street" / "a.jpg")
+    path = Path(__file__).parent / "written_by_datumaro.xml"
+    (tmp_path / "annotations.xml").write_bytes(path.read_bytes())
+    samples, left_out = read(tmp_path, min_area_px=1)
+    cat, hole = samples[""][0].objects
+    np.testing.assert_array_equal(cat.mask, rectangle(2, 2, 12, 10) | rectangle(14, 2, 20, 10))
+    expected = rectangle(5, 14, 11, 19)
+    expected[16, 7] = False
+    np.testing.assert_array_equal(hole.mask, expected)
+    assert [(row["reason"], row["count"]) for row in left_out] == [(Reason.UNSUPPORTED_TYPE, 4)]
+    box, clicks = read_cvat_prompts(tmp_path)["street/a.jpg"]
+    assert (box.label, box.box_xyxy, clicks.point_coords.tolist()) == (
+        "box",
+        (14, 13, 22, 20),
+        [[5.5, 21.5], [6.5, 21.5]],
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,3 +114,18 @@ def test_other_json_files_are_not_label_files(tmp_path):
     assert not is_labelme_data(tmp_path)
     assert not is_labelme_data(tmp_path / "a.png")
     assert not is_labelme_data(tmp_path / "missing")
+
+
+def test_a_file_that_labelme_itself_has_written(tmp_path):
+    """Written with labelme 6.3.1: every type of shape, a group, an embedded picture and a path of Windows."""
+    (tmp_path / "a.json").write_bytes((Path(__file__).parent / "written_by_labelme.json").read_bytes())
+    (sample,), left_out = read(tmp_path, min_area_px=1)
+    assert sample.read_image().shape == (24, 32, 3)
+    cat, ball, hole = sample.objects
+    assert [found.label for found in sample.objects] == ["cat", "ball", "hole"]
+    np.testing.assert_array_equal(cat.mask, rectangle(2, 2, 12, 10) | rectangle(14, 2, 20, 10))
+    assert ball.box_xyxy == (19, 2, 29, 12)
+    expected = rectangle(5, 14, 11, 19)
+    expected[16, 7] = False
+    np.testing.assert_array_equal(hole.mask, expected)
+    assert [(row["reason"], row["count"]) for row in left_out] == [(Reason.UNSUPPORTED_TYPE, 5)]

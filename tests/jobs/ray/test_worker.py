@@ -1,4 +1,4 @@
-"""A worker: chunks of images in, parts out, and what fails or dies costs only itself."""
+"""A worker: chunks of images in, parts out, and only what fails or dies is lost."""
 
 from __future__ import annotations
 

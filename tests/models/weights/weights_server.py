@@ -16,7 +16,7 @@ _OF_A_COMMIT = re.compile(r"/resolve/c{40}/")
 
 @dataclass
 class Server:
-    """What the handler serves, and the faults that it makes, one a request, before it behaves."""
+    """What the handler serves, and the faults that it makes, one per request, before it behaves."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
