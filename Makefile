@@ -20,13 +20,17 @@ BENCH_IMAGE ?= sam2_adapter/assets/demo/astronaut.jpg
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast test-browser check format bench bench-docs soak docs clean
+.PHONY: help demo label test test-fast test-browser check format bench bench-docs soak docs clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | sort | expand -t 12
 
 demo: $(STAMPS)-run ## predict and fine-tune on bundled pictures, offline, and write demo/index.html
 	$(BIN)/sam2-adapter demo --output demo --overwrite
+
+label: $(STAMPS)-label ## click on the bundled pictures in the browser, offline; what you accept goes to labels/
+	$(BIN)/sam2-adapter label sam2_adapter/assets/demo/astronaut.jpg sam2_adapter/assets/demo/coins.png \
+		sam2_adapter/assets/demo/flower.jpg sam2_adapter/assets/demo/retina.jpg --model sam2_nano --output labels
 
 test: $(STAMPS)-test ## all tests but the soak tests and those that need a browser
 	$(PYTEST)
@@ -64,7 +68,7 @@ bench-docs: $(STAMPS)-test $(PEERS)/.installed ## all benchmarks, in about half 
 	$(BIN)/python benchmarks/all.py --peers-python $(PEERS)/bin/python --image $(BENCH_IMAGE) --write-docs
 
 clean: ## remove everything that the targets make, .venv included
-	rm -rf $(VENV) $(PEERS) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(PEERS) build dist demo labels .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -81,6 +85,10 @@ endif
 
 $(STAMPS)-run: pyproject.toml constraints.txt | $(STAMPS)-torch
 	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(STAMPS)-label: $(STAMPS)-run
+	$(PIP) install --constraint constraints.txt --editable '.[label]'
 	@touch $@
 
 $(STAMPS)-test: $(STAMPS)-run

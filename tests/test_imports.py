@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
 # From the ground up. Rooms of one line may not import each other. A room is a module or a folder, named by the longest
 # entry that its path starts with: `models.families` lies far below the rest of `models`.
 LAYERS = (
-    ("_version", "errors", "text", "download_progress"),
+    ("_version", "errors", "text"),
     ("input_files", "settings_yaml"),
     ("files",),
     ("ownership", "replacing"),
@@ -32,7 +32,7 @@ LAYERS = (
     ("jobs",),
     ("jobs.ray",),
     ("interactive",),
-    ("demo", "doctor"),
+    ("demo", "doctor", "label"),
     ("model_check",),
     ("cli", "dataloop"),
     ("__main__",),
@@ -46,10 +46,10 @@ RESERVED = {
     "dtlpymetrics": {"dataloop"},
     "openvino": {"models"},
     "pycocotools": {"annotations"},
-    "huggingface_hub": {"models"},
-    "cachetools": {"embeddings"},
     "typer": {"cli"},
     "jinja2": {"reports"},
+    "starlette": {"label"},
+    "uvicorn": {"label"},
     "matplotlib": {"reports"},
     "ray": {"jobs.ray"},
     "pyarrow": {"jobs.ray"},

@@ -19,6 +19,7 @@ from sam2_adapter.cli.demo import demo
 from sam2_adapter.cli.doctor import doctor
 from sam2_adapter.cli.evaluate import evaluate
 from sam2_adapter.cli.help_texts import PlainCommand
+from sam2_adapter.cli.label import label
 from sam2_adapter.cli.output import (
     OutputError,
     flush,
@@ -67,6 +68,7 @@ def _root(
 
 
 app.command(cls=PlainCommand, short_help="Find the masks of objects in images.")(predict)
+app.command(cls=PlainCommand, short_help="Click on pictures in the browser, and export the masks.")(label)
 app.command(cls=PlainCommand, short_help="Fine-tune a model on your own masks.")(train)
 app.command(cls=PlainCommand, short_help="Measure a model on a data set with known masks.")(evaluate)
 app.command(cls=PlainCommand, short_help="Write a model's weights in another layout.")(convert)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,12 @@ import numpy.typing as npt
 
 from sam2_adapter.annotations.masks import MaskPrediction
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
+from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import PromptError
 from sam2_adapter.images.read import read_image
 from sam2_adapter.interactive.encoded_sources import EncodedSources
+from sam2_adapter.interactive.steps import KnownSteps, Step, Steps
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 CACHE_BYTES = 2**30
@@ -32,36 +34,40 @@ class Answer:
     """One mask for what was pointed at.
 
     Attributes:
-        mask: bool H x W in the size of the image.
+        rle: the mask in the size of the image, run-length encoded: the answers to many clicks on a large image are kept.
         iou_score: the model's estimate of the mask's IoU; not clamped.
         low_res_logits: float32 h x w, what the next click refines.
     """
 
-    mask: BoolArray
+    rle: Rle
     iou_score: float
     low_res_logits: FloatArray
 
+    @property
+    def mask(self) -> BoolArray:
+        """Bool H x W in the size of the image, decoded anew at each call."""
+        return rle_to_mask(self.rle)
+
 
 @dataclass(frozen=True, eq=False)
-class _Step:
-    """A prompt and its answer; the candidates are there once somebody has asked for them."""
+class _Taken:
+    """A step that was taken: everything that was pointed at up to it, and the answer."""
 
     prompt: Prompt
     answer: Answer
-    candidates: tuple[Answer, ...] = ()
 
 
+@dataclass
 class _Visit:
-    """One object of an image that is open, and the steps to it so far."""
+    """One object of an image that is open: the steps to it so far, and those that were taken back."""
 
-    def __init__(self, embedding: ImageEmbedding) -> None:
-        self.embedding = embedding
-        self.steps: list[_Step] = []
-        self.working = threading.Lock()  # clicks wait for each other, so that each sees the answer before it
-
-    @property
-    def last(self) -> _Step | None:
-        return self.steps[-1] if self.steps else None
+    embedding: ImageEmbedding
+    steps: Steps = ()
+    undone: Steps = ()
+    # Steps that were taken, also those taken back: going there again asks the model nothing.
+    known: KnownSteps[_Taken] = field(default_factory=KnownSteps)
+    candidates: KnownSteps[tuple[Answer, ...]] = field(default_factory=KnownSteps)
+    working: threading.Lock = field(default_factory=threading.Lock)  # each click sees the answer before it
 
 
 class Session:
@@ -80,18 +86,22 @@ class Session:
         self._num_opened = 0
         self._visit: _Visit | None = None
 
-    def open(self, image: str | Path | bytes | npt.NDArray[np.uint8]) -> None:
+    def open(self, image: str | Path | bytes | npt.NDArray[np.uint8] | ImageEmbedding) -> None:
         """Leave the image that is open and go to another one, which is encoded unless it was open lately.
 
         Args:
-            image: path or content of an image file, or uint8 RGB H x W x 3 in 0..255.
+            image: path or content of an image file, uint8 RGB H x W x 3 in 0..255, or what the predictor's `embed`
+                returned for it.
 
         Raises:
             ImageError: it cannot be read; then no image is open.
         """
         number = self._leave()
-        pixels = image if isinstance(image, np.ndarray) else read_image(image)
-        embedding = self._sources.encode_pixels(pixels)
+        if isinstance(image, ImageEmbedding):
+            embedding = image
+        else:
+            pixels = image if isinstance(image, np.ndarray) else read_image(image)
+            embedding = self._sources.encode_pixels(pixels)
         with self._lock:
             if self._num_opened == number:  # else this image was left while it was being encoded
                 self._visit = _Visit(embedding)
@@ -109,8 +119,14 @@ class Session:
     @property
     def answer(self) -> Answer | None:
         """The newest answer; `None` before the first click on an object."""
-        last = self._visit.last if self._visit is not None else None
-        return None if last is None else last.answer
+        visit = self._visit
+        return None if visit is None else self._answer_to(visit)
+
+    @property
+    def steps(self) -> Steps:
+        """What was pointed at so far, for `go_to`."""
+        visit = self._visit
+        return () if visit is None else visit.steps
 
     def click(self, x: float, y: float, *, foreground: bool = True) -> Answer | None:
         """Point at the object, or at something that is not part of it.
@@ -126,14 +142,7 @@ class Session:
         Raises:
             PromptError: no image is open, the point lies outside it, or nothing says yet where the object is.
         """
-        label = FOREGROUND if foreground else BACKGROUND
-
-        def prompt(last: _Step | None) -> Prompt:
-            points = [] if last is None else last.prompt.point_coords.tolist()
-            labels = [] if last is None else last.prompt.point_labels.tolist()
-            return _refining(last, point_coords=[*points, [x, y]], point_labels=[*labels, label])
-
-        return self._ask(prompt)
+        return self._ask(lambda steps: (*steps, Step(point_xy=(x, y), foreground=foreground)))
 
     def box(self, box_xyxy: Sequence[float]) -> Answer | None:
         """Draw a box around the object, in place of an earlier one.
@@ -147,13 +156,13 @@ class Session:
         Raises:
             PromptError: no image is open, or the box is empty or lies outside it.
         """
-        return self._ask(lambda last: _refining(last, box_xyxy=tuple(box_xyxy)))
+        return self._ask(lambda steps: (*steps, Step(box_xyxy=tuple(box_xyxy))))
 
-    def start_from(self, mask: BoolArray) -> Answer | None:
+    def start_from(self, mask: BoolArray | Rle) -> Answer | None:
         """Begin another object with a mask that somebody drew, to refine it by clicks.
 
         Args:
-            mask: bool H x W in the size of the image, at least one pixel set.
+            mask: bool H x W in the size of the image or its run lengths, at least one pixel set.
 
         Returns:
             As `click`.
@@ -162,7 +171,41 @@ class Session:
             PromptError: no image is open, or the mask is empty or of another size.
         """
         self.clear()
-        return self._ask(lambda _: Prompt(mask=mask))
+        return self._ask(lambda _: (Step(mask=mask if isinstance(mask, Rle) else mask_to_rle(mask)),))
+
+    def go_to(self, steps: Sequence[Step]) -> Answer | None:
+        """Bring the session to exactly these steps: forwards, back, or to another object.
+
+        Only steps that are new to the session ask the model. What a caller keeps as a list of steps needs no other call:
+        undo is a shorter list, and after a restart the same list gives the same answer.
+
+        Args:
+            steps: all that is pointed at, in order; none is the same as `clear`.
+
+        Returns:
+            The answer to the last step; `None` for no steps, or as in `click`.
+
+        Raises:
+            PromptError: as `click` and `box`; the session stays where it was.
+        """
+        return self._ask(lambda _: tuple(steps))
+
+    def preview(self, x: float, y: float) -> Answer | None:
+        """The answer to one click alone, which the session forgets: for what lies under the pointer.
+
+        Args:
+            x: pixels of the image, to the right.
+            y: pixels of the image, downwards.
+
+        Returns:
+            As `click`.
+
+        Raises:
+            PromptError: no image is open, or the point lies outside it.
+        """
+        visit = self._opened()
+        answer = answer_prompt(self._predictor, visit.embedding, _pointed(None, Step(point_xy=(x, y))))
+        return answer if self._visit is visit else None
 
     def candidates(self) -> tuple[Answer, ...]:
         """Three masks that the newest prompt may mean, such as a part and the whole; best-scored first, none before it."""
@@ -170,15 +213,7 @@ class Session:
         if visit is None:
             return ()
         with visit.working:
-            step = visit.last
-            if step is None:
-                return ()
-            if not step.candidates:
-                found = self._predictor.predict(visit.embedding, [step.prompt], multimask_output=True)
-                answers = [_answer(found, index) for index in range(found.masks.shape[1])]
-                ranked = tuple(sorted(answers, key=lambda answer: -answer.iou_score))
-                step = visit.steps[-1] = replace(step, candidates=ranked)
-            return step.candidates
+            return self._candidates(visit, visit.steps) if visit.steps else ()
 
     def choose(self, candidate: Answer) -> Answer | None:
         """Take one of the candidates as the newest answer, which the next click refines.
@@ -193,11 +228,12 @@ class Session:
         if visit is None:
             return None
         with visit.working:
-            step = visit.last
-            if step is None or not any(candidate is known for known in step.candidates):
+            known = visit.candidates.get(_unchosen(visit.steps)) or ()
+            position = next((index for index, other in enumerate(known) if other is candidate), None)
+            if position is None:
                 return None
-            visit.steps[-1] = replace(step, answer=candidate)
-            return candidate
+            visit.steps = (*visit.steps[:-1], replace(visit.steps[-1], choice=position))
+            return self._taken(visit, visit.steps).answer
 
     def undo(self) -> Answer | None:
         """Take the newest click, box or mask back.
@@ -210,8 +246,24 @@ class Session:
             return None
         with visit.working:
             if visit.steps:
-                visit.steps.pop()
-            return None if visit.last is None else visit.last.answer
+                visit.undone = (visit.steps[-1], *visit.undone)
+                visit.steps = visit.steps[:-1]
+            return self._answer_to(visit)
+
+    def redo(self) -> Answer | None:
+        """Take the step again that was taken back last.
+
+        Returns:
+            Its answer; the newest one where nothing was taken back since the last click.
+        """
+        visit = self._visit
+        if visit is None:
+            return None
+        with visit.working:
+            if visit.undone:
+                visit.steps = (*visit.steps, visit.undone[0])
+                visit.undone = visit.undone[1:]
+            return self._answer_to(visit)
 
     def clear(self) -> None:
         """Forget what was pointed at, and go on with another object of the image; an answer under way is dropped."""
@@ -225,20 +277,55 @@ class Session:
             self._visit = None
             return self._num_opened
 
-    def _ask(self, make_prompt: Callable[[_Step | None], Prompt]) -> Answer | None:
+    def _opened(self) -> _Visit:
         visit = self._visit
         if visit is None:
             raise PromptError("No image is open; open one before pointing at something in it.")
+        return visit
+
+    def _ask(self, change: Callable[[Steps], Steps]) -> Answer | None:
+        visit = self._opened()
         with visit.working:
             if self._visit is not visit:
                 return None
-            prompt = make_prompt(visit.last)
-            answer = answer_prompt(self._predictor, visit.embedding, prompt)
+            steps = change(visit.steps)
+            taken = self._taken(visit, steps) if steps else None
             with self._lock:
                 if self._visit is not visit:
                     return None
-                visit.steps.append(_Step(prompt, answer))
-            return answer
+                visit.steps, visit.undone = steps, ()
+            return None if taken is None else taken.answer
+
+    def _answer_to(self, visit: _Visit) -> Answer | None:
+        return self._taken(visit, visit.steps).answer if visit.steps else None
+
+    def _taken(self, visit: _Visit, steps: Steps) -> _Taken:
+        """The last of these steps with its answer; the model is asked for those that are not known."""
+        start = next((n for n in range(len(steps), 0, -1) if visit.known.get(steps[:n])), 0)
+        taken = visit.known.get(steps[:start])
+        for number in range(start, len(steps)):
+            prompt = _pointed(taken, steps[number])
+            choice = steps[number].choice
+            if choice is None:
+                answer = answer_prompt(self._predictor, visit.embedding, prompt)
+            else:
+                answer = _chosen(self._candidates(visit, steps[: number + 1]), choice)
+            taken = _Taken(prompt, answer)
+            visit.known.put(steps[: number + 1], taken)
+        assert taken is not None  # there is at least one step
+        return taken
+
+    def _candidates(self, visit: _Visit, steps: Steps) -> tuple[Answer, ...]:
+        plain = _unchosen(steps)
+        found = visit.candidates.get(plain)
+        if found is None:
+            before = self._taken(visit, plain[:-1]) if len(plain) > 1 else None
+            prompt = _pointed(before, plain[-1])
+            predicted = self._predictor.predict(visit.embedding, [prompt], multimask_output=True)
+            answers = [_answer(predicted, index) for index in range(predicted.masks.shape[1])]
+            found = tuple(sorted(answers, key=lambda answer: -answer.iou_score))
+            visit.candidates.put(plain, found)
+        return found
 
 
 def answer_prompt(predictor: Predictor, embedding: ImageEmbedding, prompt: Prompt) -> Answer:
@@ -255,13 +342,35 @@ def answer_prompt(predictor: Predictor, embedding: ImageEmbedding, prompt: Promp
     return _answer(predictor.predict(embedding, [prompt]), 0)
 
 
-def _refining(last: _Step | None, **changed: object) -> Prompt:
-    """The last prompt with other points or another box, and its answer to be refined."""
+def _pointed(last: _Taken | None, step: Step) -> Prompt:
+    """The prompt of a step: with the points and the box before it, and the answer to them, which is to be refined."""
+    if step.mask is not None:
+        return Prompt(mask=rle_to_mask(step.mask))
+    if step.box_xyxy is not None:
+        changed: dict[str, object] = {"box_xyxy": step.box_xyxy}
+    else:
+        points = [] if last is None else last.prompt.point_coords.tolist()
+        labels = [] if last is None else last.prompt.point_labels.tolist()
+        label = FOREGROUND if step.foreground else BACKGROUND
+        changed = {"point_coords": [*points, step.point_xy], "point_labels": [*labels, label]}
     if last is None:
         return Prompt(**changed)  # type: ignore[arg-type]
     logits = last.answer.low_res_logits
     return replace(last.prompt, mask=None, mask_input=logits, **changed)  # type: ignore[arg-type]
 
 
+def _unchosen(steps: Steps) -> Steps:
+    """The same steps, the last of them with the answer that the model gave by itself."""
+    return (*steps[:-1], replace(steps[-1], choice=None)) if steps else ()
+
+
+def _chosen(candidates: Sequence[Answer], choice: int) -> Answer:
+    if not 0 <= choice < len(candidates):
+        raise PromptError(f"The candidates are counted from 0 to {len(candidates) - 1}, but got {choice!r}.")
+    return candidates[choice]
+
+
 def _answer(found: MaskPrediction, index: int) -> Answer:
-    return Answer(found.masks[0, index], float(found.iou_scores[0, index]), found.low_res_logits[0, index].copy())
+    return Answer(
+        mask_to_rle(found.masks[0, index]), float(found.iou_scores[0, index]), found.low_res_logits[0, index].copy()
+    )

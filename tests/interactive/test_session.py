@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from sam2_adapter.annotations.masks import mask_iou
+from sam2_adapter.annotations.rle import rle_to_mask
 from sam2_adapter.errors import ImageError, PromptError
-from sam2_adapter.interactive import Answer, Session
+from sam2_adapter.interactive import Answer, Session, Step
 from sam2_adapter.predict.predictor import load_predictor
 from tests.conftest import disk_photo
 from tests.small_model import small_predictor
@@ -95,6 +96,65 @@ def test_undo_goes_back_click_by_click(session):
     assert session.answer is None
     assert session.undo() is None
     assert np.array_equal(session.click(80, 60).mask, answers[0].mask)
+
+
+def test_redo_takes_the_same_steps_again_until_something_new_is_pointed_at(session):
+    answers = [session.click(80, 60), session.click(95, 60), session.box(BOX)]
+    session.undo()
+    session.undo()
+    assert [session.redo(), session.redo(), session.redo()] == [answers[1], answers[2], answers[2]]
+    session.undo()
+    other = session.click(10, 10)
+    assert session.redo() is other
+
+
+def test_a_list_of_steps_is_all_there_is_to_know(predictor, image, session):
+    answers = [session.click(80, 60), session.click(95, 60, foreground=False)]
+    chosen = session.choose(session.candidates()[2])
+    answers.append(session.box(BOX))
+    steps = session.steps
+    assert steps[1] == Step(point_xy=(95, 60), foreground=False, choice=2)
+
+    asked = _Counting(predictor)
+    other = Session(asked)
+    other.open(predictor.embed(image))
+    again = other.go_to(steps)
+    assert again is other.answer
+    assert again.rle == answers[-1].rle
+    assert np.array_equal(again.low_res_logits, answers[-1].low_res_logits)
+    assert asked.calls == 3
+    assert other.go_to(steps[:2]).rle == chosen.rle
+    assert other.go_to(steps[:1]).rle == answers[0].rle
+    assert other.go_to(steps) is again
+    assert (other.go_to([]), other.answer, other.steps) == (None, None, ())
+    assert asked.calls == 3
+
+
+def test_steps_that_cannot_be_taken_leave_the_session_where_it_was(session):
+    answer = session.click(80, 60)
+    for steps, message in [
+        ([Step(point_xy=(500, 5))], "lies outside the image"),
+        ([Step(point_xy=(80, 60)), Step(point_xy=(5, 5), choice=3)], "counted from 0 to 2, but got 3"),
+    ]:
+        with pytest.raises(PromptError, match=message):
+            session.go_to(steps)
+    assert session.answer is answer
+
+
+def test_a_preview_is_the_answer_to_a_click_and_changes_nothing(session):
+    first = session.click(80, 60)
+    session.clear()
+    assert session.preview(80, 60).rle == first.rle
+    assert (session.answer, session.steps) == (None, ())
+    session.close()
+    with pytest.raises(PromptError, match="No image is open"):
+        session.preview(80, 60)
+
+
+def test_a_hundred_clicks_on_a_large_image_keep_no_masks_in_full(predictor, session):
+    answer = session.click(80, 60)
+    assert len(answer.rle.counts) < answer.mask.nbytes / 4
+    assert np.array_equal(answer.mask, rle_to_mask(answer.rle))
 
 
 def test_the_next_object_begins_anew(session):
@@ -183,6 +243,17 @@ def test_files_are_opened_and_an_image_that_was_open_before_is_not_encoded_again
     assert session._sources.num_encoded == 1
     session.close()
     assert session.original_hw is None
+
+
+class _Counting:
+    """The predictor, and how often it was asked."""
+
+    def __init__(self, predictor):
+        self._predictor, self.calls = predictor, 0
+
+    def predict(self, *arguments, **options):
+        self.calls += 1
+        return self._predictor.predict(*arguments, **options)
 
 
 class _Slow:

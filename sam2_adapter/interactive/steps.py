@@ -1,0 +1,67 @@
+"""`Step`: one thing that was pointed at. A list of steps is all that there is to know about an object under way.
+
+Steps are plain values that can be compared, kept and sent; `Session.go_to` turns a list of them into an answer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sam2_adapter.annotations.rle import Rle
+from sam2_adapter.errors import PromptError
+
+_T = TypeVar("_T")
+
+# Answers that are remembered for each object: undo and redo of so many steps ask the model nothing.
+_MOST_KNOWN = 64
+
+
+@dataclass(frozen=True)
+class Step:
+    """A click, a box or a mask that somebody drew: exactly one of the three.
+
+    Attributes:
+        point_xy: (x, y) in pixels of the image.
+        foreground: whether the object is at that point.
+        box_xyxy: (x0, y0, x1, y1) in pixels, around the object.
+        mask: in the size of the image; what is pointed at afterwards refines it.
+        choice: position of the candidate that was taken as the answer, best-scored first; `None` for the answer that
+            the model gave by itself.
+    """
+
+    point_xy: tuple[float, float] | None = None
+    foreground: bool = True
+    box_xyxy: tuple[float, ...] | None = None
+    mask: Rle | None = None
+    choice: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check that it is exactly one of the three."""
+        given = [value for value in (self.point_xy, self.box_xyxy, self.mask) if value is not None]
+        if len(given) != 1:
+            raise PromptError(f"A step is one point, one box or one mask, but got {len(given)} of them.")
+
+
+Steps = tuple[Step, ...]
+
+
+class KnownSteps(Generic[_T]):
+    """What belongs to lists of steps; those used longest ago make room."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[Steps, _T] = OrderedDict()
+
+    def get(self, steps: Steps) -> _T | None:
+        """What was put there for exactly these steps."""
+        value = self._values.get(steps)
+        if value is not None:
+            self._values.move_to_end(steps)
+        return value
+
+    def put(self, steps: Steps, value: _T) -> None:
+        """Remember something for these steps."""
+        self._values[steps] = value
+        while len(self._values) > _MOST_KNOWN:
+            self._values.popitem(last=False)

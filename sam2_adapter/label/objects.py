@@ -1,0 +1,103 @@
+"""Objects that were accepted, as they travel between page, journal and files: checked when they arrive.
+
+    {"label": "car", "counts": "...", "score": 0.93, "steps": [{"point": [420, 310], "inside": true}], "model": {...}}
+
+`counts` is the mask in COCO's compressed run lengths, in the size of the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.rle import Rle
+from sam2_adapter.errors import DataError
+
+MOST_LABEL_CHARACTERS = 200
+MOST_STEPS = 400
+
+_TEXTS = ("object_id", "parent_id")
+
+Object = dict[str, Any]
+
+
+def checked_object(value: Any, original_hw: tuple[int, int], where: str) -> Object:
+    """An object as it is kept; what is not known is dropped.
+
+    Args:
+        value: parsed JSON.
+        original_hw: (height, width) of its picture.
+        where: what to call it in messages.
+
+    Raises:
+        DataError: it cannot be used; the text says why.
+    """
+    if not isinstance(value, Mapping):
+        raise DataError(f"{where}: expected an object, but got a {type(value).__name__}.")
+    label = checked_label(value.get("label"), where)
+    rle = Rle(value.get("counts"), original_hw)  # type: ignore[arg-type] # checks it
+    if not rle.area:
+        raise DataError(f"{where}: the mask is empty; an object has at least one pixel.")
+    kept: Object = {"label": label, "counts": rle.counts, "score": _checked_score(value.get("score"), where)}
+    steps = value.get("steps")
+    if isinstance(steps, list) and len(steps) <= MOST_STEPS and all(isinstance(step, dict) for step in steps):
+        kept["steps"] = steps
+    for name, kind in (("model", Mapping), ("attributes", Mapping), *((name, str) for name in _TEXTS)):
+        if isinstance(value.get(name), kind):
+            kept[name] = value[name]
+    return kept
+
+
+def checked_label(label: Any, where: str) -> str:
+    """A label without space around it.
+
+    Raises:
+        DataError: it is no text, empty or too long.
+    """
+    if not isinstance(label, str) or not label.strip():
+        raise DataError(f"{where}: a label is a text that is not empty.")
+    text = label.strip()
+    if len(text) > MOST_LABEL_CHARACTERS:
+        raise DataError(
+            f"{where}: a label has at most {MOST_LABEL_CHARACTERS} characters, but this one has {len(text)}."
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{where}: the label holds half a character, which no file can hold.") from None
+    return text
+
+
+def object_of(annotation: Annotation) -> Object:
+    """An annotation that was read from a file."""
+    kept: Object = {"label": annotation.label, "counts": annotation.rle.counts, "score": annotation.iou_score}
+    for name in ("attributes", *_TEXTS):
+        value = getattr(annotation, name)
+        if value is not None:
+            kept[name] = value
+    return kept
+
+
+def annotations_of(objects: Sequence[Object], original_hw: tuple[int, int]) -> list[Annotation]:
+    """Objects for the writers of files, in order."""
+    return [
+        Annotation.from_rle(
+            Rle(entry["counts"], original_hw),
+            entry["label"],
+            entry["score"],
+            attributes=entry.get("attributes"),
+            object_id=entry.get("object_id"),
+            parent_id=entry.get("parent_id"),
+        )
+        for entry in objects
+    ]
+
+
+def _checked_score(score: Any, where: str) -> float:
+    if score is None:
+        return 1.0
+    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        raise DataError(f"{where}: the score is a number, but got {score!r}.")
+    return min(max(float(score), 0.0), 1.0)

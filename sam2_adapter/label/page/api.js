@@ -1,0 +1,49 @@
+// Requests to the server. Every answer is JSON; an error has a text for people.
+
+/** An id that nothing else has; `randomUUID` is there only on addresses that browsers call secure. */
+export const newId = () =>
+  crypto.randomUUID ? crypto.randomUUID() : [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-");
+
+export const tab = newId();
+
+/** A request that the server refused, or did not answer at all (status 0). */
+export class RequestError extends Error {
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
+
+export const get = (path) => request(path);
+export const post = (path, body) =>
+  request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new RequestError(0, "The server does not answer.");
+  }
+  const text = await response.text();
+  let body = {};
+  try {
+    body = JSON.parse(text);
+  } catch {
+    body = { error: text };
+  }
+  if (!response.ok) throw new RequestError(response.status, body.error || `The server answered with status ${response.status}.`);
+  return body;
+}
+
+/** Listen to the news of the server; `onState` hears whether there is a connection. */
+export function listen(onNews, onState) {
+  const source = new EventSource(`/api/events?tab=${encodeURIComponent(tab)}`);
+  source.onopen = () => onState(true);
+  source.onmessage = (event) => onNews(JSON.parse(event.data));
+  source.onerror = () => onState(false);
+  return source;
+}
+
+/** An address of a picture. */
+export const imagePath = (id, what = "") => `/api/images/${id}${what && `/${what}`}`;

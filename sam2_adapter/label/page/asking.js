@@ -1,0 +1,66 @@
+// Asks the model for what the state waits for: the answer to the object under way, and what lies under a pointer that rests.
+
+import { imagePath, post, tab } from "./api.js";
+import { keyOf, ownAnswer } from "./state.js";
+
+const REST_MS = 90;
+
+/** Keep the answer to the draft up to date; `onAnswer` hears of each. */
+export function askForDrafts(store, onAnswer) {
+  const asked = new Set();
+  store.listen(check);
+
+  async function check(state) {
+    const { draft } = state.desk;
+    if (!draft || !draft.steps.length || !state.image?.width || !state.connected) return;
+    if (state.model.state === "failed" || ownAnswer(state)) return;
+    const { id, visit } = state.image;
+    const key = keyOf(draft.steps);
+    const question = `${visit} ${key}`;
+    if (asked.has(question)) return;
+    asked.add(question);
+    let answer = null;
+    try {
+      ({ answer } = await post(imagePath(id, "ask"), { kind: "click", tab, visit, steps: draft.steps }));
+    } catch (error) {
+      // A step that cannot be used is told; everything else is asked again when the state changes.
+      if (error.status === 400) answer = { error: error.message };
+    }
+    asked.delete(question);
+    if (!answer) return;
+    store.dispatch({ type: "answered", key, visit, answer });
+    onAnswer(answer);
+  }
+}
+
+/** What a click at the place would find, once the pointer rests there. */
+export class Preview {
+  constructor(store, stage) {
+    this.store = store;
+    this.stage = stage;
+  }
+
+  /** The pointer is at a point of the picture, or nowhere. */
+  at(point) {
+    clearTimeout(this.timer);
+    this.point = point;
+    if (this.stage.preview && !point) this.show(null);
+    if (point) this.timer = setTimeout(() => this.ask(point), REST_MS);
+  }
+
+  async ask(point) {
+    const { image, desk, pictures } = this.store.state;
+    if (!image || desk.draft || pictures[image.id] !== "ready" || this.stage.hovered || this.stage.isMoving) return this.show(null);
+    try {
+      const { answer } = await post(imagePath(image.id, "ask"), { kind: "hover", tab, visit: image.visit, point });
+      if (this.point === point && this.store.state.image?.visit === image.visit && !this.store.state.desk.draft) this.show(answer);
+    } catch {
+      // a preview is no promise
+    }
+  }
+
+  show(answer) {
+    this.stage.preview = answer;
+    this.stage.changed();
+  }
+}

@@ -1,0 +1,173 @@
+// What a person can do, whether by pointer, key or button. Each changes the state; asking and saving follow from the state.
+
+import { get, imagePath, newId, post, tab } from "./api.js";
+import { keyOf, ownAnswer, shownAnswer } from "./state.js";
+import { shapeOf } from "./rle.js";
+
+export class Commands {
+  constructor(store, stage, say) {
+    this.store = store;
+    this.stage = stage;
+    this.say = say; // tells a screen reader
+  }
+
+  get state() { return this.store.state; }
+  get desk() { return this.store.state.desk; }
+
+  /** Point at a place of the picture. */
+  point(x, y, inside) {
+    if (!this.isOpen()) return;
+    const { draft, selected } = this.desk;
+    if (!draft && !inside && selected) this.edit(selected);
+    else if (!draft && !inside) return this.say("First click inside an object, or draw a box around it. Then say what is not part of it.", true);
+    this.store.dispatch({ type: "point", step: { point: [round(x), round(y)], inside } });
+  }
+
+  box([x0, y0, x1, y1]) {
+    if (!this.isOpen()) return;
+    const box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)].map(round);
+    if (box[2] - box[0] < 1 || box[3] - box[1] < 1) return;
+    this.store.dispatch({ type: "point", step: { box } });
+  }
+
+  /** A click on the picture: an accepted object is selected, anything else is pointed at. */
+  click(x, y, { inside, through }) {
+    const id = !this.desk.draft && inside && !through ? this.stage.objectAt(x, y) : null;
+    if (id) this.select(id);
+    else this.point(x, y, inside);
+  }
+
+  isOpen() {
+    return this.state.image !== null && this.state.image.width > 0;
+  }
+
+  select(id) {
+    this.store.dispatch({ type: "select", id });
+    const object = id && this.state.objects[id];
+    if (object) this.say(`${object.label} selected. E edits, Delete removes, a digit gives another label.`);
+  }
+
+  accept() {
+    const { draft } = this.desk;
+    if (!draft) return this.desk.selected ? this.edit(this.desk.selected) : undefined;
+    const answer = ownAnswer(this.state);
+    if (!answer) return this.store.dispatch({ type: "accepting" });
+    if (answer.error) return this.say(answer.error, true);
+    const { area } = shapeOf(answer.counts, this.state.image.height);
+    if (!area) return this.say("There is no mask to accept here. Click somewhere else, or press Esc.", true);
+    const id = draft.editing ?? newId();
+    const earlier = this.state.objects[id] ?? {};
+    const { label, model } = this.state;
+    const object = { ...earlier, label, counts: answer.counts, score: answer.score, steps: draft.steps, model: model.model };
+    this.store.dispatch({ type: "accept", id, object });
+    const count = Object.keys(this.state.objects).length;
+    this.say(`Accepted as ${label}. ${count} ${count === 1 ? "object" : "objects"} in this picture.`);
+  }
+
+  /** Esc: give up what is under way, or let go what is selected. */
+  escape() {
+    if (this.desk.draft) this.store.dispatch({ type: "clear" });
+    else this.store.dispatch({ type: "select", id: null });
+  }
+
+  undo() { this.store.dispatch({ type: "undo" }); }
+  redo() { this.store.dispatch({ type: "redo" }); }
+
+  edit(id) {
+    const object = this.state.objects[id];
+    if (!object || this.desk.draft) return;
+    const { name, weights } = this.state.model.model;
+    const isOurs = object.steps?.length && object.model && object.model.name === name && object.model.weights === weights;
+    this.store.dispatch({ type: "edit", id, steps: isOurs ? object.steps : [{ mask: object.counts }] });
+    this.say("Editing. Click to correct the mask, Enter accepts, Esc gives up.");
+  }
+
+  remove(id = this.desk.selected) {
+    const object = id && this.state.objects[id];
+    if (!object) return;
+    this.store.dispatch({ type: "change", changes: { [id]: null } });
+    this.say(`${object.label} deleted. Ctrl+Z brings it back.`);
+  }
+
+  /** Take a label for what is accepted next, and for what is selected. */
+  label(label) {
+    this.store.dispatch({ type: "label", label });
+    const { selected, draft } = this.desk;
+    const object = selected && this.state.objects[selected];
+    if (object && !draft && object.label !== label)
+      this.store.dispatch({ type: "change", changes: { [selected]: { ...object, label } }, selected });
+    this.say(`Label ${label}.`);
+  }
+
+  async newLabel(text) {
+    const label = text.trim();
+    if (!label) return;
+    try {
+      const { labels } = await post("/api/labels", { labels: [label] });
+      this.store.dispatch({ type: "labels", labels });
+      this.label(label);
+    } catch (error) {
+      this.say(error.message, true);
+    }
+  }
+
+  /** The next of the three candidates of a single step. */
+  async cycle() {
+    const { draft } = this.desk;
+    if (!draft || draft.steps.length !== 1 || draft.steps[0].mask) return false;
+    const { visit, id } = this.state.image;
+    const { choice, ...plain } = draft.steps[0];
+    const key = keyOf([plain]);
+    if (!this.state.candidates[key]) {
+      try {
+        const { answer } = await post(imagePath(id, "ask"), { kind: "candidates", tab, visit, steps: [plain] });
+        if (answer) this.store.dispatch({ type: "candidates", key, visit, candidates: answer.candidates });
+      } catch (error) {
+        this.say(error.message, true);
+      }
+    }
+    const candidates = this.state.candidates[key];
+    const now = this.desk.draft;
+    if (!candidates || !now || keyOf(now.steps) !== keyOf(draft.steps)) return true;
+    const shown = choice ?? candidates.findIndex(({ counts }) => counts === shownAnswer(this.state)?.counts);
+    const next = (shown + 1) % candidates.length;
+    this.store.dispatch({ type: "choose", choice: next });
+    this.say(`Candidate ${next + 1} of ${candidates.length}.`);
+    return true;
+  }
+
+  /** Open a picture by its place in the list. */
+  async open(index) {
+    const one = this.state.images[index];
+    if (!one || (this.state.image && this.state.image.id === one.id)) return;
+    const visit = Date.now();
+    this.store.dispatch({ type: "leave", id: one.id, visit });
+    this.stage.close();
+    const next = [1, 2].map((step) => this.state.images[index + step]?.id).filter(Boolean);
+    post(imagePath(one.id, "open"), { tab, visit, next }).catch(() => {});
+    await this.load(one.id);
+    this.say(`${one.name}, picture ${index + 1} of ${this.state.images.length}.`);
+  }
+
+  /** Fetch the open picture's size and objects. */
+  async load(id) {
+    try {
+      const found = await get(imagePath(id));
+      const isSame = this.state.image?.id === id && this.state.image.width === found.width;
+      this.store.dispatch({ type: "opened", id, ...found });
+      if (!isSame && this.state.image?.id === id) this.stage.open(this.state.image);
+    } catch (error) {
+      if (error.status) this.store.dispatch({ type: "refused", id, text: error.message });
+    }
+  }
+
+  get index() {
+    return this.state.images.findIndex((one) => one.id === this.state.image?.id);
+  }
+
+  next() { this.open(Math.min(this.index + 1, this.state.images.length - 1)); }
+  previous() { this.open(Math.max(this.index - 1, 0)); }
+}
+
+/** To a hundredth of a pixel: what is sent and kept reads well. */
+const round = (value) => Math.round(value * 100) / 100;

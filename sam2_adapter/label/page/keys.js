@@ -1,0 +1,101 @@
+// The keyboard: one table, from which the help is written, too.
+
+const MOVE_PX = 10;
+
+/** What is in the help but not in the table of keys. */
+export const POINTER_HELP = [
+  ["Click", "The object is here"],
+  ["Right click, or Shift + click", "This is not part of it"],
+  ["Drag", "A box around the object"],
+  ["Alt + click", "Point at something inside an accepted object"],
+  ["Wheel", "Zoom at the pointer"],
+  ["Middle button, or Space + drag", "Move the picture"],
+  ["Touch", "Tap: inside. Long press: outside. Drag: box. Two fingers: move and zoom"],
+];
+
+export function keyTable(commands, stage, actions) {
+  return [
+    { keys: ["Enter", " "], shown: "Enter or Space", help: "Accept the mask; edit what is selected", run: () => commands.accept() },
+    { keys: ["Escape"], shown: "Esc", help: "Give up the object under way", run: () => actions.escape() },
+    { keys: ["Tab"], shown: "Tab", help: "Next of the three candidates of a single click", when: () => isSingle(commands), run: () => commands.cycle() },
+    { keys: ["z"], ctrl: true, shift: false, shown: "Ctrl + Z", help: "Undo", run: () => commands.undo() },
+    { keys: ["Backspace"], shown: "Backspace", help: "Take the newest click back; delete what is selected", run: () => backspace(commands) },
+    { keys: ["y"], ctrl: true, run: () => commands.redo() },
+    { keys: ["z"], ctrl: true, shift: true, shown: "Ctrl + Shift + Z", help: "Redo", run: () => commands.redo() },
+    { keys: ["Delete"], shown: "Delete", help: "Delete what is selected", run: () => commands.remove() },
+    { keys: ["e"], shown: "E", help: "Edit what is selected", run: () => commands.desk.selected && commands.edit(commands.desk.selected) },
+    { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: "1 to 9", help: "Label", run: (key) => label(commands, Number(key) - 1) },
+    { keys: ["l", "/"], shown: "L", help: "Find a label, or make a new one", run: () => actions.findLabel() },
+    { keys: ["d", "ArrowRight", "PageDown"], shown: "D or →", help: "Next picture", run: () => commands.next() },
+    { keys: ["a", "ArrowLeft", "PageUp"], shown: "A or ←", help: "Picture before", run: () => commands.previous() },
+    { keys: ["0"], shown: "0", help: "The whole picture", run: () => actions.fit() },
+    { keys: ["+", "="], shown: "+ and −", help: "Zoom", run: () => actions.zoom(1.25) },
+    { keys: ["-"], run: () => actions.zoom(0.8) },
+    { keys: ["h"], shown: "H", help: "Hide and show the masks", run: () => actions.toggle("hidden") },
+    { keys: ["o"], shown: "O", help: "Outlines", run: () => actions.toggle("outlines") },
+    { keys: ["k"], shown: "K", help: "Point with the keyboard: arrows move (Shift: one pixel), X inside, C outside, B a box's corners", run: () => actions.toggleCursor() },
+    { keys: ["x"], when: () => stage.cursor, run: () => commands.click(...stage.cursor, { inside: true, through: false }) },
+    { keys: ["c"], when: () => stage.cursor, run: () => commands.click(...stage.cursor, { inside: false, through: false }) },
+    { keys: ["b"], when: () => stage.cursor, run: () => actions.corner() },
+    { keys: ["?"], shown: "?", help: "This help", run: () => actions.help() },
+  ];
+}
+
+export function listenToKeys(table, stage, actions) {
+  let wasSpaceDrag = false;
+  addEventListener("pointerdown", () => {
+    wasSpaceDrag = true;
+    document.body.classList.remove("by-keyboard");
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key === " ") wasSpaceDrag = false;
+    if (isElsewhere(event)) return;
+    if (stage.cursor && event.key.startsWith("Arrow")) {
+      event.preventDefault();
+      return actions.moveCursor(event.key.slice(5), event.shiftKey ? 1 : MOVE_PX);
+    }
+    const entry = found(event);
+    if (!entry && event.key === "Tab") document.body.classList.add("by-keyboard"); // the focus moves: show where it is
+    if (!entry) return;
+    event.preventDefault();
+    if (event.key !== " ") entry.run(event.key); // Space may become the start of a drag
+  });
+  addEventListener("keyup", (event) => {
+    if (event.key !== " " || wasSpaceDrag || isElsewhere(event)) return;
+    found(event)?.run(" ");
+  });
+
+  function found(event) {
+    const hasCtrl = event.ctrlKey || event.metaKey;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    return table.find(
+      (one) =>
+        one.keys.includes(key) && Boolean(one.ctrl) === hasCtrl && !event.altKey &&
+        (one.shift === undefined || one.shift === event.shiftKey) && (!one.when || one.when()),
+    );
+  }
+}
+
+/** Whether a key belongs to what has the focus: a field, a dialog, or a button that Enter and Space press. */
+function isElsewhere(event) {
+  const { target } = event;
+  if (document.querySelector("dialog[open]")) return true;
+  if (target.matches("input:not([type=range]), textarea, select")) return true;
+  const isPress = event.key === " " || event.key === "Enter";
+  if (isPress && target.matches("button, summary, a[href]")) return true;
+  return target.matches("input[type=range]") && (event.key.startsWith("Arrow") || event.key === "Tab");
+}
+
+function isSingle({ desk: { draft } }) {
+  return draft !== null && draft.steps.length === 1 && !draft.steps[0].mask;
+}
+
+function label(commands, index) {
+  const found = commands.state.labels[index];
+  if (found) commands.label(found);
+}
+
+function backspace(commands) {
+  if (commands.desk.draft) commands.undo();
+  else commands.remove();
+}

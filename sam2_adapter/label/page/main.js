@@ -1,0 +1,244 @@
+// Puts the page together.
+
+import { get, listen, post, tab } from "./api.js";
+import { askForDrafts, Preview } from "./asking.js";
+import { Commands } from "./commands.js";
+import { listenToPointers } from "./gestures.js";
+import { keyTable, listenToKeys, POINTER_HELP } from "./keys.js";
+import { element, Panels } from "./panels.js";
+import { Progress } from "./progress.js";
+import { saveChanges } from "./saving.js";
+import { Stage } from "./stage.js";
+import { createStore, ownAnswer } from "./state.js";
+
+const byId = (id) => document.getElementById(id);
+const NOTICE_MS = 6000;
+
+const store = createStore();
+const options = {
+  opacity: 0.45,
+  outlines: true,
+  hidden: false,
+  colorOf: (label) => {
+    const { labels, palette } = store.state;
+    const place = labels.indexOf(label);
+    return palette.length ? palette[(place < 0 ? labels.length : place) % palette.length] : "#2ca0ff";
+  },
+};
+const stage = new Stage(byId("canvas"), store, options);
+const commands = new Commands(store, stage, say);
+const panels = new Panels(store, stage, commands, options);
+const preview = new Preview(store, stage);
+const progress = new Progress(store);
+
+let noticeTimer = 0;
+/** Tell a screen reader, and where `aloud` also show it. */
+function say(text, aloud = false) {
+  byId("live").textContent = text;
+  if (!aloud) return;
+  const notice = byId("notice");
+  notice.textContent = text;
+  notice.className = "calm";
+  notice.hidden = false;
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => {
+    notice.className = "";
+    panels.showSaved(store.state);
+  }, NOTICE_MS);
+}
+
+const actions = {
+  escape() {
+    if (stage.cursor && !commands.desk.draft && !commands.desk.selected) this.toggleCursor();
+    commands.escape();
+  },
+  fit() {
+    stage.view.fit();
+    stage.moving();
+  },
+  zoom(factor) {
+    const [x, y] = stage.cursor ? stage.view.toScreen(...stage.cursor) : [stage.view.width / 2, stage.view.height / 2];
+    stage.view.zoomAt(x, y, factor);
+    stage.moving();
+  },
+  toggle(name) {
+    options[name] = !options[name];
+    byId(name).setAttribute("aria-pressed", String(options[name]));
+    stage.changed();
+  },
+  findLabel() {
+    byId("find").focus();
+    byId("find").select();
+  },
+  toggleCursor() {
+    const { view } = stage;
+    stage.cursor = stage.cursor ? null : view.clamped(view.width / 2, view.height / 2).map((value) => Math.floor(value) + 0.5);
+    stage.corner = stage.box = null;
+    byId("canvas").focus();
+    say(stage.cursor ? "Pointing with the keyboard. Arrows move, X is inside, C is outside, B is a corner of a box." : "Pointing with the keyboard ended.");
+    stage.changed();
+  },
+  moveCursor(direction, px) {
+    const step = Math.max(1, Math.round(px / stage.view.scale));
+    const [dx, dy] = { Left: [-1, 0], Right: [1, 0], Up: [0, -1], Down: [0, 1] }[direction];
+    const { width, height } = store.state.image;
+    const distance = px === 1 ? 1 : step;
+    stage.cursor = [
+      Math.min(Math.max(stage.cursor[0] + dx * distance, 0.5), width - 0.5),
+      Math.min(Math.max(stage.cursor[1] + dy * distance, 0.5), height - 0.5),
+    ];
+    if (stage.corner) stage.box = [...stage.corner, ...stage.cursor];
+    const id = stage.objectAt(...stage.cursor);
+    say(`${Math.floor(stage.cursor[0])}, ${Math.floor(stage.cursor[1])}${id ? `, ${store.state.objects[id].label}` : ""}`);
+    stage.changed();
+  },
+  corner() {
+    if (stage.corner) {
+      commands.box([...stage.corner, ...stage.cursor]);
+      stage.corner = stage.box = null;
+    } else {
+      stage.corner = [...stage.cursor];
+      say("First corner of a box. Move, then press B again.");
+    }
+    stage.changed();
+  },
+  help() {
+    byId("help-dialog").showModal();
+  },
+};
+
+const table = keyTable(commands, stage, actions);
+listenToPointers(stage, commands, preview);
+listenToKeys(table, stage, actions);
+askForDrafts(store, (answer) => {
+  say(answer.error ?? `Mask found, score ${Math.round(answer.score * 100)} percent.`, Boolean(answer.error));
+  if (commands.desk.draft?.accepting) commands.accept();
+});
+saveChanges(store);
+
+store.listen((state, before) => {
+  if (state.desk.draft !== before.desk.draft) {
+    stage.preview = null;
+    if (state.desk.draft) stage.hovered = null;
+  }
+  stage.changed();
+});
+stage.onView = () => { byId("zoom").textContent = `${Math.round(stage.view.scale * 100)} %`; };
+
+const on = (id, run) => byId(id).addEventListener("click", run);
+on("previous", () => commands.previous());
+on("next", () => commands.next());
+on("undo", () => commands.undo());
+on("redo", () => commands.redo());
+on("fit", () => actions.fit());
+on("outlines", () => actions.toggle("outlines"));
+on("hidden", () => actions.toggle("hidden"));
+on("help", () => actions.help());
+byId("opacity").addEventListener("input", (event) => {
+  options.opacity = event.target.value / 100;
+  stage.changed();
+});
+
+const find = byId("find");
+find.addEventListener("input", () => panels.showLabels(store.state));
+find.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" && event.key !== "Escape") return;
+  event.preventDefault();
+  event.stopPropagation();
+  const text = find.value.trim();
+  find.value = "";
+  if (event.key === "Enter" && text) {
+    const { labels } = store.state;
+    const same = labels.find((label) => label.toLowerCase() === text.toLowerCase());
+    const like = labels.filter((label) => label.toLowerCase().includes(text.toLowerCase()));
+    if (same ?? (like.length === 1 && like[0])) commands.label(same ?? like[0]);
+    else commands.newLabel(text);
+  }
+  panels.showLabels(store.state);
+  byId("canvas").focus();
+});
+
+byId("help-pointer").append(...POINTER_HELP.flatMap(([what, help]) => [element("dt", {}, what), element("dd", {}, help)]));
+byId("help-keys").append(
+  ...table.filter((entry) => entry.shown).flatMap(({ shown, help }) => [element("dt", {}, element("kbd", {}, shown)), element("dd", {}, help)]),
+);
+
+on("export", () => {
+  byId("exported").replaceChildren();
+  byId("export-dialog").showModal();
+});
+on("export-now", async () => {
+  const formats = [...document.querySelectorAll("#formats input:checked")].map((box) => box.value);
+  const told = byId("exported");
+  if (!formats.length) return told.replaceChildren(element("p", {}, "Choose a format."));
+  told.replaceChildren(element("p", { className: "soft" }, "Writing …"));
+  try {
+    const { paths, images, objects, notes } = await post("/api/export", { formats });
+    told.replaceChildren(
+      element("p", {}, `${objects} ${objects === 1 ? "object" : "objects"} in ${images} ${images === 1 ? "picture" : "pictures"}:`),
+      ...paths.map(({ path }) => element("p", {}, element("code", {}, path))),
+      ...notes.slice(0, 20).map((note) => element("p", { className: "soft" }, note)),
+    );
+  } catch (error) {
+    told.replaceChildren(element("p", {}, error.message));
+  }
+});
+
+async function start() {
+  const session = await get("/api/session");
+  store.dispatch({ type: "session", session });
+  byId("formats").replaceChildren(
+    ...session.formats.map(({ name, results }) =>
+      element("label", {}, element("input", { type: "checkbox", value: name, checked: name === "coco" }), name, element("span", { className: "soft" }, results)),
+    ),
+  );
+  if (session.notes.length) say(session.notes.join(" "), true);
+}
+
+/** After a gap in the news, everything is asked for anew. */
+async function catchUp() {
+  try {
+    await start();
+    const { image } = store.state;
+    if (image) {
+      post(`/api/images/${image.id}/open`, { tab, visit: image.visit, next: [] }).catch(() => {});
+      await commands.load(image.id);
+    }
+  } catch {
+    // the next event of the connection tries again
+  }
+}
+
+const news = {
+  hello({ number, model }) {
+    store.dispatch({ type: "connected", connected: true });
+    store.dispatch({ type: "model", model });
+    if (number !== store.state.number) catchUp();
+  },
+  model: ({ state, text, model }) => store.dispatch({ type: "model", model: { state, text, model } }),
+  encoding: ({ image }) => store.dispatch({ type: "picture", image, how: "encoding", at: performance.now() }),
+  encoded({ image, seconds }) {
+    progress.learn(seconds);
+    store.dispatch({ type: "picture", image, how: "ready" });
+  },
+  broken: ({ image, text }) => store.dispatch({ type: "picture", image, how: "broken", text }),
+  labels: ({ labels }) => store.dispatch({ type: "labels", labels }),
+  changes(event) {
+    if (event.tab !== tab) store.dispatch({ type: "remote", ...event });
+  },
+};
+
+await start();
+listen(
+  (event) => news[event.news]?.(event),
+  (connected) => { if (connected !== store.state.connected) store.dispatch({ type: "connected", connected }); },
+);
+const wanted = store.state.images.findIndex((one) => one.id === location.hash.slice(1));
+await commands.open(Math.max(wanted, 0));
+store.listen((state, before) => {
+  if (state.image?.id !== before.image?.id) history.replaceState(null, "", `#${state.image.id}`);
+});
+history.replaceState(null, "", `#${store.state.image?.id ?? ""}`);
+
+/** For tests of the page. */
+window.label = { store, stage, commands, own: () => ownAnswer(store.state) };

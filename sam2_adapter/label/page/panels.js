@@ -1,0 +1,232 @@
+// What stands around the canvas: pictures, labels, objects, the strip below the picture, and what is saved. Texts of people are only ever set
+// as text, never as HTML.
+
+import { imagePath } from "./api.js";
+import { shapeOf } from "./rle.js";
+import { ownAnswer, shownAnswer } from "./state.js";
+
+const byId = (id) => document.getElementById(id);
+
+/** An element with properties and children; texts are children, too. */
+export function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.startsWith("aria-") || key === "role") made.setAttribute(key, value);
+    else made[key] = value;
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+const percent = (score) => `${Math.round(100 * Math.min(Math.max(score, 0), 1))} %`;
+
+export class Panels {
+  constructor(store, stage, commands, options) {
+    Object.assign(this, { store, stage, commands, options });
+    this.pictureNodes = new Map();
+    this.objectNodes = new Map();
+    store.listen((state, before) => this.update(state, before));
+  }
+
+  update(state, before) {
+    const did = (...names) => names.some((name) => state[name] !== before[name]);
+    if (did("title")) {
+      byId("title").textContent = state.title;
+      document.title = `${state.title} · label`;
+    }
+    if (did("images", "image")) this.showPictures(state);
+    if (did("labels", "label", "objects", "desk")) this.showLabels(state);
+    if (did("objects", "desk", "labels", "image")) this.showObjects(state);
+    if (did("desk", "answers", "candidates", "label", "objects", "image", "model")) this.showStrip(state);
+    if (did("title", "outbox", "trouble", "connected")) this.showSaved(state);
+    byId("undo").disabled = !state.desk.past.length;
+    byId("redo").disabled = !state.desk.future.length;
+  }
+
+  swatch(label) {
+    const made = element("i", { className: "swatch" });
+    made.style.background = this.options.colorOf(label);
+    return made;
+  }
+
+  showPictures(state) {
+    const list = byId("pictures");
+    if (this.pictureNodes.size !== state.images.length) {
+      this.pictureNodes.clear();
+      list.replaceChildren(...state.images.map((one, index) => this.pictureNode(one, index)));
+    }
+    state.images.forEach((one) => this.updatePicture(one, state));
+    const index = state.images.findIndex((one) => one.id === state.image?.id);
+    byId("name").textContent = state.images[index]?.name ?? "";
+    byId("name").title = state.images[index]?.name ?? "";
+    byId("place").textContent = index < 0 ? "" : `${index + 1} of ${state.images.length}`;
+    byId("previous").disabled = index <= 0;
+    byId("next").disabled = index < 0 || index === state.images.length - 1;
+  }
+
+  pictureNode(one, index) {
+    const image = element("img", { className: "thumb", alt: "", loading: "lazy", decoding: "async", src: imagePath(one.id, "thumbnail") });
+    image.onerror = () => image.replaceWith(element("span", { className: "thumb broken" }, "cannot be shown"));
+    const number = element("span", { className: "number" });
+    const text = element("span", { className: "text" }, element("span", { className: "file" }, one.name.split("/").pop()), number);
+    const node = element("button", { className: "picture", title: one.name, onclick: () => this.commands.open(index) }, image, text);
+    this.pictureNodes.set(one.id, { node, number, shown: null });
+    return node;
+  }
+
+  updatePicture(one, state) {
+    const found = this.pictureNodes.get(one.id);
+    const isOpen = state.image?.id === one.id;
+    if (found.shown !== one) {
+      found.shown = one;
+      found.number.textContent = one.count === null ? "" : String(one.count);
+      found.number.classList.toggle("some", one.count > 0);
+      const told = one.broken ? "cannot be shown" : one.count === null ? "nothing labelled yet" : `${one.count} objects`;
+      found.node.setAttribute("aria-label", `${one.name}, ${told}`);
+    }
+    if (found.isOpen !== isOpen) {
+      found.isOpen = isOpen;
+      found.node.setAttribute("aria-current", String(isOpen));
+      if (isOpen) found.node.scrollIntoView({ block: "nearest" });
+    }
+  }
+
+  showLabels(state) {
+    const text = byId("find").value.trim().toLowerCase();
+    const counts = {};
+    for (const { label } of Object.values(state.objects)) counts[label] = (counts[label] ?? 0) + 1;
+    const all = state.labels.includes(state.label) || !state.label ? state.labels : [...state.labels, state.label];
+    const rows = all
+      .map((label, index) => [label, index])
+      .filter(([label]) => label.toLowerCase().includes(text))
+      .map(([label, index]) =>
+        element(
+          "button",
+          { className: "row", onclick: () => this.commands.label(label), "aria-pressed": String(label === state.label), title: label },
+          this.swatch(label),
+          element("span", { className: "text" }, label),
+          counts[label] ? element("span", { className: "number" }, String(counts[label])) : null,
+          index < 9 ? element("kbd", { "aria-label": `key ${index + 1}` }, String(index + 1)) : null,
+        ),
+      );
+    const isNew = text && !all.some((label) => label.toLowerCase() === text);
+    if (isNew) rows.push(element("div", { className: "empty" }, "Enter adds “", byId("find").value.trim(), "”"));
+    byId("labels").replaceChildren(...rows);
+  }
+
+  showObjects(state) {
+    const entries = Object.entries(state.objects);
+    byId("count").textContent = entries.length ? String(entries.length) : "";
+    const list = byId("objects");
+    const nodes = entries.map(([id, object]) => this.objectNode(id, object, state));
+    for (const id of this.objectNodes.keys()) if (!(id in state.objects)) this.objectNodes.delete(id);
+    if (!nodes.length) {
+      const text = state.image?.width ? "Nothing yet. Click an object in the picture." : "";
+      return list.replaceChildren(element("div", { className: "empty" }, text));
+    }
+    const isSame = list.children.length === nodes.length && nodes.every((node, index) => list.children[index] === node);
+    if (!isSame) list.replaceChildren(...nodes);
+  }
+
+  objectNode(id, object, state) {
+    const isSelected = state.desk.selected === id || state.desk.draft?.editing === id;
+    const color = this.options.colorOf(object.label);
+    const found = this.objectNodes.get(id);
+    if (found && found.object === object && found.isSelected === isSelected && found.color === color) return found.node;
+    const row = element(
+      "button",
+      {
+        className: "row",
+        "aria-pressed": String(isSelected),
+        "aria-label": `${object.label}, score ${percent(object.score)}`,
+        title: object.label,
+        onclick: () => this.reveal(id),
+        onpointerenter: () => this.hover(id),
+        onpointerleave: () => this.hover(null),
+      },
+      this.swatch(object.label),
+      element("span", { className: "text" }, object.label),
+      element("span", { className: "number" }, percent(object.score)),
+    );
+    const remove = element("button", { className: "icon remove", "aria-label": `Delete ${object.label}`, title: "Delete", onclick: () => this.commands.remove(id) }, "×");
+    const node = element("div", { className: "entry" }, row, remove);
+    node.dataset.id = id;
+    if (found) {
+      const hadFocus = found.node.contains(document.activeElement);
+      found.node.replaceWith(node);
+      if (hadFocus) row.focus();
+    }
+    this.objectNodes.set(id, { node, object, isSelected, color });
+    if (isSelected) node.scrollIntoView({ block: "nearest" });
+    return node;
+  }
+
+  reveal(id) {
+    if (this.commands.desk.draft) return;
+    this.commands.select(id);
+    this.stage.view.reveal(this.stage.shape(this.store.state.objects[id].counts).box);
+    this.stage.moving();
+  }
+
+  hover(id) {
+    this.stage.hovered = id;
+    this.stage.changed();
+  }
+
+  showStrip(state) {
+    const strip = byId("strip");
+    const { draft, selected } = state.desk;
+    strip.hidden = !state.image?.width;
+    strip.className = "";
+    if (draft) return this.showDraft(strip, state, draft);
+    const object = selected && state.objects[selected];
+    if (object) {
+      return strip.replaceChildren(
+        element("span", { className: "what" }, this.swatch(object.label), element("span", {}, object.label)),
+        element("span", { className: "score" }, percent(object.score)),
+        element("button", { onclick: () => this.commands.remove(selected) }, "Delete ", element("kbd", {}, "Del")),
+        element("button", { className: "primary", onclick: () => this.commands.edit(selected) }, "Edit", element("kbd", {}, "E")),
+      );
+    }
+    strip.className = "hint";
+    strip.replaceChildren("Click an object, or drag a box around it");
+  }
+
+  showDraft(strip, state, draft) {
+    const own = ownAnswer(state);
+    const shown = shownAnswer(state);
+    const isEmpty = shown && !shapeOf(shown.counts, state.image.height).area;
+    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : shown ? percent(shown.score) : "…";
+    strip.classList.toggle("waiting", !own);
+    const [{ choice, ...plain }] = draft.steps;
+    const candidates = draft.steps.length === 1 ? state.candidates[JSON.stringify([plain])] : null;
+    const place = candidates ? (choice ?? candidates.findIndex(({ counts }) => counts === shown?.counts)) : -1;
+    const dots = candidates && element("span", { className: "dots", title: "Candidates (Tab)" }, ...candidates.map((_, index) => element("i", { className: index === place ? "on" : "" })));
+    const canCycle = draft.steps.length === 1 && !draft.steps[0].mask;
+    strip.replaceChildren(
+      ...[
+        element("span", { className: "what" }, this.swatch(state.label), element("span", {}, state.label)),
+        element("span", { className: own?.error ? "bad" : "score", title: "How sure the model is" }, text),
+        dots,
+        canCycle ? element("button", { onclick: () => this.commands.cycle(), title: "Another of the three masks that this may mean" }, "Other ", element("kbd", {}, "Tab")) : null,
+        element("button", { onclick: () => this.commands.escape() }, "Clear ", element("kbd", {}, "Esc")),
+        element("button", { className: "primary", onclick: () => this.commands.accept() }, "Accept", element("kbd", {}, "Enter")),
+      ].filter(Boolean),
+    );
+  }
+
+  showSaved(state) {
+    const saved = byId("saved");
+    const isBad = Boolean(state.trouble && state.outbox.length) || !state.connected;
+    saved.className = `saved${isBad ? " bad" : state.outbox.length ? " busy" : ""}`;
+    saved.textContent = isBad ? "Not saved" : state.outbox.length ? "Saving" : "Saved";
+    const notice = byId("notice");
+    const lost = state.outbox.length
+      ? `${state.outbox.length === 1 ? "One change is" : `${state.outbox.length} changes are`} kept in this page and saved as soon as that works. Do not close it.`
+      : "Everything that was accepted is saved.";
+    notice.hidden = !(isBad || state.trouble);
+    notice.textContent = !state.connected
+      ? `The server does not answer. ${lost} If it has ended, start sam2-adapter label again.`
+      : state.outbox.length ? `${state.trouble} ${lost}` : state.trouble;
+  }
+}

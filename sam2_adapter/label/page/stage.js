@@ -1,0 +1,305 @@
+// The canvas: the picture, the masks over it, and what is being pointed at. It draws what the state says, and knows which object lies where.
+
+import { contains, shapeOf } from "./rle.js";
+import { shownAnswer } from "./state.js";
+import { View } from "./view.js";
+import { PictureLayer } from "./picture.js";
+
+const REST_MS = 140; // after which everything is drawn sharp again
+const SHEET_PX = 2048;
+
+export class Stage {
+  constructor(canvas, store, options) {
+    this.canvas = canvas;
+    this.store = store;
+    this.options = options; // {opacity, outlines, hidden}
+    this.context = canvas.getContext("2d", { alpha: false });
+    this.view = new View();
+    this.picture = new PictureLayer(store.state.tile, () => this.changed());
+    this.shapes = new Map(); // counts -> shape with its path
+    this.layer = document.createElement("canvas"); // all objects as they lie in the window at rest
+    this.sheet = document.createElement("canvas"); // all objects over the whole picture, for moving
+    this.layerKey = this.sheetKey = null;
+    this.isMoving = false;
+    this.hovered = null; // id of the object under the pointer
+    this.preview = null; // {counts, score}: what a click would find
+    this.box = null; // that is being drawn, [x0, y0, x1, y1]
+    this.cursor = null; // [x, y] of the keyboard's pointer
+    this.frames = []; // milliseconds of script for each of the last frames
+    this.onView = () => {};
+    new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.resize());
+    this.resize();
+  }
+
+  resize() {
+    const { clientWidth, clientHeight } = this.canvas.parentElement;
+    const ratio = devicePixelRatio;
+    this.canvas.width = Math.round(clientWidth * ratio);
+    this.canvas.height = Math.round(clientHeight * ratio);
+    this.view.resize(clientWidth, clientHeight);
+    const style = getComputedStyle(this.canvas);
+    this.ground = style.getPropertyValue("--ground");
+    this.blank = style.getPropertyValue("--blank");
+    this.layerKey = null;
+    this.onView?.();
+    this.changed();
+  }
+
+  /** Show another picture; its size is known. */
+  open(image) {
+    this.shapes.clear();
+    this.layerKey = this.sheetKey = null;
+    this.preview = this.hovered = this.box = this.cursor = null;
+    this.view.open(image.width, image.height);
+    this.picture.tilePx = this.store.state.tile;
+    this.picture.open(image);
+    this.onView();
+    this.changed();
+  }
+
+  close() {
+    this.picture.clear();
+    this.changed();
+  }
+
+  /** Draw again with the next frame. */
+  changed() {
+    if (this.isDue) return;
+    this.isDue = true;
+    requestAnimationFrame(() => {
+      this.isDue = false;
+      const started = performance.now();
+      this.draw();
+      this.frames.push(performance.now() - started);
+      if (this.frames.length > 600) this.frames.shift();
+    });
+  }
+
+  /** The view is being moved: quick frames until it rests. */
+  moving() {
+    this.isMoving = true;
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => {
+      this.isMoving = false;
+      this.picture.fetchTiles(this.view);
+      this.changed();
+    }, REST_MS);
+    this.onView();
+    this.changed();
+  }
+
+  shape(counts) {
+    let shape = this.shapes.get(counts);
+    if (!shape) {
+      shape = shapeOf(counts, this.store.state.image.height);
+      shape.path = new Path2D();
+      for (const ring of shape.rings) {
+        shape.path.moveTo(ring[0], ring[1]);
+        for (let i = 2; i < ring.length; i += 2) shape.path.lineTo(ring[i], ring[i + 1]);
+        shape.path.closePath();
+      }
+      shape.rings = null;
+      if (this.shapes.size > 5000) this.shapes.clear();
+      this.shapes.set(counts, shape);
+    }
+    return shape;
+  }
+
+  /** The smallest accepted object at a point of the picture. */
+  objectAt(x, y) {
+    const { objects, desk } = this.store.state;
+    if (this.options.hidden) return null;
+    let found = null;
+    for (const [id, object] of Object.entries(objects)) {
+      if (desk.draft && desk.draft.editing === id) continue;
+      const shape = this.shape(object.counts);
+      if (contains(shape, Math.floor(x), Math.floor(y)) && (!found || shape.area < found.area)) found = { id, area: shape.area };
+    }
+    return found && found.id;
+  }
+
+  draw() {
+    const { context, view } = this;
+    const { image } = this.store.state;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = this.ground;
+    context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    if (!image || !image.width || !this.picture.image) return;
+    this.place(context);
+    context.fillStyle = this.blank;
+    context.fillRect(0, 0, image.width, image.height);
+    this.picture.draw(context, view);
+    if (!this.options.hidden) this.drawObjects();
+    this.drawMarked();
+    this.drawDraft();
+    if (this.box) this.drawBox(this.box, true);
+    if (this.cursor) this.drawCursor();
+  }
+
+  place(context) {
+    const { scale, x, y } = this.view;
+    const ratio = devicePixelRatio;
+    context.setTransform(scale * ratio, 0, 0, scale * ratio, x * ratio, y * ratio);
+  }
+
+  drawObjects() {
+    const { objects, desk, image, labels } = this.store.state;
+    const { opacity, outlines } = this.options;
+    const editing = desk.draft && desk.draft.editing;
+    const same = (key, other) => key && key.every((value, index) => value === other[index]);
+    const what = [objects, editing, opacity, outlines, labels, image.visit];
+    const { context, view } = this;
+    if (this.isMoving) {
+      const shrink = Math.min(1, SHEET_PX / Math.max(image.width, image.height));
+      if (!same(this.sheetKey, what)) {
+        this.sheet.width = Math.ceil(image.width * shrink);
+        this.sheet.height = Math.ceil(image.height * shrink);
+        const sheet = this.sheet.getContext("2d");
+        sheet.setTransform(shrink, 0, 0, shrink, 0, 0);
+        this.paintObjects(sheet, 1 / shrink, editing);
+        this.sheetKey = what;
+      }
+      context.imageSmoothingEnabled = true;
+      context.drawImage(this.sheet, 0, 0, image.width, image.height);
+      return;
+    }
+    const where = [...what, view.scale, view.x, view.y];
+    if (!same(this.layerKey, where)) {
+      this.layer.width = this.canvas.width;
+      this.layer.height = this.canvas.height;
+      const layer = this.layer.getContext("2d");
+      this.place(layer);
+      this.paintObjects(layer, 1 / view.scale, editing);
+      this.layerKey = where;
+    }
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.drawImage(this.layer, 0, 0);
+    this.place(context);
+  }
+
+  /** All accepted objects; `pixel` is the length of a CSS pixel in pixels of the picture. */
+  paintObjects(context, pixel, editing) {
+    for (const [id, object] of Object.entries(this.store.state.objects)) {
+      if (id !== editing) this.paint(context, object, this.options.opacity, this.options.outlines ? 1.5 * pixel : 0);
+    }
+  }
+
+  paint(context, object, opacity, line) {
+    const { path } = this.shape(object.counts);
+    const color = this.options.colorOf(object.label);
+    if (opacity > 0) {
+      context.globalAlpha = opacity;
+      context.fillStyle = color;
+      context.fill(path, "evenodd");
+    }
+    context.globalAlpha = 1;
+    if (line > 0) this.stroke(context, path, color, line);
+  }
+
+  stroke(context, path, color, line) {
+    context.lineJoin = "round";
+    context.strokeStyle = color;
+    context.lineWidth = line;
+    context.stroke(path);
+  }
+
+  /** The object under the pointer, and the one that is selected. */
+  drawMarked() {
+    const { objects, desk } = this.store.state;
+    const pixel = 1 / this.view.scale;
+    if (this.preview && !desk.draft) {
+      const { path } = this.shape(this.preview.counts);
+      const { context } = this;
+      context.globalAlpha = 0.16;
+      context.fillStyle = "#fff";
+      context.fill(path, "evenodd");
+      context.globalAlpha = 1;
+      this.stroke(context, path, "rgba(0,0,0,.55)", 3 * pixel);
+      context.setLineDash([5 * pixel, 4 * pixel]);
+      this.stroke(context, path, "#fff", 1.5 * pixel);
+      context.setLineDash([]);
+    }
+    const marked = new Set([this.hovered, desk.selected].filter((id) => id && objects[id] && id !== desk.draft?.editing));
+    for (const id of marked) {
+      const { path } = this.shape(objects[id].counts);
+      if (this.options.hidden) this.paint(this.context, objects[id], this.options.opacity, 0);
+      this.stroke(this.context, path, id === desk.selected ? "#000" : "rgba(0,0,0,.5)", (id === desk.selected ? 5 : 4) * pixel);
+      this.stroke(this.context, path, "#fff", (id === desk.selected ? 2.5 : 2) * pixel);
+    }
+  }
+
+  drawDraft() {
+    const { state } = this.store;
+    const { draft } = state.desk;
+    if (!draft) return;
+    const { context } = this;
+    const pixel = 1 / this.view.scale;
+    const answer = shownAnswer(state);
+    if (answer) {
+      const { path } = this.shape(answer.counts);
+      const color = this.options.colorOf(state.label);
+      context.globalAlpha = Math.max(this.options.opacity, 0.3);
+      context.fillStyle = color;
+      context.fill(path, "evenodd");
+      context.globalAlpha = 1;
+      this.stroke(context, path, "rgba(0,0,0,.6)", 4 * pixel);
+      this.stroke(context, path, "#fff", 2.5 * pixel);
+      this.stroke(context, path, color, 1.5 * pixel);
+    }
+    const box = draft.steps.findLast((step) => step.box);
+    if (box) this.drawBox(box.box, false);
+    for (const step of draft.steps) if (step.point) this.drawPoint(step);
+  }
+
+  drawPoint({ point: [x, y], inside }) {
+    const { context } = this;
+    const pixel = 1 / this.view.scale;
+    context.beginPath();
+    context.arc(x, y, 6.5 * pixel, 0, 2 * Math.PI);
+    context.fillStyle = inside ? "#1f9d55" : "#d92d20";
+    context.fill();
+    context.lineWidth = 2 * pixel;
+    context.strokeStyle = "#fff";
+    context.stroke();
+    context.beginPath();
+    context.moveTo(x - 3 * pixel, y);
+    context.lineTo(x + 3 * pixel, y);
+    if (inside) {
+      context.moveTo(x, y - 3 * pixel);
+      context.lineTo(x, y + 3 * pixel);
+    }
+    context.lineWidth = 1.6 * pixel;
+    context.stroke();
+  }
+
+  drawBox([x0, y0, x1, y1], isDrawn) {
+    const { context } = this;
+    const pixel = 1 / this.view.scale;
+    const box = [Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0)];
+    context.lineWidth = 3.5 * pixel;
+    context.strokeStyle = "rgba(0,0,0,.5)";
+    context.strokeRect(...box);
+    context.lineWidth = 1.5 * pixel;
+    context.strokeStyle = "#fff";
+    if (isDrawn) context.setLineDash([6 * pixel, 4 * pixel]);
+    context.strokeRect(...box);
+    context.setLineDash([]);
+  }
+
+  drawCursor() {
+    const { context } = this;
+    const [x, y] = this.cursor;
+    const pixel = 1 / this.view.scale;
+    for (const [color, line] of [["#000", 4], ["#fff", 2]]) {
+      context.strokeStyle = color;
+      context.lineWidth = line * pixel;
+      context.beginPath();
+      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+        context.moveTo(x + 5 * dx * pixel, y + 5 * dy * pixel);
+        context.lineTo(x + 18 * dx * pixel, y + 18 * dy * pixel);
+      }
+      context.stroke();
+    }
+  }
+}

@@ -1,0 +1,325 @@
+"""What the page asks for, over HTTP: thin, each address calls one thing that does the work.
+
+The model is in another process (`model_process`), files are read and written in threads, so that the event loop only passes things on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from sam2_adapter.annotations.colors import PALETTE
+from sam2_adapter.errors import ExportError, ImageError, Sam2AdapterError
+from sam2_adapter.files import encodable
+from sam2_adapter.formats.registry import output_formats
+from sam2_adapter.label.events import Events
+from sam2_adapter.label.export import Exporter
+from sam2_adapter.label.guard import MOST_BODY_BYTES
+from sam2_adapter.label.model_process import ModelError, ModelProcess
+from sam2_adapter.label.pictures import TILE_PX, Picture, PictureFiles, Sent
+from sam2_adapter.label.work import Work
+
+Json = dict[str, Any]
+
+_MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+# Pictures do not change while they are labelled; a page that is opened later asks again.
+_KEPT = {"cache-control": "private, max-age=600"}
+# Requests that read or scale pictures at the same time.
+_AT_ONCE = 3
+
+
+class RequestError(Sam2AdapterError):
+    """A request that the page does not send: something is missing or of another kind."""
+
+
+class LabelServer:
+    """One labelling session over HTTP.
+
+    Attributes:
+        app: the ASGI application, without `Guard`.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        pictures: Sequence[Picture],
+        work: Work,
+        exporter: Exporter,
+        model_options: Json,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Serve a session.
+
+        Args:
+            title: what the page is called, such as the name of the folder.
+            pictures: in their order.
+            work: what was labelled so far.
+            exporter: writes files.
+            model_options: arguments of `load_predictor`.
+            notes: sentences for the page, such as what was left out of the annotations that were found.
+        """
+        self._title, self._pictures, self._notes = title, list(pictures), list(notes)
+        self._files = PictureFiles(pictures)
+        self._work, self._exporter = work, exporter
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._events = Events()
+        self.model = ModelProcess(model_options, self._events.tell)
+        self._reading = asyncio.Semaphore(_AT_ONCE)
+        self._assets = _assets()
+        self.app = Starlette(routes=self._routes(), lifespan=self._lifespan)
+
+    def close_streams(self) -> None:
+        """End the streams of events, which would keep the server from ending."""
+        self._events.close()
+
+    def _routes(self) -> list[Route]:
+        image = "/api/images/{id}"
+        get: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
+            ("/", self._page),
+            ("/page/{name}", self._page),
+            ("/api/session", self._session),
+            ("/api/events", self._event_stream),
+            (image, self._image),
+            (f"{image}/overview", self._overview),
+            (f"{image}/thumbnail", self._thumbnail),
+            (f"{image}/tiles/{{column:int}}/{{row:int}}", self._tile),
+        ]
+        post: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
+            (f"{image}/open", self._open),
+            (f"{image}/ask", self._ask),
+            (f"{image}/changes", self._changes),
+            ("/api/labels", self._labels),
+            ("/api/export", self._export),
+        ]
+        return [
+            *(Route(path, _answering(endpoint), methods=["GET"]) for path, endpoint in get),
+            *(Route(path, _answering(endpoint), methods=["POST"]) for path, endpoint in post),
+        ]
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        self.model.start()
+        try:
+            yield
+        finally:
+            self._events.close()
+            await self.model.stop()
+
+    async def _page(self, request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
+        if name not in self._assets:
+            return _refused(404, "There is no such file.")
+        return Response(self._assets[name], media_type=_MEDIA_TYPES[Path(name).suffix])
+
+    async def _session(self, request: Request) -> Response:
+        counts = self._work.counts()
+        images = [
+            {"id": picture.id, "name": picture.name, "count": counts.get(picture.name)} for picture in self._pictures
+        ]
+        return JSONResponse(
+            {
+                "title": encodable(self._title),
+                "images": images,
+                "labels": self._work.labels,
+                "model": self.model.shown(),
+                "number": self._work.number,
+                "formats": [{"name": name, "results": entry.results} for name, entry in output_formats().items()],
+                "output": encodable(str(self._exporter.directory)),
+                "tile": TILE_PX,
+                "palette": ["#{:02x}{:02x}{:02x}".format(*color) for color in PALETTE],
+                "notes": self._notes,
+            }
+        )
+
+    async def _event_stream(self, request: Request) -> Response:
+        tab = request.query_params.get("tab", "")
+        first = {"news": "hello", "number": self._work.number, "model": self.model.shown()}
+
+        async def body() -> AsyncIterator[str]:
+            try:
+                async for text in self._events.stream(first):
+                    yield text
+            finally:
+                self.model.forget(tab)
+
+        return StreamingResponse(body(), media_type="text/event-stream")
+
+    async def _image(self, request: Request) -> Response:
+        picture = self._picture(request)
+        height, width = await self._size(picture)
+        objects = self._work.objects_of(picture.name)
+        return JSONResponse({"width": width, "height": height, "objects": objects, "number": self._work.number})
+
+    async def _overview(self, request: Request) -> Response:
+        return await self._sent(self._files.overview, self._picture(request))
+
+    async def _thumbnail(self, request: Request) -> Response:
+        return await self._sent(self._files.thumbnail, self._picture(request))
+
+    async def _tile(self, request: Request) -> Response:
+        place = request.path_params
+        return await self._sent(self._files.tile, self._picture(request), place["column"], place["row"])
+
+    async def _sent(self, make: Callable[..., Sent], picture: Picture, *place: int) -> Response:
+        async with self._reading:
+            sent = await asyncio.to_thread(make, picture, *place)
+        return Response(sent.content, media_type=sent.media_type, headers=_KEPT)
+
+    async def _open(self, request: Request) -> Response:
+        picture, body = self._picture(request), await _body(request)
+        following = [self._files.by_id[key] for key in _list(body, "next") if key in self._files.by_id]
+        self.model.open(
+            _text(body, "tab"),
+            {"visit": _whole(body, "visit"), "image": _told(picture), "next": list(map(_told, following[:2]))},
+        )
+        return JSONResponse({})
+
+    async def _ask(self, request: Request) -> Response:
+        picture, body = self._picture(request), await _body(request)
+        kind = _text(body, "kind")
+        if kind not in ("click", "candidates", "hover"):
+            raise RequestError(f"The kind of a question is click, candidates or hover, but got {kind!r:.40}.")
+        wanted = {"point": _list(body, "point")} if kind == "hover" else {"steps": _list(body, "steps")}
+        question = {
+            "kind": kind,
+            "tab": _text(body, "tab"),
+            "visit": _whole(body, "visit"),
+            "image": _told(picture),
+            **wanted,
+        }
+        return JSONResponse({"answer": await self.model.ask(question)})
+
+    async def _changes(self, request: Request) -> Response:
+        picture, body = self._picture(request), await _body(request)
+        changes = body.get("changes")
+        if not isinstance(changes, dict):
+            raise RequestError("'changes' are ids with an object or null each.")
+        size = await self._size(picture)
+        num_labels = len(self._work.labels)
+        kept = await asyncio.to_thread(self._work.change, picture.name, size, changes)
+        count = len(self._work.objects_of(picture.name))
+        number, labels = self._work.number, self._work.labels
+        self._events.tell(
+            {
+                "news": "changes",
+                "tab": _text(body, "tab"),
+                "image": picture.id,
+                "changes": kept,
+                "number": number,
+                "count": count,
+            }
+        )
+        if len(labels) != num_labels:
+            self._events.tell({"news": "labels", "labels": labels, "number": number})
+        return JSONResponse({"number": number, "labels": labels, "count": count})
+
+    async def _labels(self, request: Request) -> Response:
+        body = await _body(request)
+        labels = await asyncio.to_thread(self._work.add_labels, _list(body, "labels"))
+        self._events.tell({"news": "labels", "labels": labels, "number": self._work.number})
+        return JSONResponse({"labels": labels})
+
+    async def _export(self, request: Request) -> Response:
+        body = await _body(request)
+        write = partial(self._exporter.write, self._work.snapshot(), _list(body, "formats"), self.model.model)
+        done = await asyncio.to_thread(write)
+        paths = [{"format": name, "path": encodable(str(path))} for name, path in done.paths.items()]
+        return JSONResponse(
+            {"paths": paths, "images": done.num_images, "objects": done.num_objects, "notes": list(done.notes)}
+        )
+
+    def _picture(self, request: Request) -> Picture:
+        picture = self._files.by_id.get(request.path_params["id"])
+        if picture is None:
+            raise ImageError("There is no picture with this id.")
+        return picture
+
+    async def _size(self, picture: Picture) -> tuple[int, int]:
+        if picture.id not in self._sizes:
+            self._sizes[picture.id] = await asyncio.to_thread(self._files.original_hw, picture)
+        return self._sizes[picture.id]
+
+
+def _assets() -> dict[str, bytes]:
+    """The files of the page by name, read once: no request reads a path."""
+    folder = resources.files("sam2_adapter.label").joinpath("page")
+    return {file.name: file.read_bytes() for file in folder.iterdir() if Path(file.name).suffix in _MEDIA_TYPES}
+
+
+def _told(picture: Picture) -> Json:
+    """A picture for the model's process."""
+    return {"id": picture.id, "name": picture.name, "path": str(picture.path)}
+
+
+def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint whose errors become an answer with a status and a text."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Sam2AdapterError as error:
+            return _refused(_status(error), str(error))
+
+    return answer
+
+
+def _status(error: Sam2AdapterError) -> int:
+    if isinstance(error, ImageError):
+        return 404
+    if isinstance(error, ModelError):
+        return 503
+    if isinstance(error, ExportError):
+        return 507
+    return 400
+
+
+def _refused(status: int, text: str) -> Response:
+    return JSONResponse({"error": encodable(text)}, status_code=status)
+
+
+async def _body(request: Request) -> Json:
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > MOST_BODY_BYTES:
+            raise RequestError(f"A request has at most {MOST_BODY_BYTES:,} bytes.")
+    body: Any = None
+    with suppress(ValueError, RecursionError):
+        body = json.loads(bytes(content))
+    if not isinstance(body, dict):
+        raise RequestError("A request is one JSON object.")
+    return body
+
+
+def _text(body: Json, key: str) -> str:
+    value = body.get(key)
+    if not isinstance(value, str) or len(value) > 80:
+        raise RequestError(f"{key!r} is a short text.")
+    return value
+
+
+def _whole(body: Json, key: str) -> int:
+    value = body.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
+        raise RequestError(f"{key!r} is a whole number.")
+    return value
+
+
+def _list(body: Json, key: str) -> list[Any]:
+    value = body.get(key, [])
+    if not isinstance(value, list) or len(value) > 1000:
+        raise RequestError(f"{key!r} is a list.")
+    return value

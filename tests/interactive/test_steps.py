@@ -1,0 +1,43 @@
+"""Steps as values: exactly one of three things, and what is remembered for lists of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sam2_adapter.annotations.rle import mask_to_rle
+from sam2_adapter.errors import PromptError
+from sam2_adapter.interactive.steps import KnownSteps, Step
+
+RLE = mask_to_rle(np.ones((2, 3), bool))
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"point_xy": (1.0, 2.0), "box_xyxy": (0.0, 0.0, 1.0, 1.0)}, {"mask": RLE, "point_xy": (1.0, 1.0)}]
+)
+def test_a_step_is_one_thing(given):
+    with pytest.raises(PromptError, match=f"but got {len(given)} of them"):
+        Step(**given)
+
+
+def test_equal_steps_are_equal_values():
+    assert {
+        Step(point_xy=(1, 2)),
+        Step(point_xy=(1.0, 2.0)),
+        Step(mask=RLE),
+        Step(mask=mask_to_rle(np.ones((2, 3), bool))),
+    } == {
+        Step(point_xy=(1, 2)),
+        Step(mask=RLE),
+    }
+    assert Step(point_xy=(1, 2)) != Step(point_xy=(1, 2), foreground=False)
+
+
+def test_what_was_used_longest_ago_makes_room():
+    known = KnownSteps()
+    lists = [(Step(point_xy=(x, 0)),) for x in range(65)]
+    for number, steps in enumerate(lists[:64]):
+        known.put(steps, number)
+    assert known.get(lists[0]) == 0
+    known.put(lists[64], 64)
+    assert [known.get(steps) for steps in (lists[0], lists[1], lists[64])] == [0, None, 64]

@@ -1,0 +1,86 @@
+"""Exports: the same bytes as the formats' own writers give, again and again, and nothing of others replaced."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sam2_adapter import __version__
+from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
+from sam2_adapter.annotations.rle import mask_to_rle
+from sam2_adapter.errors import ConfigError, OutputExistsError
+from sam2_adapter.formats.base import WritingTarget
+from sam2_adapter.formats.registry import load_format, output_formats
+from sam2_adapter.label.export import Exporter, check_formats, entries
+from sam2_adapter.label.work import PictureWork
+from sam2_adapter.owned_folder import OwnedFolder
+
+HW = (6, 8)
+MASK = np.zeros(HW, bool)
+MASK[1:4, 2:7] = True
+MODEL = {"name": "sam2_nano", "weights": "abc"}
+
+
+def _work():
+    entry = {"label": "car", "counts": mask_to_rle(MASK).counts, "score": 0.75}
+    return {"b.jpg": PictureWork(HW, {}), "a/b.jpg": PictureWork(HW, {"1": entry, "2": {**entry, "label": "<b>&"}})}
+
+
+def _files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name[0] != "."
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with OwnedFolder(tmp_path / "out", "label", resume=True) as folder:
+        folder.begin(entries())
+        yield folder
+
+
+def test_all_formats_are_written_as_their_writers_do(folder, tmp_path):
+    done = Exporter(folder, ["a/b.jpg", "b.jpg"]).write(_work(), list(output_formats()), MODEL)
+    assert (done.num_images, done.num_objects, sorted(done.paths)) == (2, 2, sorted(output_formats()))
+    annotations = tuple(Annotation.from_mask(MASK, label, 0.75) for label in ("car", "<b>&"))
+    images = [AnnotatedImage("a/b.jpg", HW, annotations), AnnotatedImage("b.jpg", HW)]
+    for entry in output_formats().values():
+        made_by = {"tool": f"sam2-adapter {__version__}", **MODEL}
+        target = WritingTarget(tmp_path / "direct" / entry.results, lambda path: None, "sam2_nano", made_by)
+        writer = load_format(entry).open_writer(target)
+        for image, stem in zip(images, ("a/b", "b"), strict=True):
+            writer.add(image, stem)
+        writer.close()
+    assert _files(folder.directory) == _files(tmp_path / "direct")
+
+
+def test_an_export_replaces_the_one_before_also_in_a_later_session(folder, tmp_path):
+    work, exporter = _work(), Exporter(folder, ["a/b.jpg", "b.jpg"])
+    exporter.write(work, list(output_formats()), MODEL)
+    first = _files(folder.directory)
+    work["a/b.jpg"].objects.pop("2")
+    exporter.write(work, list(output_formats()), MODEL)
+    second = _files(folder.directory)
+    assert first != second
+    folder.close()
+    with OwnedFolder(folder.directory, "label", resume=True) as later:
+        later.begin(entries())
+        Exporter(later, ["a/b.jpg", "b.jpg"]).write(_work(), list(output_formats()), MODEL)
+        assert _files(later.directory) == first
+
+
+def test_files_of_others_are_not_replaced(folder):
+    (folder.directory / "annotations.json").write_text("mine")
+    with pytest.raises(OutputExistsError, match=r"annotations\.json: this file is in the way"):
+        Exporter(folder, []).write(_work(), ["coco"], MODEL)
+    assert (folder.directory / "annotations.json").read_text() == "mine"
+
+
+def test_formats_are_known_and_come_once():
+    assert check_formats(["coco", "masks", "coco"]) == ["coco", "masks"]
+    with pytest.raises(ConfigError, match="Unknown format 'xls'; the formats are coco"):
+        check_formats(["xls"])
+    with pytest.raises(ConfigError, match="Unknown format 5"):
+        check_formats([5])

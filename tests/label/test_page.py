@@ -1,0 +1,290 @@
+"""The page as a person uses it, in Chromium, against the engine's own answers."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sam2_adapter
+from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
+from sam2_adapter.annotations.rle import Rle, rle_to_mask
+from sam2_adapter.formats.registry import output_formats
+from sam2_adapter.label.export import Exporter, entries
+from sam2_adapter.label.work import PictureWork
+from sam2_adapter.owned_folder import OwnedFolder
+from tests.label.pages import engine, opened_page, serving
+from tests.label.test_export import _files
+
+pytestmark = pytest.mark.browser
+
+DEMO = Path(sam2_adapter.__file__).parent / "assets" / "demo"
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page") / "photos"
+    folder.mkdir()
+    for name in ("astronaut.jpg", "coins.png"):
+        shutil.copy(DEMO / name, folder / name)
+    shutil.copy(DEMO / "coins.png", folder / f"z{HOSTILE}.png")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    with serving(folder, "--model", "sam2_nano", "--labels", "face,helmet") as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser, server, folder):
+    """The page on the picture of coins, nothing labelled."""
+    with opened_page(browser, server.url) as page:
+        page.until("window.label && label.store.state.image?.width")
+        page.js("label.commands.open(label.store.state.images.findIndex((one) => one.name === 'coins.png'))")
+        page.ready()
+        yield page
+        page.saved()
+        page.js(
+            "() => { const { store } = label; const ids = Object.keys(store.state.objects); if (ids.length) store.dispatch({ type: 'change', changes: Object.fromEntries(ids.map((id) => [id, null])) }); }"
+        )
+        page.saved()
+
+
+def _same(shown, answer):
+    return (shown["counts"], shown["score"]) == (answer.rle.counts, pytest.approx(answer.iou_score, abs=1e-6))
+
+
+def test_click_correct_undo_accept_and_reload(page, folder):
+    session = engine(folder, "coins.png")
+    page.point(335, 43)
+    assert _same(page.shown, session.click(335, 43))
+    page.point(335, 20, button="right")
+    assert page.draft["steps"][1] == {"point": [335, 20], "inside": False}
+    assert _same(page.shown, session.click(335, 20, foreground=False))
+    page.point(318, 60, modifiers=["Shift"])
+    assert _same(page.shown, session.click(318, 60, foreground=False))
+    page.press("Control+z", "Control+z")
+    assert _same(page.shown, session.go_to(session.steps[:1]))
+    page.press("Control+Shift+z")
+    second = page.shown
+    page.press("2", "Enter")
+    assert page.draft is None
+    page.saved()
+    assert [(entry["label"], entry["counts"]) for entry in page.objects] == [("helmet", second["counts"])]
+    assert len(page.objects[0]["steps"]) == 2
+    page.window.reload()
+    page.until("window.label && Object.keys(label.store.state.objects).length === 1")
+    assert page.objects[0]["counts"] == second["counts"]
+    page.ready()
+    page.press("Control+z")  # what was accepted before the reload is not undone
+    assert len(page.objects) == 1
+
+
+def test_boxes_candidates_and_a_second_object(page, folder):
+    session = engine(folder, "coins.png")
+    page.drag((310, 20), (365, 72))
+    page.answered()
+    (step,) = page.draft["steps"]
+    box = step["box"]
+    assert np.abs(np.array(box) - (310, 20, 365, 72)).max() < 1
+    assert _same(page.shown, session.box(box))
+    page.press("Enter")
+    session.clear()
+    page.point(155, 51)
+    session.click(155, 51)
+    candidates = session.candidates()
+    seen = []
+    for _ in range(3):
+        before = page.shown["counts"]
+        page.press("Tab")
+        page.until("(before) => label.own() && label.own().counts !== before", before)
+        seen.append(page.shown["counts"])
+    assert sorted(seen) == sorted(candidate.rle.counts for candidate in candidates)
+    chosen = page.draft["steps"][0]["choice"]
+    page.point(150, 60)
+    session.choose(candidates[chosen])
+    assert _same(page.shown, session.click(150, 60))
+    page.press("Escape")
+    assert (page.draft, len(page.objects)) == (None, 1)
+    page.press("Control+z")
+    assert len(page.draft["steps"]) == 2
+    page.press("Space")
+    assert len(page.objects) == 2
+
+
+def test_zoomed_and_moved_the_pixels_are_the_engines(page, folder):
+    session = engine(folder, "coins.png")
+    at = [int(value) for value in page.place(335, 43)]
+    below = page.under(*at)
+    page.window.mouse.move(*at)
+    for _ in range(4):
+        page.window.mouse.wheel(0, -240)
+    page.until("label.stage.view.scale > 6 && !label.stage.isMoving")
+    assert np.allclose(page.under(*at), below, atol=0.01)
+    page.drag((335, 43), (331, 41), button="middle")
+    page.until("!label.stage.isMoving")
+    page.point(333.5, 44.5)
+    answer = session.click(*page.draft["steps"][0]["point"])
+    assert _same(page.shown, answer)
+    page.js(
+        "document.getElementById('opacity').value = 100; document.getElementById('opacity').dispatchEvent(new Event('input'))"
+    )
+    page.press("Enter", "o")
+    page.window.mouse.move(5, 5)
+    page.until("label.store.state.desk.selected === null && !label.stage.isDue")
+    x0, y0, x1, y1 = page.js("label.stage.view.visible()")
+    color = page.js("label.store.state.palette[0]")
+    pixels = page.js(
+        "([x0, y0, x1, y1]) => { const { view, canvas } = label.stage; label.stage.draw();"
+        " const { width, height } = canvas; const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);"
+        " const rows = []; for (let y = y0 + 1; y < y1 - 1; y++) { const row = []; for (let x = x0 + 1; x < x1 - 1; x++) {"
+        " const [a, b] = view.toScreen(x + 0.5, y + 0.5); const i = 4 * (Math.round(b) * width + Math.round(a));"
+        " row.push([...data.slice(i, i + 3)]); } rows.push(row); } return rows; }",
+        [x0, y0, x1, y1],
+    )
+    red = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
+    painted = np.abs(np.array(pixels) - red).max(axis=-1) < 8
+    expected = answer.mask[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1]
+    assert expected.any()
+    assert not expected.all()
+    assert np.array_equal(painted, expected)
+    page.press("o", "0")
+    page.js(
+        "document.getElementById('opacity').value = 45; document.getElementById('opacity').dispatchEvent(new Event('input'))"
+    )
+
+
+def test_accepted_objects_are_selected_edited_relabelled_and_deleted(page, folder):
+    session = engine(folder, "coins.png")
+    page.press("1")
+    page.point(335, 43)
+    page.press("Enter")
+    page.point(335, 43)
+    assert page.draft is None
+    assert "Delete" in page.window.inner_text("#strip")
+    page.press("2")
+    assert page.labels == ["helmet"]
+    page.press("e")
+    session.click(335, 43)
+    page.point(335, 20, button="right")
+    assert _same(page.shown, session.click(335, 20, foreground=False))
+    page.press("Escape")
+    assert len(page.objects) == 1
+    page.press("Control+z", "Enter")
+    assert page.objects[0]["counts"] == session.answer.rle.counts
+    page.point(335, 43, modifiers=["Alt"])
+    assert page.draft["editing"] is None
+    page.press("Escape")
+    page.point(335, 43)
+    page.press("Delete")
+    assert page.objects == []
+    page.press("Control+z")
+    assert page.labels == ["helmet"]
+    page.press("Control+z", "Control+z", "Control+z", "Control+z", "Control+z", "Control+z")
+    page.until("Object.values(label.store.state.objects)[0]?.label === 'face'")
+
+
+def test_labels_and_file_names_are_texts(page, server):
+    page.press("l")
+    page.window.keyboard.type(HOSTILE)
+    page.press("Enter")
+    page.until("(label_) => label.store.state.labels.includes(label_)", HOSTILE)
+    page.point(155, 51)
+    page.press("Enter")
+    page.saved()
+    assert page.labels == [HOSTILE]
+    assert page.window.inner_text("#objects").startswith(HOSTILE)
+    assert page.window.locator("#pictures img[src=x], #objects img, #labels img, #strip img").count() == 0
+    assert f"z{HOSTILE}.png" in page.window.locator(".picture").last.get_attribute("title")
+
+
+def test_a_broken_picture_is_shown_as_such_and_the_next_one_works(page):
+    page.js("label.commands.open(label.store.state.images.findIndex((one) => one.name === 'broken.jpg'))")
+    page.until("!document.getElementById('broken').hidden")
+    assert "broken.jpg" in page.window.inner_text("#broken")
+    page.press("d")
+    page.ready()
+    page.point(155, 51)
+    assert page.shown["counts"]
+    page.press("Escape")
+
+
+def test_two_tabs_see_each_others_changes(page, browser, server):
+    with opened_page(browser, server.url) as other:
+        other.until("window.label && label.store.state.image?.width")
+        other.js("label.commands.open(label.store.state.images.findIndex((one) => one.name === 'coins.png'))")
+        other.ready()
+        page.point(155, 51)
+        page.press("Enter")
+        other.until("Object.keys(label.store.state.objects).length === 1")
+        assert other.objects == page.objects
+        other.point(155, 51)
+        other.press("2")
+        page.until("Object.values(label.store.state.objects)[0].label === 'helmet'")
+        other.press("Delete")
+        page.until("Object.keys(label.store.state.objects).length === 0")
+
+
+def test_the_keyboard_alone_is_enough(page):
+    page.press("k")
+    for _ in range(5):
+        page.press("ArrowLeft")
+    page.press("Shift+ArrowUp", "x")
+    page.answered()
+    x, y = page.draft["steps"][0]["point"]
+    assert [x, y] == page.js("label.stage.cursor")
+    assert x < 192
+    page.press("Escape", "b", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowDown", "b")
+    page.answered()
+    assert len(page.draft["steps"][0]["box"]) == 4
+    page.press("Escape", "Escape")
+    page.press("?")
+    assert page.window.is_visible("#help-dialog")
+    page.press("Escape")
+    assert not page.window.is_visible("#help-dialog")
+
+
+def test_exports_are_those_of_the_engine_byte_for_byte(page, folder, server, tmp_path):
+    session = engine(folder, "coins.png")
+    expected = []
+    for x, y, name in ((155, 51, "face"), (335, 43, "helmet")):
+        page.press("1" if name == "face" else "2")
+        page.point(x, y)
+        page.press("Enter")
+        answer = session.click(x, y)
+        expected.append(Annotation.from_rle(answer.rle, name, answer.iou_score))
+        session.clear()
+    page.saved()
+    page.window.click("#export")
+    for box in page.window.locator("#formats input").all():
+        box.check()
+    page.window.click("#export-now")
+    page.until(
+        "document.getElementById('exported').querySelectorAll('code').length === label.store.state.formats.length"
+    )
+    page.press("Escape")
+    model = page.js("label.store.state.model.model")
+    entries_of = [
+        {"label": entry.label, "counts": entry.rle.counts, "score": entry.iou_score}
+        for entry in AnnotatedImage("coins.png", (303, 384), tuple(expected)).annotations
+    ]
+    work = {"coins.png": PictureWork((303, 384), dict(enumerate(entries_of)))}
+    with OwnedFolder(tmp_path / "engine", "label") as direct:
+        direct.begin(entries())
+        names = sorted(path.name for path in folder.iterdir() if path.is_file())
+        Exporter(direct, names).write(work, list(output_formats()), model)
+        written = _files(direct.directory)
+    found = {
+        name: content
+        for name, content in _files(folder / "labels").items()
+        if name in written and name != "annotations.json"
+    }
+    assert found == {name: content for name, content in written.items() if name != "annotations.json"}
+    masks = [rle_to_mask(Rle(entry["counts"], (303, 384))) for entry in page.objects]
+    assert np.array_equal(masks[1], expected[1].mask)

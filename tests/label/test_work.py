@@ -1,0 +1,136 @@
+"""What was labelled: changes that may come twice, and the same work after every restart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sam2_adapter.annotations.rle import mask_to_rle
+from sam2_adapter.errors import DataError, ExportError
+from sam2_adapter.label.work import Work
+
+HW = (3, 4)
+COUNTS = mask_to_rle(np.ones(HW, bool)).counts
+
+
+def _object(label="car", score=0.5):
+    return {"label": label, "counts": COUNTS, "score": score}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "journal.jsonl"
+
+
+def _again(work, path):
+    work.close()
+    return Work(path)
+
+
+def test_objects_are_put_replaced_and_removed_and_are_there_after_a_restart(path):
+    work = Work(path)
+    assert work.is_new
+    work.change("a.jpg", HW, {"1": _object(), "2": _object("dog")})
+    work.change("a.jpg", HW, {"1": _object("bus"), "2": None, "3": None})
+    work.change("a.jpg", HW, {"1": _object("bus")})
+    work.change("b/ü.jpg", HW, {"x": _object("cat")})
+    for _ in range(2):
+        assert work.objects_of("a.jpg") == {"1": _object("bus")}
+        assert work.counts() == {"a.jpg": 1, "b/ü.jpg": 1}
+        assert work.labels == ["car", "dog", "bus", "cat"]
+        assert work.objects_of("other.jpg") == {}
+        work = _again(work, path)
+        assert not work.is_new
+    work.close()
+
+
+def test_changes_of_which_one_cannot_be_used_change_nothing(path):
+    work = Work(path)
+    before, size = work.number, path.stat().st_size
+    for changes, message in [
+        ({"1": _object(), "2": _object("")}, "a.jpg: 2: a label is a text"),
+        ({"../x": _object()}, "the id of an object is up to 64 letters"),
+        ({"": None}, "the id of an object"),
+        ({"é": None}, "the id of an object"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            work.change("a.jpg", HW, changes)
+    assert (work.objects_of("a.jpg"), work.number, path.stat().st_size) == ({}, before, size)
+    work.close()
+
+
+def test_a_change_that_cannot_be_written_is_not_made(path, monkeypatch):
+    work = Work(path)
+    work.change("a.jpg", HW, {"1": _object()})
+
+    def refuse(line):
+        raise ExportError("full")
+
+    monkeypatch.setattr(work._journal, "append", refuse)
+    for change in (lambda: work.change("a.jpg", HW, {"1": None}), lambda: work.add_labels(["new"])):
+        with pytest.raises(ExportError, match="full"):
+            change()
+    assert work.objects_of("a.jpg") == {"1": _object()}
+    assert work.labels == ["car"]
+    work.close()
+
+
+def test_labels_keep_their_places(path):
+    work = Work(path)
+    assert work.add_labels([" b ", "a", "b"]) == ["b", "a"]
+    work.change("a.jpg", HW, {"1": _object("c")})
+    assert work.add_labels(["a", "d"]) == ["b", "a", "c", "d"]
+    work = _again(work, path)
+    assert work.labels == ["b", "a", "c", "d"]
+    with pytest.raises(DataError, match="at most 1,000 labels"):
+        work.add_labels(map(str, range(1000)))
+    work.close()
+
+
+def test_there_is_a_limit_to_the_objects_of_a_picture(path, monkeypatch):
+    monkeypatch.setattr("sam2_adapter.label.work.MOST_OBJECTS", 2)
+    work = Work(path)
+    work.change("a.jpg", HW, {"1": _object(), "2": _object()})
+    with pytest.raises(DataError, match="at most 2 objects"):
+        work.change("a.jpg", HW, {"3": _object()})
+    work.change("a.jpg", HW, {"1": _object("bus")})
+    work.close()
+
+
+def test_lines_of_another_kind_are_passed_over(path):
+    Work(path).close()
+    with path.open("a") as file:
+        file.write('{"image": 5, "hw": [3, 4], "changes": {}}\n{"image": "a", "hw": [3], "changes": {"1": {}}}\n')
+        file.write('{"labels": [5, "ok"]}\n{"image": "a", "hw": [3, 4], "changes": {"1": {"label": 1}, "2": 5}}\n')
+    work = Work(path)
+    assert (work.labels, work.counts()) == (["ok"], {"a": 0})
+    work.close()
+
+
+_CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b"]),
+        st.dictionaries(st.sampled_from("123"), st.sampled_from(["car", "dog", None]), min_size=1),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(changes=_CHANGES, cut=st.integers(0, 40))
+def test_a_journal_cut_off_anywhere_gives_the_work_up_to_there(tmp_path_factory, changes, cut):
+    path = tmp_path_factory.mktemp("work") / "journal.jsonl"
+    work = Work(path)
+    states = [(path.stat().st_size, work.snapshot())]
+    for name, labels in changes:
+        work.change(name, HW, {key: label and _object(label) for key, label in labels.items()})
+        states.append((path.stat().st_size, work.snapshot()))
+    work.close()
+    content = path.read_bytes()
+    end = max(states[0][0], len(content) - cut)
+    path.write_bytes(content[:end])
+    work = Work(path)
+    assert work.snapshot() == [state for size, state in states if size <= end][-1]
+    work.close()
