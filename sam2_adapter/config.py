@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from sam2_adapter.config_errors import unknown_key, wrong_value, yaml_problem
 from sam2_adapter.config_views import EncodingLimits, LossWeights, PredictionSettings, PromptMix
@@ -50,6 +51,9 @@ VariantName = Literal[
 _OTHER_LOSS_KEYS = ("loss_grid", "loss_iou_score", "loss_object_score", "loss_other_candidates")
 
 _MIB = 2**20
+
+SMALLEST_WINDOW, LARGEST_WINDOW = 16, 8192
+"""Pixels that the side of a window may have."""
 
 # What a configuration file may hold instead of settings, in words.
 _KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "a number", type(None): "nothing"}
@@ -102,6 +106,17 @@ class Config(BaseModel):
     )
     split_parts: bool = Field(
         False, description="Make every separate part of a mask in a data set an object of its own."
+    )
+    window: str = Field(
+        "off",
+        description="Where small prompts are answered: 'auto' cuts a window out of the image, at full resolution, around boxes and masks that are "
+        "small for the model; a number of pixels also around each click. In training, what the model is tuned on.",
+        json_schema_extra={
+            "expected": f"'off', 'auto' or a number of pixels from {SMALLEST_WINDOW} to {LARGEST_WINDOW}"
+        },
+    )
+    max_windows: int = Field(
+        64, ge=1, le=4096, description="Most windows of an image; prompts beyond them are answered on the whole image."
     )
     embeddings_size: int = Field(
         256, ge=1, le=65_536, description="Length of the vector that an image is summarised in for similarity search."
@@ -224,6 +239,16 @@ class Config(BaseModel):
     def _existing_word_for_mask(cls, value: Any) -> Any:
         # The adapter that this one replaces calls its mask annotations "segment".
         return "mask" if value == "segment" else value
+
+    @field_validator("window", mode="before")
+    @classmethod
+    def _window_as_text(cls, value: Any) -> Any:
+        # YAML reads `off` as false, and a number as one.
+        text = "off" if value is False else str(value) if type(value) is int else value
+        is_number = isinstance(text, str) and text.isascii() and text.isdigit()
+        if text in ("off", "auto") or (is_number and len(text) < 6 and SMALLEST_WINDOW <= int(text) <= LARGEST_WINDOW):
+            return text
+        raise PydanticCustomError("window", "not allowed")
 
     @field_validator("save_model_name")
     @classmethod

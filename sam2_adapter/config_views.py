@@ -16,10 +16,14 @@ class PredictionSettings:
     Attributes:
         clip_to_box: cut masks at the boxes of their prompts.
         default_label: label of objects whose prompt has none.
+        window: `off`, `auto` or a number of pixels, as text; see the setting.
+        max_windows: most windows of an image.
     """
 
     clip_to_box: bool
     default_label: str
+    window: str
+    max_windows: int
 
 
 @dataclass(frozen=True)

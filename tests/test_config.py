@@ -220,3 +220,18 @@ def test_wrong_settings_in_python_are_named_in_plain_words(settings, text):
         Config(**settings)
     assert str(caught.value).startswith(text)
     assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "window"), [("off", "off"), (False, "off"), ("auto", "auto"), (128, "128"), ("16", "16")]
+)
+def test_a_window_is_off_auto_or_pixels(value: object, window: str) -> None:
+    assert Config.from_mapping({"window": value}).window == window
+
+
+@pytest.mark.parametrize(
+    "value", ["on", 15, 8193, "8193", -1, "-1", True, None, 64.0, "64.0", [], "", "٣٢", "1" * 5000]
+)
+def test_other_windows_are_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"window = .* is not allowed: expected 'off', 'auto' or a number of pixels"):
+        Config.from_mapping({"window": value})

@@ -19,8 +19,8 @@ def test_every_default_stands_in_the_configuration_alone(view: type) -> None:
 
 
 def test_the_settings_of_prediction_have_their_keys_names() -> None:
-    config = Config(clip_to_box=False, default_label="cell")
-    assert config.prediction == PredictionSettings(clip_to_box=False, default_label="cell")
+    config = Config(clip_to_box=False, default_label="cell", window=128, max_windows=8)
+    assert config.prediction == PredictionSettings(False, "cell", "128", 8)
     assert all(field.name in Config.model_fields for field in fields(PredictionSettings))
 
 

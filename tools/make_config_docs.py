@@ -68,6 +68,8 @@ def _allowed(field: FieldInfo) -> str:
         return _choices(field.annotation)
     if get_origin(field.annotation) is tuple:
         return f"list (or a text with commas) of {_choices(get_args(field.annotation)[0])}"
+    if isinstance(field.json_schema_extra, dict) and "expected" in field.json_schema_extra:
+        return str(field.json_schema_extra["expected"]).replace("'", "`")
     kind = _KINDS[field.annotation or str]
     limits = [limit for constraint in field.metadata if (limit := _limit(constraint))]
     return ", ".join([kind, *limits])

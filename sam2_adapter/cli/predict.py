@@ -73,6 +73,16 @@ def predict(
         UnitsChoice,
         typer.Option(help="What the coordinates of points and boxes are: pixels, or fractions of width and height."),
     ] = UnitsChoice.PIXEL,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="off|auto|PIXELS",
+            help="Answer small boxes and masks in windows, cut at full resolution; PIXELS also each click. Default: auto.",
+        ),
+    ] = None,
+    max_windows: Annotated[
+        int | None, typer.Option(metavar="N", help="Most windows of an image; default 64.", show_default=False)
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -150,8 +160,15 @@ def predict(
     """
     from sam2_adapter.cli.config_options import config_from_options
 
-    options = {"default_label": label, "device": device, "runtime": runtime, "precision": precision}
-    settings = config_from_options(config, assignments or [], options)
+    options = {
+        "default_label": label,
+        "device": device,
+        "runtime": runtime,
+        "precision": precision,
+        "window": window,
+        "max_windows": max_windows,
+    }
+    settings = _with_windows(config_from_options(config, assignments or [], options))
     given = _given_prompts(point, box, prompts)
     if resume and overwrite:
         raise UsageError("--resume keeps earlier results, and --overwrite replaces them; choose one.")
@@ -207,6 +224,11 @@ def _work(run: PredictionRun | ClusterPrediction, output: str | None, *, as_json
             raise typer.Exit(interruption.exit_status) from None
     if report.num_failed or report.num_refused_prompts:
         raise typer.Exit(FAILED)
+
+
+def _with_windows(settings: Config) -> Config:
+    """The settings with the command line's own default, under which small prompts are answered in windows."""
+    return settings if "window" in settings.model_fields_set else settings.model_copy(update={"window": "auto"})
 
 
 def _chosen_formats(formats: Sequence[str]) -> list[str]:

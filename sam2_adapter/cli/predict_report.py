@@ -19,6 +19,7 @@ from sam2_adapter.text import plural
 if TYPE_CHECKING:
     from sam2_adapter.images.find import PassedOver
     from sam2_adapter.jobs.answers import ImageResult
+    from sam2_adapter.predict.windows import WindowUse
 
 # So many doubtful prompts are told, and of one image so many that cannot be used; the others are counted.
 _MOST_WARNINGS = 5
@@ -51,7 +52,7 @@ class PredictReport:
             print_error(result.error)
         self.num_refused_prompts += len(result.refused_prompts)
         self._tell_prompts(result)
-        for note in result.notes:
+        for note in (*result.notes, *_window_notes(result)):
             self._warn(f"{result.task.source}: {note}")
 
     def tell_passed_over(self, passed_over: Sequence[PassedOver]) -> None:
@@ -193,8 +194,23 @@ def _entry(result: ImageResult) -> dict[str, Any]:
         "empty_prompts": list(result.segmentation.empty_prompts),
         "refused_prompts": _by_position(result.refused_prompts, "error"),
         "warnings": _by_position(result.warnings, "warning"),
-        "notes": list(result.notes),
+        "notes": [*result.notes, *_window_notes(result)],
+        "windows": _windows(result.segmentation.windows),
         "files": [str(f) for f in result.files],
+    }
+
+
+def _window_notes(result: ImageResult) -> tuple[str, ...]:
+    return result.segmentation.windows.notes() if result.segmentation is not None else ()
+
+
+def _windows(use: WindowUse) -> dict[str, Any]:
+    """How many windows were encoded, and the prompts that were answered in them, or on the whole image for want of more."""
+    return {
+        "count": use.num_windows,
+        "prompts": list(use.in_windows),
+        "left_to_whole_image": list(use.left),
+        "reaching_the_side": list(use.cut_off),
     }
 
 
@@ -212,4 +228,8 @@ def _objects(result: ImageResult) -> str:
     found = ", ".join(f"{entry.label} {entry.iou_score:.2f}" for entry in segmentation.annotations)
     empty = segmentation.empty_prompts
     missing = f"; no mask for prompt {', '.join(str(position + 1) for position in empty)}" if empty else ""
-    return f"{plural(len(segmentation.annotations), 'object')}{f' ({found})' if found else ''}{missing}"
+    use = segmentation.windows
+    windows = (
+        f"; {plural(len(use.in_windows), 'prompt')} in {plural(use.num_windows, 'window')}" if use.in_windows else ""
+    )
+    return f"{plural(len(segmentation.annotations), 'object')}{f' ({found})' if found else ''}{windows}{missing}"

@@ -18,6 +18,7 @@ from sam2_adapter.models.engines.base import is_out_of_memory
 from sam2_adapter.predict.modes import find_objects
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.segment import Segmentation
+from sam2_adapter.predict.window import RegionSource, hw_of
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +70,8 @@ class ImageResult:
 
 def answer(
     predictor: Predictor,
-    image: Pixels,
-    embedding: ImageEmbedding,
+    image: Pixels | RegionSource,
+    embedding: ImageEmbedding | None,
     prompts: Sequence[Prompt | RefusedPrompt],
     options: PredictOptions,
 ) -> ImageAnswer:
@@ -87,8 +88,8 @@ def answer(
 
 def answer_usable(
     predictor: Predictor,
-    image: Pixels,
-    embedding: ImageEmbedding,
+    image: Pixels | RegionSource,
+    embedding: ImageEmbedding | None,
     prompts: Sequence[Prompt | RefusedPrompt],
     settings: PredictionSettings,
     units: Units = "pixel",
@@ -97,13 +98,13 @@ def answer_usable(
 
     Args:
         predictor: the model.
-        image: uint8 RGB H x W x 3.
-        embedding: the same, encoded.
+        image: uint8 RGB H x W x 3, or something that reads parts of it.
+        embedding: the same, encoded whole; `None` where it is too large for that.
         prompts: one per object; one that cannot be used does not affect the others.
         settings: see `PredictionSettings`.
         units: of the coordinates.
     """
-    usable = fit_prompts(prompts, embedding.original_hw, units=units)
+    usable = fit_prompts(prompts, hw_of(image), units=units)
     if prompts and not usable.prompts:
         return ImageAnswer(Segmentation((), (), ()), usable.refused)
     found = find_objects(predictor, image, embedding, usable.prompts, settings)
@@ -115,7 +116,8 @@ def answer_usable(
 def _at_positions(found: Segmentation, positions: Sequence[int]) -> Segmentation:
     """The same with the position of each prompt among all prompts of the image."""
     annotations = tuple(replace(entry, prompt_index=positions[entry.prompt_index or 0]) for entry in found.annotations)
-    return Segmentation(annotations, found.prompts, tuple(positions[index] for index in found.empty_prompts))
+    empty = tuple(positions[index] for index in found.empty_prompts)
+    return Segmentation(annotations, found.prompts, empty, found.windows.moved_to(positions))
 
 
 def told_prompts(reasons: Mapping[int, str], most: int | None = None) -> str:

@@ -37,7 +37,9 @@ _OVERLAY_QUALITY = 92
 
 def provenance(info: ModelInfo) -> dict[str, Any]:
     """Which model made a result, as plain JSON types."""
-    return {"tool": f"sam2-adapter {__version__}", **asdict(info)}
+    facts = asdict(info)
+    window = facts.pop("window")  # of a tuned model only
+    return {"tool": f"sam2-adapter {__version__}", **facts, **({"window": window} if window else {})}
 
 
 def entries_of(formats: Sequence[str], *, overlay: bool) -> list[str]:

@@ -8,11 +8,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_adapter.errors import CheckpointError, WeightsNotFoundError
+from sam2_adapter.errors import CheckpointError, ConfigError, WeightsNotFoundError
 from sam2_adapter.models.families.architectures import architecture_names, get_architecture
 from sam2_adapter.models.families.base import Architecture
 from sam2_adapter.models.families.names import Tensors
-from sam2_adapter.models.network.preprocess import Resize
+from sam2_adapter.models.network.preprocess import ModelWindow, Resize
 from sam2_adapter.models.weights.checkpoint import LoadedCheckpoint, build_model, load_checkpoint
 from sam2_adapter.models.weights.download import find_or_fetch_weights
 from sam2_adapter.text import cut, printable, shown
@@ -49,6 +49,15 @@ class LoadedModel:
     resize: Resize
     metadata: dict[str, Any]
     video_tensors: Tensors
+
+    @property
+    def window(self) -> ModelWindow | None:
+        """The windows that it was tuned on; `None` for whole images.
+
+        Raises:
+            CheckpointError: the file says something else.
+        """
+        return _window_of(self.metadata.get("window"), self.path)
 
     @property
     def base(self) -> str | None:
@@ -133,6 +142,20 @@ def _load_bundled(architecture: Architecture) -> LoadedCheckpoint:
 def _text_or_none(value: Any) -> str | None:
     """A name from a file, on one line and not longer than names are."""
     return cut(printable(value)) if isinstance(value, str) and value.strip() else None
+
+
+def _window_of(saved: Any, path: Path) -> ModelWindow | None:
+    if saved is None:
+        return None
+    try:
+        sizes, pixels = saved["object_sizes"], saved["pixels"]
+        if isinstance(sizes, int | float) and type(pixels) is int:
+            return ModelWindow(float(sizes), pixels)
+    except (ConfigError, TypeError, KeyError, IndexError, OverflowError):
+        pass
+    raise CheckpointError(
+        f"{path} was saved with window = {shown(saved)}; expected its object_sizes and pixels, numbers in their ranges."
+    )
 
 
 def _resize_of(checkpoint: LoadedCheckpoint) -> Resize:

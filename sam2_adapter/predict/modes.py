@@ -13,12 +13,15 @@ from sam2_adapter.config_views import PredictionSettings
 from sam2_adapter.images.sources import Pixels
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.segment import Segmentation, segment
+from sam2_adapter.predict.window import RegionSource
+from sam2_adapter.predict.window_plan import WindowRule
+from sam2_adapter.predict.windows import WindowedImage
 
 
 def find_objects(
     predictor: Predictor,
-    image: Pixels,
-    embedding: ImageEmbedding,
+    image: Pixels | RegionSource,
+    embedding: ImageEmbedding | None,
     prompts: Sequence[Prompt | RefusedPrompt | Mapping[str, Any]] | None,
     settings: PredictionSettings,
 ) -> Segmentation:
@@ -26,8 +29,8 @@ def find_objects(
 
     Args:
         predictor: the model.
-        image: uint8 RGB H x W x 3, for modes that look at parts of it.
-        embedding: the same, encoded whole.
+        image: uint8 RGB H x W x 3, or something that reads parts of it, for modes that look at parts.
+        embedding: the same, encoded whole; `None` where it is too large for that.
         prompts: one per object; without any, the most prominent object is found.
         settings: see `Config.prediction`.
 
@@ -40,4 +43,5 @@ def find_objects(
         prompts,
         clip_to_box=settings.clip_to_box,
         default_label=settings.default_label,
+        windowed=WindowedImage(image, WindowRule.of(settings, predictor.info.window)),
     )

@@ -29,7 +29,7 @@ from sam2_adapter.models.engines.choose import make_runtime
 from sam2_adapter.models.engines.torch_decoder import with_torch_decoder
 from sam2_adapter.models.load import LoadedModel, load_model
 from sam2_adapter.models.network.image_encoder import EncodedImages
-from sam2_adapter.models.network.preprocess import Geometry, Resize, images_to_pixel_values
+from sam2_adapter.models.network.preprocess import Geometry, ModelWindow, Resize, images_to_pixel_values
 from sam2_adapter.models.network.prompt_tensors import PromptShape, click_positions, prompt_tensors
 from sam2_adapter.models.network.selection import select_answer, select_masks
 
@@ -49,6 +49,7 @@ class ModelInfo:
         resize: how images were brought to the model's square.
         architecture: its numbers, such as `sam2_hiera_s`.
         base: name of the model that a tuned one started from.
+        window: the windows that it was tuned on; `None` for whole images.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ModelInfo:
     resize: Resize
     architecture: str = ""
     base: str | None = None
+    window: ModelWindow | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +100,12 @@ class Predictor:
         *,
         architecture: str | None = None,
         base: str | None = None,
+        window: ModelWindow | None = None,
     ) -> None:
         """Use `runtime` with the weights that the others describe, see `ModelInfo`; `architecture` is `name` where not given."""
         self._runtime = runtime
         engine = runtime.name, runtime.precision, runtime.device
-        self.info = ModelInfo(name, weights_sha256, *engine, resize, architecture or name, base)
+        self.info = ModelInfo(name, weights_sha256, *engine, resize, architecture or name, base, window)
 
     def __repr__(self) -> str:
         """Which model, and how it runs."""
@@ -358,7 +361,13 @@ def make_predictor(
         engine = with_torch_decoder(engine, loaded, device, precision)
     architecture = loaded.architecture.name
     predictor = Predictor(
-        engine, loaded.name, loaded.weights_sha256, loaded.resize, architecture=architecture, base=loaded.base
+        engine,
+        loaded.name,
+        loaded.weights_sha256,
+        loaded.resize,
+        architecture=architecture,
+        base=loaded.base,
+        window=loaded.window,
     )
     made = predictor.info
     logger.info(

@@ -17,16 +17,13 @@ import numpy.typing as npt
 from sam2_adapter.annotations.masks import mask_to_box_xyxy
 from sam2_adapter.annotations.prompts import FOREGROUND, Prompt
 from sam2_adapter.annotations.regions import Box, Region
+from sam2_adapter.config import LARGEST_WINDOW, SMALLEST_WINDOW
+from sam2_adapter.config_views import PredictionSettings
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.models.network.preprocess import Geometry
+from sam2_adapter.models.network.preprocess import MOST_SIZES, Geometry, ModelWindow
 
 WindowChoice = Literal["off", "auto"] | int
 """`off`, `auto`, or the side in pixels of the windows of clicks; see the setting `window`."""
-
-MOST_WINDOWS = 64
-"""Windows of an image, unless `max_windows` says otherwise."""
-
-SMALLEST_WINDOW, LARGEST_WINDOW = 16, 8192
 
 # Cells of the low-res mask that the shorter side of a prompt needs.
 _FEWEST_CELLS = 4
@@ -35,31 +32,9 @@ _FEWEST_CELLS = 4
 # one where there are more windows than allowed. On validation images of nuclei the IoU is 0.856 at 3 and 0.851 at 6.
 OBJECT_SIZES = 3.0
 _SHARED_SIZES = 6.0
-_MOST_SIZES = 12.0
 # Around an object, as much of its size stays free on each side, and around a click as much of its window.
 _MARGIN = 0.5
 _CLICK_MARGIN = 0.35
-
-
-@dataclass(frozen=True)
-class ModelWindow:
-    """The scale that a model was tuned at, saved with it; checked when built.
-
-    Attributes:
-        object_sizes: side of a window in sizes of the object (its longer side), for boxes and masks.
-        pixels: side of a window in pixels, for clicks.
-    """
-
-    object_sizes: float
-    pixels: int
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if not 1 <= self.object_sizes <= _MOST_SIZES or not SMALLEST_WINDOW <= self.pixels <= LARGEST_WINDOW:
-            raise ConfigError(
-                f"A model's windows have 1 to {_MOST_SIZES:g} object sizes and {SMALLEST_WINDOW} to {LARGEST_WINDOW} pixels, but got "
-                f"{self.object_sizes:g} and {self.pixels}."
-            )
 
 
 @dataclass(frozen=True)
@@ -73,7 +48,7 @@ class WindowRule:
     """
 
     choice: WindowChoice = "off"
-    max_windows: int = MOST_WINDOWS
+    max_windows: int = 64
     model: ModelWindow | None = None
 
     def __post_init__(self) -> None:
@@ -85,6 +60,12 @@ class WindowRule:
             )
         if self.max_windows < 1:
             raise ConfigError(f"max_windows is at least 1, but got {self.max_windows}.")
+
+    @classmethod
+    def of(cls, settings: PredictionSettings, model: ModelWindow | None = None) -> WindowRule:
+        """The rule of settings, for a model that was tuned on windows or not."""
+        choice = settings.window
+        return cls(int(choice) if choice.isdigit() else choice, settings.max_windows, model)  # type: ignore[arg-type]
 
     @property
     def is_off(self) -> bool:
@@ -245,7 +226,7 @@ def _grown(box: Box, margin: float) -> Box:
 def _grouped(wishes: Sequence[_Wish], max_windows: int, largest: float) -> list[list[_Wish]]:
     """Wishes that share a window, in larger windows where there would be too many."""
     groups: list[list[_Wish]] = []
-    for factor in (1.0, 1.5, _MOST_SIZES / _SHARED_SIZES):
+    for factor in (1.0, 1.5, MOST_SIZES / _SHARED_SIZES):
         groups = _packed([wish.sharing(factor, largest) for wish in wishes])
         if len(groups) <= max_windows:
             break

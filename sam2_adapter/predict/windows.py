@@ -28,6 +28,7 @@ from sam2_adapter.predict.window import (
     predict_window_parts,
 )
 from sam2_adapter.predict.window_plan import WindowPlan, WindowRule, is_small, plan_windows
+from sam2_adapter.text import plural
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class WindowUse:
         num_windows: windows that were encoded or found encoded.
         in_windows: prompts that were answered in them.
         left: small prompts that were answered on the whole image, since there were more windows than allowed.
-        cut_off: prompts whose mask reaches a side of its window, beyond which the object may go on.
+        cut_off: prompts without a box whose mask reaches a side of its window, beyond which the object may go on.
         small_clicks: clicks whose answer on the whole image is so small that a window would sharpen it.
         hinted_pixels: a window for those; 0 where there are none.
     """
@@ -58,6 +59,26 @@ class WindowUse:
     cut_off: tuple[int, ...] = ()
     small_clicks: tuple[int, ...] = ()
     hinted_pixels: int = 0
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, a sentence each."""
+        told = []
+        if self.left:
+            told.append(
+                f"{plural(len(self.left), 'small prompt')} {'was' if len(self.left) == 1 else 'were'} answered on the whole image, since "
+                f"{plural(self.num_windows, 'window')} were allowed; raise max_windows."
+            )
+        if self.cut_off:
+            told.append(
+                f"{plural(len(self.cut_off), 'mask')} reached the side of {'its' if len(self.cut_off) == 1 else 'their'} window and may be cut "
+                "there; choose a larger window."
+            )
+        if self.small_clicks:
+            told.append(
+                f"{plural(len(self.small_clicks), 'click')} gave small masks, which are not sharp; with window = {self.hinted_pixels} clicks are "
+                "answered in windows at full resolution."
+            )
+        return tuple(told)
 
     def moved_to(self, positions: Sequence[int]) -> WindowUse:
         """The same with other positions, the new one of each."""
@@ -213,7 +234,9 @@ class _Tally:
     def add_windowed(self, answers: PlacedAnswers) -> None:
         window = answers.window
         for position, masks in zip(answers.positions, answers.prediction.masks, strict=True):
-            if window.region.cuts_off(masks[0], window.image_hw):
+            # A box says where the object ends, and is where its mask is cut.
+            is_free = self._prompts[position].box_xyxy is None
+            if is_free and window.region.cuts_off(masks[0], window.image_hw):
                 self._cut_off.append(position)
 
     def add_whole(self, answers: PlacedAnswers) -> None:

@@ -13,6 +13,7 @@ from sam2_adapter.errors import ConfigError, ExportError
 from sam2_adapter.jobs.answers import ImageResult
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.predict.segment import Segmentation
+from sam2_adapter.predict.windows import WindowUse
 
 TASK = ImageTask(Path("photos/a.png"), "a.png")
 
@@ -83,3 +84,23 @@ def test_an_interrupted_run_leaves_a_whole_document(capsys: pytest.CaptureFixtur
     with pytest.raises(KeyboardInterrupt), _report(True):
         raise KeyboardInterrupt
     assert json.loads(capsys.readouterr().out)["error"] == "interrupted"
+
+
+def test_windows_are_told_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    use = WindowUse(2, (0, 1, 3), left=(4,), small_clicks=(5, 6), hinted_pixels=96)
+    result = ImageResult(TASK, Segmentation((), (), (), use), (), 0.1)
+    with _report(False) as report:
+        report.add(result)
+    out, err = capsys.readouterr()
+    assert out == "a.png: 0 objects; 3 prompts in 2 windows\n"
+    assert err.splitlines()[:2] == [f"warning: photos/a.png: {note}" for note in use.notes()]
+    with _report(True) as report:
+        report.add(result)
+    (image,) = json.loads(capsys.readouterr().out)["images"]
+    assert image["windows"] == {
+        "count": 2,
+        "prompts": [0, 1, 3],
+        "left_to_whole_image": [4],
+        "reaching_the_side": [],
+    }
+    assert image["notes"] == list(use.notes())

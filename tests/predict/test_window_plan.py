@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.annotations.regions import Region
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.models.network.preprocess import Geometry
-from sam2_adapter.predict.window_plan import ModelWindow, WindowRule, is_small, plan_windows, prompt_box
+from sam2_adapter.models.network.preprocess import Geometry, ModelWindow
+from sam2_adapter.predict.window_plan import WindowRule, is_small, plan_windows, prompt_box
 
 HW = (800, 1000)
 GEOMETRY = Geometry(HW, 1024)

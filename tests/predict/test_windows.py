@@ -188,3 +188,13 @@ def test_small_answers_to_clicks_give_a_hint():
     assert ious[1] > max(0.8, ious[0])
     assert better.windows.small_clicks == ()
     assert Region.whole((512, 512)).contains(better.annotations[0].box_xyxy)
+
+
+def test_notes_say_what_to_do():
+    use = WindowUse(3, (0, 2), (1, 4), (2,), (3,), 64)
+    assert use.notes() == (
+        "2 small prompts were answered on the whole image, since 3 windows were allowed; raise max_windows.",
+        "1 mask reached the side of its window and may be cut there; choose a larger window.",
+        "1 click gave small masks, which are not sharp; with window = 64 clicks are answered in windows at full resolution.",
+    )
+    assert WindowUse(3, (0, 2)).notes() == ()

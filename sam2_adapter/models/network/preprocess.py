@@ -16,17 +16,44 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from sam2_adapter.config import LARGEST_WINDOW, SMALLEST_WINDOW
+from sam2_adapter.errors import ConfigError
+
 Resize = Literal["stretch", "pad"]
 
 # Channel means and deviations of ImageNet for RGB in 0..1, used by SAM2.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
 
+MOST_SIZES = 12.0
+"""Side of the largest window of an object, in its sizes: what is smaller in it has too few cells of the mask."""
+
 # Pixels of masks that are upsampled together on a GPU: 256 MiB of logits.
 _DEVICE_PIXELS = 2**26
 
 # SAM2 turns a given mask into logits of +-10 (`out_scale`, `out_bias` of `SAM2Base._use_mask_as_output`).
 MASK_LOGIT = 10.0
+
+
+@dataclass(frozen=True)
+class ModelWindow:
+    """The scale that a model was tuned at, in windows of images; checked when built.
+
+    Attributes:
+        object_sizes: side of a window in sizes of the object (its longer side), for boxes and masks.
+        pixels: side of a window in pixels, for clicks.
+    """
+
+    object_sizes: float
+    pixels: int
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 1 <= self.object_sizes <= MOST_SIZES or not SMALLEST_WINDOW <= self.pixels <= LARGEST_WINDOW:
+            raise ConfigError(
+                f"A model's windows have 1 to {MOST_SIZES:g} object sizes and {SMALLEST_WINDOW} to {LARGEST_WINDOW} pixels, but got "
+                f"{self.object_sizes:g} and {self.pixels}."
+            )
 
 
 @dataclass(frozen=True)
