@@ -6,46 +6,22 @@ Defaults are the mission's; `preset: recommended` replaces those that nothing el
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from sam2_adapter.config_errors import unknown_key, wrong_value, yaml_problem
-from sam2_adapter.config_views import EncodingLimits, LossWeights, PredictionSettings, PromptMix
+from sam2_adapter.config_errors import unknown_key, wrong_value
+from sam2_adapter.config_file import presets, read_settings
+from sam2_adapter.config_views import EncodingLimits, LossWeights, PredictionSettings, PromptMix, VariantName
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.files import read_json, reason_of
-from sam2_adapter.input_files import open_regular
 from sam2_adapter.models.families.architectures import get_architecture
-from sam2_adapter.settings_yaml import parse_yaml
 
 logger = logging.getLogger(__name__)
-
-VariantName = Literal[
-    "original",
-    "flip_x",
-    "flip_y",
-    "turn",
-    "transpose",
-    "crop_top_left",
-    "crop_top_right",
-    "crop_bottom_left",
-    "crop_bottom_right",
-    "bright",
-    "dark",
-    "contrast",
-    "pale",
-    "grey",
-]
-
 
 # Losses that do not look at the mask itself, and the grid that losses are computed on.
 _OTHER_LOSS_KEYS = ("loss_grid", "loss_iou_score", "loss_object_score", "loss_other_candidates")
@@ -54,9 +30,6 @@ _MIB = 2**20
 
 SMALLEST_WINDOW, LARGEST_WINDOW = 16, 8192
 """Pixels that the side of a window may have."""
-
-# What a configuration file may hold instead of settings, in words.
-_KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "a number", type(None): "nothing"}
 
 
 class Config(BaseModel):
@@ -341,47 +314,3 @@ def given_config(config: Config | None) -> Config:
             "Config.from_mapping({...}) or Config.from_file('settings.yaml')."
         )
     return config
-
-
-def read_settings(path: str | Path) -> dict[str, Any]:
-    """Read the flat settings of a YAML or JSON file, unchecked.
-
-    Raises:
-        ConfigError: the file cannot be read or parsed, or does not hold a mapping.
-    """
-    if str(path).endswith(".json"):
-        settings = read_json(path, ConfigError)
-    else:
-        try:
-            with open_regular(path) as file:
-                text = file.read(_MOST_BYTES + 1).decode("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = reason_of(error)
-            if isinstance(error, UnicodeDecodeError):
-                reason = f"byte {error.start} is no text in UTF-8"
-            raise ConfigError(
-                f"{path}: cannot read the configuration file: {reason}; expected YAML or JSON in UTF-8."
-            ) from error
-        if len(text) > _MOST_BYTES:
-            raise ConfigError(f"{path}: too large for a configuration file, which has at most 1 MiB.")
-        try:
-            settings = parse_yaml(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}: not a valid configuration file: {yaml_problem(error, text)}") from error
-    if not isinstance(settings, dict):
-        raise ConfigError(
-            f"{path}: expected 'key: value' settings, but got {_KINDS.get(type(settings), 'something else')}."
-        )
-    return settings
-
-
-# A file of settings has a few hundred bytes.
-_MOST_BYTES = 2**20
-
-
-@cache
-def presets() -> Mapping[str, Mapping[str, Any]]:
-    """Values of each preset by key; `mission` is the defaults and has none."""
-    text = files("sam2_adapter").joinpath("assets", "presets.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, Any]] = json.loads(text)
-    return found

@@ -8,6 +8,23 @@ from typing import Literal
 
 from sam2_adapter.errors import ConfigError
 
+VariantName = Literal[
+    "original",
+    "flip_x",
+    "flip_y",
+    "turn",
+    "transpose",
+    "crop_top_left",
+    "crop_top_right",
+    "crop_bottom_left",
+    "crop_bottom_right",
+    "bright",
+    "dark",
+    "contrast",
+    "pale",
+    "grey",
+]
+
 
 @dataclass(frozen=True)
 class PredictionSettings:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sam2_adapter.config import Config, presets, read_settings
+from sam2_adapter.config import Config
+from sam2_adapter.config_file import presets
 from sam2_adapter.errors import ConfigError
 
 PROMISED = {
@@ -125,12 +126,6 @@ def test_a_preset_fills_in_what_is_not_given() -> None:
     assert Config.from_mapping({"preset": "mission"}) == Config()
 
 
-def test_the_presets_file_holds_settings_only() -> None:
-    assert set(presets()) == {"recommended"}
-    assert set(presets()["recommended"]) <= set(Config.model_fields) - {"preset"}
-    Config.from_mapping(presets()["recommended"], source="presets.json")
-
-
 def test_every_older_key_has_a_rejection() -> None:
     assert {key for key, _, _ in REJECTED} >= set(PROMISED)
 
@@ -174,37 +169,11 @@ def test_files(tmp_path: Path, suffix: str, text: str) -> None:
     assert Config.from_file(path).patience == 3
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "text"),
-    [
-        ("none.yaml", None, "none.yaml: cannot read the configuration file"),
-        ("c.yaml", b"- a\n", "c.yaml: expected 'key: value' settings, but got a list."),
-        ("c.yaml", b"", "c.yaml: expected 'key: value' settings, but got nothing."),
-        ("c.yaml", b"a: [", "c.yaml: not a valid configuration file"),
-        ("c.json", b"{", "c.json: not a valid JSON file: in line 1, at character 2, a key in double quotes is missing"),
-        ("c.yaml", b"\xff\xfe\xfa", "c.yaml: cannot read the configuration file"),
-    ],
-)
-def test_unreadable_files(tmp_path: Path, name: str, content: bytes | None, text: str) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(ConfigError) as caught:
-        read_settings(tmp_path / name)
-    assert text in str(caught.value)
-
-
 @pytest.mark.slow
 def test_the_reference_is_current() -> None:
     script = Path(__file__).parents[1] / "tools" / "make_config_docs.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_a_file_that_is_no_text_is_named_in_plain_words(tmp_path):
-    path = tmp_path / "c.yaml"
-    path.write_bytes(b"num_epochs: 3 # \xff")
-    with pytest.raises(ConfigError, match="byte 16 is no text in UTF-8; expected YAML or JSON in UTF-8"):
-        read_settings(path)
 
 
 @pytest.mark.parametrize(

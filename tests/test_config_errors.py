@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import pytest
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
-from sam2_adapter.config import Config, read_settings
+from sam2_adapter.config import Config
 from sam2_adapter.config_errors import expected, unknown_key, wrong_option
+from sam2_adapter.config_file import read_settings
 from sam2_adapter.errors import ConfigError
 
 

@@ -20,6 +20,7 @@ LAYERS = (
     ("owned_folder",),
     ("models.families",),
     ("config_errors", "config_views"),
+    ("config_file",),
     ("config",),
     ("annotations",),
     ("images",),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sam2_adapter.config import Config, read_settings
+from sam2_adapter.config import Config
+from sam2_adapter.config_file import read_settings
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.settings_yaml import parse_yaml
 

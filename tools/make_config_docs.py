@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args, get_origin
 import annotated_types
 from pydantic.fields import FieldInfo
 
-from sam2_adapter.config import Config, presets
+from sam2_adapter.config import Config
+from sam2_adapter.config_file import presets
 
 TARGET = Path(__file__).parents[1] / "docs" / "configuration.md"
 

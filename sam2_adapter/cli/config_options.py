@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from sam2_adapter.config import Config, read_settings
+from sam2_adapter.config import Config
 from sam2_adapter.config_errors import yaml_problem
+from sam2_adapter.config_file import read_settings
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.settings_yaml import parse_yaml
 from sam2_adapter.text import cut
