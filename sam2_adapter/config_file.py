@@ -13,7 +13,7 @@ import yaml
 
 from sam2_adapter.config_errors import yaml_problem
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.files import read_json, reason_of
+from sam2_adapter.files import decoded_text, read_json, reason_of
 from sam2_adapter.input_files import open_regular
 from sam2_adapter.settings_yaml import parse_yaml
 
@@ -35,7 +35,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     else:
         try:
             with open_regular(path) as file:
-                text = file.read(_MOST_BYTES + 1).decode("utf-8-sig")
+                text = decoded_text(file.read(_MOST_BYTES + 1))
         except (OSError, UnicodeDecodeError) as error:
             reason = reason_of(error)
             if isinstance(error, UnicodeDecodeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -33,6 +34,16 @@ _JSON_PROBLEMS = {
     "Extra data": "something follows after the end of the document",
 }
 
+# UTF-32 first: its mark begins like that of UTF-16.
+_MARKS = tuple(
+    (mark, encoding)
+    for encoding, marks in (
+        ("utf-32", (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)),
+        ("utf-16", (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)),
+    )
+    for mark in marks
+)
+
 # As `atomic_file` calls its temporary files.
 _PARTIAL_NAME = re.compile(r"\..*\.[0-9a-f]{32}\.part", re.DOTALL)
 
@@ -49,15 +60,42 @@ def read_json(path: str | Path, error: type[Sam2AdapterError] = DataError) -> An
     """
     try:
         with open_regular(path) as file:
-            return json.loads(file.read().decode("utf-8-sig"), object_pairs_hook=_unique_keys)
+            return json.loads(decoded_text(file.read()), object_pairs_hook=_unique_keys)
     except UnicodeDecodeError as reason:
         raise error(
-            f"{path}: cannot read the file: byte {reason.start} is no text in UTF-8; expected a JSON file in UTF-8."
+            f"{path}: cannot read the file: byte {reason.start} is no text in UTF-8; expected a JSON file. Save it as UTF-8."
         ) from reason
     except OSError as reason:
         raise error(f"{path}: cannot read the file: {reason_of(reason)}; expected a JSON file in UTF-8.") from reason
     except (ValueError, RecursionError) as reason:
         raise error(f"{path}: not a valid JSON file: {json_problem(reason)}") from reason
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file that a data set consists of.
+
+    Raises:
+        DataError: it cannot be read, or is no text.
+    """
+    try:
+        with open_regular(path) as file:
+            return decoded_text(file.read())
+    except UnicodeDecodeError as reason:
+        raise DataError(f"{path}: byte {reason.start} is no text in UTF-8. Save the file as UTF-8.") from reason
+    except OSError as reason:
+        raise DataError(f"{path}: cannot read the file: {reason_of(reason)}.") from reason
+
+
+def decoded_text(content: bytes) -> str:
+    """The text of a file: UTF-8, or what the mark at its beginning says, as Windows writes UTF-16.
+
+    Raises:
+        UnicodeDecodeError: it is something else.
+    """
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content.decode(encoding)
+    return content.decode("utf-8-sig")
 
 
 def json_problem(error: ValueError | RecursionError) -> str:

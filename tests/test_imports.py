@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
 # entry that its path starts with: `models.families` lies far below the rest of `models`.
 LAYERS = (
     ("_version", "errors", "text"),
-    ("input_files", "settings_yaml"),
+    ("input_files", "settings_yaml", "arguments"),
     ("files",),
     ("ownership", "replacing"),
     ("owned_folder",),

@@ -90,6 +90,13 @@ def mask_to_polygons(mask: BoolArray, tolerance: float = 1.0) -> list[Polygon]:
     return [(_simplified(part, tolerance) if tolerance > 0 else part).moved(x0, y0) for part in parts]
 
 
+def look_like_fractions(rings: Iterable[Ring]) -> bool:
+    """Whether all coordinates lie between 0 and 1, and not on the edges or in the middle of the first pixel, as fractions of an image do."""
+    rings = list(rings)
+    is_within = bool(rings) and all(ring.size and ring.min() >= 0 and ring.max() <= 1 for ring in rings)
+    return is_within and any(bool((ring * 2 % 1).any()) for ring in rings)
+
+
 def polygons_to_mask(polygons: Iterable[Polygon], original_hw: tuple[int, int]) -> BoolArray:
     """Fill polygons: a pixel belongs when its centre is inside any of them (even-odd rule over exterior and holes).
 

@@ -33,6 +33,10 @@ _MOST_BETWEEN = 0.7
 _NEAR_OF_NOISE = 0.1
 
 
+# Channels of one colour, as parts of the largest one, differ by less than this after compression.
+_ONE_COLOUR = 0.3
+
+
 class _Edges(NamedTuple):
     """What the values but 0 of a picture are: those that occur along edges only, those that cover areas, and how much touches."""
 
@@ -53,6 +57,24 @@ def has_soft_edges(values: Values) -> bool:
     ):
         return True
     return len(edges.edge_values) >= _FEWEST_EDGE_VALUES and len(edges.edge_values) > len(edges.body_values)
+
+
+def brightness(rgb: Values) -> Values | None:
+    """The brightness H x W of a picture in one colour that a lossy format has blurred, such as a red mask on black.
+
+    Args:
+        rgb: uint8 H x W x 3.
+
+    Returns:
+        The largest channel of each pixel; `None` where the pixels that are nearly as bright as the brightest have several colours.
+    """
+    values: Values = rgb.max(axis=2)
+    top = values.max()
+    if not top:
+        return values
+    is_bright = values >= (1 - _NEAR) * top
+    low, high = np.percentile(rgb[is_bright] / values[is_bright, None], (5, 95), axis=0)
+    return values if np.max(high - low) <= _ONE_COLOUR else None
 
 
 def harden(values: Values) -> BoolArray | None:

@@ -13,7 +13,7 @@ from sam2_adapter.evaluation.scores import PROMPT_MODES, Evaluation, EvaluationS
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
-from sam2_adapter.text import plural
+from sam2_adapter.text import plural, shown
 
 __all__ = ["Comparison", "Evaluation", "EvaluationSettings", "compare", "evaluate", "evaluate_prompts"]
 
@@ -63,6 +63,10 @@ def evaluate_prompts(
         DataError: no object could be measured; images that cannot be read are otherwise left out and counted.
     """
     settings = settings or EvaluationSettings()
+    if not isinstance(samples, Sequence) or not all(isinstance(sample, Sample) for sample in samples):
+        raise DataError(
+            f"The samples to measure with are those of a data set, such as load_dataset(path).samples('test'), but got {shown(samples)}."
+        )
     modes = [_checked_mode(prompt) for prompt in prompts]
     rows: dict[PromptMode, list[ObjectScore]] = {mode: [] for mode in modes}
     left_out = LeftOut()

@@ -34,6 +34,8 @@ _SPLIT_NAMES = {
 # As in `val2017`.
 _YEAR = re.compile(r"[-_ ]?(19|20)\d\d$")
 
+_REPEATED = "listed again with the same label and the same mask, used once"
+
 USUAL_SPLITS = frozenset(_SPLIT_NAMES.values())
 
 Samples = dict[str, list[Sample]]
@@ -151,13 +153,14 @@ def add_sample(
     """Add an image with its objects of sufficient size and its ignored region; counted as left out where there is no object."""
     if options.split_parts:
         objects = (part for annotation in objects for part in separate_parts(annotation))
-    kept = []
+    kept: dict[tuple[str, str], Annotation] = {}
     for index, annotation in enumerate(objects):
         if annotation.area >= options.min_area_px:
-            kept.append(annotation)
+            if kept.setdefault((annotation.label, annotation.rle.counts), annotation) is not annotation:
+                left_out.remark("object", _REPEATED, f"{name}: {annotation.label} {index}")
         else:
             left_out.add_object(Reason.TOO_SMALL, f"{name}: {annotation.label} {index} ({annotation.area} px)")
     if kept:
-        samples.append(Sample(name, path, original_hw, tuple(kept), ignored, content))
+        samples.append(Sample(name, path, original_hw, tuple(kept.values()), ignored, content))
     else:
         left_out.add_image(Reason.NO_OBJECT_LEFT, name)

@@ -160,8 +160,10 @@ def _folded_file_name(name: str) -> str:
 
 
 def _forms(listed: str) -> Iterator[Parts]:
-    """The paths that a listed name may mean: as it stands, percent-decoded, and that of a URL."""
+    """The paths that a listed name may mean: as it stands, without blanks around it, percent-decoded, and that of a URL."""
     yield path_parts(listed)
+    if listed != listed.strip():
+        yield path_parts(listed.strip())
     if "%" in listed:
         yield path_parts(unquote(listed))
     if "://" in listed or "?" in listed:

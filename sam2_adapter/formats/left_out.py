@@ -29,6 +29,7 @@ class Reason(StrEnum):
     EMPTY = "mask is empty"
     TOO_SMALL = "mask is too small"
     OUTSIDE = "lies outside the image"
+    FRACTIONS = "coordinates are fractions from 0 to 1, not pixels"
     UNSUPPORTED_TYPE = "neither mask nor polygon"
     MALFORMED = "annotation is malformed"
     CROWD = "marked as a crowd (iscrowd: 1)"

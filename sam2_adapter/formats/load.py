@@ -8,10 +8,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sam2_adapter.arguments import path_of, whole_number
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, DataError
 from sam2_adapter.formats.dataset_reader import WHOLE, ReadingOptions, Samples
 from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.other_layouts import advice_on
 from sam2_adapter.formats.registry import data_formats, load_format
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_by_folders, split_off_validation
@@ -101,9 +103,10 @@ def load_dataset(
         ConfigError: an option is out of range.
     """
     started = time.perf_counter()
-    root = Path(path)
-    if not 0 <= validation_share < 1:
-        raise ConfigError(f"validation_share is at least 0 and below 1, but got {validation_share}.")
+    root = path_of(path, "A data set", "a folder, or of a COCO file", DataError)
+    if not isinstance(validation_share, int | float) or not 0 <= validation_share < 1:
+        raise ConfigError(f"validation_share is at least 0 and below 1, but got {validation_share!r}.")
+    whole_number(min_area_px, "min_area_px", 0)
     found_format = _checked_format(_existing(root), data_format) if data_format is not None else find_format(root)
     left_out = LeftOut()
     options = ReadingOptions(
@@ -166,8 +169,9 @@ def find_format(root: Path) -> DataFormat:
         raise DataError(
             f"{root}: looks like {' and like '.join(found)}; name the one that is meant with the data format."
         )
+    advice = advice_on(root, lambda folder: any(_recognises(name, folder) for name in data_formats()))
     raise DataError(
-        f"{root}: not a known data set. Expected {' or '.join(entry.layout for entry in data_formats().values())}; found {_content(root)}. "
+        f"{root}: not a known data set. {advice}{' ' if advice else ''}Expected {' or '.join(entry.layout for entry in data_formats().values())}; found {_content(root)}. "
         "Where a COCO file has another name or place, give the path of the file."
     )
 

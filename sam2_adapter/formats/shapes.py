@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.polygons import Polygon, polygons_to_mask
+from sam2_adapter.annotations.polygons import Polygon, look_like_fractions, polygons_to_mask
 from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.annotations.rle import Rle, mask_to_rle, placed_mask_to_rle, rle_to_mask, union_rle
 from sam2_adapter.errors import DataError
@@ -70,9 +70,11 @@ def area_of_ring(ring: Points, original_hw: tuple[int, int]) -> tuple[Rle, bool]
     """The pixels inside a ring N x 2, which may reach over the border, and whether it lies outside the image.
 
     Raises:
-        DataError: fewer than three points, or a coordinate that is not finite.
+        DataError: fewer than three points, a coordinate that is not finite, or fractions instead of pixels.
     """
     height, width = original_hw
+    if look_like_fractions([ring]):
+        raise DataError("all coordinates lie between 0 and 1, as fractions of the image do; pixels are expected.")
     mask = polygons_to_mask([Polygon(ring)], original_hw)
     low, high = ring.min(axis=0).tolist(), ring.max(axis=0).tolist()
     is_outside = low[0] >= width or low[1] >= height or high[0] <= 0 or high[1] <= 0

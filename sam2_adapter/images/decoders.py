@@ -60,6 +60,9 @@ _START_BYTES = 64
 # A file of frames that is larger is not searched for their number, of which there may be hundreds of thousands.
 _LARGEST_COUNTED = 2**20
 
+# Key of `Image.info` of a WebP picture: whether its values are those that were saved.
+LOSSLESS = "lossless"
+
 _PARTS = {"TIFF": "pages", "HEIF": "photos"}
 
 
@@ -95,6 +98,8 @@ class OpenedImage:
             if repaired is None:
                 raise
             self._image = repaired
+        if self.format == "WEBP":
+            self._header.info[LOSSLESS] = _is_lossless_webp(self._content())
         return self._header
 
     def orientation(self) -> int:
@@ -186,6 +191,17 @@ def _find_decoder(file: IO[bytes]) -> tuple[str, Decoder]:
     known = what_it_is(start)
     wrong = f"this is {known}, not an image that is read here" if known else "not an image in a known format"
     raise UnidentifiedImageError(f"{wrong}. Give a {READABLE} file")
+
+
+def _is_lossless_webp(content: bytes) -> bool:
+    """Whether the first picture of a WebP file is stored without loss."""
+    position = 12  # behind RIFF, size and WEBP
+    while position + 8 <= len(content):
+        kind, size = content[position : position + 4], int.from_bytes(content[position + 4 : position + 8], "little")
+        if kind in (b"VP8 ", b"VP8L"):
+            return kind == b"VP8L"
+        position += 24 if kind == b"ANMF" else 8 + size + size % 2  # a frame of an animation holds chunks itself
+    return False
 
 
 def exif_orientation(image: Image.Image) -> int:

@@ -13,10 +13,11 @@ from PIL import Image
 from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.annotations.soft_edges import harden, has_soft_edges
 from sam2_adapter.errors import ImageError
+from sam2_adapter.images.decoders import LOSSLESS
 from sam2_adapter.images.read import MAX_PIXELS, decoded
 
-# Formats that change values, so that the values of a mask mean little.
-LOSSY_FORMATS = frozenset({"JPEG", "MPO"})
+# Formats that change values, so that the values of a mask mean little; WebP only in one of its two forms.
+_LOSSY_FORMATS = frozenset({"JPEG", "MPO", "AVIF", "HEIF"})
 
 # Alpha above which a pixel belongs to the mask, as the platform reads it.
 _ALPHA_THRESHOLD = 127
@@ -51,8 +52,11 @@ def read_mask(
         alpha = _alpha(image)
         if alpha is not None and not alpha.all():
             return alpha
+        is_lossy = has_lossy_pixels(image)
         grey = _grey(image)
-        if grey is None or not (image.format in LOSSY_FORMATS or has_soft_edges(grey)):
+        if grey is None and is_lossy:
+            grey = np.asarray(image.convert("RGB")).max(axis=2)
+        if grey is None or not (is_lossy or has_soft_edges(grey)):
             return _not_black(image)
         mask = harden(grey)
         if mask is None:
@@ -62,6 +66,11 @@ def read_mask(
                 "object. Give a mask of two values, saved as PNG."
             )
         return mask
+
+
+def has_lossy_pixels(image: Image.Image) -> bool:
+    """Whether the format of an image that was read from a file has changed its values."""
+    return image.format in _LOSSY_FORMATS or (image.format == "WEBP" and not image.info.get(LOSSLESS))
 
 
 def read_alpha_mask(

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from sam2_adapter.arguments import path_of, whole_number
 from sam2_adapter.errors import ImageError
 from sam2_adapter.files import reason_of
 from sam2_adapter.images.decoders import OpenedImage, exif_orientation
@@ -70,6 +71,7 @@ def read_image_with_notes(
         ImageError: as in `read_image`.
     """
     name = name or _name_of(source)
+    whole_number(max_pixels, "max_pixels", 1)
     with _decoding(name), _opened(source, name) as file:
         opened = OpenedImage(file)
         _check_size(opened.size_wh, max_pixels, name)
@@ -169,7 +171,9 @@ def _opened(source: str | Path | bytes, name: str) -> Iterator[IO[bytes]]:
 
 
 def _name_of(source: str | Path | bytes) -> str:
-    return f"image of {len(source)} bytes" if isinstance(source, bytes) else str(source)
+    if isinstance(source, bytes):
+        return f"image of {len(source)} bytes"
+    return str(path_of(source, "An image", "a file, or its content as bytes", ImageError))
 
 
 def _check_not_empty(num_bytes: int, name: str) -> None:

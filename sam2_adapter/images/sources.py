@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
@@ -22,10 +22,10 @@ ImageSource = str | Path | bytes | Image.Image | Pixels
 
 
 def is_one_image(images: ImageSource | Sequence[ImageSource]) -> TypeGuard[ImageSource]:
-    """Whether this is an image and not a sequence of them; an array of three axes is one image."""
+    """Whether this is an image, or nothing that could be one, and not a sequence of them; an array of three axes is one image."""
     if isinstance(images, np.ndarray):
         return images.ndim <= 3
-    return isinstance(images, str | Path | bytes | Image.Image)
+    return isinstance(images, str | Path | bytes | Image.Image) or not isinstance(images, Iterable)
 
 
 def as_pixels(image: ImageSource, name: str = "The image", *, max_pixels: int = MAX_PIXELS) -> Pixels:

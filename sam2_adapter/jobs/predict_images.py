@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Self
 
 from sam2_adapter.annotations.prompts import Units
+from sam2_adapter.arguments import path_of, whole_number
 from sam2_adapter.config import Config, given_config
-from sam2_adapter.errors import ConfigError, OutputExistsError
+from sam2_adapter.errors import ConfigError, ImageError, OutputExistsError
 from sam2_adapter.formats.registry import output_formats
 from sam2_adapter.images.find import PassedOver, search_images
 from sam2_adapter.jobs.answers import ImageResult
@@ -161,9 +162,9 @@ def predict_images(
     chosen = checked_formats(formats)
     if resume and overwrite:
         raise ConfigError("resume keeps earlier results and overwrite replaces them; choose one.")
-    given = [images] if isinstance(images, str | Path) else list(images)
+    given = _as_list(images)
     found = search_images(given)
-    paths = found.paths[:limit]
+    paths = found.paths if limit is None else found.paths[: whole_number(limit, "limit", 1)]
     tasks = plan_tasks(paths, prompts_for(paths, prompts))
     inputs = [*given, prompts] if isinstance(prompts, str | Path) else given
     folder = open_output(output, resume=resume, overwrite=overwrite, inputs=inputs)
@@ -175,10 +176,20 @@ def predict_images(
     return PredictionRun(predictor, tasks, folder, options, chosen, overlay=overlay, passed_over=found.passed_over)
 
 
+def _as_list(images: object) -> list[Path]:
+    """The images that are given, one or several."""
+    if isinstance(images, Iterable) and not images:
+        raise ImageError("There is no image: the list of images is empty.")
+    several = [images] if isinstance(images, str | bytes | os.PathLike) or not isinstance(images, Iterable) else images
+    return [path_of(image, "An image", "a file or folder of pictures", ImageError) for image in several]
+
+
 def open_output(
     output: str | Path | None, *, resume: bool, overwrite: bool, inputs: Sequence[str | Path] = ()
 ) -> OwnedFolder:
     """Open the folder for the results of a prediction, a new one where none is named; arguments as in `predict_images`."""
+    if output is not None:
+        path_of(output, "output", "a folder for the results")
     if output is None:
         return open_numbered_folder(DEFAULT_OUTPUT, COMMAND, resume=resume, overwrite=overwrite, inputs=inputs)
     return OwnedFolder(output, COMMAND, resume=resume, overwrite=overwrite, inputs=inputs)
@@ -191,6 +202,8 @@ def checked_formats(formats: Sequence[str]) -> list[str]:
         ConfigError: there is no such format, or none is named.
     """
     known = output_formats()
+    if isinstance(formats, str) or not isinstance(formats, Iterable):
+        raise ConfigError(f"formats is a list of names, such as ['coco', 'masks'], but got {formats!r}.")
     chosen = [name for name in known if name in formats]
     unknown = [name for name in formats if name not in known]
     if unknown or not chosen:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from sam2_adapter.annotations.prompts import Units
+from sam2_adapter.arguments import one_of, whole_number
 from sam2_adapter.config import Config
 from sam2_adapter.config_views import PredictionSettings
 from sam2_adapter.formats.base import OutputType
@@ -51,8 +53,16 @@ class PredictOptions:
         batch_size: int | None = None,
         workers: int | None = None,
     ) -> PredictOptions:
-        """The settings of prediction in a configuration, and what belongs to one job; arguments as the attributes."""
+        """The settings of prediction in a configuration, and what belongs to one job; arguments as the attributes.
+
+        Raises:
+            ConfigError: one of them has another kind or range.
+        """
         config = config or Config()
+        one_of(units, "units", get_args(Units))
+        for name, value in (("max_pixels", max_pixels), ("batch_size", batch_size), ("workers", workers)):
+            if value is not None:
+                whole_number(value, name, 1)
         return cls(
             config.prediction,
             config.output_type,

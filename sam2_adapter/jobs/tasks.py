@@ -18,7 +18,7 @@ from sam2_adapter.errors import PromptError
 from sam2_adapter.files import encodable
 from sam2_adapter.formats.prompt_sources import read_prompts
 from sam2_adapter.formats.prompts_file import match_prompts, unmatched_names
-from sam2_adapter.text import plural
+from sam2_adapter.text import plural, shown
 
 logger = logging.getLogger(__name__)
 
@@ -94,9 +94,19 @@ def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> dict[Path, Sequen
     if isinstance(given, str | Path):
         return _listed_prompts(read_prompts(given, paths), paths, str(given))
     if isinstance(given, Mapping):
+        for name, entries in given.items():
+            if not isinstance(name, str):
+                raise PromptError(f"prompts has the names of images as keys, but got {shown(name)}.")
+            _require_list(entries, f"prompts[{name!r}]")
         return _listed_prompts({name: check_prompts(entries) for name, entries in given.items()}, paths, "prompts")
+    _require_list(given, "prompts")
     same = check_prompts(given)
     return dict.fromkeys(paths, same)
+
+
+def _require_list(given: object, name: str) -> None:
+    if not isinstance(given, Iterable) or isinstance(given, bytes | Prompt):
+        raise PromptError(f"{name} is a list of prompts, one per object, but got {shown(given)}.")
 
 
 def prompts_sha256(prompts: Sequence[Prompt | RefusedPrompt], units: Units = "pixel") -> str:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sam2_adapter.arguments import path_of
 from sam2_adapter.errors import CheckpointError, ConfigError, WeightsNotFoundError
 from sam2_adapter.models.families.architectures import architecture_names, get_architecture
 from sam2_adapter.models.families.base import Architecture
@@ -97,6 +98,8 @@ def load_model(
         WeightsNotFoundError: no such file, or the weights could not be fetched.
         CheckpointError: the weights are damaged or do not fit.
     """
+    if not isinstance(source, str) or not source:
+        source = path_of(source, "model", "a weights file or directory, or the name of a model")
     checkpoint = _load(source, architecture, cache_dir, offline)
     return LoadedModel(
         # Copied: the checkpoint's tensors may be a view of a file, which could change under the model.

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from sam2_adapter.arguments import path_of
 from sam2_adapter.config import Config, given_config
+from sam2_adapter.errors import DataError
 from sam2_adapter.formats.load import DataFormat, load_configured_dataset
 from sam2_adapter.models.load import load_model
 from sam2_adapter.owned_folder import OwnedFolder
@@ -56,7 +58,14 @@ def fine_tune(
         FolderInUseError: another command works in `output_dir`.
         TrainingError: as in `train`.
     """
-    config, output_dir = given_config(config), Path(output_dir)
+    config, output_dir = given_config(config), path_of(output_dir, "output_dir", "a folder for the run")
+    path_of(data, "data", "a data set", DataError)
+    for argument, value, what in (
+        ("model", model, "a model, or its name"),
+        ("embeddings_dir", embeddings_dir, "a folder"),
+    ):
+        if value is not None:
+            path_of(value, argument, what)
     with _opened(output_dir, (data, model, embeddings_dir), resume, overwrite) as folder:
         dataset = load_configured_dataset(data, config, data_format)
         if on_event is not None and is_first_process():

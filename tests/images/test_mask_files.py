@@ -93,3 +93,13 @@ def test_a_photograph_is_no_mask(tmp_path):
     photograph = np.random.default_rng(0).integers(0, 255, (60, 80), np.uint8)
     with pytest.raises(ImageError, match=r"a\.jpg: its values run into one another like those of a photograph"):
         read_mask(save(tmp_path / "a.jpg", photograph, quality=95))
+
+
+@pytest.mark.parametrize(
+    "options", [{"format": "JPEG", "quality": 50}, {"format": "WEBP", "quality": 50}, {"format": "AVIF", "quality": 50}]
+)
+@pytest.mark.parametrize("colour", [(255, 255, 255), (255, 0, 0), (40, 90, 200)])
+def test_a_coloured_mask_in_a_lossy_format_has_no_specks(tmp_path, options, colour):
+    path = tmp_path / "mask"
+    Image.fromarray(np.where(MASK[..., None], np.uint8(colour), np.uint8(0))).save(path, **options)
+    assert np.count_nonzero(read_mask(path) != MASK) <= 40

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.polygons import look_like_fractions
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json
 from sam2_adapter.formats.coco.annotation_files import AnnotationFile, find_parts
@@ -187,6 +188,9 @@ class _PartReader:
             mask = read_segmentation(row["segmentation"], original_hw)
         except DataError as error:
             self._left_out.add_object(Reason.MALFORMED, f"{where}: {error}")
+            return
+        if isinstance(row["segmentation"], list) and look_like_fractions(read_rings(row["segmentation"])[0]):
+            self._left_out.add_object(Reason.FRACTIONS, f"{where}: {short(row['segmentation'])}")
             return
         for _ in range(mask.degenerate_rings):
             self._left_out.remark("ring", _DEGENERATE, where)

@@ -14,6 +14,8 @@ from sam2_adapter.errors import DataError
 from sam2_adapter.formats.document import short
 from sam2_adapter.formats.left_out import LeftOut, Reason
 
+_NO = ("", "0", "0.0", "false", "f", "no", "n", "none", "null", "nan")
+
 _ID = "a whole number or a text"
 
 
@@ -86,19 +88,24 @@ def join_key(value: Any) -> str | None:
 
 
 def is_crowd(row: Mapping[str, Any]) -> bool:
-    """Whether an object is marked as a crowd; tools also write 0 as a text, null or false."""
+    """Whether an object is marked as a crowd; tools also write 0 as a text or a word, null or false."""
     value = row.get("iscrowd")
     if value != value:  # NaN, as tables write what is not given
         return False
-    return value.strip().lower() not in ("", "0", "false") if isinstance(value, str) else bool(value)
+    return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
 
 
 def _table(document: Any, name: str, path: Path) -> list[Any]:
-    table = document.get(name) if isinstance(document, Mapping) else None
+    if not isinstance(document, Mapping):
+        kind = "a list, as files of predictions are" if isinstance(document, list) else short(document)
+        raise DataError(
+            f"{path}: not a COCO file: expected an object with the lists 'images' and 'annotations', but it is {kind}."
+        )
+    table = document.get(name)
     if isinstance(table, Mapping) and table and all(isinstance(row, Mapping) for row in table.values()):
         return [{"id": key, **row} for key, row in table.items()]  # some data sets key the entries by their ids
     if not isinstance(table, list):
-        found = "no such key" if table is None else short(table)
+        found = ("null" if name in document else "no such key") if table is None else short(table)
         raise DataError(f"{path}: not a COCO file: expected a list {name!r} in it, but found {found}.")
     return table
 

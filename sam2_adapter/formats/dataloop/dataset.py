@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.polygons import Ring, look_like_fractions
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json
 from sam2_adapter.formats.dataloop.objects import dataloop_item_to_image
@@ -176,10 +179,22 @@ def _read_group(
         for _ in entries:
             left_out.add_object(Reason.MALFORMED, str(error))
         return ()
+    rings = _rings(entries)
+    if rings and look_like_fractions(rings):
+        left_out.add_object(Reason.FRACTIONS, f"{name}: {entries[0].get('label')!r}")
+        return ()
     if not found:
         is_outside = all(_lies_outside(entry, original_hw) for entry in entries)
         left_out.add_object(Reason.OUTSIDE if is_outside else Reason.EMPTY, f"{name}: {entries[0].get('label')!r}")
     return found
+
+
+def _rings(entries: list[Document]) -> list[Ring]:
+    """The rings of polygons that have been read."""
+    polygons = [entry for entry in entries if entry["type"] == "segment"]
+    return [
+        np.array([(point["x"], point["y"]) for point in ring]) for entry in polygons for ring in entry["coordinates"]
+    ]
 
 
 def with_text_label(entry: Document, default_label: str = "object") -> Document:

@@ -35,6 +35,7 @@ from sam2_adapter.formats.label_maps.pairs import pair_masks
 from sam2_adapter.formats.label_maps.reading import LabelMap, Numbers, read_label_map
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
+from sam2_adapter.images.read import image_size_with_notes
 from sam2_adapter.ownership import results_in
 
 # Numbers by which tools mark pixels of no object, the largest of 8 and of 16 bits.
@@ -46,6 +47,10 @@ _MANY_PARTS = 3
 _VOID = (
     "with the number {} beside small numbers, taken as an object: where it marks a border or pixels of no object, as in VOC and DAVIS, "
     "leave it out with the setting ignore_label={}"
+)
+_INVERTED = (
+    "whose one object covers the whole border of the picture and encloses the rest: if it is the background, invert the mask, so that the "
+    "background is 0"
 )
 _PARTS = (
     "with one number in many separate parts, read as one object: where the parts are objects of their own, "
@@ -126,8 +131,11 @@ class _FolderReader:
         elif not label_map.numbers.any():
             self._left_out.add_image(Reason.NO_ANNOTATION, image)
         else:
-            if label_map.remark:
-                self._left_out.remark("mask", label_map.remark, mask)
+            for remark in (label_map.remark, _INVERTED if _looks_inverted(label_map.numbers) else ""):
+                if remark:
+                    self._left_out.remark("mask", remark, mask)
+            for note in image_size_with_notes(self._masks[mask])[1]:
+                self._left_out.remark("mask", "with more in the file than is read", f"{mask}: {note}")
             objects = self._objects(label_map.numbers, self._labels_of(image, mask), mask)
             path = self._images[image]
             add_sample(samples, image, path, original_hw, objects, self._options, self._left_out, ignored)
@@ -166,6 +174,13 @@ class _FolderReader:
         if self._categories:
             return {key: value for key, value in self._categories.items() if isinstance(value, str)}
         return _legend_labels(self._masks[mask].with_suffix(".json"))
+
+
+def _looks_inverted(numbers: Numbers) -> bool:
+    """Whether a map of one number has it along the whole border and in most of the picture, but not everywhere."""
+    border = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
+    is_enclosing = border.all() and (numbers == 0).any() and np.count_nonzero(numbers) * 2 > numbers.size
+    return bool(is_enclosing) and bool((numbers[numbers > 0] == border[0]).all())
 
 
 def _is_folder(path: Path | None) -> bool:

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sam2_adapter.annotations.soft_edges import harden, has_soft_edges
+from sam2_adapter.annotations.soft_edges import brightness, harden, has_soft_edges
 from sam2_adapter.errors import DataError
-from sam2_adapter.images.mask_files import LOSSY_FORMATS
+from sam2_adapter.images.mask_files import has_lossy_pixels
 from sam2_adapter.images.read import MAX_PIXELS, decoded
 
 Numbers = npt.NDArray[np.uint32]
@@ -49,7 +49,7 @@ def read_label_map(path: str | Path) -> LabelMap:
         DataError: the picture's values cannot be the numbers of objects; the text says why and what to do.
     """
     with decoded(path, max_pixels=MAX_PIXELS) as image:
-        is_lossy = image.format in LOSSY_FORMATS
+        is_lossy = has_lossy_pixels(image)
         values = _stored_values(image)
         rgba = np.array(image.convert("RGBA")) if values is None else None
     return _of_values(values, is_lossy, path) if rgba is None else _of_colours(rgba, is_lossy, path)
@@ -80,6 +80,8 @@ def _of_colours(rgba: npt.NDArray[np.uint8], is_lossy: bool, path: str | Path) -
     red, green, blue = (rgba[..., channel].astype(np.uint32) for channel in range(3))
     if is_visible.all() and (red == green).all() and (green == blue).all():
         return _of_values(red, is_lossy, path)
+    if is_lossy and (values := brightness(rgba[..., :3])) is not None:
+        return _hardened(values, path)
     colours = np.where(is_visible, red << 16 | green << 8 | blue, 0)
     if not colours.any():  # black objects on a transparent background
         return LabelMap(is_visible.astype(np.uint32))

@@ -1,7 +1,7 @@
 """YOLO segmentation data sets: `data.yaml`, pictures below `images/`, and a text file below `labels/` for each.
 
 A line of a text file is one object: the number of its class, then x y x y ... of one polygon, as fractions of the image's width and height.
-Lines of five numbers are boxes, which are no masks. `data.yaml` names the classes (a list, or number to name) and the folders of the splits.
+Lines of five numbers are boxes, which are no masks. `data.yaml` names the classes (a list, or number to name) and, for each split, a folder or a text file with the paths of pictures.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import yaml
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.polygons import Polygon, polygons_to_mask
+from sam2_adapter.config_errors import yaml_problem
 from sam2_adapter.errors import DataError
-from sam2_adapter.files import reason_of
+from sam2_adapter.files import read_text
 from sam2_adapter.formats.dataset_reader import (
     WHOLE,
     ReadingOptions,
     Samples,
     add_sample,
     child,
-    images_below,
     split_name,
     usable_hw,
 )
 from sam2_adapter.formats.document import short
-from sam2_adapter.formats.image_names import path_parts
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
+from sam2_adapter.formats.yolo.images import images_of_place, place_below
 from sam2_adapter.formats.yolo.lines import outline_of_line
 from sam2_adapter.settings_yaml import parse_yaml
 
@@ -56,10 +56,10 @@ def read_yolo_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sa
     description = _read_description(path)
     names = _names(description, path)
     samples: Samples = {}
-    for split, folder in _split_folders(root, description, path, left_out):
+    for split, place in _split_places(root, description, path, left_out):
         found = samples.setdefault(split, [])
-        for name, image in images_below(folder).items():
-            _read_image(found, f"{folder.relative_to(root).as_posix()}/{name}", root, image, names, options, left_out)
+        for name, image in images_of_place(root, place, left_out).items():
+            _read_image(found, name, root, image, names, options, left_out)
     return samples
 
 
@@ -70,12 +70,12 @@ def _description_of(root: Path) -> Path | None:
 
 def _read_description(path: Path) -> Mapping[str, Any]:
     try:
-        description = parse_yaml(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the file: {reason_of(error)}.") from error
+        text = read_text(path)
+        description = parse_yaml(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        problem = getattr(error, "problem", None) or "it is not plain YAML in UTF-8"
-        raise DataError(f"{path}: not a valid YAML file: {problem}.") from error
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not a valid YAML file: {yaml_problem(error, text)}") from error
     if not isinstance(description, Mapping):
         raise DataError(f"{path}: expected keys such as 'train' and 'names', but got {short(description)}.")
     return description
@@ -96,8 +96,8 @@ def _names(description: Mapping[str, Any], path: Path) -> dict[int, str]:
     return {int(number): str(name) for number, name in rows or () if str(number).isdecimal()}
 
 
-def _split_folders(root: Path, description: Mapping[str, Any], path: Path, left_out: LeftOut) -> list[tuple[str, Path]]:
-    """The folders of pictures with their splits; `images/` where the file names none.
+def _split_places(root: Path, description: Mapping[str, Any], path: Path, left_out: LeftOut) -> list[tuple[str, Path]]:
+    """The folders of pictures, or lists of them, with their splits; `images/` where the file names none.
 
     Tools name splits that were never exported, and one folder for two splits; that is remarked, as long as another folder is there.
     """
@@ -105,7 +105,7 @@ def _split_folders(root: Path, description: Mapping[str, Any], path: Path, left_
     missing: list[tuple[str, DataError]] = []
     for key, value in _named_folders(description):
         try:
-            folder = _folder_below(root, value, f"{path}: {key!r}")
+            folder = place_below(root, value, f"{path}: {key!r}")
         except DataError as error:
             missing.append((f"{key}: {short(value)}", error))
             continue
@@ -130,18 +130,6 @@ def _named_folders(description: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         value = description.get(key)
         for folder in value if isinstance(value, list) else [value] if value else []:
             yield key, folder
-
-
-def _folder_below(root: Path, value: Any, where: str) -> Path:
-    """The folder below `root` that a path, perhaps of another place, ends with; nothing outside `root` is looked at."""
-    parts = path_parts(value) if isinstance(value, str) else ()
-    for start in range(len(parts)):
-        folder = root.joinpath(*parts[start:])
-        if folder.is_dir():
-            return folder
-    raise DataError(
-        f"{where} is a folder of pictures below the file's own folder, but got {short(value)}, which is not there."
-    )
 
 
 def _read_image(
@@ -184,9 +172,9 @@ def _lines(path: Path, left_out: LeftOut) -> list[tuple[int, str]]:
     if not path.is_file():
         return []
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        left_out.add_image(Reason.BROKEN_FILE, f"{path.name}: no text in UTF-8")
+        text = read_text(path)
+    except DataError as error:
+        left_out.add_image(Reason.BROKEN_FILE, str(error))
         return []
     return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 
+from sam2_adapter.arguments import one_of
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
@@ -53,6 +54,8 @@ def resolve_device(device: str) -> str:
         ConfigError: the device is unknown or not on this machine.
     """
     available = available_devices()
+    if not isinstance(device, str):
+        raise ConfigError(f"device = {device!r} is not known; there is auto, {', '.join(available)}.")
     if device == "auto":
         return available[0]
     kind, _, index = device.partition(":")
@@ -73,8 +76,9 @@ def resolve_precision(precision: str, device: str) -> str:
     """The number format that `auto` stands for on a device, or `precision` itself.
 
     Raises:
-        ConfigError: fp16 on a CPU, which has no fp16 arithmetic worth the name, or int8, which torch has not for this model.
+        ConfigError: an unknown one, fp16 on a CPU, which has no fp16 arithmetic worth the name, or int8, which torch has not for this model.
     """
+    one_of(precision, "precision", get_args(Precision))
     kind = device.partition(":")[0]
     if precision == "fp16" and kind == "cpu":
         raise ConfigError("precision = 'fp16' needs a GPU; on a CPU use 'bf16', 'fp32' or 'auto'.")

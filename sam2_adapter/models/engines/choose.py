@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
+from sam2_adapter.arguments import one_of, whole_number
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.engines.base import Precision, Runtime, resolve_device
 from sam2_adapter.models.engines.cuda import compiler_is_installed
@@ -63,8 +64,8 @@ def choose_runtime(
     Raises:
         ConfigError: the runtime is unknown, not installed, or cannot do what is asked.
     """
-    if runtime not in RUNTIMES:
-        raise ConfigError(f"runtime = {runtime!r} is not known; there is {', '.join(RUNTIMES)}.")
+    one_of(runtime, "runtime", RUNTIMES)
+    whole_number(expected_images, "expected_images", 0)
     kind = resolve_device(device).partition(":")[0]
     if runtime == "torch":
         return RuntimeChoice("torch", "asked for", precision)

@@ -35,9 +35,10 @@ def test_polygons_and_both_kinds_of_rle(tmp_path):
     runs = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
     size = list(HW)
     compressed = {"size": size, "counts": mask_to_rle(MASK).counts}
-    (sample,) = read(one_image(tmp_path, SQUARE, {"size": size, "counts": runs}, compressed))[0][""]
-    np.testing.assert_array_equal(sample.gt_masks, [MASK] * 3)
-    assert [annotation.label for annotation in sample.objects] == ["cat"] * 3
+    for number, segmentation in enumerate((SQUARE, {"size": size, "counts": runs}, compressed)):
+        (sample,) = read(one_image(tmp_path / str(number), segmentation))[0][""]
+        np.testing.assert_array_equal(sample.gt_masks, [MASK])
+        assert [annotation.label for annotation in sample.objects] == ["cat"]
 
 
 def test_extra_fields_are_nobodys_business(tmp_path):
@@ -159,7 +160,7 @@ def test_images_that_no_entry_names_are_counted(tmp_path):
     assert read(root)[1].count(Reason.NO_ANNOTATION) == 1
 
 
-@pytest.mark.parametrize("content", [[], {"images": []}, {"images": {}, "annotations": [], "categories": []}])
+@pytest.mark.parametrize("content", [{}, {"images": []}, {"images": {}, "annotations": [], "categories": []}])
 def test_other_files_are_refused(tmp_path, content):
     write_json(tmp_path / "annotations.json", content)
     with pytest.raises(DataError, match=r"annotations\.json: not a COCO file: expected a list '"):
@@ -178,14 +179,14 @@ def test_brush_masks_marked_as_crowds_are_said_and_can_be_used(tmp_path, crowd):
     assert "2 objects marked 'iscrowd': 1" in left_out.remarks[0]
     assert "include_crowds=true" in left_out.remarks[0]
     (sample,) = read(tmp_path, include_crowds=True)[0][""]
-    np.testing.assert_array_equal(sample.gt_masks, [MASK] * 3)
+    np.testing.assert_array_equal(sample.gt_masks, [MASK])
 
 
 def test_a_file_of_nothing_but_crowds_holds_single_objects(tmp_path):
     """A real crowd stands beside single objects; a tool that marks every brush mask marks them all."""
     root = one_image(tmp_path, SQUARE, {"size": list(HW), "counts": mask_to_rle(MASK).counts}, iscrowd=1)
     samples, left_out = read(root)
-    np.testing.assert_array_equal(samples[""][0].gt_masks, [MASK] * 2)
+    np.testing.assert_array_equal(samples[""][0].gt_masks, [MASK])
     assert left_out.count(Reason.CROWD) == 0
     assert "2 objects marked 'iscrowd': 1, as every object of the file is" in left_out.remarks[0]
 
@@ -202,13 +203,13 @@ def test_an_object_without_a_category_takes_the_default_label(tmp_path):
     document = {**coco([coco_image(1, "a.png")], objects), "categories": [{"id": 5, "name": ""}, {"name": "x"}]}
     write_json(tmp_path / "annotations.json", document)
     samples, left_out = read(tmp_path, default_label="part")
-    assert [annotation.label for annotation in samples[""][0].objects] == ["part"] * 4
+    assert [annotation.label for annotation in samples[""][0].objects] == ["part"]
     assert left_out.remarks[0].startswith(
         "4 objects without a known category, labelled 'part' (images/a.png: annotation 0, "
     )
     del document["categories"]
     write_json(tmp_path / "annotations.json", document)
-    assert len(read(tmp_path)[0][""][0].objects) == 4
+    assert read(tmp_path)[1].remarks[0].startswith("4 objects without a known category, labelled 'object'")
 
 
 def test_degenerate_rings_are_passed_over_beside_good_ones(tmp_path):
@@ -272,3 +273,28 @@ def test_label_files_of_labelme_in_the_same_place_are_no_coco(tmp_path):
     assert not is_coco_data(write_json(tmp_path / "annotations" / "a.json", document))
     assert not is_coco_data(tmp_path)
     assert find_format(tmp_path) == "labelme"
+
+
+def test_fractions_are_called_so_and_objects_listed_again_are_used_once(tmp_path):
+    fractions = [[0.1, 0.1, 0.9, 0.1, 0.9, 0.9]]
+    samples, left_out = read(one_image(tmp_path, SQUARE, fractions, SQUARE))
+    np.testing.assert_array_equal(samples[""][0].gt_masks, [MASK])
+    assert left_out.count(Reason.FRACTIONS) == 1
+    assert left_out.remarks == (
+        "1 object listed again with the same label and the same mask, used once (images/a.png: cat 1).",
+    )
+
+
+@pytest.mark.parametrize("name", [" a.png", "a.png\n", "\ta.png  "])
+def test_blanks_around_a_name(tmp_path, name):
+    write_image(tmp_path / "images" / "a.png")
+    write_json(tmp_path / "annotations.json", coco([coco_image(5, name)], [coco_object(5, SQUARE)]))
+    assert [sample.name for sample in read(tmp_path)[0][""]] == ["images/a.png"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_files_as_windows_writes_them(tmp_path, encoding):
+    root = one_image(tmp_path, SQUARE)
+    path = root / "annotations.json"
+    path.write_bytes(path.read_text().encode(encoding))
+    np.testing.assert_array_equal(read(root)[0][""][0].gt_masks, [MASK])

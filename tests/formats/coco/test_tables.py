@@ -75,7 +75,12 @@ def test_objects_of_images_that_are_not_listed_are_counted():
 @pytest.mark.parametrize(
     ("document", "text"),
     [
-        ([], "expected a list 'images' in it, but found no such key"),
+        (
+            [],
+            "expected an object with the lists 'images' and 'annotations', but it is a list, as files of predictions are",
+        ),
+        (7, "expected an object with .*, but it is 7"),
+        ({"images": [], "annotations": None}, "expected a list 'annotations' in it, but found null"),
         ({"images": []}, "expected a list 'annotations' in it, but found no such key"),
         ({"images": 5, "annotations": []}, "expected a list 'images' in it, but found 5"),
         ({"images": [], "annotations": [], "categories": "cat"}, "expected a list 'categories' in it, but found 'cat'"),

@@ -136,13 +136,13 @@ def test_turned_images_are_read_in_the_upright_frame(tmp_path):
     write_image(root / "items" / "a.png", HW[::-1], orientation=6)
     (sample,) = read(root)[0][""]
     assert sample.original_hw == HW
-    np.testing.assert_array_equal(sample.gt_masks, [FIRST, FIRST])
+    np.testing.assert_array_equal(sample.gt_masks, [FIRST])  # drawn twice
 
 
 def test_annotations_of_a_model_are_counted_and_can_be_kept(tmp_path):
     """Before, ground truth that was made with a model's help disappeared silently."""
     made = binary(SECOND, system={"model": {"name": "sam", "confidence": 0.9}})
-    also = binary(SECOND, user={"model": {"name": "sam"}})
+    also = binary(SECOND, "dog", user={"model": {"name": "sam"}})
     root = one_item(tmp_path, binary(FIRST, system={"model": {}}), made, also)
     samples, left_out = read(root)
     assert len(samples[""][0].objects) == 1
@@ -202,3 +202,11 @@ def test_broken_documents_are_counted(tmp_path):
     samples, left_out = read(root)
     assert len(samples[""]) == 1
     assert left_out.count(Reason.BROKEN_FILE) == 2
+
+
+def test_fractions_are_called_so(tmp_path):
+    ring = [(0.1, 0.1), (0.9, 0.1), (0.9, 0.9)]
+    one_item(tmp_path, segment(ring), segment([(2, 3), (20, 3), (20, 20)]))
+    samples, left_out = read(tmp_path)
+    assert [len(sample.objects) for found in samples.values() for sample in found] == [1]
+    assert left_out.count(Reason.FRACTIONS) == 1

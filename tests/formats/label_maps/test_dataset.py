@@ -184,3 +184,19 @@ def test_masks_that_predict_wrote_are_read_with_their_labels(tmp_path):
 def test_objects_without_a_label_take_the_default_one(tmp_path):
     (sample,) = read(label_map_folder(tmp_path, {"a.png": [FIRST]}), default_label="cell")[0][""]
     assert sample.objects[0].label == "cell"
+
+
+def test_a_mask_that_looks_inverted_or_has_more_pages_is_said(tmp_path):
+    for name, mask in {"a": ~FIRST, "b": FIRST, "c": FIRST | ~FIRST}.items():
+        write_image(tmp_path / "images" / f"{name}.png")
+        write_label_map(tmp_path / "masks" / f"{name}.png", mask.astype(np.uint8) * 255)
+    write_image(tmp_path / "images" / "d.png")
+    pages = [Image.fromarray(mask.astype(np.uint8)) for mask in (FIRST, SECOND)]
+    pages[0].save(tmp_path / "masks" / "d.tif", save_all=True, append_images=pages[1:])
+    remarks = read(tmp_path)[1].remarks
+    assert len(remarks) == 2
+    assert remarks[0].startswith(
+        "1 mask whose one object covers the whole border of the picture and encloses the rest: "
+    )
+    assert remarks[0].endswith("(a.png).")
+    assert remarks[1] == "1 mask with more in the file than is read (d.tif: 2 pages, of which the first one is read)."

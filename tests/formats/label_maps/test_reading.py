@@ -124,3 +124,26 @@ def test_pictures_that_cannot_be_label_maps_are_refused(tmp_path, array, options
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ImageError, match=r"missing\.png: there is no such file"):
         read_label_map(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize(
+    "options", [{"format": "JPEG", "quality": 60}, {"format": "WEBP", "quality": 60}, {"format": "AVIF", "quality": 50}]
+)
+@pytest.mark.parametrize("colour", [(255, 255, 255), (255, 0, 0), (40, 90, 200)])
+def test_one_object_in_one_colour_in_a_lossy_picture(tmp_path, options, colour):
+    Image.fromarray(np.where(MASK[..., None], np.uint8(colour), np.uint8(0))).save(tmp_path / "a", **options)
+    label_map = read_label_map(tmp_path / "a")
+    assert set(np.unique(label_map.numbers)) == {0, 1}
+    assert np.count_nonzero((label_map.numbers > 0) != MASK) <= 40
+    assert label_map.remark.startswith("with soft edges, read as one object")
+
+
+def test_several_colours_in_a_lossy_picture_are_refused(tmp_path):
+    colours = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0)], np.uint8)[NUMBERS]
+    with pytest.raises(DataError, match="the colours of this mask run into one another"):
+        read_label_map(save(tmp_path / "a.jpg", colours, quality=60))
+
+
+def test_lossless_webp_keeps_its_numbers(tmp_path):
+    path = save(tmp_path / "a.webp", np.dstack([NUMBERS] * 3), lossless=True)
+    np.testing.assert_array_equal(read_label_map(path).numbers, NUMBERS)

@@ -109,7 +109,7 @@ def test_a_class_without_a_name_takes_the_default_label(tmp_path):
         ("a: [", r"data\.yaml: not a valid YAML file"),
         (
             "train: none/here",
-            r"'train' is a folder of pictures below the file's own folder, but got 'none/here', which is not there",
+            r"'train' is a folder of pictures, .* below the file's own folder, but got 'none/here', which is not there",
         ),
         ("train: 5", "'train' is a folder of pictures"),
         ("names: 5", "'names' is a list of class names"),

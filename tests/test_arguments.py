@@ -1,0 +1,97 @@
+"""Python calls with values of any kind: one clear error of ours that names the argument, never one of Python's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import sam2_adapter
+from sam2_adapter.arguments import one_of, path_of, whole_number
+from sam2_adapter.errors import ConfigError, DataError, ImageError, PromptError, Sam2AdapterError
+from sam2_adapter.predict.predictor import Predictor
+from tests.conftest import save_photos
+from tests.small_model import small_predictor
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return small_predictor()
+
+
+def test_checked_values() -> None:
+    assert path_of("a/b", "data", "a folder") == Path("a/b") == path_of(Path("a/b"), "data", "a folder")
+    assert whole_number(3, "limit", 1) == 3
+    assert one_of("b", "letter", ("a", "b")) == "b"
+    with pytest.raises(DataError, match=r"^data is the path of a folder, but got None\.$"):
+        path_of(None, "data", "a folder", DataError)
+    for value in (True, 0, 7, 2.0, "2", None):
+        with pytest.raises(ConfigError, match=r"^limit is a whole number from 1 to 6, but got "):
+            whole_number(value, "limit", 1, 6)
+
+
+Call = Callable[[Predictor, Path], object]
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "call"),
+    [
+        (ConfigError, "model is the path of", lambda p, f: sam2_adapter.load_predictor(3)),
+        (ConfigError, "model is the path of", lambda p, f: sam2_adapter.load_predictor(None)),
+        (ConfigError, "model is the path of", lambda p, f: sam2_adapter.load_predictor("")),
+        (ConfigError, "device = 3 is not known", lambda p, f: sam2_adapter.load_predictor("sam2_nano", device=3)),
+        (ConfigError, "runtime = 3 is not known", lambda p, f: sam2_adapter.load_predictor("sam2_nano", runtime=3)),
+        (
+            ConfigError,
+            "precision = 'fp8' is not known; there is auto, fp32, bf16, fp16, int8",
+            lambda p, f: sam2_adapter.load_predictor("sam2_nano", precision="fp8"),
+        ),
+        (
+            ConfigError,
+            "expected_images is a whole number",
+            lambda p, f: sam2_adapter.load_predictor("sam2_nano", expected_images="x"),
+        ),
+        (DataError, "A data set is the path of", lambda p, f: sam2_adapter.load_dataset(None)),
+        (DataError, "A data set is the path of", lambda p, f: sam2_adapter.load_dataset("")),
+        (ConfigError, "validation_share is", lambda p, f: sam2_adapter.load_dataset(f, validation_share="x")),
+        (ConfigError, "min_area_px is a whole", lambda p, f: sam2_adapter.load_dataset(f, min_area_px="x")),
+        (ImageError, "but got NoneType", lambda p, f: sam2_adapter.segment_image(None)),
+        (ImageError, "An image is the path of", lambda p, f: sam2_adapter.read_image(3)),
+        (ImageError, "but got int", lambda p, f: p.embed(3)),
+        (ImageError, "An image is the path of", lambda p, f: sam2_adapter.predict_images(3, model=p)),
+        (ImageError, "An image is the path of", lambda p, f: sam2_adapter.predict_images([None], model=p)),
+        (ImageError, "no image", lambda p, f: sam2_adapter.predict_images([], model=p)),
+        (PromptError, "prompts is a list of prompts", lambda p, f: sam2_adapter.predict_images(f, 3, model=p)),
+        (
+            PromptError,
+            r"prompts\['00.png'\] is a list of prompts",
+            lambda p, f: sam2_adapter.predict_images(f, {"00.png": 3}, model=p),
+        ),
+        (PromptError, "names of images as keys", lambda p, f: sam2_adapter.predict_images(f, {3: []}, model=p)),
+        (ConfigError, "formats is a list", lambda p, f: sam2_adapter.predict_images(f, model=p, formats="coco")),
+        (ConfigError, "limit is a whole", lambda p, f: sam2_adapter.predict_images(f, model=p, limit=-1)),
+        (ConfigError, "units = 'cm' is not known", lambda p, f: sam2_adapter.predict_images(f, model=p, units="cm")),
+        (ConfigError, "workers is a whole", lambda p, f: sam2_adapter.predict_images(f, model=p, workers="x")),
+        (ConfigError, "batch_size is a whole", lambda p, f: sam2_adapter.predict_images(f, model=p, batch_size=0)),
+        (ConfigError, "output is the path of", lambda p, f: sam2_adapter.predict_images(f, model=p, output=3)),
+        (DataError, "data is the path of", lambda p, f: sam2_adapter.fine_tune(None, f / "run")),
+        (ConfigError, "output_dir is the path of", lambda p, f: sam2_adapter.fine_tune(f, None)),
+        (ConfigError, "model is the path of", lambda p, f: sam2_adapter.fine_tune(f, f / "run", model=3)),
+        (DataError, "The samples to measure with are", lambda p, f: sam2_adapter.evaluate(p, "x")),
+        (DataError, "The samples to measure with are", lambda p, f: sam2_adapter.evaluate(p, [3])),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_named(
+    predictor: Predictor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Sam2AdapterError],
+    text: str,
+    call: Call,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_photos(tmp_path / "photos", 1, shift=0)
+    with pytest.raises(error, match=text):
+        call(predictor, tmp_path / "photos")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
