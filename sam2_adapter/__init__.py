@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sam2_adapter.formats.load import load_dataset
     from sam2_adapter.images.read import read_image
     from sam2_adapter.jobs.predict_images import predict_images
-    from sam2_adapter.jobs.segment_image import SegmentedImage, segment_image
+    from sam2_adapter.jobs.segment_image import SegmentedImage, segment_everything, segment_image
     from sam2_adapter.predict.predictor import ImageEmbedding, Predictor, load_predictor
     from sam2_adapter.predict.segment import Segmentation, segment
     from sam2_adapter.training.fine_tune import fine_tune
@@ -67,6 +67,7 @@ __all__ = [
     "predict_images",
     "read_image",
     "segment",
+    "segment_everything",
     "segment_image",
 ]
 
@@ -88,6 +89,7 @@ _HOMES = {
     "predict_images": "jobs.predict_images",
     "read_image": "images.read",
     "segment": "predict.segment",
+    "segment_everything": "jobs.segment_image",
     "segment_image": "jobs.segment_image",
 }
 

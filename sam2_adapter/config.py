@@ -12,10 +12,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from sam2_adapter.config_errors import unknown_key, wrong_value
+from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.config_file import presets, read_settings
 from sam2_adapter.config_views import EncodingLimits, LossWeights, PredictionSettings, PromptMix, VariantName
 from sam2_adapter.errors import ConfigError
@@ -32,7 +33,7 @@ SMALLEST_WINDOW, LARGEST_WINDOW = 16, 8192
 """Pixels that the side of a window may have."""
 
 
-class Config(BaseModel):
+class Config(EverythingSettings):
     """All settings of prediction and fine-tuning."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), strict=True, allow_inf_nan=False)
@@ -246,7 +247,9 @@ class Config(BaseModel):
     @property
     def prediction(self) -> PredictionSettings:
         """Which objects an image has."""
-        return PredictionSettings(**{field.name: getattr(self, field.name) for field in fields(PredictionSettings)})
+        everything = self.everything if self.without_prompts == "everything" else None
+        others = [field.name for field in fields(PredictionSettings) if field.name != "everything"]
+        return PredictionSettings(**{name: getattr(self, name) for name in others}, everything=everything)
 
     @property
     def prompt_mix(self) -> PromptMix:
@@ -265,6 +268,11 @@ class Config(BaseModel):
     def encoding(self) -> EncodingLimits:
         """How images are encoded and kept while training."""
         return EncodingLimits(self.encode_batch, self.memory_mib * _MIB, self.disk_mib * _MIB, self.min_free_mib * _MIB)
+
+    @property
+    def everything(self) -> EverythingSettings:
+        """How all objects of an image are found without prompts."""
+        return EverythingSettings(**{name: getattr(self, name) for name in EverythingSettings.model_fields})
 
     @classmethod
     def from_mapping(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
-from typing import Literal
+from dataclasses import asdict, astuple, dataclass
+from typing import Any, Literal
 
+from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.errors import ConfigError
 
 VariantName = Literal[
@@ -35,12 +36,19 @@ class PredictionSettings:
         default_label: label of objects whose prompt has none.
         window: `off`, `auto` or a number of pixels, as text; see the setting.
         max_windows: most windows of an image.
+        everything: how all objects of an image without prompts are found; `None` for its most prominent object.
     """
 
     clip_to_box: bool
     default_label: str
     window: str
     max_windows: int
+    everything: EverythingSettings | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        everything = None if self.everything is None else self.everything.model_dump(mode="json")
+        return {**asdict(self), "everything": everything}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import MISSING, fields
 
 import pytest
@@ -20,8 +21,11 @@ def test_every_default_stands_in_the_configuration_alone(view: type) -> None:
 
 def test_the_settings_of_prediction_have_their_keys_names() -> None:
     config = Config(clip_to_box=False, default_label="cell", window=128, max_windows=8)
-    assert config.prediction == PredictionSettings(False, "cell", "128", 8)
-    assert all(field.name in Config.model_fields for field in fields(PredictionSettings))
+    assert config.prediction == PredictionSettings(False, "cell", "128", 8, None)
+    assert all(field.name in {*Config.model_fields, "everything"} for field in fields(PredictionSettings))
+    everything = Config(without_prompts="everything", points_per_side=8).prediction
+    assert everything.everything == Config(without_prompts="everything", points_per_side=8).everything
+    assert json.loads(json.dumps(everything.to_dict()))["everything"]["points_per_side"] == 8
 
 
 @pytest.mark.parametrize("kind", [field.name for field in fields(PromptMix)])

@@ -33,6 +33,7 @@ PUBLIC = [
     "predict_images",
     "read_image",
     "segment",
+    "segment_everything",
     "segment_image",
 ]
 

@@ -11,6 +11,7 @@ import annotated_types
 from pydantic.fields import FieldInfo
 
 from sam2_adapter.config import Config
+from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.config_file import presets
 
 TARGET = Path(__file__).parents[1] / "docs" / "configuration.md"
@@ -33,7 +34,9 @@ their defaults, which are those of `preset: mission`.
 
 def config_page() -> str:
     """The page as text."""
-    return HEAD + "".join(_row(name, field) for name, field in Config.model_fields.items())
+    # What is inherited comes last, though pydantic puts it first.
+    names = sorted(Config.model_fields, key=EverythingSettings.model_fields.__contains__)
+    return HEAD + "".join(_row(name, Config.model_fields[name]) for name in names)
 
 
 def main() -> int:
@@ -81,6 +84,7 @@ _KINDS: dict[Any, str] = {
     int: "whole number",
     int | None: "`null`, or a whole number",
     float: "number",
+    float | None: "`null`, or a number",
     str: "text",
 }
 

@@ -34,6 +34,8 @@ class AnnotationFacts(TypedDict, total=False):
     object_id: str | None
     parent_id: str | None
     prompt_index: int | None
+    stability_score: float | None
+    point_xy: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Annotation:
         parent_id: identity of the object's parent.
         prompt_index: position of the prompt that the object came from, counted from 0; `None` when it came from no
             prompt.
+        stability_score: IoU of the mask at a higher and a lower threshold, in [0, 1]; `None` for an object of a prompt.
+        point_xy: the point that an object without a prompt was found with, (x, y) in pixels; `None` for others.
     """
 
     label: str
@@ -58,6 +62,8 @@ class Annotation:
     object_id: str | None = None
     parent_id: str | None = None
     prompt_index: int | None = None
+    stability_score: float | None = None
+    point_xy: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -71,6 +77,10 @@ class Annotation:
         object.__setattr__(self, "attributes", _checked_attributes(self.attributes))
         for name in ("object_id", "parent_id"):
             _check_text(name, getattr(self, name))
+        if self.stability_score is not None:
+            object.__setattr__(self, "stability_score", _checked_score(self.stability_score, "stability score"))
+        if self.point_xy is not None:
+            object.__setattr__(self, "point_xy", _checked_point(self.point_xy))
 
     @classmethod
     def from_mask(
@@ -128,6 +138,15 @@ class Annotation:
         return box
 
     @property
+    def found(self) -> dict[str, Any]:
+        """How an object without a prompt was found, plain data: its `stability_score` and `point`; nothing for others."""
+        facts = {
+            "stability_score": self.stability_score,
+            "point": None if self.point_xy is None else list(self.point_xy),
+        }
+        return {name: value for name, value in facts.items() if value is not None}
+
+    @property
     def original_hw(self) -> tuple[int, int]:
         """(height, width) of the image in pixels."""
         return self.rle.original_hw
@@ -170,10 +189,20 @@ class AnnotatedImage:
                 )
 
 
-def _checked_score(score: Any) -> float:
+def _checked_score(score: Any, name: str = "IoU score") -> float:
     if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
-        raise DataError(f"The IoU score of an annotation is a number from 0 to 1, but got {score!r}.")
+        raise DataError(f"The {name} of an annotation is a number from 0 to 1, but got {score!r}.")
     return float(score)
+
+
+def _checked_point(point: Any) -> tuple[float, float]:
+    try:
+        x, y = (float(value) for value in point)
+    except (TypeError, ValueError):
+        x = y = math.nan
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise DataError(f"The point of an annotation is (x, y) in pixels, but got {point!r}.")
+    return x, y
 
 
 def _checked_attributes(attributes: Any) -> dict[str, Any] | None:

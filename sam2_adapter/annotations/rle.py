@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -136,6 +137,25 @@ def coco_rings_to_rle(rings: Sequence[Sequence[float]], original_hw: tuple[int, 
 def rle_iou(first: Rle, second: Rle) -> float:
     """Intersection over union of two masks of one size, in [0, 1], without decoding them."""
     return float(coco_mask.iou([_encoded(first)], [_encoded(second)], [0])[0, 0])
+
+
+def rle_overlaps(
+    first: Sequence[Rle], second: Sequence[Rle], of: Literal["union", "first"] = "union"
+) -> npt.NDArray[np.float64]:
+    """The pixels that masks of one size share, without decoding them.
+
+    Args:
+        first: P masks.
+        second: Q masks.
+        of: as a share of the pixels in either (IoU), or of those of the first one.
+
+    Returns:
+        float64 P x Q in [0, 1].
+    """
+    if not first or not second:
+        return np.zeros((len(first), len(second)))
+    encoded = [_encoded(rle) for rle in first], [_encoded(rle) for rle in second]
+    return np.asarray(coco_mask.iou(*encoded, [int(of == "first")] * len(second)), np.float64)
 
 
 def rle_to_mask(rle: Rle) -> BoolArray:

@@ -68,6 +68,13 @@ def predict(
             help="Prompts file, or boxes and points drawn in labelme or CVAT: any prompts for any of the images.",
         ),
     ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--everything",
+            help="Find all objects of images without prompts; see `points_per_side` and others of --set.",
+        ),
+    ] = False,
     model: ModelOption = None,
     units: Annotated[
         UnitsChoice,
@@ -154,7 +161,7 @@ def predict(
 ) -> None:
     """Find the masks of objects and write them to a folder.
 
-    Without a prompt the most prominent object of every image is found. Points and boxes are pixels of the upright
+    Without a prompt the most prominent object of every image is found, with --everything all objects. Points and boxes are pixels of the upright
     image, counted from its top left corner, and are used on every image given; a prompts file has its own for each.
     An image that fails is named, the others are done, and the exit status is 1.
     """
@@ -167,9 +174,12 @@ def predict(
         "precision": precision,
         "window": window,
         "max_windows": max_windows,
+        "without_prompts": "everything" if everything else None,
     }
     settings = _with_windows(config_from_options(config, assignments or [], options))
     given = _given_prompts(point, box, prompts)
+    if everything and (point or box):
+        raise UsageError("--everything finds all objects without a prompt; leave out --point and --box.")
     if resume and overwrite:
         raise UsageError("--resume keeps earlier results, and --overwrite replaces them; choose one.")
     run: PredictionRun | ClusterPrediction
@@ -212,6 +222,7 @@ def _work(run: PredictionRun | ClusterPrediction, output: str | None, *, as_json
         try:
             with report, run:
                 report.start(run.made_by, run.directory)
+                run.on_points = report.tell_points
                 report.tell_passed_over(run.passed_over)
                 with closing(iter(run)) as results:
                     for result in results:

@@ -14,9 +14,11 @@ from sam2_adapter.cli.interruption import was_interrupted
 from sam2_adapter.cli.output import json_text, lines_above, print_error, say, tell, warn, write_json_text
 from sam2_adapter.cli.progress import terminal_bars
 from sam2_adapter.cli.terminal import status_of, text_of
-from sam2_adapter.text import plural
+from sam2_adapter.text import cut, plural, printable
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from sam2_adapter.images.find import PassedOver
     from sam2_adapter.jobs.answers import ImageResult
     from sam2_adapter.predict.windows import WindowUse
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 # So many doubtful prompts are told, and of one image so many that cannot be used; the others are counted.
 _MOST_WARNINGS = 5
 _MOST_REFUSED = 20
+
+# Of an image with very many objects so many are named on its line.
+_MOST_SHOWN = 50
 
 
 class PredictReport:
@@ -60,6 +65,9 @@ class PredictReport:
         self.passed_over = tuple(passed_over)
         for entry in passed_over:
             warn(f"not read: {entry}.")
+
+    def tell_points(self, name: str, done: int, total: int) -> None:
+        """Show how far the search for everything in an image is."""
 
     def _tell_prompts(self, result: ImageResult) -> None:
         """Name the prompts that cannot be used, and those that were hardly meant so."""
@@ -100,6 +108,8 @@ class TextReport(PredictReport):
         self._bars = terminal_bars()
         if self._bars is not None:
             self._bar = self._bars.add_task("predicting", total=num_tasks)
+        self._points_bar: TaskID | None = None
+        self._points_of = ""
         self._open = ExitStack()
 
     def start(self, made_by: dict[str, Any], directory: Path | str) -> None:
@@ -116,6 +126,17 @@ class TextReport(PredictReport):
             say(f"{result.task.name}: {_objects(result)}{kept}")
         if self._bars is not None:
             self._bars.advance(self._bar)
+
+    def tell_points(self, name: str, done: int, total: int) -> None:
+        """Show how far the search for everything in an image is, and the time that is left for it."""
+        if self._bars is None:
+            return
+        if self._points_bar is None:
+            self._points_bar = self._bars.add_task("", total=total)
+        if name != self._points_of:
+            self._points_of = name
+            self._bars.reset(self._points_bar, total=total, description=cut(printable(name)))
+        self._bars.update(self._points_bar, completed=done)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -184,6 +205,7 @@ def _entry(result: ImageResult) -> dict[str, Any]:
             "box_xyxy": list(entry.box_xyxy),
             "area": entry.area,
             "prompt_index": entry.prompt_index,
+            **entry.found,
         }
         for entry in result.segmentation.annotations
     ]
@@ -225,7 +247,9 @@ def _reason(error: BaseException) -> str:
 def _objects(result: ImageResult) -> str:
     segmentation = result.segmentation
     assert segmentation is not None  # only images that did not fail come here
-    found = ", ".join(f"{entry.label} {entry.iou_score:.2f}" for entry in segmentation.annotations)
+    shown = segmentation.annotations[:_MOST_SHOWN]
+    found = ", ".join(f"{entry.label} {entry.iou_score:.2f}" for entry in shown)
+    found += ", ..." if len(segmentation.annotations) > _MOST_SHOWN else ""
     empty = segmentation.empty_prompts
     missing = f"; no mask for prompt {', '.join(str(position + 1) for position in empty)}" if empty else ""
     use = segmentation.windows

@@ -105,6 +105,8 @@ class ItemPredictor(Steps[Any, PreparedItem, Predicted, Stored]):
         notes = _notes(fetched, found.refused_prompts)
         for warning in found.warnings.values():
             logger.warning("%s: %s", printable(title_of(item)), printable(warning))
+        for note in found.segmentation.notes:
+            logger.warning("%s: %s", printable(title_of(item)), note)
         if found.segmentation.empty_prompts:
             gave_none = plural(len(found.segmentation.empty_prompts), "prompt")
             logger.info("%s: %s gave an empty mask.", printable(title_of(item)), gave_none)

@@ -81,6 +81,7 @@ def _to_entry(annotation: Annotation, tolerance: float) -> dict[str, Any]:
         "attributes": annotation.attributes,
         "object_id": annotation.object_id,
         "parent_id": annotation.parent_id,
+        **annotation.found,
     }
     return {
         "label": annotation.label,
@@ -111,6 +112,8 @@ def _to_annotation(entry: Any, original_hw: tuple[int, int], where: str) -> Anno
             attributes=optional(entry, "attributes", dict, where),
             object_id=optional(entry, "object_id", str, where),
             parent_id=optional(entry, "parent_id", str, where),
+            stability_score=optional(entry, "stability_score", float, where),
+            point_xy=optional(entry, "point", list, where),
         )
     except DataError as error:
         raise error if str(error).startswith(where) else DataError(f"{where}: {error}") from error

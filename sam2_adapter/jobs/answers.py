@@ -15,6 +15,7 @@ from sam2_adapter.images.sources import Pixels
 from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.models.engines.base import is_out_of_memory
+from sam2_adapter.predict.everything.segment_all import OnPoints
 from sam2_adapter.predict.modes import find_objects
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.segment import Segmentation
@@ -74,13 +75,14 @@ def answer(
     embedding: ImageEmbedding | None,
     prompts: Sequence[Prompt | RefusedPrompt],
     options: PredictOptions,
+    on_points: OnPoints | None = None,
 ) -> ImageAnswer:
     """Answer the prompts of one image, as `answer_usable`.
 
     Raises:
         PromptError: none of the prompts can be used; the text numbers them from 1.
     """
-    found = answer_usable(predictor, image, embedding, prompts, options.prediction, options.units)
+    found = answer_usable(predictor, image, embedding, prompts, options.prediction, options.units, on_points)
     if prompts and len(found.refused_prompts) == len(prompts):
         raise PromptError(told_prompts(found.refused_prompts, _MOST_REASONS))
     return found
@@ -93,6 +95,7 @@ def answer_usable(
     prompts: Sequence[Prompt | RefusedPrompt],
     settings: PredictionSettings,
     units: Units = "pixel",
+    on_points: OnPoints | None = None,
 ) -> ImageAnswer:
     """Answer those prompts of one image that can be used; without any prompt, in the zero-shot mode.
 
@@ -103,11 +106,12 @@ def answer_usable(
         prompts: one per object; one that cannot be used does not affect the others.
         settings: see `PredictionSettings`.
         units: of the coordinates.
+        on_points: told how far the search for everything is.
     """
     usable = fit_prompts(prompts, hw_of(image), units=units)
     if prompts and not usable.prompts:
         return ImageAnswer(Segmentation((), (), ()), usable.refused)
-    found = find_objects(predictor, image, embedding, usable.prompts, settings)
+    found = find_objects(predictor, image, embedding, usable.prompts, settings, on_points=on_points)
     if prompts:
         found = _at_positions(found, usable.positions)
     return ImageAnswer(found, usable.refused, usable.warnings)

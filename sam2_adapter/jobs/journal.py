@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 FileFacts = list[int] | None
 
 _OBJECT_FIELDS = ("label", "iou_score", "attributes", "object_id", "parent_id", "prompt_index")
+# Of objects that were found without a prompt.
+_FOUND_FIELDS = ("stability_score", "point_xy")
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,7 @@ class Journal:
         if self._is_broken:
             return
         try:
-            objects = [
-                {"counts": entry.rle.counts, **{name: getattr(entry, name) for name in _OBJECT_FIELDS}}
-                for entry in done.annotated.annotations
-            ]
+            objects = [{"counts": entry.rle.counts, **_written(entry)} for entry in done.annotated.annotations]
             refused = {str(position): reason for position, reason in done.refused_prompts.items()}
             self._append(
                 {
@@ -229,11 +228,20 @@ class Journal:
             )
 
 
+def _written(annotation: Annotation) -> dict[str, Any]:
+    facts = {name: getattr(annotation, name) for name in _OBJECT_FIELDS}
+    found = {name: getattr(annotation, name) for name in _FOUND_FIELDS}
+    return {**facts, **{name: value for name, value in found.items() if value is not None}}
+
+
+def _read(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: entry[name] for name in _OBJECT_FIELDS}, **{name: entry.get(name) for name in _FOUND_FIELDS}}
+
+
 def _done_image(line: Mapping[str, Any], directory: Path) -> DoneImage:
     height, width = line["original_hw"]
     annotations = tuple(
-        Annotation(rle=Rle(entry["counts"], (height, width)), **{name: entry[name] for name in _OBJECT_FIELDS})
-        for entry in line["objects"]
+        Annotation(rle=Rle(entry["counts"], (height, width)), **_read(entry)) for entry in line["objects"]
     )
     if not all(is_inside(name) for name in line["files"]):
         raise ValueError("a file elsewhere")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.segment import Segmentation
 
+# Told the name of an image, how many of its points are done, and their total.
+OnImagePoints = Callable[[str, int, int], None]
+
 
 def predict_files(
     predictor: Predictor,
@@ -28,10 +32,11 @@ def predict_files(
     output: OutputFolder,
     options: PredictOptions,
     journal: Journal | None = None,
+    on_points: OnImagePoints | None = None,
 ) -> Generator[ImageResult, None, None]:
     """Predict on every image and write its results, yielding what became of each in turn.
 
-    Left early, it finishes the file that is being written and drops the rest.
+    Left early, it finishes the file that is being written and drops the rest; a search for everything ends at its next step.
 
     Args:
         predictor: the model.
@@ -39,14 +44,19 @@ def predict_files(
         output: takes the results, in order; the caller closes it.
         options: see `PredictOptions`.
         journal: has the images that are done already, which are only taken over, and notes the others.
+        on_points: told how far the search for everything in an image is.
     """
-    steps = _FileSteps(predictor, output, options, journal)
-    with closing(stream(tasks, steps, options.bounds_for(predictor))) as outcomes:
+    steps = _FileSteps(predictor, output, options, journal, on_points)
+    with closing(stream(tasks, steps, options.bounds_for(predictor))) as outcomes, steps:
         for outcome in outcomes:
             if outcome.error is not None:
                 yield failed(outcome.item, outcome.error, outcome.seconds)
             elif outcome.stored is not None:
                 yield replace(outcome.stored, seconds=outcome.seconds)
+
+
+class _LeftEarly(Exception):
+    """Nobody waits for the answer any more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +85,28 @@ class _Kept:
 
 
 class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageResult]):
-    """From an image file to its results in the folder."""
+    """From an image file to its results in the folder; a context manager that ends what is under way when it is left."""
 
     def __init__(
-        self, predictor: Predictor, output: OutputFolder, options: PredictOptions, journal: Journal | None
+        self,
+        predictor: Predictor,
+        output: OutputFolder,
+        options: PredictOptions,
+        journal: Journal | None,
+        on_points: OnImagePoints | None,
     ) -> None:
         self._predictor = predictor
         self._output = output
         self._options = options
         self._journal = journal
+        self._on_points = on_points
+        self._is_left = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_left.set()
 
     def fetch(self, item: ImageTask) -> _ReadImage | Ready[_AnsweredImage | _Kept]:
         """Read the file, unless an earlier run has done it."""
@@ -101,7 +124,14 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
 
     def predict(self, item: ImageTask, fetched: _ReadImage, encoded: Any) -> _AnsweredImage:
         """Answer the prompts of an image."""
-        answered = answer(self._predictor, fetched.image, encoded, item.prompts, self._options)
+
+        def tell(done: int, total: int) -> None:
+            if self._is_left.is_set():
+                raise _LeftEarly
+            if self._on_points is not None:
+                self._on_points(item.name, done, total)
+
+        answered = answer(self._predictor, fetched.image, encoded, item.prompts, self._options, tell)
         annotated = AnnotatedImage(item.name, encoded.original_hw, answered.segmentation.annotations)
         return _AnsweredImage(fetched, annotated, answered)
 
@@ -137,5 +167,5 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
             0.0,
             refused_prompts=refused,
             warnings=found.answer.warnings,
-            notes=found.read.notes,
+            notes=(*found.read.notes, *segmentation.notes),
         )

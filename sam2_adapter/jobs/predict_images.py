@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +16,7 @@ from sam2_adapter.formats.registry import output_formats
 from sam2_adapter.images.find import PassedOver, search_images
 from sam2_adapter.jobs.answers import ImageResult
 from sam2_adapter.jobs.journal import Journal
-from sam2_adapter.jobs.local import predict_files
+from sam2_adapter.jobs.local import OnImagePoints, predict_files
 from sam2_adapter.jobs.output_folder import OutputFolder, entries_of, provenance
 from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.tasks import GivenPrompts, ImageTask, plan_tasks, prompts_for
@@ -38,7 +37,10 @@ class PredictionRun:
         made_by: the program, the model, its weights and its engine.
         resize: how the model wants images to be brought to its square.
         passed_over: pictures and videos in the folders that are not read, by kind.
+        on_points: may be set; told, while everything in an image is looked for, its name, the points done, and their total.
     """
+
+    on_points: OnImagePoints | None = None
 
     def __init__(
         self,
@@ -62,7 +64,7 @@ class PredictionRun:
             "formats": sorted(formats),
             "overlay": overlay,
             "output_type": options.output_type,
-            **asdict(options.prediction),
+            **options.prediction.to_dict(),
         }
         with ExitStack() as opened:
             opened.enter_context(folder)
@@ -79,12 +81,16 @@ class PredictionRun:
                 )
             )
             self._open = opened.pop_all()
-        self._results = predict_files(predictor, tasks, output, options, journal)
+        self._results = predict_files(predictor, tasks, output, options, journal, self._tell_points)
 
     def __iter__(self) -> Generator[ImageResult, None, None]:
         """Predict, yielding what became of each image, in order; its files are written then."""
         with self._open, closing(self._results) as results:
             yield from results
+
+    def _tell_points(self, name: str, done: int, total: int) -> None:
+        if self.on_points is not None:
+            self.on_points(name, done, total)
 
     def close(self) -> None:
         """Complete the files that hold all images, and let the folder go; done already where all results were taken."""

@@ -136,6 +136,33 @@ def segment_image(
     return SegmentedImage(pixels, name, found, predictor.info)
 
 
+def segment_everything(
+    image: ImageSource, *, model: str | Path | Predictor | None = None, config: Config | None = None
+) -> SegmentedImage:
+    """Find all objects in one image, without prompts.
+
+        found = sam2_adapter.segment_everything("cells.png", config=Config(drop_contained=True))
+        len(found.annotations), found.annotations[0].stability_score
+        found.save("cells.json")
+
+    Args:
+        image: as in `segment_image`.
+        model: as in `segment_image`.
+        config: settings, such as `points_per_side`, `everything_mode` or `max_objects`; `None` for the defaults.
+
+    Returns:
+        The objects, best first. Each has its score, its stability and the point that found it; `segmentation.notes` says where there were
+        more than `max_objects`.
+
+    Raises:
+        ImageError: the image cannot be read.
+        ConfigError: an unknown name or setting.
+        CheckpointError: the weights do not fit, or are not there and cannot be fetched.
+    """
+    config = given_config(config).model_copy(update={"without_prompts": "everything"})
+    return segment_image(image, model=model, config=config)
+
+
 def _prompts(
     prompts: Sequence[Prompt | Mapping[str, Any]] | None,
     box: Sequence[float] | None,

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "sam2_hiera_s.yaml"
 
+# Thresholds of everything-mode that a model may carry.
+_EVERYTHING = ("pred_iou_thresh", "stability_score_thresh")
+
 _WEIGHT_SUFFIXES = (".pt", ".pth", ".torch", ".safetensors")
 
 
@@ -65,6 +68,13 @@ class LoadedModel:
         """Name of the model that this one was tuned from; `None` for one that is not tuned, or that does not say."""
         base = self.metadata.get("base")
         return _text_or_none(base.get("name")) if isinstance(base, dict) else None
+
+    @property
+    def everything(self) -> dict[str, float]:
+        """Thresholds of everything-mode that suit the model, by the names of the settings; those that the weights carry."""
+        given = self.metadata.get("everything")
+        given = given if isinstance(given, dict) else {}
+        return {name: float(given[name]) for name in _EVERYTHING if _is_share(given.get(name))}
 
     @cached_property
     def model(self) -> Sam2Model:
@@ -140,6 +150,10 @@ def _load_bundled(architecture: Architecture) -> LoadedCheckpoint:
         raise WeightsNotFoundError(f"The bundled weights {bundled} are missing; install sam2-adapter again.")
     with resources.as_file(bundled) as path:
         return load_checkpoint(path, architecture)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from sam2_adapter.annotations.masks import MaskPrediction
@@ -29,11 +30,18 @@ from sam2_adapter.models.engines.choose import make_runtime
 from sam2_adapter.models.engines.torch_decoder import with_torch_decoder
 from sam2_adapter.models.load import LoadedModel, load_model
 from sam2_adapter.models.network.image_encoder import EncodedImages
+from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.models.network.preprocess import Geometry, ModelWindow, Resize, images_to_pixel_values
-from sam2_adapter.models.network.prompt_tensors import PromptShape, click_positions, prompt_tensors
+from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors, click_positions, prompt_tensors
 from sam2_adapter.models.network.selection import select_answer, select_masks
 
 logger = logging.getLogger(__name__)
+
+Part = TypeVar("Part")
+
+# Cells of the low-res logits of the published models, on which `prompts_per_call` of an engine is measured; smaller models take more, to a limit.
+_LARGE_CELLS = 256 * 256
+_MOST_TIMES = 8
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class ModelInfo:
         architecture: its numbers, such as `sam2_hiera_s`.
         base: name of the model that a tuned one started from.
         window: the windows that it was tuned on; `None` for whole images.
+        everything: thresholds of everything-mode that suit the model, by the names of the settings.
     """
 
     name: str
@@ -61,6 +70,7 @@ class ModelInfo:
     architecture: str = ""
     base: str | None = None
     window: ModelWindow | None = None
+    everything: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +111,14 @@ class Predictor:
         architecture: str | None = None,
         base: str | None = None,
         window: ModelWindow | None = None,
+        everything: Mapping[str, float] | None = None,
     ) -> None:
         """Use `runtime` with the weights that the others describe, see `ModelInfo`; `architecture` is `name` where not given."""
         self._runtime = runtime
         engine = runtime.name, runtime.precision, runtime.device
-        self.info = ModelInfo(name, weights_sha256, *engine, resize, architecture or name, base, window)
+        self.info = ModelInfo(
+            name, weights_sha256, *engine, resize, architecture or name, base, window, everything or {}
+        )
 
     def __repr__(self) -> str:
         """Which model, and how it runs."""
@@ -218,9 +231,35 @@ class Predictor:
         """
         yield from self._predict_parts(embedding, self._fitted_prompts(embedding, prompts), multimask_output, only)
 
-    def _fitted_prompts(
-        self, embedding: ImageEmbedding, prompts: Sequence[Prompt | Mapping[str, Any]] | None
-    ) -> list[Prompt]:
+    @property
+    def clicks_per_call(self) -> int:
+        """How many clicks `decode_clicks` decodes at a time: the smaller the model's masks, the more."""
+        height, width = self._runtime.low_res_hw
+        return self._runtime.prompts_per_call * min(_MOST_TIMES, max(1, _LARGE_CELLS // (height * width)))
+
+    def decode_clicks(
+        self, embedding: ImageEmbedding, points: npt.NDArray[np.floating]
+    ) -> Iterator[tuple[range, DecodedMasks]]:
+        """Decode single clicks, a few at a time, and upsample nothing.
+
+        Args:
+            embedding: the encoded image.
+            points: N x 2 (x, y) pixels of the image, each a click of its own.
+
+        Yields:
+            Positions in `points` and all outputs of the decoder for them, on its device.
+        """
+        self._check_embedding(embedding)
+        coords = torch.from_numpy(embedding.geometry.points_to_input(points))[:, None]
+        labels = torch.ones(coords.shape[:2], dtype=torch.int64)
+
+        def decode(rows: range) -> DecodedMasks:
+            few = slice(rows.start, rows.stop)
+            return self._runtime.decode(embedding.encoded, PromptTensors(coords[few], labels[few]))
+
+        yield from _in_parts(len(coords), self.clicks_per_call, decode)
+
+    def _check_embedding(self, embedding: ImageEmbedding) -> None:
         if not isinstance(embedding, ImageEmbedding):
             raise PromptError(
                 f"The embedding is what `embed` returned for one image, but got a {type(embedding).__name__}. "
@@ -231,6 +270,11 @@ class Predictor:
                 f"The image was encoded with the weights {embedding.weights_sha256[:12]}, but this predictor has "
                 f"{self.info.weights_sha256[:12]}; call embed() of the same predictor."
             )
+
+    def _fitted_prompts(
+        self, embedding: ImageEmbedding, prompts: Sequence[Prompt | Mapping[str, Any]] | None
+    ) -> list[Prompt]:
+        self._check_embedding(embedding)
         fitted = []
         for index, prompt in enumerate(as_prompts(prompts) or [Prompt.whole_image(embedding.original_hw)]):
             try:
@@ -250,23 +294,19 @@ class Predictor:
         for index, prompt in enumerate(prompts):
             shapes[PromptShape.of(prompt, embedding.original_hw)].append(index)
         for shape, members in shapes.items():
-            at_once, start = self._runtime.prompts_per_call, 0
-            while start < len(members):
-                indices = members[start : start + at_once]
+
+            def predict(
+                part: range, shape: PromptShape = shape, members: list[int] = members
+            ) -> tuple[list[int], MaskPrediction | None]:
+                indices = members[part.start : part.stop]
                 rows = [row for row, index in enumerate(indices) if only is None or index in only]
-                if not rows:
-                    start += len(indices)
-                    continue
-                try:
-                    part = self._predict_shape(embedding, [prompts[i] for i in indices], shape, multimask_output, rows)
-                except (RuntimeError, MemoryError) as error:
-                    if len(indices) == 1 or not is_out_of_memory(error):
-                        raise
-                    at_once = len(indices) // 2
-                    logger.warning("Out of memory: going on with %d prompts at a time.", at_once)
-                    continue
-                yield [indices[row] for row in rows], part
-                start += len(indices)
+                few = [prompts[index] for index in indices]
+                found = self._predict_shape(embedding, few, shape, multimask_output, rows) if rows else None
+                return [indices[row] for row in rows], found
+
+            for _, (indices, found) in _in_parts(len(members), self._runtime.prompts_per_call, predict):
+                if found is not None:
+                    yield indices, found
 
     def _predict_shape(
         self,
@@ -286,6 +326,23 @@ class Predictor:
         if len(rows) < len(prompts):
             logits, scores = logits[rows], scores[rows]
         return _to_prediction(logits, scores, geometry)
+
+
+def _in_parts(count: int, at_once: int, work: Callable[[range], Part]) -> Iterator[tuple[range, Part]]:
+    """Do `count` pieces of work, so many at a time, and fewer once memory has run out."""
+    start = 0
+    while start < count:
+        rows = range(start, min(count, start + at_once))
+        try:
+            part = work(rows)
+        except (RuntimeError, MemoryError) as error:
+            if len(rows) == 1 or not is_out_of_memory(error):
+                raise
+            at_once = len(rows) // 2
+            logger.warning("Out of memory: going on with %d prompts at a time.", at_once)
+            continue
+        yield rows, part
+        start = rows.stop
 
 
 def _image_of_batch(encoded: EncodedImages, index: int) -> EncodedImages:
@@ -368,6 +425,7 @@ def make_predictor(
         architecture=architecture,
         base=loaded.base,
         window=loaded.window,
+        everything=loaded.everything,
     )
     made = predictor.info
     logger.info(

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from sam2_adapter.annotations.masks import clipped_to_box
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt, as_prompts
+from sam2_adapter.annotations.prompts import FOREGROUND, Prompt, RefusedPrompt, as_prompts
 from sam2_adapter.annotations.rle import Rle, placed_mask_to_rle
 from sam2_adapter.errors import PromptError
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
@@ -32,12 +34,14 @@ class Segmentation:
         prompts: the prompt of each annotation.
         empty_prompts: positions of the prompts whose mask was empty.
         windows: what became of the windows, see `WindowUse`.
+        notes: what of the image is not in it, one sentence each.
     """
 
     annotations: tuple[Annotation, ...]
     prompts: tuple[Prompt, ...]
     empty_prompts: tuple[int, ...]
     windows: WindowUse = field(default_factory=WindowUse)
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """How many objects, and their labels."""
@@ -56,8 +60,16 @@ class Segmentation:
     ) -> Segmentation:
         """What `segment` returned, from annotations that were kept; `asked` are the prompts of the image, or none."""
         prompts = asked or [Prompt.whole_image(original_hw)]
-        found = tuple(as_prompts([prompts[entry.prompt_index or 0]])[0] for entry in annotations)
+        found = tuple(
+            as_prompts([prompts[entry.prompt_index or 0]])[0] if entry.point_xy is None else click_of(entry.point_xy)
+            for entry in annotations
+        )
         return cls(tuple(annotations), found, tuple(empty_prompts))
+
+
+def click_of(point_xy: tuple[float, float]) -> Prompt:
+    """The click that an object without a prompt was found with."""
+    return Prompt(point_coords=np.array([point_xy], np.float32), point_labels=np.array([FOREGROUND]))
 
 
 def segment(

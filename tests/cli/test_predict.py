@@ -322,3 +322,40 @@ def test_what_is_not_read_is_said_to_people_and_machines(photos: Path, tmp_path:
     assert {image["name"]: image["notes"] for image in document["images"]}["stack.tif"] == [
         "2 pages, of which the first one is read"
     ]
+
+
+def test_everything(photos: Path, tmp_path: Path) -> None:
+    settings = ("--set", "points_per_side=6", "--set", "pred_iou_thresh=0.3", "--set", "stability_score_thresh=0.3")
+    done = run("predict", photos / "disk.png", *NANO, "--everything", *settings, "--output", tmp_path / "out", "--json")
+    assert done.status == 0, done.stderr
+    (image,) = json.loads(done.stdout)["images"]
+    assert len(image["objects"]) >= 2
+    for entry in image["objects"]:
+        assert entry["prompt_index"] is None
+        assert entry["iou_score"] > 0.3
+        assert 0.3 <= entry["stability_score"] <= 1
+        assert len(entry["point"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--everything", "--point", "5,5"),
+            "--everything finds all objects without a prompt; leave out --point and --box.",
+        ),
+        (
+            ("--everything", "--set", "points_per_side=0"),
+            "points_per_side = 0 is not allowed: expected a whole number from 1",
+        ),
+        (
+            ("--set", "without_prompts=all"),
+            "without_prompts = 'all' is not allowed: expected 'prominent' or 'everything'.",
+        ),
+        (("--everything", "--set", "crop_layers=1"), "unknown key 'crop_layers'; did you mean 'crop_n_layers'?"),
+    ],
+)
+def test_what_is_wrong_about_everything_is_said(photos: Path, options: tuple[str, ...], message: str) -> None:
+    done = run("predict", photos / "disk.png", *NANO, *options)
+    assert done.status == 2
+    assert message in done.stderr

@@ -49,10 +49,15 @@ OFFICIAL_CONFIGS = {
 
 def small_official_model() -> SAM2Base:
     """The official SAM2.1 model, its official configuration reduced to `SMALL_ARCHITECTURE`."""
-    hiera, channels = SMALL_ARCHITECTURE["hiera"], SMALL_ARCHITECTURE["fpn_hidden_size"]
-    embedding_size = SMALL_ARCHITECTURE["image_size"] // 16
+    return official_model_of(SMALL_ARCHITECTURE)
+
+
+def official_model_of(numbers: dict[str, Any]) -> SAM2Base:
+    """The official SAM2.1 model at other sizes, which are given as our files of architectures give them; the decoder's stay Meta's."""
+    hiera, channels = numbers["hiera"], numbers["fpn_hidden_size"]
+    embedding_size = numbers["image_size"] // 16
     values = {
-        "image_size": SMALL_ARCHITECTURE["image_size"],
+        "image_size": numbers["image_size"],
         **{
             f"image_encoder.trunk.{key}": hiera[key]
             for key in (
@@ -65,6 +70,7 @@ def small_official_model() -> SAM2Base:
             )
         },
         "image_encoder.neck.d_model": channels,
+        "image_encoder.neck.fpn_top_down_levels": numbers["fpn_top_down_levels"],
         "image_encoder.neck.position_encoding.num_pos_feats": channels,
         "image_encoder.neck.backbone_channel_list": hiera["embed_dim_per_stage"][::-1],
         "memory_attention.d_model": channels,

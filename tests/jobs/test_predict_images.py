@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 import sam2_adapter
+from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, FolderInUseError, ImageError, OutputExistsError, PromptError
 from sam2_adapter.formats.coco.objects import read_coco
+from sam2_adapter.formats.dataloop.objects import read_dataloop_item
+from sam2_adapter.formats.polygon_json import read_polygons
+from sam2_adapter.jobs.answers import ImageResult
 from sam2_adapter.predict.predictor import Predictor
 from tests.small_model import small_predictor
 
@@ -122,3 +128,70 @@ def test_what_is_not_in_the_results_is_said(predictor: Predictor, photos: Path, 
         "night/square.jpg": (),
         "stack.tif": ("3 pages, of which the first one is read",),
     }
+
+
+EVERYTHING = {
+    "without_prompts": "everything",
+    "points_per_side": 4,
+    "pred_iou_thresh": 0.0,
+    "stability_score_thresh": 0.0,
+    "mask_nms_thresh": 0.99,
+    "max_objects": 6,
+}
+
+
+def test_everything_goes_through_every_format_and_is_gone_on_with(
+    predictor: Predictor, photos: Path, tmp_path: Path
+) -> None:
+    settings = Config(**EVERYTHING)
+    formats = ["coco", "dataloop", "masks", "polygons"]
+    told: list[tuple[str, int, int]] = []
+
+    def run_into(output: Path, **options: Any) -> list[ImageResult]:
+        with sam2_adapter.predict_images(
+            photos, model=predictor, output=output, formats=formats, config=settings, **options
+        ) as run:
+            run.on_points = lambda *at: told.append(at)
+            return list(run)
+
+    out = tmp_path / "out"
+    results = run_into(out)
+    assert {("disk.png", 16, 16), ("night/square.jpg", 16, 16)} <= set(told)
+    assert all("max_objects" in note for result in results for note in result.notes)
+    coco = {image.file_name: image.annotations for image in read_coco(out / "annotations.json").images}
+    for result in results:
+        assert result.segmentation is not None
+        found = result.segmentation.annotations
+        assert len(found) == 6
+        assert coco[result.task.name] == tuple(replace(entry, prompt_index=None) for entry in found)
+        assert all(entry.stability_score is not None and entry.point_xy is not None for entry in found)
+        stem = result.task.name.rpartition(".")[0]
+        for other in (
+            read_dataloop_item(out / "json" / f"{stem}.json").images[0].annotations,
+            read_polygons(out / "polygons" / f"{stem}.json").annotations,
+        ):
+            assert [(entry.stability_score, entry.point_xy) for entry in other] == [
+                (entry.stability_score, entry.point_xy) for entry in found
+            ]
+    legend = json.loads((out / "masks" / "disk.json").read_text())["objects"]
+    assert [entry["point"] for entry in legend] == [list(entry.point_xy or ()) for entry in coco["disk.png"]]
+
+    again = run_into(out, resume=True)
+    assert all(result.is_kept for result in again)
+    for before, after in zip(results, again, strict=True):
+        assert before.segmentation is not None
+        assert after.segmentation is not None
+        assert after.segmentation.annotations == before.segmentation.annotations
+        assert [prompt.point_coords.tolist() for prompt in after.segmentation.prompts] == [
+            prompt.point_coords.tolist() for prompt in before.segmentation.prompts
+        ]
+    with pytest.raises(ConfigError, match="everything was"):
+        sam2_adapter.predict_images(photos, model=predictor, output=out, formats=formats, resume=True)
+
+
+def test_images_with_prompts_get_those_alone(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    run = sam2_adapter.predict_images(
+        photos, {"disk.png": [BOX]}, model=predictor, output=tmp_path / "out", config=Config(**EVERYTHING)
+    )
+    counts = {result.task.name: len(result.segmentation.annotations) for result in run if result.segmentation}
+    assert counts == {"disk.png": 1, "night/square.jpg": 6}

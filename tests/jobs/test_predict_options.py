@@ -17,10 +17,10 @@ def test_they_are_built_from_the_configuration() -> None:
     config = Config(clip_to_box=False, default_label="cell", window=96, max_windows=8, output_type="polygon")
     options = PredictOptions.from_config(config, units="fraction", batch_size=3)
     assert options == PredictOptions(
-        PredictionSettings(False, "cell", "96", 8), "polygon", "fraction", MAX_PIXELS, 3, None
+        PredictionSettings(False, "cell", "96", 8, None), "polygon", "fraction", MAX_PIXELS, 3, None
     )
     assert PredictOptions.from_config() == PredictOptions(
-        PredictionSettings(True, "object", "off", 64), "mask", "pixel", MAX_PIXELS, None, None
+        PredictionSettings(True, "object", "off", 64, None), "mask", "pixel", MAX_PIXELS, None, None
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import sam2_adapter
+from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, ExportError, ImageError, OutputExistsError, PromptError
 from sam2_adapter.formats.coco.objects import read_coco
 from sam2_adapter.images.read import read_image
@@ -151,3 +152,13 @@ def test_settings_of_another_kind_are_refused(predictor, street):
     for config in ({"clip_to_box": False}, "settings.yaml"):
         with pytest.raises(ConfigError, match="config is a Config, but got a"):
             sam2_adapter.segment_image(street, model=predictor, config=config)
+
+
+def test_everything_in_one_image() -> None:
+    settings = Config(points_per_side=4, pred_iou_thresh=0.0, stability_score_thresh=0.0, max_objects=4)
+    image = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
+    found = sam2_adapter.segment_everything(image, model=small_predictor(), config=settings)
+    assert 1 <= len(found.annotations) <= 4
+    assert all(entry.point_xy is not None for entry in found.annotations)
+    assert found.masks.shape == (len(found.annotations), 60, 90)
+    assert found.overlay().shape == (60, 90, 3)

@@ -2,7 +2,7 @@
 
 Masks are RLE, exactly, or polygons along pixel edges. COCO's polygons know no holes: an object with holes stays RLE,
 which the format allows for every single object. `score`, `attributes`, `object_id` and `parent_id` are extra fields,
-which other readers skip.
+which other readers skip; objects that were found without a prompt also have `stability_score` and `point_coords`, as in SA-1B.
 """
 
 from __future__ import annotations
@@ -190,6 +190,8 @@ def _properties(annotation: Annotation) -> dict[str, Any]:
         "attributes": annotation.attributes,
         "object_id": annotation.object_id,
         "parent_id": annotation.parent_id,
+        "stability_score": annotation.stability_score,
+        "point_coords": None if annotation.point_xy is None else [list(annotation.point_xy)],
     }
     return {
         "bbox": [x0, y0, x1 - x0, y1 - y0],
@@ -246,6 +248,15 @@ def _to_annotation(entry: Any, rle: Rle, labels: Mapping[int, str], where: str) 
             optional(entry, "attributes", dict, where),
             optional(entry, "object_id", str, where),
             optional(entry, "parent_id", str, where),
+            stability_score=optional(entry, "stability_score", float, where),
+            point_xy=_point(entry),
         )
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
+
+
+def _point(entry: Any) -> Any:
+    """The point that an object was found with; other programs write other things there, which do not count."""
+    points = entry.get("point_coords")
+    is_one = isinstance(points, list) and len(points) == 1 and isinstance(points[0], list) and len(points[0]) == 2
+    return tuple(points[0]) if is_one else None

@@ -181,7 +181,8 @@ def _common_fields(annotation: Annotation, model_name: str, model_id: str | None
         system["objectId"] = annotation.object_id
     if annotation.parent_id is not None:
         system["parentId"] = annotation.parent_id
-    metadata = {"user": {"model": model}, "system": system}
+    found = {"found": annotation.found} if annotation.found else {}
+    metadata = {"user": {"model": model, **found}, "system": system}
     return {**_SERVER_FIELDS, "label": annotation.label, "attributes": None, "source": "sdk", "metadata": metadata}
 
 
@@ -247,6 +248,7 @@ def _to_annotation(entry: Any, rle: Rle, source: str) -> Annotation:
     user = optional(optional(entry, "metadata", dict, source) or {}, "user", dict, source) or {}
     confidence = optional(optional(user, "model", dict, source) or {}, "confidence", float, source)
     attributes = optional(system, "attributes", dict, source)
+    found = optional(user, "found", dict, source) or {}
     try:
         return Annotation.from_rle(
             rle,
@@ -255,6 +257,8 @@ def _to_annotation(entry: Any, rle: Rle, source: str) -> Annotation:
             attributes=attributes or None,
             object_id=optional(system, "objectId", str, source),
             parent_id=optional(system, "parentId", str, source),
+            stability_score=optional(found, "stability_score", float, source),
+            point_xy=optional(found, "point", list, source),
         )
     except DataError as error:
         raise DataError(f"{source}: {error}") from error

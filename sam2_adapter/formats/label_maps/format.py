@@ -35,9 +35,8 @@ class LabelMapWriter(Writer):
             name = f"{base}_{number:0{digits}}.png"
             pictures.append(self._target.claimed(f"{stem}/{name}"))
             write_mask(pictures[-1], entry.mask)
-            objects.append(
-                {"number": number, "file": f"{folder}/{name}", "label": entry.label, "iou_score": entry.iou_score}
-            )
+            described = {"label": entry.label, "iou_score": entry.iou_score, **entry.found}
+            objects.append({"number": number, "file": f"{folder}/{name}", **described})
         made_by = dict(self._target.made_by)
         write_json(legend, {"file_name": image.file_name, "objects": objects, "made_by": made_by})
         return Written((label_map, *pictures, legend), notes)

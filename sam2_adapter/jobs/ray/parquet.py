@@ -18,36 +18,34 @@ from sam2_adapter.jobs.answers import ImageAnswer, ImageResult
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.predict.segment import Segmentation
 
-_OBJECT = pa.struct(
-    [
-        ("label", pa.string()),
-        ("iou_score", pa.float64()),
-        ("rle_counts", pa.string()),
-        ("box_xyxy", pa.list_(pa.int32())),
-        ("area", pa.int64()),
-        ("prompt_index", pa.int32()),
-        ("object_id", pa.string()),
-        ("parent_id", pa.string()),
-        ("attributes", pa.string()),
-    ]
-)
+_OBJECT_OF_A_PROMPT = [
+    ("label", pa.string()),
+    ("iou_score", pa.float64()),
+    ("rle_counts", pa.string()),
+    ("box_xyxy", pa.list_(pa.int32())),
+    ("area", pa.int64()),
+    ("prompt_index", pa.int32()),
+    ("object_id", pa.string()),
+    ("parent_id", pa.string()),
+    ("attributes", pa.string()),
+]
+_FOUND = [("stability_score", pa.float64()), ("point_xy", pa.list_(pa.float64()))]
 _REFUSED = pa.struct([("prompt_index", pa.int32()), ("error", pa.string())])
-SCHEMA = pa.schema(
-    [
-        ("name", pa.string()),
-        ("source", pa.string()),
-        ("status", pa.string()),
-        ("error", pa.string()),
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("seconds", pa.float64()),
-        ("empty_prompts", pa.list_(pa.int32())),
-        ("refused_prompts", pa.list_(_REFUSED)),
-        ("objects", pa.list_(_OBJECT)),
-    ]
-)
-# Of version 0.1, whose runs can still be gone on with.
-_OLD_SCHEMA = pa.schema([field for field in SCHEMA if field.name != "refused_prompts"])
+_IMAGE = [
+    ("name", pa.string()),
+    ("source", pa.string()),
+    ("status", pa.string()),
+    ("error", pa.string()),
+    ("height", pa.int32()),
+    ("width", pa.int32()),
+    ("seconds", pa.float64()),
+    ("empty_prompts", pa.list_(pa.int32())),
+    ("refused_prompts", pa.list_(_REFUSED)),
+]
+SCHEMA = pa.schema([*_IMAGE, ("objects", pa.list_(pa.struct([*_OBJECT_OF_A_PROMPT, *_FOUND])))])
+# Of earlier versions, whose runs can still be gone on with: without objects that were found without a prompt, and without refused prompts.
+_WITH_PROMPTS = pa.schema([*_IMAGE, ("objects", pa.list_(pa.struct(_OBJECT_OF_A_PROMPT)))])
+_OLD_SCHEMAS = (_WITH_PROMPTS, pa.schema([field for field in _WITH_PROMPTS if field.name != "refused_prompts"]))
 
 # Keys of the schema's metadata: which model made a part, and what each of its images was when it was read.
 _MADE_BY = b"made_by"
@@ -116,7 +114,7 @@ def read_rows(content: bytes, tasks: Sequence[ImageTask], where: str) -> list[di
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{where}: not a Parquet file: {error}. Remove it to have it made again.") from error
     names = [encodable(task.name) for task in tasks]
-    if table.schema not in (SCHEMA, _OLD_SCHEMA) or table["name"].to_pylist() != names:
+    if table.schema not in (SCHEMA, *_OLD_SCHEMAS) or table["name"].to_pylist() != names:
         raise DataError(f"{where}: holds other columns or images than expected. Remove it to have it made again.")
     versions = _versions(table.schema.metadata or {}, len(names))
     return [
@@ -145,6 +143,8 @@ def result_of(row: Mapping[str, Any], task: ImageTask, *, is_kept: bool) -> Imag
             entry["object_id"],
             entry["parent_id"],
             entry["prompt_index"],
+            entry.get("stability_score"),
+            entry.get("point_xy"),
         )
         for entry in row["objects"]
     )
@@ -185,4 +185,6 @@ def _object(entry: Annotation) -> dict[str, Any]:
         "object_id": entry.object_id and encodable(entry.object_id),
         "parent_id": entry.parent_id and encodable(entry.parent_id),
         "attributes": None if entry.attributes is None else json.dumps(dict(entry.attributes)),
+        "stability_score": entry.stability_score,
+        "point_xy": None if entry.point_xy is None else list(entry.point_xy),
     }

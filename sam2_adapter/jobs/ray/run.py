@@ -14,7 +14,7 @@ import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 from sam2_adapter import __version__
@@ -22,6 +22,7 @@ from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
 from sam2_adapter.images.find import PassedOver
 from sam2_adapter.jobs.answers import ImageResult
+from sam2_adapter.jobs.local import OnImagePoints
 from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.ray.locations import source_version
 from sam2_adapter.jobs.ray.parquet import part_name, read_rows, result_of
@@ -109,6 +110,7 @@ class ClusterPrediction:
         }
         self.resize = loaded.resize
         self.passed_over: tuple[PassedOver, ...] = ()  # told by `find_sources`
+        self.on_points: OnImagePoints | None = None  # workers do not tell
         self._choice = choice
         self._options = options
         self._cluster = cluster
@@ -226,7 +228,7 @@ class ClusterPrediction:
             "device": self._choice.device,
             "runtime": self._choice.runtime,
             "precision": self._choice.precision,
-            **asdict(self._options.prediction),
+            **self._options.prediction.to_dict(),
             "max_pixels": self._options.max_pixels,
         }
 

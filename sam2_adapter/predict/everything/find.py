@@ -1,0 +1,212 @@
+"""`find_everything`: all objects of an image, view by view, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from sam2_adapter.annotations.prompts import BoolArray, FloatArray
+from sam2_adapter.annotations.regions import Region
+from sam2_adapter.annotations.rle import placed_mask_to_rle
+from sam2_adapter.config_everything import EverythingSettings
+from sam2_adapter.images.sources import Pixels
+from sam2_adapter.predict.everything.candidates import (
+    Candidate,
+    full_size_candidates,
+    low_res_candidates,
+    visible_hw,
+)
+from sam2_adapter.predict.everything.finish import Finished, Found, finish
+from sam2_adapter.predict.everything.full_size import FullSize
+from sam2_adapter.predict.everything.overlaps import box_ious, keep_best, mask_ious
+from sam2_adapter.predict.everything.thresholds import Thresholds
+from sam2_adapter.predict.everything.views import Box, View, views_of
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.predict.window import embed_window
+
+# Meta's generator drops an object of a crop that comes so close to a side of it where the image goes on, in pixels.
+_EXACT_CUT_PX = 20.0
+
+# In fast mode every so many-th point, in both directions, is looked at first.
+_COARSE_STEP = 2
+
+# In fast mode an object of a crop is dropped that comes within so many low-res cells of such a side.
+_FAST_CUT_CELLS = 1.5
+
+# Points inside masks up to this share of the view are not looked at again.
+_LARGEST_SETTLED = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class EverythingStep:
+    """How far the search is, and what it has found.
+
+    Attributes:
+        done: points that are looked at or need no look.
+        total: all points.
+    """
+
+    done: int
+    total: int
+    _search: _Search = field(repr=False)
+    _found: tuple[Found, ...] = field(repr=False)
+    _candidates: tuple[Candidate, ...] = field(repr=False)
+
+    def finished(self) -> Finished:
+        """The objects so far, best first: computed when it is called, final when all points are done."""
+        search = self._search
+        here = search.chosen(self._candidates) if self._candidates else []
+        return finish([*self._found, *here], search.settings, search.thresholds)
+
+
+def find_everything(
+    predictor: Predictor, image: Pixels | None, embedding: ImageEmbedding, settings: EverythingSettings
+) -> Iterator[EverythingStep]:
+    """Find all objects of an image.
+
+        for step in find_everything(predictor, image, predictor.embed(image), Config().everything):
+            print(step.done, step.total, len(step.finished().objects))
+
+    Args:
+        predictor: the model.
+        image: uint8 RGB H x W x 3; needed where the settings ask for crops or tiles.
+        embedding: the encoded image.
+        settings: see `EverythingSettings`.
+
+    Yields:
+        A step after every call of the decoder, the last of which has everything. Left early, nothing more is computed.
+    """
+    thresholds = Thresholds.of(settings, predictor.info.everything)
+    views = views_of(embedding.original_hw, settings)
+    total = sum(len(view.points) for view in views)
+    found: tuple[Found, ...] = ()
+    done = 0
+    for view in views:
+        encoded = embedding if view.is_whole else _embedded(predictor, image, view)
+        search = _Search(predictor, encoded, view, settings, thresholds)
+        for looked_at in search.look():
+            yield EverythingStep(done + looked_at, total, search, found, tuple(search.candidates))
+        found += tuple(search.chosen(search.candidates))
+        done += len(view.points)
+    yield EverythingStep(total, total, search, found, ())
+
+
+def _embedded(predictor: Predictor, image: Pixels | None, view: View) -> ImageEmbedding:
+    assert image is not None, "crops and tiles need the image"
+    return embed_window(predictor, image, Region(*view.box_xyxy)).embedding
+
+
+class _Search:
+    """Looks for objects in one view."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        embedding: ImageEmbedding,
+        view: View,
+        settings: EverythingSettings,
+        thresholds: Thresholds,
+    ) -> None:
+        self.settings = settings
+        self.thresholds = thresholds
+        self.candidates: list[Candidate] = []
+        self._predictor = predictor
+        self._embedding = embedding
+        self._view = view
+        self._full_size = FullSize(embedding.geometry, predictor.low_res_hw)
+        self._is_exact = settings.everything_mode == "exact"
+        height, width = visible_hw(embedding.geometry, predictor.low_res_hw)
+        self._low_res_area = height * width
+        self._cell_px = max(view.view_hw[0] / height, view.view_hw[1] / width)
+
+    def look(self) -> Iterator[int]:
+        """Look at all points; yields how many are done."""
+        return self._look_at_all() if self._is_exact else self._look_where_nothing_lies()
+
+    def chosen(self, candidates: Sequence[Candidate]) -> list[Found]:
+        """Of the candidates of one object the best one, at full size in the image."""
+        whole = [candidate for candidate in candidates if not self._is_cut(candidate)]
+        found = [self._found(candidate) for candidate in self._best(whole)]
+        return [entry for entry in found if entry is not None]
+
+    def _look_at_all(self) -> Iterator[int]:
+        points = self._view.points
+        for rows, decoded in self._predictor.decode_clicks(self._embedding, points):
+            part = points[rows.start : rows.stop]
+            self.candidates += full_size_candidates(decoded, part, self._full_size, self.thresholds)
+            yield rows.stop
+
+    def _look_where_nothing_lies(self) -> Iterator[int]:
+        """Look at a coarse grid, then at those of the other points that lie in no mask."""
+        is_coarse = self._coarse()
+        points = np.concatenate([self._view.points[is_coarse], self._view.points[~is_coarse]])
+        cells, is_pending = self._cells(points), np.ones(len(points), np.bool_)
+        is_fine = np.arange(len(points)) >= np.count_nonzero(is_coarse)
+        while is_pending.any():
+            batch = np.flatnonzero(is_pending)[: self._predictor.clicks_per_call]
+            is_pending[batch] = False
+            for candidate in self._low_res_candidates(points[batch]):
+                self.candidates.append(candidate)
+                if self._settles(candidate):
+                    is_pending &= ~(is_fine & candidate.covers(cells))
+            yield len(points) - int(np.count_nonzero(is_pending))
+
+    def _coarse(self) -> BoolArray:
+        """Which points of the grid are looked at first."""
+        side = self._view.points_per_side
+        if side < 2 * _COARSE_STEP:
+            return np.ones(side * side, np.bool_)
+        is_on = np.arange(side) % _COARSE_STEP == _COARSE_STEP // 2
+        is_coarse: BoolArray = (is_on[:, None] & is_on[None, :]).ravel()
+        return is_coarse
+
+    def _low_res_candidates(self, points: FloatArray) -> Iterator[Candidate]:
+        for rows, decoded in self._predictor.decode_clicks(self._embedding, points):
+            part = points[rows.start : rows.stop]
+            yield from low_res_candidates(decoded, part, self._embedding.geometry, self.thresholds)
+
+    def _settles(self, candidate: Candidate) -> bool:
+        """Whether points in a mask need no look: a large mask may hold smaller objects."""
+        return candidate.area <= _LARGEST_SETTLED * self._low_res_area
+
+    def _cells(self, points: FloatArray) -> npt.NDArray[np.int64]:
+        """The low-res cells, (column, row), that points N x 2 of the view lie in."""
+        height, width = self._predictor.low_res_hw
+        geometry = self._embedding.geometry
+        shares = geometry.points_to_input(points) / geometry.image_size
+        return np.minimum((shares * (width, height)).astype(np.int64), (width - 1, height - 1))
+
+    def _best(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        scores = [candidate.iou_score for candidate in candidates]
+        if self._is_exact:
+            kept = keep_best(
+                scores, box_ious([self._box(candidate) for candidate in candidates]), self.thresholds.box_nms
+            )
+        else:
+            measure = mask_ious([candidate.low_res_rle for candidate in candidates])
+            kept = keep_best(scores, measure, self.thresholds.mask_nms)
+        return [candidates[position] for position in kept]
+
+    def _box(self, candidate: Candidate) -> Box:
+        """First and last pixel in the view; in fast mode, of what upsampling can reach."""
+        return candidate.box_xyxy or self._full_size.reach(candidate.cut)
+
+    def _is_cut(self, candidate: Candidate) -> bool:
+        if self._view.is_whole:
+            return False
+        left, top, _, _ = self._view.box_xyxy
+        x0, y0, x1, y1 = self._box(candidate)
+        tolerance = _EXACT_CUT_PX if self._is_exact else 1 + _FAST_CUT_CELLS * self._cell_px
+        return self._view.cuts((left + x0, top + y0, left + x1, top + y1), tolerance)
+
+    def _found(self, candidate: Candidate) -> Found | None:
+        mask, (x, y) = self._full_size.mask(candidate.cut)
+        if not mask.any():
+            return None
+        left, top, _, _ = self._view.box_xyxy
+        rle = placed_mask_to_rle(mask, (left + x, top + y), self._view.original_hw)
+        point = candidate.point_xy[0] + left, candidate.point_xy[1] + top
+        return Found(rle, candidate.iou_score, candidate.stability_score, point, self._view.area)

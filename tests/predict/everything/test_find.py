@@ -1,0 +1,121 @@
+"""Everything in a picture of discs is found, step by step, in both modes, in crops and in tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sam2_adapter.annotations.masks import mask_iou
+from sam2_adapter.annotations.rle import rle_to_mask
+from sam2_adapter.config_everything import EverythingSettings
+from sam2_adapter.predict.everything.find import find_everything
+from sam2_adapter.predict.everything.finish import Found
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor, load_predictor
+from tests.predict.everything.discs import disc_picture
+
+# The bundled model is no large one: a disc more or less is its own affair, not that of the search.
+EASY = {"pred_iou_thresh": 0.5, "stability_score_thresh": 0.6}
+MOST_OF_SIX = 5
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return load_predictor("sam2_nano", device="cpu", runtime="torch", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def picture(predictor: Predictor) -> tuple[np.ndarray, list[np.ndarray], ImageEmbedding]:
+    """Six discs on a picture that is not square."""
+    image, masks = disc_picture(160, 240, 80, 24)
+    return image, masks, predictor.embed(image)
+
+
+def search(predictor: Predictor, image: np.ndarray, embedding: ImageEmbedding, **settings: Any) -> tuple[Found, ...]:
+    steps = list(find_everything(predictor, image, embedding, EverythingSettings(**EASY, **settings)))
+    return steps[-1].finished().objects
+
+
+def num_found(objects: tuple[Found, ...], masks: list[np.ndarray], least: float = 0.8) -> int:
+    found = [rle_to_mask(entry.rle) for entry in objects]
+    return sum(bool(max((mask_iou(mask, other) for other in found), default=0) >= least) for mask in masks)
+
+
+@pytest.mark.parametrize("mode", ["fast", "exact"])
+def test_all_discs_are_found_once(predictor: Predictor, picture: Any, mode: str) -> None:
+    image, masks, embedding = picture
+    objects = search(predictor, image, embedding, points_per_side=8, everything_mode=mode)
+    assert num_found(objects, masks) >= MOST_OF_SIX
+    of_discs = [entry for entry in objects if max(mask_iou(rle_to_mask(entry.rle), mask) for mask in masks) >= 0.8]
+    if mode == "fast":  # boxes of one object may differ much by a speck
+        assert len(of_discs) == num_found(objects, masks)
+    scores = [entry.iou_score for entry in objects]
+    assert scores == sorted(scores, reverse=True)
+    assert min(scores) > 0.5
+    assert all(0.6 <= entry.stability_score <= 1 for entry in objects)
+
+
+def test_objects_carry_the_point_that_found_them(predictor: Predictor, picture: Any) -> None:
+    image, _, embedding = picture
+    points = {tuple(point) for point in (np.stack(np.meshgrid(*[np.arange(8)] * 2), -1).reshape(-1, 2) + 0.5).tolist()}
+    for entry in search(predictor, image, embedding, points_per_side=8):
+        x, y = entry.point_xy
+        assert (x / 30, y / 20) in points
+
+
+def test_steps_tell_how_far_it_is_and_what_there_is_so_far(predictor: Predictor, picture: Any) -> None:
+    image, masks, embedding = picture
+    settings = EverythingSettings(**EASY, points_per_side=16)
+    steps = list(find_everything(predictor, image, embedding, settings))
+    done = [step.done for step in steps]
+    assert done == sorted(done)
+    assert (done[-1], steps[0].total) == (256, 256)
+    assert num_found(steps[0].finished().objects, masks) >= 1
+    assert num_found(steps[-1].finished().objects, masks) >= MOST_OF_SIX
+
+
+def test_points_in_small_masks_need_no_look(predictor: Predictor, picture: Any) -> None:
+    class Counting(Predictor):
+        looks = 0
+
+        def decode_clicks(self, embedding: ImageEmbedding, points: Any) -> Iterator[Any]:
+            Counting.looks += len(points)
+            return super().decode_clicks(embedding, points)
+
+    image, _, embedding = picture
+    counting = Counting(predictor._runtime, "nano", predictor.info.weights_sha256)
+    search(counting, image, embedding, points_per_side=16)
+    assert 64 <= Counting.looks < 256 * 0.9
+
+
+def test_left_early_nothing_more_is_computed(predictor: Predictor, picture: Any) -> None:
+    image, _, embedding = picture
+    steps = find_everything(predictor, image, embedding, EverythingSettings(points_per_side=256))
+    assert next(steps).done < 1000
+    steps.close()
+
+
+@pytest.mark.parametrize("mode", ["fast", "exact"])
+def test_crops_find_what_the_whole_image_finds(predictor: Predictor, picture: Any, mode: str) -> None:
+    image, masks, embedding = picture
+    settings = {"points_per_side": 6, "crop_n_layers": 1, "everything_mode": mode}
+    assert num_found(search(predictor, image, embedding, **settings), masks) >= MOST_OF_SIX
+
+
+def test_tiles_find_small_things_and_cut_none_at_their_sides(predictor: Predictor) -> None:
+    image, masks = disc_picture(320, 320, 40, 9)
+    embedding = predictor.embed(image)
+    tiled = search(predictor, image, embedding, points_per_side=8, tile_size=180)
+    assert num_found(tiled, masks, 0.7) >= 0.8 * len(masks)
+    for mask in (rle_to_mask(entry.rle) for entry in tiled if entry.view_area == 180 * 180):
+        best = max(masks, key=lambda truth: mask_iou(truth, mask))
+        if mask_iou(best, mask) > 0.3:  # a disc, and not half of one
+            assert mask.sum() >= 0.6 * best.sum()
+
+
+def test_equal_input_gives_equal_objects(predictor: Predictor, picture: Any) -> None:
+    image, _, embedding = picture
+    first, second = (search(predictor, image, embedding, points_per_side=8) for _ in range(2))
+    assert [(a.rle, a.iou_score) for a in first] == [(b.rle, b.iou_score) for b in second]
