@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from sam2_adapter.images.read import read_image
     from sam2_adapter.jobs.predict_images import predict_images
     from sam2_adapter.jobs.segment_image import SegmentedImage, segment_everything, segment_image
-    from sam2_adapter.predict.predictor import ImageEmbedding, Predictor, load_predictor
+    from sam2_adapter.predict.load import load_predictor
+    from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
     from sam2_adapter.predict.segment import Segmentation, segment
     from sam2_adapter.training.fine_tune import fine_tune
 
@@ -85,7 +86,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "fine_tune": "training.fine_tune",
     "load_dataset": "formats.load",
-    "load_predictor": "predict.predictor",
+    "load_predictor": "predict.load",
     "predict_images": "jobs.predict_images",
     "read_image": "images.read",
     "segment": "predict.segment",

@@ -26,7 +26,8 @@ from sam2_adapter.errors import ConfigError
 from sam2_adapter.evaluation.evaluate import evaluate_prompts
 from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.models.load import LoadedModel, load_model
-from sam2_adapter.predict.predictor import Predictor, make_predictor
+from sam2_adapter.predict.load import make_predictor
+from sam2_adapter.predict.predictor import Predictor
 
 # Masks of two engines, or number formats, that agree less than this are worth a report.
 LEAST_AGREEMENT = 0.9

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from sam2_adapter.demo.scenes import Scene, load_scenes, read_photo
-from sam2_adapter.predict.predictor import Predictor, load_predictor
+from sam2_adapter.predict.load import load_predictor
+from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.segment import segment
 from sam2_adapter.reports.overlay import draw_overlay
 

@@ -25,7 +25,7 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.load import load_model
 from sam2_adapter.models.network.preprocess import Geometry, Resize
 from sam2_adapter.models.weights.checkpoint import save_checkpoint
-from sam2_adapter.predict.predictor import load_predictor
+from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.training.events import EpochEnded, Event
 from sam2_adapter.training.trainer import train
 

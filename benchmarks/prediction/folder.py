@@ -50,7 +50,7 @@ def measure(args: argparse.Namespace) -> dict[str, float | str]:
     from sam2_adapter.images.read import find_images, read_image
     from sam2_adapter.jobs.predict_images import predict_images
     from sam2_adapter.models.network.preprocess import images_to_pixel_values
-    from sam2_adapter.predict.predictor import load_predictor
+    from sam2_adapter.predict.load import load_predictor
 
     with tempfile.TemporaryDirectory() as scratch:
         paths = fill_folder(Path(scratch) / "photos", find_images([args.photos]), args.counts[0])

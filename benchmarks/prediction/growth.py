@@ -62,7 +62,7 @@ def measured_in_child(args: argparse.Namespace, side: int, count: int) -> dict[s
 
 def measure(args: argparse.Namespace, side: int, count: int) -> dict[str, float | str]:
     """Medians, the largest memory over that of the loaded and once used model, and the number format."""
-    from sam2_adapter.predict.predictor import load_predictor
+    from sam2_adapter.predict.load import load_predictor
     from sam2_adapter.predict.segment import segment
 
     predictor = load_predictor(args.model, runtime=args.runtime, expected_images=10**6)

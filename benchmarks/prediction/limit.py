@@ -23,7 +23,7 @@ from sam2_adapter.images.read import read_image
 from sam2_adapter.models.load import load_model
 from sam2_adapter.models.network.image_encoder import encode_image
 from sam2_adapter.models.network.preprocess import images_to_pixel_values
-from sam2_adapter.predict.predictor import make_predictor
+from sam2_adapter.predict.load import make_predictor
 
 SIDES = (1024, 2048, 3072)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -23,7 +23,7 @@ Segment = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 def load_ours(weights: str, runtime: str, precision: str) -> Segment:
     """This package, as `load_predictor` gives it."""
-    from sam2_adapter.predict.predictor import load_predictor
+    from sam2_adapter.predict.load import load_predictor
 
     predictor = load_predictor(weights, device="cpu", runtime=runtime, precision=precision)
 

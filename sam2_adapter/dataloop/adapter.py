@@ -46,7 +46,7 @@ from sam2_adapter.dataloop.weights import load_weights, save_weights
 from sam2_adapter.embeddings.cache import KeyedLocks
 from sam2_adapter.models.engines.choose import choose_runtime
 from sam2_adapter.models.load import LoadedModel, load_model
-from sam2_adapter.predict.predictor import make_predictor
+from sam2_adapter.predict.load import make_predictor
 from sam2_adapter.training.events import OnEvent
 
 logger = logging.getLogger(__name__)

@@ -44,7 +44,8 @@ from sam2_adapter.embeddings.cache import ByteBoundedCache, CacheStatistics
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.formats.base import OutputType
 from sam2_adapter.interactive import EncodedSources
-from sam2_adapter.predict.predictor import Predictor, load_predictor
+from sam2_adapter.predict.load import load_predictor
+from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.text import plural
 
 CACHE_BYTES = 2 * 2**30

@@ -21,7 +21,8 @@ from sam2_adapter.evaluation.scores import Evaluation, PromptMode
 from sam2_adapter.files import write_file
 from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.formats.sample import Sample
-from sam2_adapter.predict.predictor import Predictor, load_predictor
+from sam2_adapter.predict.load import load_predictor
+from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.segment import segment
 from sam2_adapter.training.events import OnEvent
 from sam2_adapter.training.fine_tune import fine_tune

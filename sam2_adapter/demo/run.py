@@ -22,7 +22,8 @@ from sam2_adapter.demo.scenes import Refinement, Scene, load_scenes, photo_bytes
 from sam2_adapter.files import write_file, write_json
 from sam2_adapter.jobs.output_folder import provenance
 from sam2_adapter.owned_folder import OwnedFolder
-from sam2_adapter.predict.predictor import Predictor, load_predictor
+from sam2_adapter.predict.load import load_predictor
+from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.segment import segment
 from sam2_adapter.training.events import OnEvent
 

@@ -13,7 +13,7 @@ from sam2_adapter.evaluation.evaluate import Progress, evaluate_prompts
 from sam2_adapter.evaluation.scores import Evaluation, EvaluationSettings, PromptMode
 from sam2_adapter.formats.load import DataFormat, load_configured_dataset
 from sam2_adapter.models.load import load_model
-from sam2_adapter.predict.predictor import make_predictor
+from sam2_adapter.predict.load import make_predictor
 from sam2_adapter.text import plural
 
 

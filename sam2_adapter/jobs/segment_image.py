@@ -21,8 +21,9 @@ from sam2_adapter.files import refuse_to_replace, write_file
 from sam2_adapter.formats.coco.objects import write_coco
 from sam2_adapter.formats.label_maps.objects import write_label_map
 from sam2_adapter.images.sources import ImageSource, Pixels, as_pixels
+from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.predict.modes import find_objects
-from sam2_adapter.predict.predictor import ModelInfo, Predictor, load_predictor
+from sam2_adapter.predict.predictor import ModelInfo, Predictor
 from sam2_adapter.predict.segment import Segmentation
 from sam2_adapter.reports.overlay import draw_overlay
 from sam2_adapter.text import plural

@@ -273,7 +273,7 @@ def main() -> None:
 
     options = json.loads(requests.readline() or b"{}")
     try:
-        from sam2_adapter.predict.predictor import load_predictor
+        from sam2_adapter.predict.load import load_predictor
 
         predictor = load_predictor(**options)
     except Exception as error:

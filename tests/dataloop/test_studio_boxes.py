@@ -10,7 +10,7 @@ from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.dataloop.storing import Owner
 from sam2_adapter.dataloop.studio_boxes import Answers, AnswerStyle, answer_boxes
 from sam2_adapter.errors import PromptError
-from sam2_adapter.predict.predictor import load_predictor
+from sam2_adapter.predict.load import load_predictor
 from tests.dataloop.adapting import BOX, disk_image, disk_mask, mask_of
 
 WANTED = AnswerStyle(Owner("7" * 24, "mine"), "mask", True, {"cat": (255, 0, 0)})

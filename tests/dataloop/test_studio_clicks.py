@@ -11,7 +11,7 @@ from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import PromptError
 from sam2_adapter.formats.dataloop.objects import data_url_to_mask, mask_to_data_url
 from sam2_adapter.interactive import EncodedSource
-from sam2_adapter.predict.predictor import load_predictor
+from sam2_adapter.predict.load import load_predictor
 from tests.dataloop.adapting import BOX, disk_image, disk_mask
 
 COLOR = (10, 20, 30)

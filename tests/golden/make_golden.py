@@ -165,7 +165,7 @@ def compare_full_size(name: str) -> None:
     """Print the largest differences between the official full-size model and ours on the same seeded weights."""
     from sam2_adapter.models.families.architectures import get_architecture
     from sam2_adapter.models.load import load_model
-    from sam2_adapter.predict.predictor import make_predictor
+    from sam2_adapter.predict.load import make_predictor
     from tests.golden.compare import differences, our_outputs, worst
 
     model = build_sam2(OFFICIAL_CONFIGS[name], ckpt_path=None, device="cpu")

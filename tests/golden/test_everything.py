@@ -13,7 +13,8 @@ from sam2_adapter.models.engines.base import cpu_has_bf16
 from sam2_adapter.models.load import load_model
 from sam2_adapter.predict.everything.find import find_everything
 from sam2_adapter.predict.everything.finish import Found
-from sam2_adapter.predict.predictor import Predictor, make_predictor
+from sam2_adapter.predict.load import make_predictor
+from sam2_adapter.predict.predictor import Predictor
 from tests.golden.make_everything import CASES, TARGET, case_image, case_settings
 
 LEAST_BEFORE_NMS = 50

@@ -12,7 +12,8 @@ from sam2_adapter.models.families.architectures import architecture_from_dict
 from sam2_adapter.models.load import load_model
 from sam2_adapter.models.weights.checks import expected_shapes
 from sam2_adapter.models.weights.tensor_files import write_torch_file
-from sam2_adapter.predict.predictor import Predictor, make_predictor
+from sam2_adapter.predict.load import make_predictor
+from sam2_adapter.predict.predictor import Predictor
 from tests.golden.compare import mask_iou, our_outputs
 from tests.golden.seeded import (
     IMAGE_SIZES,

@@ -13,7 +13,7 @@ from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.annotations.rle import rle_to_mask
 from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.interactive import Answer, Session, Step
-from sam2_adapter.predict.predictor import load_predictor
+from sam2_adapter.predict.load import load_predictor
 from tests.conftest import disk_photo
 from tests.small_model import small_predictor
 

@@ -206,7 +206,7 @@ def engine(folder: Path, name: str) -> Any:
     """A session of the engine itself on one of the pictures, with the model of the page."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from sam2_adapter.interactive import Session
-    from sam2_adapter.predict.predictor import load_predictor
+    from sam2_adapter.predict.load import load_predictor
 
     session = Session(_predictors.setdefault("nano", None) or load_predictor("sam2_nano", device="cpu"))
     _predictors["nano"] = session._predictor

@@ -168,7 +168,7 @@ def test_masks_that_reach_the_side_of_their_window_are_told(predictor, embedding
 
 def test_small_answers_to_clicks_give_a_hint():
     """The bundled model on a picture with dots of 12 pixels, far under four of its cells."""
-    from sam2_adapter.predict.predictor import load_predictor
+    from sam2_adapter.predict.load import load_predictor
 
     nano = load_predictor("sam2_nano", runtime="torch", precision="fp32")
     image = np.full((512, 512, 3), 30, np.uint8)

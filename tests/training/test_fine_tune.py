@@ -15,7 +15,7 @@ from sam2_adapter.evaluation.run import run_evaluation
 from sam2_adapter.files import lock_folder
 from sam2_adapter.models.load import load_model
 from sam2_adapter.ownership import MARKER_NAME, ownership_of
-from sam2_adapter.predict.predictor import load_predictor
+from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.training.encoding import SampleEmbeddings
 from sam2_adapter.training.fine_tune import fine_tune
 from tests.disc_data import make_disc_data

@@ -19,7 +19,7 @@ from sam2_adapter.evaluation.metrics import mean
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.load import load_model
 from sam2_adapter.models.weights.checkpoint import weights_sha256
-from sam2_adapter.predict.predictor import make_predictor
+from sam2_adapter.predict.load import make_predictor
 from sam2_adapter.training import run_files, saving, setup
 from sam2_adapter.training.events import EpochEnded, TrainingSteps
 from sam2_adapter.training.forward import TrainableDecoder, trained_names

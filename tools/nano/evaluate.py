@@ -28,7 +28,8 @@ from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.evaluation.compare import paired_bootstrap
 from sam2_adapter.evaluation.metrics import expected_calibration_error, inscribed_ellipse, spearman
 from sam2_adapter.models.families.architectures import get_architecture
-from sam2_adapter.predict.predictor import ImageEmbedding, Predictor, load_predictor
+from sam2_adapter.predict.load import load_predictor
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 # Rounds of clicks that are reported; after the last one one gives up.
 CLICKS = (1, 2, 3, 4, 5, 10, 20)

@@ -27,7 +27,8 @@ from sam2_adapter.jobs.stream import Bounds, Outcome, Steps, stream
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.models.engines.base import Precision
 from sam2_adapter.models.engines.choose import MANY_IMAGES
-from sam2_adapter.predict.predictor import ImageEmbedding, Predictor, load_predictor
+from sam2_adapter.predict.load import load_predictor
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 # Buckets answer slowly, and one image is in memory for each.
 _READ_AHEAD = 4

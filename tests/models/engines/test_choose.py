@@ -17,7 +17,7 @@ from sam2_adapter.errors import ConfigError
 from sam2_adapter.images.read import read_image
 from sam2_adapter.models.engines.choose import RuntimeChoice, choose_runtime, make_runtime
 from sam2_adapter.models.load import load_model
-from sam2_adapter.predict.predictor import load_predictor, make_predictor
+from sam2_adapter.predict.load import load_predictor, make_predictor
 from sam2_adapter.training.trainer import train
 from tests.command_line import run, run_process
 from tests.small_model import loaded, small_model

@@ -16,7 +16,7 @@ from sam2_adapter.models.load import load_model
 from sam2_adapter.models.network.image_encoder import EncodedImages, ImageEncoder
 from sam2_adapter.models.network.preprocess import Geometry, images_to_pixel_values
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
-from sam2_adapter.predict.predictor import load_predictor
+from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.training.trainer import train
 from tests.conftest import disk_photo, square_photo
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model

@@ -17,7 +17,7 @@ from sam2_adapter.models.load import load_model
 from sam2_adapter.models.weights.checkpoint import load_checkpoint, save_checkpoint
 from sam2_adapter.models.weights.checks import expected_shapes
 from sam2_adapter.models.weights.convert import convert_checkpoint
-from sam2_adapter.predict.predictor import make_predictor
+from sam2_adapter.predict.load import make_predictor
 from sam2_adapter.training.trainer import train
 from tests.models.families.made_up import TINY, MadeUpFamily
 from tests.training.small_run import make_samples, small_config_of_run

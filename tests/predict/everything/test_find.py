@@ -13,7 +13,8 @@ from sam2_adapter.annotations.rle import rle_to_mask
 from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.predict.everything.find import find_everything
 from sam2_adapter.predict.everything.finish import Found
-from sam2_adapter.predict.predictor import ImageEmbedding, Predictor, load_predictor
+from sam2_adapter.predict.load import load_predictor
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from tests.predict.everything.discs import disc_picture
 
 # The bundled model is no large one: a disc more or less is its own affair, not that of the search.

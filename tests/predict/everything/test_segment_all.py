@@ -6,7 +6,7 @@ import pytest
 
 from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.predict.everything.segment_all import segment_all
-from sam2_adapter.predict.predictor import load_predictor
+from sam2_adapter.predict.load import load_predictor
 from tests.predict.everything.discs import disc_picture
 
 EASY = {"pred_iou_thresh": 0.5, "stability_score_thresh": 0.6, "points_per_side": 8}
