@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,11 +86,11 @@ class Format:
     Attributes:
         recognise: whether a path is a data set of this format.
         read_dataset: all samples of a data set by split; what is not kept is counted.
-        read_prompts: the boxes and points of a file or folder that `recognise` knows, as prompts.
+        read_prompts: the boxes and points of a file or folder that `recognise` knows, as prompts, for these images.
         open_writer: starts to write results.
     """
 
     recognise: Callable[[Path], bool] | None = None
     read_dataset: Callable[[Path, ReadingOptions, LeftOut], Samples] | None = None
-    read_prompts: Callable[[Path], ListedPrompts] | None = None
+    read_prompts: Callable[[Path, Sequence[Path]], ListedPrompts] | None = None
     open_writer: Callable[[WritingTarget], Writer] | None = None

@@ -29,7 +29,7 @@ def read_prompts(path: str | Path, image_paths: Sequence[Path] = ()) -> ListedPr
     for found in sources.values():
         if found.recognise is not None and found.read_prompts is not None and found.recognise(path):
             try:
-                return found.read_prompts(path)
+                return found.read_prompts(path, image_paths)
             except DataError as error:
                 raise PromptError(str(error)) from error
     if path.is_dir():

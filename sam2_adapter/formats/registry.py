@@ -66,6 +66,7 @@ FORMATS = (
         layout="YOLO segmentation (data.yaml, images/ and labels/)",
         output="yolo",
         results="yolo",
+        has_prompts=True,
     ),
     FormatEntry(
         "labelme",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,7 +80,7 @@ def _made_by(facts: Mapping[str, Any]) -> str:
     return text_element("made_by", ", ".join(f"{name} {value}" for name, value in facts.items()))
 
 
-def read_cvat_prompts(root: Path) -> ListedPrompts:
+def read_cvat_prompts(root: Path, image_paths: Sequence[Path] = ()) -> ListedPrompts:
     """The boxes and points of a file, or of those of a folder, by picture.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sam2_adapter.annotations.objects import AnnotatedImage
@@ -27,7 +28,7 @@ class LabelmeWriter(Writer):
         return Written((path,), export.notes)
 
 
-def read_labelme_prompts(root: Path) -> ListedPrompts:
+def read_labelme_prompts(root: Path, image_paths: Sequence[Path] = ()) -> ListedPrompts:
     """The boxes and points of a label file, or of all label files of a folder, by picture.
 
     Raises:

@@ -30,12 +30,11 @@ from sam2_adapter.formats.document import short
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.yolo.images import images_of_place, place_below
-from sam2_adapter.formats.yolo.lines import outline_of_line
+from sam2_adapter.formats.yolo.lines import NUMBERS_OF_A_BOX, outline_of_line
 from sam2_adapter.settings_yaml import parse_yaml
 
 _FILE_NAMES = ("data.yaml", "data.yml", "dataset.yaml")
 _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
-_NUMBERS_OF_A_BOX = 5
 
 _NO_CLASS = "of a class without a name, labelled {!r}"
 
@@ -61,6 +60,23 @@ def read_yolo_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sa
         for name, image in images_of_place(root, place, left_out).items():
             _read_image(found, name, root, image, names, options, left_out)
     return samples
+
+
+def class_names(root: Path) -> dict[int, str]:
+    """Number of a class to its name, of a folder that `is_yolo_data` knows.
+
+    Raises:
+        DataError: `data.yaml` is malformed.
+    """
+    path = _description_of(root)
+    assert path is not None  # recognised before
+    return _names(_read_description(path), path)
+
+
+def label_of_class(word: str, names: Mapping[int, str]) -> str | None:
+    """The name of the class whose number a line begins with, which tools also write with a point; `None` where it has none."""
+    number = word.removesuffix(".0")
+    return (names.get(int(number)) or None) if number.isdecimal() else None
 
 
 def _description_of(root: Path) -> Path | None:
@@ -142,7 +158,7 @@ def _read_image(
     left_out: LeftOut,
 ) -> None:
     label_path = root / _label_name(name)
-    lines = _lines(label_path, left_out)
+    lines = lines_of(label_path, left_out)
     if not lines:
         left_out.add_image(Reason.NO_ANNOTATION, name)
         return
@@ -167,7 +183,7 @@ def _label_name(name: str) -> str:
     return "/".join(parts)
 
 
-def _lines(path: Path, left_out: LeftOut) -> list[tuple[int, str]]:
+def lines_of(path: Path, left_out: LeftOut) -> list[tuple[int, str]]:
     """The lines of a file that are not empty, with their numbers from 1."""
     if not path.is_file():
         return []
@@ -187,7 +203,7 @@ def _objects(
     options: ReadingOptions,
     left_out: LeftOut,
 ) -> Iterator[Annotation]:
-    if len(words) == _NUMBERS_OF_A_BOX:
+    if len(words) == NUMBERS_OF_A_BOX:
         left_out.add_object(Reason.UNSUPPORTED_TYPE, f"{where}: a box")
         return
     try:
@@ -198,8 +214,7 @@ def _objects(
     if not mask.any():
         left_out.add_object(Reason.EMPTY, where)
         return
-    number = words[0].removesuffix(".0")
-    label = names.get(int(number)) if number.isdecimal() else None
+    label = label_of_class(words[0], names)
     if not label:
         label = options.default_label
         left_out.remark("object", _NO_CLASS.format(label), where)

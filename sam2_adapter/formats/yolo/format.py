@@ -17,6 +17,7 @@ from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
 from sam2_adapter.formats.result_names import base_of, stem_of
 from sam2_adapter.formats.yolo.dataset import is_yolo_data, read_yolo_data
 from sam2_adapter.formats.yolo.lines import annotation_to_line
+from sam2_adapter.formats.yolo.prompts import read_yolo_prompts
 
 _DESCRIPTION_NAME = "data.yaml"
 
@@ -86,4 +87,6 @@ class YoloWriter(Writer):
         return self._description
 
 
-FORMAT = Format(recognise=is_yolo_data, read_dataset=read_yolo_data, open_writer=YoloWriter)
+FORMAT = Format(
+    recognise=is_yolo_data, read_dataset=read_yolo_data, read_prompts=read_yolo_prompts, open_writer=YoloWriter
+)

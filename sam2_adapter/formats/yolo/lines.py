@@ -15,7 +15,8 @@ from sam2_adapter.annotations.polygons import Polygon, Ring
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.document import short
 
-LEAST_NUMBERS = 7
+NUMBERS_OF_A_BOX = 5
+_LEAST_NUMBERS = 7
 
 # Polygons may reach a little over the border; numbers beyond this are pixels.
 _LARGEST_FRACTION = 1.5
@@ -41,7 +42,7 @@ def outline_of_line(words: Sequence[str], original_hw: tuple[int, int]) -> Ring:
         raise DataError(
             f"a line is the number of a class and fractions x y x y ..., but got {short(' '.join(words))}."
         ) from None
-    if len(words) < LEAST_NUMBERS or len(numbers) % 2:
+    if len(words) < _LEAST_NUMBERS or len(numbers) % 2:
         raise DataError(f"a polygon is a class and at least three pairs x y, but got {len(words)} numbers.")
     if np.abs(numbers).max() > _LARGEST_FRACTION:
         raise DataError(f"coordinates are fractions from 0 to 1, but one of them is {np.abs(numbers).max():g}.")

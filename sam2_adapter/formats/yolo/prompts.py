@@ -1,0 +1,82 @@
+"""The boxes of YOLO's text files as prompts: lines of five numbers, as data sets for finding objects have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
+from sam2_adapter.errors import ImageError, PromptError
+from sam2_adapter.formats.base import ListedPrompts
+from sam2_adapter.formats.document import short
+from sam2_adapter.formats.image_names import find_listed
+from sam2_adapter.formats.left_out import LeftOut
+from sam2_adapter.formats.yolo.dataset import class_names, label_of_class, lines_of
+from sam2_adapter.formats.yolo.lines import NUMBERS_OF_A_BOX
+from sam2_adapter.images.find import files_below
+from sam2_adapter.images.read import image_size
+
+_FOLDER = "labels"
+
+
+def read_yolo_prompts(root: Path, image_paths: Sequence[Path]) -> ListedPrompts:
+    """The boxes of all text files below `labels/`, for the images that are called like them.
+
+    Args:
+        root: the folder of `data.yaml`, which names the classes.
+        image_paths: the images, whose sizes turn the fractions into pixels.
+
+    Raises:
+        DataError: `data.yaml` is malformed.
+        PromptError: there is no box for any of the images.
+    """
+    names = class_names(root)
+    files = {name: path for path in sorted(files_below(root)) if (name := _name_of_image(path.relative_to(root)))}
+    found: ListedPrompts = {}
+    images = [path.as_posix() for path in image_paths]
+    for path, fitting in zip(files.values(), find_listed(list(files), images), strict=True):
+        prompts = (
+            _prompts_of(path, path.relative_to(root).as_posix(), Path(fitting[0]), names) if len(fitting) == 1 else []
+        )
+        if prompts:
+            found.setdefault(fitting[0], []).extend(prompts)
+    if not found:
+        raise PromptError(f"{root}: there is no box for any of the images in {_FOLDER}/, as lines of five numbers.")
+    return found
+
+
+def _name_of_image(path: Path) -> str:
+    """The path of the picture below the folder of pictures, without suffix; empty for other files."""
+    folders = [part.lower() for part in path.parts[:-1]]
+    if path.suffix.lower() != ".txt" or _FOLDER not in folders:
+        return ""
+    return str(PurePosixPath(*path.with_suffix("").parts[folders.index(_FOLDER) + 1 :]))
+
+
+def _prompts_of(path: Path, where: str, image: Path, names: Mapping[int, str]) -> list[Prompt | RefusedPrompt]:
+    try:
+        height, width = image_size(image)
+    except ImageError:  # told when the image is read
+        return []
+    prompts: list[Prompt | RefusedPrompt] = []
+    for number, line in lines_of(path, LeftOut()):
+        words = line.split()
+        if len(words) == NUMBERS_OF_A_BOX:
+            prompts.append(_prompt(words, f"{where}: line {number}", (width, height), names))
+    return prompts
+
+
+def _prompt(
+    words: Sequence[str], where: str, size_wh: tuple[int, int], names: Mapping[int, str]
+) -> Prompt | RefusedPrompt:
+    width, height = size_wh
+    try:
+        x, y, w, h = (float(word) for word in words[1:])
+        box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
+        return Prompt(box_xyxy=box, label=label_of_class(words[0], names))
+    except PromptError as error:
+        return RefusedPrompt(f"{where}: {error}")
+    except ValueError:
+        return RefusedPrompt(
+            f"{where}: a box is the number of a class and fractions x y width height, but got {short(' '.join(words))}."
+        )
