@@ -1,7 +1,7 @@
 """The rule for the output folders of all commands: nothing is lost there, and one command at a time works in them.
 
 A folder that is neither empty nor ours (see `ownership`) is refused. A folder of ours is gone on with (`resume`), or its files are
-removed and written anew (`overwrite`), and refused otherwise. Nothing is removed or replaced that the marker does not list. What somebody
+removed and written again (`overwrite`), and refused otherwise. Nothing is removed or replaced that the marker does not list. What somebody
 has edited since a run wrote it, and another run would replace, is kept under another name.
 
     with OwnedFolder("run", "train", resume=resume, overwrite=overwrite) as folder:   # checked and locked, nothing changed yet

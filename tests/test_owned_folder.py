@@ -140,7 +140,7 @@ def _remove_all(directory: Path) -> None:
 
 def _resumed(directory: Path, *names: str) -> None:
     with OwnedFolder(directory, "predict", resume=True) as folder:
-        folder.begin((*ENTRIES, "polygons"))  # one more: the marker is written anew
+        folder.begin((*ENTRIES, "polygons"))  # one more: the marker is written again
         _write(folder, *names)
 
 

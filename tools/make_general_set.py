@@ -37,7 +37,7 @@ HEAD = """# Photographs of the general set
 
 Fine-tuning measures with these what a model forgets ([docs/training.md](../../../docs/training.md)); nothing is trained on them. They come
 from the validation splits of two selections of COCO 2017 photographs (https://cocodataset.org). Changed: scaled to {side} pixels at the
-longer side, compressed anew.
+longer side, compressed again.
 
 Photographs: each is its photographer's, whom its page on Flickr names, and under CC BY 2.0 (https://creativecommons.org/licenses/by/2.0/).
 Masks and categories: Copyright (c) 2015, COCO Consortium, CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). Changed: drawn as label

@@ -70,7 +70,7 @@ class ExistingProcedure:
     def epoch(self, samples: Sequence[Sample], encoded: Sequence[EncodedImages]) -> float:
         """One pass over all objects in random order; returns the mean loss.
 
-        Images are encoded before: the encoder is frozen, so encoding them anew for each object, as the adapter does, gives the same.
+        Images are encoded before: the encoder is frozen, so encoding them again for each object, as the adapter does, gives the same.
         """
         places = [(index, item.mask) for index, sample in enumerate(samples) for item in sample.objects]
         order = self.generator.permutation(len(places))

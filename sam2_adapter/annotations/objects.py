@@ -117,7 +117,7 @@ class Annotation:
 
     @property
     def mask(self) -> BoolArray:
-        """Bool H x W in the size of the original image, decoded anew at each call."""
+        """Bool H x W in the size of the original image, decoded again at each call."""
         return rle_to_mask(self.rle)
 
     @property

@@ -20,7 +20,7 @@ DataArgument = Annotated[
     Path, typer.Argument(help="Data set: a folder, or a COCO file.", metavar="DATA", show_default=False)
 ]
 DataFormatOption = Annotated[
-    DataFormatName | None, typer.Option(help="Layout of the data set; found by looking where not given.")
+    DataFormatName | None, typer.Option(help="Layout of the data set; found automatically where not given.")
 ]
 ModelOption = Annotated[
     str | None,

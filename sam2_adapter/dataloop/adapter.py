@@ -212,7 +212,7 @@ class ModelAdapter(EmbeddingFunctions):
         overwrite: bool = False,
         **kwargs: Any,
     ) -> tuple[str, str, str]:
-        """Download the model's subsets into folders that are made anew; what an earlier training left there goes.
+        """Download the model's subsets into folders that are made again; what an earlier training left there goes.
 
         Returns:
             The paths of the root, the data and the output.

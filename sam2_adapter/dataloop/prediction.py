@@ -96,7 +96,7 @@ class ItemPredictor(Steps[Any, PreparedItem, Predicted, Stored]):
         return self.predictor.embed([entry.image for entry in fetched])
 
     def predict(self, item: Any, fetched: PreparedItem, encoded: ImageEmbedding) -> Predicted:
-        """Make the predictions of an item; a prompt that cannot be used costs its own object only.
+        """Make the predictions of an item; a prompt that cannot be used affects its own object only.
 
         Raises:
             PromptError: the item has prompts, and none of them can be used.

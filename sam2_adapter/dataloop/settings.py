@@ -47,7 +47,7 @@ class Settings:
     Attributes:
         config: our own keys.
         subset_limit: most items that one execution predicts; more are split over several executions.
-        overwrite_annotations: predict anew before an evaluation.
+        overwrite_annotations: predict again before an evaluation.
         upload_features: store the vectors of an embedding.
         weights_sha256: identity of the weights that the artifacts should hold; `None` where nothing was trained.
     """

@@ -111,7 +111,7 @@ class PlatformTraining:
             try:
                 return self._go_on(load(), dataset, unfinished)
             except ResumeError as error:
-                logger.warning("The unfinished training does not fit (%s) Starting anew.", error)
+                logger.warning("The unfinished training does not fit (%s) Starting from the beginning.", error)
         return self._go_on(load(), dataset, None)
 
     def _go_on(self, loaded: LoadedModel, dataset: Dataset, resume_from: bytes | None) -> TrainingResult:

@@ -37,7 +37,7 @@ def drawn_by_people(documents: Sequence[Document]) -> list[Document]:
 
 
 def readable_objects(documents: Sequence[Document], original_hw: tuple[int, int]) -> tuple[Annotation, ...]:
-    """The objects of masks and polygons; what is malformed or covers no pixel costs its own object only, and is logged.
+    """The objects of masks and polygons; what is malformed or covers no pixel affects its own object only, and is logged.
 
     Args:
         documents: as the platform stores them.

@@ -9,7 +9,7 @@ from sam2_adapter.errors import CheckpointError
 from sam2_adapter.models.load import LoadedModel, load_model
 from sam2_adapter.models.weights.checkpoint import save_checkpoint
 
-# What a saved file says about itself; written anew by every save.
+# What a saved file says about itself; written again by every save.
 _OWN_KEYS = ("model", "format_version", "architecture", "weights_sha256")
 
 

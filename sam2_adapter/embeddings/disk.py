@@ -127,7 +127,7 @@ class EmbeddingFiles:
 
     def _tell_damage(self, path: Path, reason: str) -> None:
         if not self._told_damage:
-            logger.warning("%s is damaged (%s): such embeddings are made anew.", path, reason)
+            logger.warning("%s is damaged (%s): such embeddings are made again.", path, reason)
         self._told_damage = True
 
 

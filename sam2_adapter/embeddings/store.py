@@ -1,6 +1,6 @@
 """`EmbeddingStore`: each image is encoded once.
 
-Its embedding is kept in memory, then on disk, in fp16, and made anew only when neither has it. Embeddings that a model is measured with
+Its embedding is kept in memory, then on disk, in fp16, and made again only when neither has it. Embeddings that a model is measured with
 have an `exact_key` and are kept as the encoder gave them: the figures are those of prediction to the last digit. A file on disk is written once, completely or not
 at all, carries a checksum and lies in a folder named after everything that decides its content, so that any number of runs may share a
 store, one after the other or at the same time.
@@ -79,7 +79,7 @@ class EmbeddingStore:
         return keys
 
     def _has(self, key: str) -> bool:
-        # Read, not only looked for: a damaged file has to be made anew while batches are being made.
+        # Read, not only looked for: a damaged file has to be made again while batches are being made.
         return self._find(key) is not None
 
     def _find(self, key: str) -> EncodedImages | None:

@@ -88,7 +88,7 @@ def load_dataset(
 
     Args:
         path: the folder, or a COCO file.
-        data_format: its layout; found by looking when left out.
+        data_format: its layout; found automatically when left out.
         min_area_px: objects with fewer pixels of the original image are left out.
         validation_share: share of the training images that become the validation split where none was given; 0 makes none.
         seed: of that choice.
@@ -154,7 +154,7 @@ def load_configured_dataset(path: str | Path, config: Config, data_format: DataF
 
 
 def find_format(root: Path) -> DataFormat:
-    """Find the layout of a data set by looking.
+    """Find the layout of a data set from what lies there.
 
     Raises:
         DataError: none or several fit; the text says what is expected.

@@ -79,12 +79,12 @@ class Sample:
 
     @property
     def gt_masks(self) -> BoolArray:
-        """Bool O x H x W, decoded anew at each call; for large images take the objects one at a time instead."""
+        """Bool O x H x W, decoded again at each call; for large images take the objects one at a time instead."""
         return np.stack([annotation.mask for annotation in self.objects])
 
     @property
     def ignored_mask(self) -> BoolArray | None:
-        """Bool H x W, the pixels that do not count, decoded anew at each call; `None` where every pixel counts."""
+        """Bool H x W, the pixels that do not count, decoded again at each call; `None` where every pixel counts."""
         return None if self.ignored is None else rle_to_mask(self.ignored)
 
     def counted(self, mask: BoolArray) -> BoolArray:

@@ -45,7 +45,7 @@ class Answer:
 
     @property
     def mask(self) -> BoolArray:
-        """Bool H x W in the size of the image, decoded anew at each call."""
+        """Bool H x W in the size of the image, decoded again at each call."""
         return rle_to_mask(self.rle)
 
 

@@ -180,7 +180,7 @@ class Journal:
             raise ExportError(f"{self._path}: cannot write here: {reason_of(error)}") from error
 
     def _line(self, offset: int) -> dict[str, Any]:
-        # Opened anew: the file that is written to has its own place, and may be used by another thread.
+        # Opened again: the file that is written to has its own place, and may be used by another thread.
         with self._path.open("rb") as file:
             file.seek(offset)
             return json.loads(file.readline())  # type: ignore[no-any-return]
@@ -223,7 +223,7 @@ class Journal:
         ]
         if other:
             raise ConfigError(
-                f"{self._directory}: cannot go on with this run: {'; '.join(other)}. Use the same settings, start anew "
+                f"{self._directory}: cannot go on with this run: {'; '.join(other)}. Use the same settings, start again "
                 "(--overwrite instead of --resume), or choose another --output."
             )
 

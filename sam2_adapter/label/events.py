@@ -1,4 +1,4 @@
-"""News for the pages that are open, as server-sent events. A page that misses some, or comes back, asks for everything anew."""
+"""News for the pages that are open, as server-sent events. A page that misses some, or comes back, asks for everything again."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Exporter:
         )
 
     def _claim(self, path: Path) -> None:
-        """Note a file as ours once; what was written in this session may be written anew."""
+        """Note a file as ours once; what was written in this session may be written again."""
         if path not in self._claimed:
             self._folder.claim(path)
             self._claimed.add(path)

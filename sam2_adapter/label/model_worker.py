@@ -33,7 +33,7 @@ from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 CACHE_BYTES = 512 * 2**20
 """Most memory for encoded pictures."""
 MOST_TABS = 32
-"""Sessions that are kept; the one used longest ago makes room, and begins anew when it is used again."""
+"""Sessions that are kept; the one used longest ago makes room, and begins again when it is used again."""
 
 Json = dict[str, Any]
 Report = Callable[[Json], None]

@@ -37,7 +37,7 @@ class Address:
     Attributes:
         host: this machine's own by default.
         port: 0 for a free one.
-        token: the secret of the address; made anew for each start where none is given, which only this machine's own host allows.
+        token: the secret of the address; made again for each start where none is given, which only this machine's own host allows.
     """
 
     host: str = "127.0.0.1"

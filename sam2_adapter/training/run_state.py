@@ -251,7 +251,7 @@ def _require_same(path: Path, saved: RunIdentity, wanted: RunIdentity) -> None:
 
 
 def _random_states() -> dict[str, Any]:
-    """The states of torch's generators; ours are seeded anew for every epoch and object and have none."""
+    """The states of torch's generators; ours are seeded again for every epoch and object and have none."""
     return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
 
 

@@ -1,6 +1,6 @@
 """Augmented variants of a training image, each encoded once and kept like the image itself.
 
-With a frozen image encoder an augmentation that were drawn anew each time would have to be encoded each time. A few
+With a frozen image encoder an augmentation that were drawn again each time would have to be encoded each time. A few
 fixed variants cost one encoding each, once.
 """
 

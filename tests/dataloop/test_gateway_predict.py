@@ -57,7 +57,7 @@ def test_predicting_again_replaces_the_predictions_of_the_same_model_name_only(p
     adapter.predict_items([item])
     rows = platform.annotations(item)
     assert sorted(row["type"] for row in rows) == ["box", "box", "segment"]
-    assert len({row["id"] for row in rows} - first) == 1, "the prediction was stored anew, the rest was left alone"
+    assert len({row["id"] for row in rows} - first) == 1, "the prediction was stored again, the rest was left alone"
 
 
 def test_a_construction_on_all_settings_sends_no_patch_and_reading_a_missing_one_does(platform, gateway, dataset):

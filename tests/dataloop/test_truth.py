@@ -1,4 +1,4 @@
-"""Ground truth to objects and prompts; what is malformed costs its own object only."""
+"""Ground truth to objects and prompts; what is malformed affects its own object only."""
 
 from __future__ import annotations
 

@@ -24,7 +24,9 @@ def test_files_and_folders_of_labelling_tools(tmp_path):
 
 
 def test_other_folders_are_refused(tmp_path):
-    with pytest.raises(PromptError, match=r"a folder without prompts\. Expected a prompts file, or files of yolo or labelme or cvat"):
+    with pytest.raises(
+        PromptError, match=r"a folder without prompts\. Expected a prompts file, or files of yolo or labelme or cvat"
+    ):
         read_prompts(tmp_path)
     with pytest.raises(PromptError, match="cannot read the file"):
         read_prompts(tmp_path / "missing.json")

@@ -54,7 +54,7 @@ def start(processes, images, output):
 
 
 def kill_and_resume(processes, images, output, num_kills: int, seed: int):
-    """Kill a run at random moments, then let it finish; a run that ends before it is killed begins anew."""
+    """Kill a run at random moments, then let it finish; a run that ends before it is killed begins again."""
     generator = random.Random(seed)
     killed = 0
     while killed < num_kills:

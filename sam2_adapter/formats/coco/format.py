@@ -28,7 +28,7 @@ class CocoWriter(Writer):
         return Written((), self._stream.add(image))
 
     def add_done(self, image: AnnotatedImage, stem: str) -> Written:
-        """Add an image of an earlier run: the file is written anew."""
+        """Add an image of an earlier run: the file is written again."""
         return self.add(image, stem)
 
     def close(self) -> Path | None:

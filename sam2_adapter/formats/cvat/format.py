@@ -48,7 +48,7 @@ class CvatWriter(Writer):
         return Written((), notes)
 
     def add_done(self, image: AnnotatedImage, stem: str) -> Written:
-        """Add an image of an earlier run: the file is written anew."""
+        """Add an image of an earlier run: the file is written again."""
         return self.add(image, stem)
 
     def close(self) -> Path | None:

@@ -42,7 +42,7 @@ def _plane(content: bytes, layout: TiffLayout, plane: int) -> Samples:
     """One plane H' x W' x C', filled up to whole tiles where there are tiles."""
     _, across = layout.segments_hw
     rows = _stored_rows(content, layout, plane) if layout.compression == 1 else _unpacked_rows(content, layout, plane)
-    # Rows of a segment are samples for themselves: predictors and the filling of the last byte start anew in each.
+    # Rows of a segment are samples for themselves: predictors and the filling of the last byte start again in each.
     by_segment = rows.reshape(-1, across, layout.row_bytes)
     samples = _row_samples(by_segment.reshape(-1, layout.row_bytes), layout)
     return samples.reshape(len(rows), across * layout.segment_hw[1], layout.plane_channels)

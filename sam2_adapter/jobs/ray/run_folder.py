@@ -106,7 +106,7 @@ class RunFolder:
         ]:
             raise ConfigError(
                 f"{self.location}: cannot go on with this run: {'; '.join(other)}. Use the same images and settings, start "
-                "anew (--overwrite instead of --resume), or choose another --output."
+                "again (--overwrite instead of --resume), or choose another --output."
             )
 
 

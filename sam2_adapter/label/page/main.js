@@ -195,7 +195,7 @@ async function start() {
   if (session.notes.length) say(session.notes.join(" "), true);
 }
 
-/** After a gap in the news, everything is asked for anew. */
+/** After a gap in the news, everything is asked for again. */
 async function catchUp() {
   try {
     await start();

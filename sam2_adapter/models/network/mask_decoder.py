@@ -69,7 +69,7 @@ def decode_masks(
     # 1: output tokens beside the prompt's tokens; the image, with the mask input added, as a list of tokens
     tokens = _with_output_tokens(decoder, prompts.sparse_embeddings, num_prompts)
     image_tokens = (images.image_embedding + prompts.dense_embeddings).flatten(2).transpose(1, 2)
-    # 2: two-way attention between the tokens and the image, whose tokens are rounded once, not anew for every product
+    # 2: two-way attention between the tokens and the image, whose tokens are rounded once, not again for every product
     dtype = _arithmetic_dtype(image_tokens)
     tokens, image_tokens = _two_way_transformer(
         decoder.transformer, tokens, image_tokens.to(dtype), positions.to(dtype)

@@ -176,7 +176,7 @@ def _ultralytics_path(target: Path, architecture: Architecture) -> Path:
 
 
 def free_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What callers stored: `save_checkpoint` adds the rest anew."""
+    """What callers stored: `save_checkpoint` adds the rest again."""
     return {
         key: value for key, value in metadata.items() if key not in ("format_version", "architecture", "weights_sha256")
     }

@@ -201,7 +201,7 @@ def _verify(partial: _Partial, num_bytes: int | None, sha256: str | None) -> Non
 
 
 def _as_version(mark: object) -> str:
-    """The mark of a version, or nothing where it cannot be sent back; such a file is fetched anew instead of going on."""
+    """The mark of a version, or nothing where it cannot be sent back; such a file is fetched again instead of going on."""
     return mark if isinstance(mark, str) and _VERSION.fullmatch(mark) else ""
 
 

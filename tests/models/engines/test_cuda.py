@@ -58,7 +58,7 @@ def test_compiled_batches_are_filled_up_unless_they_are_small(encoder, pixel_val
         assert (watched.sizes, plain.sizes) == (in_full, alone)
         for one, other in zip(parts(encoded), expected, strict=True):
             torch.testing.assert_close(one, other[:count], rtol=0, atol=1e-5)
-    # One shape only: another would be compiled anew.
+    # One shape only: another would be compiled again.
     assert compiled == [{"dynamic": False, "fullgraph": True}] * 3
 
 

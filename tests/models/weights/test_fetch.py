@@ -100,7 +100,7 @@ class TestFetching:
         mirror.faults = ["cut"]
         fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
         assert (tmp_path / "custom.pt").read_bytes() == meta_bytes
-        assert [wanted for _, wanted in mirror.requests] == [None, None], "what cannot be compared is fetched anew"
+        assert [wanted for _, wanted in mirror.requests] == [None, None], "what cannot be compared is fetched again"
 
     def test_a_note_of_an_earlier_version_does_not_block_the_file(
         self, tmp_path: Path, mirror: Server, meta_bytes: bytes
