@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
 # From the ground up. Rooms of one line may not import each other. A room is a module or a folder, named by the longest
 # entry that its path starts with: `models.families` lies far below the rest of `models`.
 LAYERS = (
-    ("_version", "errors", "text"),
+    ("_version", "errors", "text", "download_progress"),
     ("input_files", "settings_yaml", "arguments"),
     ("files",),
     ("ownership", "replacing"),
@@ -48,6 +48,8 @@ RESERVED = {
     "dtlpymetrics": {"dataloop"},
     "openvino": {"models"},
     "pycocotools": {"annotations"},
+    "huggingface_hub": {"models"},
+    "cachetools": {"embeddings"},
     "typer": {"cli"},
     "jinja2": {"reports"},
     "starlette": {"label"},

@@ -57,6 +57,34 @@ def progress(what: str) -> Iterator[Advance]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
+@contextmanager
+def download_bar(name: str, done: int, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a download on a terminal, and nothing elsewhere; see `sam2_adapter.download_progress`."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda num_bytes: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task(name, completed=done, total=total)
+        yield lambda num_bytes: bars.advance(task, num_bytes)
+
+
 def dated_line(text: str) -> None:
     """Print one line of a log on stderr, with the time."""
     tell(f"{datetime.now().isoformat(' ', 'seconds')} {text}")

@@ -10,12 +10,14 @@ import functools
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Annotated, NoReturn, ParamSpec, TypeVar
 
 import typer
 
 from sam2_adapter.cli.interruption import INTERRUPTED, was_interrupted
 from sam2_adapter.cli.output import print_error, print_json, tell_message
+from sam2_adapter.download_progress import Advance, watch_downloads
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
 
 OK = 0
@@ -45,6 +47,7 @@ def one_clear_message(command: Callable[_P, _R]) -> Callable[_P, _R]:
     @functools.wraps(command)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         as_json = bool(kwargs.get("as_json"))
+        watch_downloads(_download_bar)
         set_up_logging(verbose=bool(kwargs.get("verbose")), debug=bool(kwargs.get("debug")))
         started = time.monotonic()
         try:
@@ -101,6 +104,12 @@ class _LevelFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return f"{record.levelname.lower()}: {record.getMessage()}"
+
+
+def _download_bar(name: str, done: int, total: int | None) -> AbstractContextManager[Advance]:
+    from sam2_adapter.cli.progress import download_bar  # rich is slow to import
+
+    return download_bar(name, done, total)
 
 
 def text_of(error: Exception) -> str:

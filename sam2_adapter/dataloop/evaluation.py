@@ -21,7 +21,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import rle_iou
 from sam2_adapter.dataloop.curves import publish_label_scores
 from sam2_adapter.dataloop.items import list_items, name_of, nested, query_of, system_of, upright_hw
-from sam2_adapter.dataloop.platform_requests import WAITS_S, Document, count_all, pause, query_all
+from sam2_adapter.dataloop.platform_requests import Document, count_all, query_all, retried_whatever_fails
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemPredictor, ItemTally, predict_all
 from sam2_adapter.dataloop.prepared_items import PreparedItem, download_bytes
 from sam2_adapter.dataloop.storing import list_annotations
@@ -117,21 +117,19 @@ def _stored_scores(model: Any, dataset: Any, filters: Any) -> Any:
     """Score until both files are stored: the function makes dozens of requests, repeats none and ignores some failures."""
     import dtlpymetrics
 
-    for wait in (*WAITS_S, None):
-        try:
-            scored = dtlpymetrics.scoring.create_model_score(
-                model=model, dataset=dataset, filters=filters, compare_types=[model.output_type]
-            )
-            _require_stored(model, dataset)
-            return scored
-        except Exception as error:  # a lost request shows as any error of the tables that are made of its answer
-            if wait is None:
-                raise PlatformError(
-                    f"The predictions of model {model.name!r} are stored, but not their scores: {error!r}. Evaluate again."
-                ) from error
-            logger.info("Scoring again: %r", error)
-            pause(wait)
-    raise AssertionError("the last try returns or raises")
+    def score() -> Any:
+        scored = dtlpymetrics.scoring.create_model_score(
+            model=model, dataset=dataset, filters=filters, compare_types=[model.output_type]
+        )
+        _require_stored(model, dataset)
+        return scored
+
+    try:
+        return retried_whatever_fails(score)
+    except Exception as error:  # a lost request shows as any error of the tables that are made of its answer
+        raise PlatformError(
+            f"The predictions of model {model.name!r} are stored, but not their scores: {error!r}. Evaluate again."
+        ) from error
 
 
 def _require_stored(model: Any, dataset: Any) -> None:

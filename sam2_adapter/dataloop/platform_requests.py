@@ -8,7 +8,6 @@ answered completely or fails loudly.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +15,23 @@ from typing import Any, TypeVar
 
 import dtlpy as dl
 import requests
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_base,
+    retry_if_exception,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 from sam2_adapter.errors import PlatformError
 
 logger = logging.getLogger(__name__)
 
-WAITS_S = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between one try and the next, times a random factor around 1 so that threads do not come back together."""
+MOST_TRIES = 5
+"""How often something is tried. In between a random time of at most 1, 2, 4 and 8 seconds passes, so that threads do not come back together."""
 
 PAGE_SIZE = 1000
 
@@ -101,26 +110,50 @@ def retried(action: Callable[[], T]) -> T:
     Raises:
         UnansweredError: the last failure, where it was one that may pass; other errors come as they are.
     """
-    for wait in (*WAITS_S, None):
-        try:
-            return action()
-        except Exception as error:  # the SDK's errors share no base with those of its HTTP library
-            if not is_temporary(error) or (wait is None and isinstance(error, UnansweredError)):
-                raise
-            if wait is None:
-                tries = len(WAITS_S) + 1
-                raise UnansweredError(f"The platform did not answer in {tries} tries: {_reason(error)}") from error
-            logger.debug("Trying again in %.1f s: %s", wait, error)
-            pause(wait)
-    raise AssertionError("the last try returns or raises")
+    try:
+        return _retrying(retry_if_exception(is_temporary))(action)
+    except UnansweredError:
+        raise
+    except Exception as error:  # the SDK's errors share no base with those of its HTTP library
+        if not is_temporary(error):
+            raise
+        raise UnansweredError(f"The platform did not answer in {MOST_TRIES} tries: {_reason(error)}") from error
 
 
-def pause(wait_s: float) -> None:
-    """Sleep for about `wait_s` seconds."""
-    time.sleep(wait_s * random.uniform(0.5, 1.5))
+def retried_whatever_fails(action: Callable[[], T]) -> T:
+    """As `retried`, after errors of any kind; the last one comes as it is."""
+    return _retrying(retry_if_exception_type(Exception))(action)
 
 
-def is_temporary(error: Exception) -> bool:
+def repeated_until_done(action: Callable[[], T | None]) -> T | None:
+    """Do something until it returns a value, with growing waits in between; `None` where it never did. Errors come as they are."""
+    return _retrying(retry_if_result(lambda result: result is None))(action)
+
+
+def _retrying(retry: retry_base) -> Retrying:
+    return Retrying(
+        retry=retry,
+        stop=stop_after_attempt(MOST_TRIES),
+        wait=wait_random_exponential(multiplier=1),
+        sleep=lambda seconds: time.sleep(seconds),
+        before_sleep=_log_failure,
+        retry_error_callback=_result_of,
+    )
+
+
+def _log_failure(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome is not None else None
+    if error is not None:
+        logger.info("Trying again: %r", error)
+
+
+def _result_of(state: RetryCallState) -> Any:
+    """The result of the last try, or its error."""
+    assert state.outcome is not None  # it is over
+    return state.outcome.result()
+
+
+def is_temporary(error: BaseException) -> bool:
     """Whether what failed may succeed later."""
     if isinstance(error, UnansweredError):
         return error.is_temporary

@@ -20,12 +20,11 @@ import dtlpy as dl
 
 from sam2_adapter.dataloop.items import nested
 from sam2_adapter.dataloop.platform_requests import (
-    WAITS_S,
     Document,
     UnansweredError,
     count_all,
-    pause,
     query_all,
+    repeated_until_done,
     send,
     send_once,
 )
@@ -158,20 +157,23 @@ class _Upload:
     def _mended(self) -> list[Document]:
         """List what is stored, send what is missing and remove what is there twice, until it is right."""
         missing: list[Document] = []
-        for wait in (*WAITS_S, None):
+
+        def mend() -> list[Document] | None:
+            nonlocal missing
+            for batch in _batches(missing):
+                self._send(batch)
             kept, surplus = self._stored()
             missing = [document for document in self.documents if _number(document) not in kept]
             if surplus:
                 _delete(self.item_id, self.dataset_id, surplus)
-            if not missing:
-                return [kept[_number(document)] for document in self.documents]
-            if wait is not None:
-                pause(wait)
-                for batch in _batches(missing):
-                    self._send(batch)
-        raise PlatformError(
-            f"{len(missing)} of {len(self.documents)} predictions could not be stored, so none was; the earlier ones are still there."
-        )
+            return None if missing else [kept[_number(document)] for document in self.documents]
+
+        mended = repeated_until_done(mend)
+        if mended is None:
+            raise PlatformError(
+                f"{len(missing)} of {len(self.documents)} predictions could not be stored, so none was; the earlier ones are still there."
+            )
+        return mended
 
     def _stored(self) -> tuple[dict[int, Document], list[str]]:
         """The new predictions that are stored, by number, and the ids of those that are there again."""

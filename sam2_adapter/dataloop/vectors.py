@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from sam2_adapter.dataloop.platform_requests import (
-    WAITS_S,
     Document,
     UnansweredError,
-    pause,
     query_pages,
+    repeated_until_done,
     send,
     send_once,
 )
@@ -75,8 +74,9 @@ def store_vectors(model: Any, set_id: str, dataset_id: str, vectors: Mapping[str
         PlatformError: they could not be stored; earlier ones may be there still.
     """
     missing = dict(vectors)
-    for wait in (0.0, *WAITS_S):
-        pause(wait)
+
+    def store() -> bool | None:
+        nonlocal missing
         documents = [_document(model, set_id, dataset_id, *entry) for entry in missing.items()]
         try:
             send_once("post", "/features/vectors", documents)
@@ -84,9 +84,10 @@ def store_vectors(model: Any, set_id: str, dataset_id: str, vectors: Mapping[str
             if not error.is_temporary:
                 raise
         missing = _settle(set_id, vectors)
-        if not missing:
-            return
-    raise PlatformError(f"{len(missing)} of {len(vectors)} vectors could not be stored.")
+        return None if missing else True
+
+    if not repeated_until_done(store):
+        raise PlatformError(f"{len(missing)} of {len(vectors)} vectors could not be stored.")
 
 
 def _settle(set_id: str, vectors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from cachetools import TLRUCache
 
 
 class CacheStatistics(NamedTuple):
@@ -34,7 +35,16 @@ class CacheStatistics(NamedTuple):
 class _Kept:
     value: Any
     num_bytes: int
-    used_at: float
+
+
+class _Table(TLRUCache[Hashable, _Kept]):
+    """The values, the one used longest ago first; counts those that make room."""
+
+    evicted = 0
+
+    def popitem(self) -> tuple[Hashable, _Kept]:
+        self.evicted += 1
+        return super().popitem()
 
 
 class ByteBoundedCache:
@@ -45,53 +55,45 @@ class ByteBoundedCache:
     ) -> None:
         """Hold at most `max_bytes`, no value longer than `max_idle_s` seconds after its last use by `clock`."""
         self.max_bytes, self.max_idle_s = max_bytes, max_idle_s
-        self._clock = clock
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()  # the one used longest ago first
-        self._num_bytes = self._peak_bytes = self._evicted = self._expired = 0
+        self._table = _Table(
+            max_bytes,
+            # A value that is used as its time ends is still there.
+            ttu=lambda _key, _kept, now: math.nextafter(now + max_idle_s, math.inf),
+            timer=clock,
+            getsizeof=lambda kept: kept.num_bytes,
+        )
+        self._peak_bytes = self._expired = 0
 
     def get(self, key: Hashable) -> Any | None:
         """The value of a key, which counts as a use; `None` where there is none."""
         with self._lock:
             self._expire()
-            kept = self._kept.get(key)
+            kept = self._table.get(key)
             if kept is None:
                 return None
-            self._kept[key] = replace(kept, used_at=self._clock())
-            self._kept.move_to_end(key)
+            self._table[key] = kept  # its time begins anew
             return kept.value
 
     def put(self, key: Hashable, value: Any, num_bytes: int) -> None:
         """Keep a value in place of an earlier one; a value larger than the limit is not kept."""
         with self._lock:
             self._expire()
-            self._remove(key)
-            if num_bytes > self.max_bytes:
-                return
-            while self._num_bytes + num_bytes > self.max_bytes:
-                self._remove(next(iter(self._kept)))
-                self._evicted += 1
-            self._kept[key] = _Kept(value, num_bytes, self._clock())
-            self._num_bytes += num_bytes
-            self._peak_bytes = max(self._peak_bytes, self._num_bytes)
+            self._table.pop(key, None)
+            if num_bytes <= self.max_bytes:
+                self._table[key] = _Kept(value, num_bytes)
+                self._peak_bytes = max(self._peak_bytes, int(self._table.currsize))
 
     @property
     def statistics(self) -> CacheStatistics:
         """What the cache holds and has done so far."""
         with self._lock:
             self._expire()
-            return CacheStatistics(len(self._kept), self._num_bytes, self._peak_bytes, self._evicted, self._expired)
+            held = len(self._table), int(self._table.currsize)
+            return CacheStatistics(*held, self._peak_bytes, self._table.evicted, self._expired)
 
     def _expire(self) -> None:
-        oldest = self._clock() - self.max_idle_s
-        while self._kept and (first := next(iter(self._kept.items())))[1].used_at < oldest:
-            self._remove(first[0])
-            self._expired += 1
-
-    def _remove(self, key: Hashable) -> None:
-        kept = self._kept.pop(key, None)
-        if kept is not None:
-            self._num_bytes -= kept.num_bytes
+        self._expired += len(self._table.expire())
 
 
 class KeyedLocks:

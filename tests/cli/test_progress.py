@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from sam2_adapter.cli import progress as module
-from sam2_adapter.cli.progress import progress, terminal_bars
+from sam2_adapter.cli.progress import download_bar, progress, terminal_bars
 
 
 def test_in_a_log_progress_is_told_now_and_then(
@@ -42,3 +42,18 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_closed_stderr_has_no_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     assert terminal_bars() is None
+
+
+def test_a_download_has_a_bar_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with download_bar("a.pt", 0, 10) as advance:
+        advance(10)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with download_bar("[b].pt", 5, 10) as advance:
+        advance(5)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "[b].pt" in shown.err
+    assert "10/10 bytes" in shown.err

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from sam2_adapter.dataloop.platform_requests import (
-    WAITS_S,
+    MOST_TRIES,
     UnansweredError,
     count_all,
     is_temporary,
@@ -18,7 +18,7 @@ from sam2_adapter.dataloop.platform_requests import (
 from tests.dataloop.adapting import no_waits
 from tests.dataloop.gateway.faults import LOST, TRUNCATED, status
 
-TRIES = len(WAITS_S) + 1
+TRIES = MOST_TRIES
 QUERY = "/datasets/{dataset_id}/query"
 ITEMS = {"filter": {"$and": [{"type": "file"}]}, "resource": "items"}
 

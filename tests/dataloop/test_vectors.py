@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_adapter.dataloop.platform_requests import WAITS_S
+from sam2_adapter.dataloop.platform_requests import MOST_TRIES
 from sam2_adapter.dataloop.vectors import pooled_vector, store_vectors, vector_set_id
 from sam2_adapter.errors import PlatformError
 from tests.dataloop.adapting import no_waits
@@ -83,7 +83,7 @@ def test_vectors_that_cannot_be_stored_are_an_error_and_remove_none(platform, ga
     gateway.faults.add(status(500), method="POST", route=VECTORS)
     with pytest.raises(PlatformError, match=r"1 of 1 vectors could not be stored\."):
         store_vectors(model, made, "d" * 24, {"a" * 24: [5.0, 6.0]})
-    assert len(gateway.faults.injected) == len(WAITS_S) + 1
+    assert len(gateway.faults.injected) == MOST_TRIES
     assert _stored(platform) == FIRST
 
 

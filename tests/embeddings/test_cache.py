@@ -91,7 +91,7 @@ def test_ten_threads_never_push_the_cache_over_its_limit():
     with ThreadPoolExecutor(10) as pool:
         assert max(pool.map(work, range(10))) <= 1000
     assert 900 < cache.statistics.peak_bytes <= 1000
-    assert cache.statistics.num_bytes == sum(kept.num_bytes for kept in cache._kept.values())
+    assert cache.statistics.num_bytes == sum(kept.num_bytes for kept in cache._table.values())
 
 
 def test_a_value_without_expiry_stays():

@@ -3,7 +3,7 @@
 Environment:
     SAM2_ADAPTER_CACHE          directory for weights; default $XDG_CACHE_HOME/sam2-adapter or ~/.cache/sam2-adapter
     SAM2_ADAPTER_WEIGHTS_URL    a mirror: Meta's files by their names below this URL, and no other source
-    HF_ENDPOINT                 a mirror of the Hugging Face hub, as for the hub's own library
+    HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_ENDPOINT    as for the hub's own library, which fetches from there
     SAM2_ADAPTER_OFFLINE, HF_HUB_OFFLINE    1: never use the network
 """
 
@@ -20,15 +20,14 @@ from filelock import FileLock
 from sam2_adapter.errors import CheckpointError, ConfigError, WeightsNotFoundError
 from sam2_adapter.models.families.base import Architecture, PublishedWeights
 from sam2_adapter.models.weights.fetch import FetchError, fetch_file
+from sam2_adapter.models.weights.hub import FILE_NAME, fetch_from_hub, find_in_hub_cache, hub_url
 
 logger = logging.getLogger(__name__)
 
 META_URL = "https://dl.fbaipublicfiles.com"
-HUB_URL = "https://huggingface.co"
 
 _CACHE_VARIABLE = "SAM2_ADAPTER_CACHE"
 _MIRROR_VARIABLE = "SAM2_ADAPTER_WEIGHTS_URL"
-_HUB_VARIABLE = "HF_ENDPOINT"
 _OFFLINE_VARIABLES = ("SAM2_ADAPTER_OFFLINE", "HF_HUB_OFFLINE")
 
 
@@ -38,15 +37,17 @@ class WeightsSource:
 
     Attributes:
         url: the file.
-        path: where it belongs on this machine.
+        path: where it may be put by hand on this machine.
         num_bytes: its size where known.
         sha256: its SHA-256 where known.
+        is_hub: whether it is the Hugging Face hub.
     """
 
     url: str
     path: Path
     num_bytes: int | None
     sha256: str | None
+    is_hub: bool = False
 
 
 def default_cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -79,18 +80,22 @@ def weights_sources(
         return (
             WeightsSource(f"{mirror.rstrip('/')}/{weights.file_name}", meta_path, weights.num_bytes, weights.sha256),
         )
-    hub = environ.get(_HUB_VARIABLE, HUB_URL).rstrip("/")
+    hub = f"{hub_url(environ)}/{weights.hub_repo}/resolve/main/{FILE_NAME}"
     return (
         WeightsSource(f"{META_URL}/{weights.meta_path}", meta_path, weights.num_bytes, weights.sha256),
-        WeightsSource(
-            f"{hub}/{weights.hub_repo}/resolve/main/model.safetensors", _hub_path(directory, weights), None, None
-        ),
+        WeightsSource(hub, _hub_path(directory, weights), None, None, is_hub=True),
     )
 
 
 def find_weights(architecture: Architecture, cache_dir: str | Path | None = None) -> Path | None:
-    """The weights of an official configuration on this machine, downloaded or put there by hand, or `None`."""
-    return next((path for path in _local_paths(architecture, cache_dir) if path.is_file()), None)
+    """The weights of an official configuration on this machine, downloaded or put there by hand, or `None`.
+
+    Looked for in the folder for weights, then in the one that all programs share for files of the hub.
+    """
+    found = next((path for path in _local_paths(architecture, cache_dir) if path.is_file()), None)
+    if found is None and architecture.weights is not None:
+        return find_in_hub_cache(architecture.weights)
+    return found
 
 
 def find_or_fetch_weights(
@@ -114,11 +119,17 @@ def find_or_fetch_weights(
     failures = []
     for source in sources:
         try:
-            return _fetch_once(source, architecture)
+            return _fetch(source, architecture)
         except (FetchError, CheckpointError) as error:
             failures.append(f"{source.url}: {error}")
             logger.debug("could not fetch %s: %s", source.url, error)
     raise WeightsNotFoundError(_by_hand(architecture, sources, failures))
+
+
+def _fetch(source: WeightsSource, architecture: Architecture) -> Path:
+    if source.is_hub and architecture.weights is not None:
+        return fetch_from_hub(architecture.weights, lambda path: _check_opens(path, source, architecture))
+    return _fetch_once(source, architecture)
 
 
 def _fetch_once(source: WeightsSource, architecture: Architecture) -> Path:
@@ -157,7 +168,7 @@ def _local_paths(architecture: Architecture, cache_dir: str | Path | None) -> li
 
 
 def _hub_path(directory: Path, weights: PublishedWeights) -> Path:
-    return directory / weights.hub_repo.rpartition("/")[2] / "model.safetensors"
+    return directory / weights.hub_repo.rpartition("/")[2] / FILE_NAME
 
 
 def _by_hand(architecture: Architecture, sources: tuple[WeightsSource, ...], failures: list[str]) -> str:

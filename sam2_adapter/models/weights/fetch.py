@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
+from sam2_adapter.download_progress import watched
 from sam2_adapter.errors import Sam2AdapterError
 from sam2_adapter.files import file_sha256
 
@@ -74,21 +73,13 @@ def fetch_file(
         FetchError: no connection, an HTTP error, or the content is not what was published.
     """
     partial = _Partial(path)
-    for attempt in range(_ATTEMPTS):
-        try:
-            announced = _receive(url, partial, num_bytes)
-            _verify(partial, announced.num_bytes, sha256 or announced.sha256)
-            break
-        except (_TryAgainError, httpx2.TransportError) as error:
-            if attempt + 1 >= (_CONNECT_ATTEMPTS if isinstance(error, httpx2.ConnectError) else _ATTEMPTS):
-                raise FetchError(_reason(error)) from error
-            logger.warning("Fetching %s again: %s.", path.name, _reason(error))
-            time.sleep(_FIRST_PAUSE_S * 2**attempt)
-        except _TooLongError as error:
-            partial.discard()
-            raise FetchError(str(error)) from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
-            raise FetchError(_reason(error)) from error
+    try:
+        _retrying(path.name)(_receive_verified, url, partial, num_bytes, sha256)
+    except _TooLongError as error:
+        partial.discard()
+        raise FetchError(str(error)) from error
+    except (_TryAgainError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+        raise FetchError(_reason(error)) from error
     try:
         check(partial.data)
     except Sam2AdapterError:
@@ -96,6 +87,32 @@ def fetch_file(
         raise
     partial.data.replace(path)
     partial.discard()
+
+
+def _retrying(name: str) -> Retrying:
+    def stop(state: RetryCallState) -> bool:
+        is_unreachable = isinstance(_error_of(state), httpx2.ConnectError)
+        return state.attempt_number >= (_CONNECT_ATTEMPTS if is_unreachable else _ATTEMPTS)
+
+    return Retrying(
+        retry=retry_if_exception_type((_TryAgainError, httpx2.TransportError)),
+        stop=stop,
+        wait=wait_exponential(multiplier=_FIRST_PAUSE_S),
+        sleep=lambda seconds: time.sleep(seconds),
+        before_sleep=lambda state: logger.warning("Fetching %s again: %s.", name, _reason(_error_of(state))),
+        reraise=True,
+    )
+
+
+def _error_of(state: RetryCallState) -> BaseException:
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert error is not None  # asked only where a try failed
+    return error
+
+
+def _receive_verified(url: str, partial: _Partial, num_bytes: int | None, sha256: str | None) -> None:
+    announced = _receive(url, partial, num_bytes)
+    _verify(partial, announced.num_bytes, sha256 or announced.sha256)
 
 
 class _Announced:
@@ -166,7 +183,7 @@ def _store(response: httpx2.Response, partial: _Partial, start: int, announced: 
     partial.remember(announced.version)
     with (
         partial.data.open("r+b" if start else "wb") as file,
-        _progress(partial.data, start, announced.num_bytes) as advance,
+        watched(_shown_name(partial.data), start, announced.num_bytes) as advance,
     ):
         file.seek(start)
         file.truncate()
@@ -231,25 +248,9 @@ def _linked_sha256(response: httpx2.Response) -> str | None:
     return tag if len(tag) == 64 and all(digit in "0123456789abcdef" for digit in tag) else None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-@contextmanager
-def _progress(path: Path, start: int, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr where that is a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(path.name.removeprefix(".").replace(".part", ""), completed=start, total=total)
-        yield lambda count: progress.advance(task, count)
+def _shown_name(partial: Path) -> str:
+    return partial.name.removeprefix(".").replace(".part", "")

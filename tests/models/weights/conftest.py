@@ -26,6 +26,8 @@ def server() -> Iterator[Server]:
         def do_GET(self) -> None:
             served.answer(self)
 
+        do_HEAD = do_GET
+
         def log_message(self, *args: object) -> None:
             pass
 
@@ -40,10 +42,18 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxies, no variables of the machine, no pauses."""
-    for name in (*PROXIES, "HF_HUB_OFFLINE", "SAM2_ADAPTER_OFFLINE", "SAM2_ADAPTER_WEIGHTS_URL", "HF_ENDPOINT"):
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No proxies, no variables and no files of the machine, no pauses."""
+    for name in (
+        *PROXIES,
+        "HF_HUB_OFFLINE",
+        "SAM2_ADAPTER_OFFLINE",
+        "SAM2_ADAPTER_WEIGHTS_URL",
+        "HF_ENDPOINT",
+        "HF_HUB_CACHE",
+    ):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hub_home")))
     monkeypatch.setattr(fetch.time, "sleep", lambda _: None)
 
 

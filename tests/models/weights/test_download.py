@@ -18,7 +18,8 @@ from sam2_adapter.models.weights.download import (
     is_offline,
     weights_sources,
 )
-from tests.models.weights.weights_server import Server, visible
+from sam2_adapter.models.weights.hub import hub_cache_dir
+from tests.models.weights.weights_server import Server
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -27,7 +28,7 @@ class TestSources:
     def test_hub_is_asked_when_meta_fails(self, tmp_path: Path, both: Server, published: Architecture) -> None:
         del both.files["/models/custom.pt"]
         path = find_or_fetch_weights(published, cache_dir=tmp_path)
-        assert path == tmp_path / "custom-model" / "model.safetensors"
+        assert path == hub_cache_dir() / "models--acme--custom-model" / "snapshots" / both.commit / "model.safetensors"
         assert find_or_fetch_weights(published, cache_dir=tmp_path, offline=True) == path
         assert load_checkpoint(path, published).video_tensors
 
@@ -38,7 +39,8 @@ class TestSources:
         both.files["/acme/custom-model/resolve/main/model.safetensors"] = b"garbage" * 1000
         with pytest.raises(WeightsNotFoundError, match="is damaged, cut short or not a safetensors file"):
             find_or_fetch_weights(published, cache_dir=tmp_path)
-        assert not [name for name in visible(tmp_path) if name.endswith(".safetensors")]
+        assert not list(hub_cache_dir().rglob("*.safetensors"))
+        assert find_weights(published, tmp_path) is None
 
     def test_hash_that_the_hub_announces(self, tmp_path: Path, both: Server, published: Architecture) -> None:
         del both.files["/models/custom.pt"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from sam2_adapter.download_progress import watch_downloads
 from sam2_adapter.errors import WeightsNotFoundError
 from sam2_adapter.models.families.base import Architecture
 from sam2_adapter.models.weights import fetch
@@ -131,16 +133,27 @@ class TestFetching:
             assert {one.result() for one in waiting} == {tmp_path / "custom.pt"}
         assert len(mirror.requests) == 1
 
-    def test_progress_bar_on_a_terminal_only(
-        self, tmp_path: Path, mirror: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    def test_progress_is_told_and_never_shown(
+        self, tmp_path: Path, mirror: Server, meta_bytes: bytes, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        fetch_file(f"{mirror.url}/custom.pt", tmp_path / "a.pt")
-        assert capsys.readouterr() == ("", "")
-        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        told = []
+
+        @contextmanager
+        def watch(name: str, done: int, total: int | None) -> Iterator[Callable[[int], None]]:
+            told.append((name, done, total))
+            yield told.append
+            told.append("end")
+
+        watch_downloads(watch)
+        try:
+            fetch_file(f"{mirror.url}/custom.pt", tmp_path / "a.pt")
+        finally:
+            watch_downloads(None)
+        assert told[0] == ("a.pt", 0, len(meta_bytes))
+        assert sum(told[1:-1]) == len(meta_bytes)
+        assert told[-1] == "end"
         fetch_file(f"{mirror.url}/custom.pt", tmp_path / "b.pt")
-        shown = capsys.readouterr()
-        assert shown.out == ""
-        assert "b.pt" in shown.err
+        assert capfd.readouterr() == ("", "")
 
 
 class TestRefusing:

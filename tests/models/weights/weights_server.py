@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+# The hub serves the same file under the name of its commit.
+_OF_A_COMMIT = re.compile(r"/resolve/c{40}/")
+
 
 @dataclass
 class Server:
@@ -22,11 +25,15 @@ class Server:
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
     etag: str = ""
+    tokens: list[str | None] = field(default_factory=list)
+    commit: str | None = "c" * 40
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        self.requests.append((handler.path, handler.headers.get("Range")))
-        fault = self.faults.pop(0) if self.faults else ""
-        content = self.files.get(handler.path)
+        if handler.command == "GET":
+            self.requests.append((handler.path, handler.headers.get("Range")))
+        self.tokens.append(handler.headers.get("Authorization"))
+        fault = self.faults.pop(0) if self.faults and handler.command == "GET" else ""
+        content = self.files.get(_OF_A_COMMIT.sub("/resolve/main/", handler.path))
         if fault.isdigit():
             handler.send_error(int(fault))
         elif content is None:
@@ -38,7 +45,7 @@ class Server:
         etag = self.etag or f'"{hashlib.md5(content).hexdigest()}"'
         wanted = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
         start = 0
-        if wanted and fault != "ignore-range" and handler.headers.get("If-Range") == etag:
+        if wanted and fault != "ignore-range" and handler.headers.get("If-Range") in (None, etag):
             start = int(wanted[1])
         handler.send_response(206 if start else 200)
         if start:
@@ -47,11 +54,19 @@ class Server:
         handler.send_header("ETag", '"another"' if fault == "other-etag" else etag)
         if fault != "endless":
             handler.send_header("Content-Length", str(len(content) - start))
-        for name, value in self.headers.items():
+        for name, value in {**self._hub_headers(handler.path, content), **self.headers}.items():
             handler.send_header(name, value)
         handler.end_headers()
         with suppress(ConnectionError):  # the client may have had enough
+            if handler.command == "HEAD":
+                return
             self._send_body(handler, content[start:], fault)
+
+    def _hub_headers(self, path: str, content: bytes) -> dict[str, str]:
+        if "/resolve/" not in path:
+            return {}
+        linked = {"X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Linked-Size": str(len(content))}
+        return linked | ({"X-Repo-Commit": self.commit} if self.commit else {})
 
     def _send_body(self, handler: BaseHTTPRequestHandler, body: bytes, fault: str) -> None:
         half = len(body) // 2
