@@ -72,7 +72,7 @@ class ByteBoundedCache:
             kept = self._table.get(key)
             if kept is None:
                 return None
-            self._table[key] = kept  # its time begins anew
+            self._table[key] = kept  # its time begins again
             return kept.value
 
     def put(self, key: Hashable, value: Any, num_bytes: int) -> None:
