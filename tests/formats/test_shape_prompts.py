@@ -12,6 +12,7 @@ from sam2_adapter.errors import PromptError
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.shape_prompts import HintedImage, collect_prompts, prompts_of_shapes
 from sam2_adapter.formats.shapes import Shape
+from tests.formats.folders import write_image
 
 
 def box(*box_xyxy, where="x", label="cat", **more):
@@ -67,3 +68,18 @@ def test_nothing_is_an_error_that_says_what_could_not_be_read():
     left_out.add_image(Reason.BROKEN_FILE, "a.json")
     with pytest.raises(PromptError, match=r"x\.xml: there is no box and no point in it(.|\n)*a\.json"):
         collect_prompts([], left_out, Path("x.xml"))
+
+
+def test_what_was_drawn_on_an_image_of_another_size_is_refused(tmp_path):
+    image = write_image(tmp_path / "a.png")
+    drawn = [box(1, 2, 3, 4), box(1, 2, 3, 5)]
+    for listed_hw in ((24, 32), (None, 32), (None, None)):
+        (prompt, _) = collect_prompts([HintedImage("a.png", drawn, (), listed_hw)], LeftOut(), tmp_path, [image])[
+            "a.png"
+        ]
+        assert prompt.box_xyxy == (1, 2, 3, 4)
+    refused = collect_prompts([HintedImage("a.png", drawn, (), (48, 64))], LeftOut(), tmp_path, [image])["a.png"]
+    assert [type(prompt) for prompt in refused] == [RefusedPrompt, RefusedPrompt]
+    assert refused[0].reason.startswith("a.png: this was drawn on an image of 64x48 pixels, but the image has 32x24.")
+    (unknown, _) = collect_prompts([HintedImage("b.png", drawn, (), (48, 64))], LeftOut(), tmp_path, [image])["b.png"]
+    assert unknown.box_xyxy == (1, 2, 3, 4)

@@ -88,9 +88,11 @@ def read_cvat_prompts(root: Path, image_paths: Sequence[Path] = ()) -> ListedPro
         PromptError: there is none.
     """
     images = [
-        HintedImage(image.name, *read_shapes(image, None)) for path in cvat_files(root) for image in read_document(path)
+        HintedImage(image.name, *read_shapes(image, None), image.listed_hw)
+        for path in cvat_files(root)
+        for image in read_document(path)
     ]
-    return collect_prompts(images, LeftOut(), root)
+    return collect_prompts(images, LeftOut(), root, image_paths)
 
 
 FORMAT = Format(

@@ -30,7 +30,7 @@ _HEAD_BYTES = 2048
 # Among so many JSON files of a folder one is a label file, or the folder has another layout.
 _MOST_LOOKED_AT = 50
 
-_EMBEDDED = "taken from their label files, because the pictures themselves are not here"
+_EMBEDDED = "read out of a label file, because there is no picture of that name"
 
 
 def is_labelme_data(root: Path) -> bool:

@@ -36,10 +36,10 @@ def read_labelme_prompts(root: Path, image_paths: Sequence[Path] = ()) -> Listed
     """
     left_out = LeftOut()
     images = [
-        HintedImage(name_of_image(where, found), *found.read_shapes(None, where))
+        HintedImage(name_of_image(where, found), *found.read_shapes(None, where), found.listed_hw)
         for where, found in label_files(root, left_out)
     ]
-    return collect_prompts(images, left_out, root)
+    return collect_prompts(images, left_out, root, image_paths)
 
 
 FORMAT = Format(

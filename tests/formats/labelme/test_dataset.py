@@ -63,9 +63,7 @@ def test_a_picture_that_is_only_embedded_is_used(tmp_path):
     write_json(tmp_path / "set" / "a.json", label_file(shape("polygon", SQUARE), imageData=content))
     (sample,), left_out = read(tmp_path / "set")
     assert (sample.read_image() == 37).all()
-    assert left_out.remarks == (
-        "1 image taken from their label files, because the pictures themselves are not here (a.json).",
-    )
+    assert left_out.remarks == ("1 image read out of a label file, because there is no picture of that name (a.json).",)
 
 
 def test_what_cannot_be_used_is_counted_and_costs_nothing_else(tmp_path):
