@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -138,6 +138,14 @@ class Config(EverythingSettings):
     correction_rounds: int = Field(
         3, ge=0, description="Correction clicks that such an object gets, one after the other."
     )
+    correction_spread: bool = Field(
+        False,
+        description="Draw the number of correction clicks anew for each step, from 1 to `correction_rounds`, each doubling equally often.",
+    )
+    correction_losses: Literal["all", "ends"] = Field(
+        "all",
+        description="Answers that are trained where clicks follow: all of them, or the first and the last, for less time and memory.",
+    )
     loss_focal: float = Field(20.0, ge=0, description="Weight of the focal loss over the pixels.")
     loss_bce: float = Field(0.0, ge=0, description="Weight of the binary cross-entropy over the pixels.")
     loss_dice: float = Field(1.0, ge=0, description="Weight of the Dice loss.")
@@ -176,6 +184,16 @@ class Config(EverythingSettings):
     )
     disk_mib: int = Field(20_480, ge=0, description="Encoded images kept on disk, MiB; 0 keeps none.")
     min_free_mib: int = Field(2048, ge=0, description="Space of the disk that is left to others, MiB.")
+    general_set: str = Field(
+        "bundled",
+        min_length=1,
+        description="Data set that shows what is forgotten: its path, 'bundled' for photographs of the package, or 'none'.",
+    )
+    blend: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
+        1.0,
+        description="Share of the tuned weights in the saved model, the rest is untouched; 'auto' chooses by validation and general set.",
+        json_schema_extra={"expected": "a number from 0 to 1, or 'auto'"},
+    )
     tensorboard: bool = Field(
         False, description="Also write the figures of every epoch for TensorBoard (needs `sam2-adapter[tensorboard]`)."
     )
@@ -193,6 +211,15 @@ class Config(EverythingSettings):
             keys = [key for key in type(self).model_fields if key.startswith(prefix) and key not in _OTHER_LOSS_KEYS]
             if not any(getattr(self, key) for key in keys):
                 raise ValueError(f"{', '.join(keys)} are all 0; at least one {what} needs a weight above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_choose_by(self) -> Self:
+        if self.blend == "auto" and self.general_set == "none":
+            raise ValueError(
+                "blend = 'auto' holds what is gained against what is lost on the general set, but general_set is 'none'; give one, or "
+                "blend as a number"
+            )
         return self
 
     @field_validator("variants", mode="before")

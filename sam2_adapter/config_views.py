@@ -26,6 +26,9 @@ VariantName = Literal[
     "grey",
 ]
 
+# Share of the tuned weights in the saved model.
+Blend = float | Literal["auto"]
+
 
 @dataclass(frozen=True)
 class PredictionSettings:

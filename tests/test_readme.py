@@ -67,7 +67,16 @@ def test_the_check_of_a_model() -> None:
 def test_the_commands_of_fine_tuning(here: Path) -> None:
     make_disc_data(here / "my_data")
     train, evaluate, predict = TRAINING
-    fast = ("--set", "num_epochs=1", "--set", "correction_rounds=0", "--model", "sam2_nano")
+    fast = (
+        "--set",
+        "num_epochs=1",
+        "--set",
+        "correction_rounds=0",
+        "--set",
+        "general_set=none",
+        "--model",
+        "sam2_nano",
+    )
     assert run(*shlex.split(train)[1:], *fast).status == 0
     measured = run(*shlex.split(evaluate.replace("sam2_hiera_s.yaml", "sam2_nano"))[1:], "--prompt", "box")
     assert "box: difference, with 95 % interval over images" in measured.stdout

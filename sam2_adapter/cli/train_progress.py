@@ -27,12 +27,13 @@ _SECONDS_OF_SPEED = 1800.0
 
 _COLUMNS: tuple[tuple[str, int, Callable[[EpochRecord], float | int | None], str], ...] = (
     ("epoch", 5, lambda record: record.epoch, "d"),
-    ("loss", 8, lambda record: record.loss, ".4f"),
-    ("boxes", 7, lambda record: record.miou_box, ".4f"),
+    ("loss", 7, lambda record: record.loss, ".4f"),
+    ("boxes", 6, lambda record: record.miou_box, ".4f"),
     ("1 click", 8, lambda record: record.miou_click, ".4f"),
     ("5 clicks", 8, lambda record: record.miou_clicks, ".4f"),
+    ("20 clicks", 9, lambda record: record.miou_20_clicks, ".4f"),
     ("mean IoU", 8, lambda record: record.score, ".4f"),
-    ("seconds", 8, lambda record: record.training_seconds + record.evaluation_seconds, ".1f"),
+    ("seconds", 7, lambda record: record.training_seconds + record.evaluation_seconds, ".1f"),
 )
 
 

@@ -20,6 +20,7 @@ _TOLD = ("model", "report", "metrics")
 
 def result_document(result: TrainingResult, dataset: Dataset | None) -> dict[str, Any]:
     """All that a machine may want to know about a run."""
+    outcome = result.outcome
     return {
         "summary": result.summary,
         "name": result.name,
@@ -30,6 +31,9 @@ def result_document(result: TrainingResult, dataset: Dataset | None) -> dict[str
         "epochs": result.epochs,
         "stopped": result.stopped,
         "seconds": round(result.seconds, 3),
+        "general": outcome["general"],
+        "blend": outcome["blend"],
+        "click_curve": outcome["click_curve"],
         "before": asdict(result.history[0]),
         "best": asdict(result.history[result.best_epoch]),
         "files": {what: str(result.files[what]) for what in _TOLD if what in result.files},
@@ -45,6 +49,12 @@ def result_lines(result: TrainingResult) -> list[str]:
     return [
         f"Stopped after {plural(result.epochs, 'epoch')}, {result.seconds:.0f} s: {result.stopped}.",
         result.summary,
+        *((f"{result.general.sentence} {result.general.warning or ''}".rstrip(),) if result.general else ()),
+        *(
+            (f"Saved share of the tuned weights: {result.blend.share:g}, {result.blend.reason}.",)
+            if result.blend.share != 1
+            else ()
+        ),
         *(f"{what:<8} {result.files[what]}" for what in _TOLD if what in result.files),
         f"Use it:  {_predict_command(result.model_path)}",
     ]

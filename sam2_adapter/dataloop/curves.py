@@ -10,7 +10,7 @@ from typing import Any
 import dtlpy as dl
 
 from sam2_adapter.dataloop.platform_requests import retried
-from sam2_adapter.training.records import EpochRecord
+from sam2_adapter.training.records import EpochRecord, TrainingResult
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +24,13 @@ _CURVES = (
     ("mIoU from boxes", "validation", "miou_box"),
     ("mIoU from one click", "validation", "miou_click"),
     ("mIoU from five clicks", "validation", "miou_clicks"),
+    ("mIoU from twenty clicks", "validation", "miou_20_clicks"),
     ("learning rate", "train", "learning_rate"),
 )
 
+GENERAL_FIGURE = "general set: mIoU"
+CLICKS_FIGURE = "mIoU by clicks"
+BLEND_FIGURE = "mIoU by percent of the tuned weights"
 EVALUATION_FIGURE = "mIoU of the evaluation, from boxes"
 ALL_LABELS = "all labels"
 
@@ -49,6 +53,41 @@ class CurvePublisher:
             logger.warning(
                 "Epoch %d: %d points of curves wait to be sent (%s)", record.epoch, len(self._pending), error
             )
+
+    def publish_outcome(self, result: TrainingResult) -> None:
+        """Send what is known at the end: the general set, the click curve and the curve over blends."""
+        self._pending += outcome_samples(result)
+        try:
+            publish_samples(self._model, self._model.dataset_id, self._pending)
+            self._pending = []
+        except Exception as error:  # curves are not worth losing a training
+            logger.warning("%d points of curves could not be sent (%s)", len(self._pending), error)
+
+
+def outcome_samples(result: TrainingResult) -> list[Any]:
+    """`dl.PlotSample` points of a run's outcome.
+
+    The general set stands at the epochs of the untouched and of the saved model, clicks at their number, and blends at
+    the share of the tuned weights in percent.
+    """
+    points: list[tuple[str, str, int, float]] = []
+    general = result.general
+    if general is not None:
+        found = [
+            (0, general.before),
+            *([(result.best_epoch, general.after)] if general.after and result.best_epoch else []),
+        ]
+        points += [(GENERAL_FIGURE, "box", epoch, quality.miou_box) for epoch, quality in found]
+        points += [(GENERAL_FIGURE, "one click", epoch, quality.miou_click) for epoch, quality in found]
+    for legend, figures in (("untouched", result.history[0]), ("saved", result.saved)):
+        curve = enumerate(figures.iou_by_click, start=1)
+        points += [(CLICKS_FIGURE, legend, clicks, iou) for clicks, iou in curve]
+    for point in result.blend.curve:
+        share = round(100 * point.share)
+        points.append((BLEND_FIGURE, "validation", share, point.score))
+        if point.general is not None:
+            points.append((BLEND_FIGURE, "general", share, point.general.score))
+    return [dl.PlotSample(figure=figure, legend=legend, x=x, y=float(y)) for figure, legend, x, y in points]
 
 
 def samples_of(record: EpochRecord) -> list[Any]:

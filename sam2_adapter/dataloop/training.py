@@ -90,6 +90,7 @@ class PlatformTraining:
             raise TrainingError(
                 f"The training was interrupted after epoch {result.epochs}; start it again to go on from there."
             )
+        self._curves.publish_outcome(result)
         output_path.mkdir(parents=True, exist_ok=True)
         for path in result.files.values():
             shutil.copyfile(path, output_path / path.name)

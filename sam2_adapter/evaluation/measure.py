@@ -6,7 +6,7 @@ Pixels of the image's ignored region count in no measure and get no click.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +31,7 @@ def measure_image(
     embedding: ImageEmbedding,
     mode: PromptMode,
     settings: EvaluationSettings,
+    clicked_to_the_end: Collection[int] | None = None,
 ) -> list[ObjectScore]:
     """Measure one image with one kind of prompt.
 
@@ -41,6 +42,8 @@ def measure_image(
         embedding: the encoded image.
         mode: kind of prompt.
         settings: how prompts are made.
+        clicked_to_the_end: the objects that get up to `settings.max_clicks` clicks, where the others get as many as are reported; by default
+            all objects.
 
     Returns:
         One row per object, in order; for `zero_shot` one row, about the object that the mask fits best.
@@ -50,7 +53,12 @@ def measure_image(
     if mode == "zero_shot":
         return [_measure_zero_shot(predictor, sample, objects, embedding)]
     if mode == "clicks":
-        rows = _measure_clicks(predictor, sample, objects, embedding, settings)
+        fewer = min(settings.max_clicks, max(CLICKS_REPORTED))
+        limits = [
+            settings.max_clicks if clicked_to_the_end is None or index in clicked_to_the_end else fewer
+            for index in objects
+        ]
+        rows = _measure_clicks(predictor, sample, dict(zip(objects, limits, strict=True)), embedding, settings)
     else:
         rows = _measure_once(predictor, sample, objects, embedding, mode, settings)
     return sorted(rows, key=lambda row: row.object_index)
@@ -102,6 +110,7 @@ class _Clicked:
     """An object that is being clicked on."""
 
     index: int
+    max_clicks: int
     clicks: list[Click]
     logits: FloatArray | None = None
     ious: list[float] = field(default_factory=list)
@@ -110,12 +119,12 @@ class _Clicked:
 def _measure_clicks(
     predictor: Predictor,
     sample: Sample,
-    objects: Sequence[int],
+    max_clicks: Mapping[int, int],
     embedding: ImageEmbedding,
     settings: EvaluationSettings,
 ) -> Iterator[ObjectScore]:
-    """Click on all objects together: each round is one call with one more click for every object that is not good enough yet."""
-    pending = [_Clicked(index, [_first_click(sample.objects[index])]) for index in objects]
+    """Click on all objects, so many times at most, together: each round is one call with one more click for every object that is not good enough yet."""
+    pending = [_Clicked(index, limit, [_first_click(sample.objects[index])]) for index, limit in max_clicks.items()]
     while pending:
         unfinished = []
         prompts = [_click_prompt(item.clicks, item.logits) for item in pending]
@@ -139,7 +148,7 @@ def _measure_clicks(
 def _next_click(item: _Clicked, gt_mask: BoolArray, mask: BoolArray, settings: EvaluationSettings) -> Click | None:
     """The next click; `None` when the object is good enough, has had all its clicks or has no error left to click."""
     is_good = item.ious[-1] >= settings.stop_iou and len(item.ious) >= max(CLICKS_REPORTED)
-    if is_good or len(item.ious) >= settings.max_clicks:
+    if is_good or len(item.ious) >= item.max_clicks:
         return None
     return evaluation_click(gt_mask, mask, clicks_to_arrays(item.clicks)[0])
 

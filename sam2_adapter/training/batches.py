@@ -38,8 +38,8 @@ _LEAST_COUNTED = 1e-5
 # Part of an object that a crop has to show for the object to be asked about in it.
 _LEAST_VISIBLE = 0.5
 
-# Streams of random numbers: the order of an epoch, and its objects.
-_ORDER_STREAM, _OBJECT_STREAM = 0, 1
+# Streams of random numbers: the order of an epoch, its objects, and its steps.
+_ORDER_STREAM, _OBJECT_STREAM, _ROUNDS_STREAM = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,22 @@ def steps_of_epoch(
     return [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
 
 
-def draw_question(item: TrainingObject, epoch: int, config: Config, image_size: int) -> Question:
-    """Draw what is asked about an object in an epoch."""
+def draw_rounds(epoch: int, step: int, config: Config) -> int:
+    """Correction clicks of the corrected objects of a step; the same for all of them, which are then decoded together.
+
+    Spread, the number is drawn log-uniformly: as many steps have 1 as 2 or 3, or 4 to 7.
+    """
+    if not config.correction_spread or not config.correction_rounds:
+        return config.correction_rounds
+    generator = np.random.default_rng((config.seed, _ROUNDS_STREAM, epoch, step))
+    return int((config.correction_rounds + 1) ** generator.random())
+
+
+def draw_question(
+    item: TrainingObject, epoch: int, config: Config, image_size: int, num_corrections: int | None = None
+) -> Question:
+    """Draw what is asked about an object in an epoch; where it is corrected, with `num_corrections` clicks, or as the settings say."""
+    rounds = config.correction_rounds if num_corrections is None else num_corrections
     generator = np.random.default_rng((config.seed, _OBJECT_STREAM, epoch, item.index))
     variant, mask = _varied(item.annotation, config.variants[int(generator.integers(len(config.variants)))])
     ignored = None if item.ignored is None else VARIANTS[variant].mask(rle_to_mask(item.ignored))
@@ -132,7 +146,7 @@ def draw_question(item: TrainingObject, epoch: int, config: Config, image_size: 
         variant,
         mask,
         prompt,
-        config.correction_rounds if is_corrected else 0,
+        rounds if is_corrected else 0,
         int(generator.integers(2**63)),
         ignored,
     )

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 from sam2_adapter.formats.load import Dataset
 
 if TYPE_CHECKING:
+    from sam2_adapter.training.blend_choice import BlendPoint
+    from sam2_adapter.training.general import GeneralQuality
     from sam2_adapter.training.records import EpochRecord, StopReason
 
 
@@ -97,6 +99,26 @@ class EpochEnded(Event):
     """An epoch was trained and measured; epoch 0, the untouched model, is measured only."""
 
     record: EpochRecord
+
+
+@dataclass(frozen=True)
+class GeneralMeasured(Event):
+    """The general set was measured: with the untouched model before the first epoch, and with the saved one at the end.
+
+    Attributes:
+        quality: means over its objects.
+        is_saved_model: of the saved model, not of the untouched one.
+    """
+
+    quality: GeneralQuality
+    is_saved_model: bool
+
+
+@dataclass(frozen=True)
+class BlendMeasured(Event):
+    """A share of the tuned weights was measured, at the end of a run; shares come in ascending order."""
+
+    point: BlendPoint
 
 
 @dataclass(frozen=True)

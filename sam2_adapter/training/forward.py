@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -95,18 +95,26 @@ class PromptBatch:
 class TrainableDecoder(nn.Module):
     """The model as training sees it: a batch of prompts with all its correction rounds in, losses out."""
 
-    def __init__(self, loaded: LoadedModel, weights: LossWeights, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        weights: LossWeights,
+        dtype: torch.dtype = torch.float32,
+        trained_answers: Literal["all", "ends"] = "all",
+    ) -> None:
         """Train the model of `loaded` in place.
 
         Args:
             loaded: the model; see `freeze_all_but_trained`.
             weights: how the parts of the loss count.
             dtype: number format of the mask decoder's arithmetic; prompts and losses stay in fp32.
+            trained_answers: `ends` trains the first and the last answer of an object that is corrected, `all` those between too.
         """
         super().__init__()
         self.model = loaded.model
         self._weights = weights
         self._dtype = dtype
+        self._trained_answers = trained_answers
         image_size: Any = loaded.model.prompt_encoder.input_image_size
         self._image_size = int(image_size)
         with torch.no_grad():
@@ -116,13 +124,16 @@ class TrainableDecoder(nn.Module):
         """Run all rounds of a batch.
 
         Returns:
-            The losses of each object, averaged over its rounds.
+            The losses of each object, averaged over the rounds that are trained.
         """
         generators = [np.random.default_rng(seed) for seed in batch.seeds]
         rounds = []
         for index in range(batch.num_corrections + 1):
-            decoded = self._decode(batch)
-            rounds.append(training_loss(on_grid(decoded, batch.targets), batch.targets, self._weights))
+            is_trained = self._trained_answers == "all" or index in (0, batch.num_corrections)
+            with torch.set_grad_enabled(is_trained and torch.is_grad_enabled()):
+                decoded = self._decode(batch)
+            if is_trained:
+                rounds.append(training_loss(on_grid(decoded, batch.targets), batch.targets, self._weights))
             if index < batch.num_corrections:
                 batch = self._with_correction(batch, decoded, generators)
         return LossTerms(*(torch.stack(terms).mean(dim=0) for terms in zip(*rounds, strict=True)))

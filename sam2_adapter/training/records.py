@@ -9,7 +9,8 @@ import logging
 import resource
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,9 @@ import torch
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.files import write_file
-from sam2_adapter.training.quality import Quality
+from sam2_adapter.training.blend_choice import BlendChoice
+from sam2_adapter.training.general import GeneralChange
+from sam2_adapter.training.quality import Figures, Quality
 from sam2_adapter.training.step import StepResult
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ logger = logging.getLogger(__name__)
 REPORT_NAME = "report.html"
 METRICS_NAME = "metrics.json"
 METRICS_TABLE_NAME = "metrics.csv"
+
+MEAN_OF = "boxes, one click, five and twenty clicks"
+"""What the score of a model is the mean of, in words."""
 
 StopReason = Literal["all epochs done", "no improvement", "interrupted"]
 
@@ -47,9 +53,10 @@ class EpochRecord:
         miou_box: mean IoU of the validation objects from exact boxes.
         miou_click: from one click.
         miou_clicks: after five clicks.
+        miou_20_clicks: after twenty clicks, of the objects on the click curve.
         boundary_f: agreement of the outlines, from boxes.
         score_error: calibration, mean absolute error of the predicted IoU score.
-        score: what models are chosen by, the mean of the three mean IoUs.
+        score: what models are chosen by, the mean of the four mean IoUs.
         is_best: the best model so far.
         learning_rate: of the last step.
         gradient_norm: mean over the steps, before clipping.
@@ -59,6 +66,7 @@ class EpochRecord:
         evaluation_seconds: time of the measurements.
         memory_mib: largest memory of this process so far, MiB.
         device_memory_mib: largest GPU memory so far, MiB; 0 without a GPU.
+        iou_by_click: the click curve: mean IoU after one click, two, ... twenty.
     """
 
     epoch: int
@@ -70,6 +78,7 @@ class EpochRecord:
     miou_box: float
     miou_click: float
     miou_clicks: float
+    miou_20_clicks: float
     boundary_f: float
     score_error: float
     score: float
@@ -82,6 +91,12 @@ class EpochRecord:
     evaluation_seconds: float
     memory_mib: float
     device_memory_mib: float
+    iou_by_click: tuple[float, ...] = ()
+
+    @property
+    def figures(self) -> Figures:
+        """The means over the validation objects."""
+        return Figures(**{field.name: getattr(self, field.name) for field in fields(Figures)})
 
 
 @dataclass(frozen=True)
@@ -94,11 +109,13 @@ class TrainingResult:
         model_path: the saved model: the best one, or the original where training gained nothing.
         weights_sha256: identity of its weights.
         best_epoch: 0 where training gained nothing.
-        gained: score of the best model minus that of the untouched one.
+        gained: score of the saved model minus that of the untouched one.
         epochs: epochs done.
         stopped: why there are no more.
         history: one record for every epoch, epoch 0 first.
         seconds: time of the whole run, with what came before an interruption.
+        blend: how much of the tuned weights the saved model has, and what was measured over shares.
+        general: what was changed on the general set; `None` without one.
         left_out: what was not used, in rows of `kind`, `reason`, `count` and `examples`.
     """
 
@@ -112,7 +129,27 @@ class TrainingResult:
     stopped: StopReason
     history: tuple[EpochRecord, ...]
     seconds: float
+    blend: BlendChoice = field(default_factory=partial(BlendChoice, 1.0, ""))
+    general: GeneralChange | None = None
     left_out: tuple[dict[str, object], ...] = ()
+
+    @property
+    def saved(self) -> Figures:
+        """The saved model's means over the validation objects."""
+        point = self.blend.saved
+        return self.history[self.best_epoch].figures if point is None else point.figures
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """What is known at the end only, as plain data for JSON: general set, blend and click curve."""
+        return {
+            "general": None if self.general is None else self.general.to_dict(),
+            "blend": self.blend.to_dict(),
+            "click_curve": {
+                "untouched": list(self.history[0].iou_by_click),
+                "saved": list(self.saved.iou_by_click),
+            },
+        }
 
     @property
     def files(self) -> dict[str, Path]:
@@ -131,18 +168,19 @@ class TrainingResult:
         if self.epochs == 0:
             return (
                 f"Interrupted before the first epoch was done: the saved model is the untouched one (mean IoU {before.score:.4f} over "
-                f"boxes, one click and five clicks): {self.model_path}"
+                f"{MEAN_OF}): {self.model_path}"
             )
         if self.best_epoch == 0:
             return (
-                f"Training gained nothing: no epoch is better than the untouched model (mean IoU {before.score:.4f} over boxes, one click "
-                f"and five clicks). The saved model is the original: {self.model_path}"
+                f"Training gained nothing: no epoch is better than the untouched model (mean IoU {before.score:.4f} over {MEAN_OF}). "
+                f"The saved model is the original: {self.model_path}"
             )
-        best = self.history[self.best_epoch]
+        saved = self.saved
+        share = "" if self.blend.share == 1 else f", {self.blend.share:g} of it blended with the untouched model"
         return (
-            f"Epoch {self.best_epoch} is the best: mean IoU {before.score:.4f} -> {best.score:.4f} (boxes {before.miou_box:.4f} -> "
-            f"{best.miou_box:.4f}, one click {before.miou_click:.4f} -> {best.miou_click:.4f}, five clicks {before.miou_clicks:.4f} -> "
-            f"{best.miou_clicks:.4f}): {self.model_path}"
+            f"Epoch {self.best_epoch} is the best{share}: mean IoU {before.score:.4f} -> {saved.score:.4f} (boxes {before.miou_box:.4f} -> "
+            f"{saved.miou_box:.4f}, one click {before.miou_click:.4f} -> {saved.miou_click:.4f}, five clicks {before.miou_clicks:.4f} -> "
+            f"{saved.miou_clicks:.4f}, twenty clicks {before.miou_20_clicks:.4f} -> {saved.miou_20_clicks:.4f}): {self.model_path}"
         )
 
 
@@ -172,6 +210,7 @@ def make_record(
         miou_box=quality.miou_box,
         miou_click=quality.miou_click,
         miou_clicks=quality.miou_clicks,
+        miou_20_clicks=quality.miou_20_clicks,
         boundary_f=quality.boundary_f,
         score_error=quality.score_error,
         score=quality.score,
@@ -184,6 +223,7 @@ def make_record(
         evaluation_seconds=evaluation_seconds,
         memory_mib=_memory_mib(),
         device_memory_mib=torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0,
+        iou_by_click=quality.iou_by_click,
     )
 
 
@@ -191,13 +231,14 @@ def log_record(record: EpochRecord, num_epochs: int) -> None:
     """Write one line about an epoch to the log."""
     loss = "" if record.loss is None else f" loss {record.loss:.4f},"
     logger.info(
-        "epoch %d/%d:%s mean IoU box %.4f, one click %.4f, five clicks %.4f, boundary F %.4f, score error %.4f%s",
+        "epoch %d/%d:%s mean IoU box %.4f, one click %.4f, five clicks %.4f, twenty clicks %.4f, boundary F %.4f, score error %.4f%s",
         record.epoch,
         num_epochs,
         loss,
         record.miou_box,
         record.miou_click,
         record.miou_clicks,
+        record.miou_20_clicks,
         record.boundary_f,
         record.score_error,
         " (best)" if record.is_best else "",
@@ -214,7 +255,8 @@ def write_metrics(directory: Path, history: Sequence[EpochRecord], about: dict[s
     document = json.dumps({**about, "epochs": rows}, indent=1, allow_nan=False)
     write_file(directory / METRICS_NAME, lambda file: file.write(document.encode()))
     table = io.StringIO()
-    writer = csv.DictWriter(table, list(rows[0]))
+    # A table has one number in a cell.
+    writer = csv.DictWriter(table, [key for key in rows[0] if key != "iou_by_click"], extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     write_file(directory / METRICS_TABLE_NAME, lambda file: file.write(table.getvalue().encode()))
@@ -226,7 +268,7 @@ def _memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-_NOT_DRAWN = ("epoch", "is_best")
+_NOT_DRAWN = ("epoch", "is_best", "iou_by_click")
 
 
 def require_tensorboard() -> None:

@@ -16,8 +16,9 @@ from sam2_adapter.files import write_file
 from sam2_adapter.reports.charts import Chart, line_chart
 from sam2_adapter.reports.pages import render_page
 from sam2_adapter.text import plural
+from sam2_adapter.training.blend_choice import BlendPoint
 from sam2_adapter.training.examples import Example
-from sam2_adapter.training.records import EpochRecord, TrainingResult
+from sam2_adapter.training.records import MEAN_OF, EpochRecord, TrainingResult
 from sam2_adapter.training.setup import Parts
 
 # Smaller changes of a figure are not coloured as good or bad: they vanish in three decimals.
@@ -64,6 +65,7 @@ _COLUMNS = (
     _Column("box", lambda record: record.miou_box, ".3f"),
     _Column("1 click", lambda record: record.miou_click, ".3f"),
     _Column("5 clicks", lambda record: record.miou_clicks, ".3f"),
+    _Column("20 clicks", lambda record: record.miou_20_clicks, ".3f"),
     _Column("mean IoU", lambda record: record.score, ".3f"),
     _Column("boundary F", lambda record: record.boundary_f, ".3f", True),
     _Column("score error", lambda record: record.score_error, ".3f", True),
@@ -78,12 +80,18 @@ _CHANGES = (
     ("IoU from the exact box", "miou_box", True),
     ("IoU after one click", "miou_click", True),
     ("IoU after five clicks", "miou_clicks", True),
-    ("mean of these three", "score", True),
+    ("IoU after twenty clicks", "miou_20_clicks", True),
+    ("mean of these four", "score", True),
     ("agreement of the outlines (boundary F)", "boundary_f", True),
     ("error of the model's own IoU score", "score_error", False),
 )
 
-_QUALITY = {"box": "miou_box", "one click": "miou_click", "five clicks": "miou_clicks", "mean": "score"}
+_QUALITY = {
+    "box": "miou_box",
+    "one click": "miou_click",
+    "five clicks": "miou_clicks",
+    "twenty clicks": "miou_20_clicks",
+}
 _CHARTS = {
     "Loss": {"total": "loss", "pixels": "loss_pixels", "Dice": "loss_dice", "IoU score": "loss_iou_score"},
     "Agreement of the outlines (boundary F)": {"boundary F": "boundary_f"},
@@ -146,6 +154,11 @@ def report_html(result: TrainingResult, facts: RunFacts, examples: Sequence[Exam
         num_objects=plural(num_objects, "validation object"),
         changes=[_change(result, *row) for row in _CHANGES],
         quality_chart=_chart("Mean IoU of the validation objects", _QUALITY, result),
+        click_chart=_click_chart(result),
+        general=result.general,
+        blend=result.blend,
+        blend_chart=_blend_chart(result),
+        blend_rows=[_blend_row(point, result) for point in result.blend.curve],
         charts=[chart for title, fields in _CHARTS.items() if (chart := _chart(title, fields, result))],
         examples=examples,
         columns=_COLUMNS,
@@ -155,7 +168,10 @@ def report_html(result: TrainingResult, facts: RunFacts, examples: Sequence[Exam
         about=_about(result, facts),
         changed_settings=changed,
         default_settings=defaults,
-        commands=(f"sam2-adapter predict IMAGES --model {shlex.quote(str(result.model_path))}",),
+        commands=(
+            f"sam2-adapter predict IMAGES --model {shlex.quote(str(result.model_path))}",
+            *(_blend_commands(result) if result.blend.curve else ()),
+        ),
         made_by=f"Made by sam2-adapter {__version__} with torch {torch.__version__}.",
     )
 
@@ -171,13 +187,14 @@ def _lead(result: TrainingResult, facts: RunFacts, num_objects: int) -> list[Wor
         (trained_on, True),
         (f"{of_data} and measured with {measured}. ", False),
         *_outcome(result),
+        *_general(result),
         (" Trained were the prompt encoder and the mask decoder; the image encoder is as it was.", False),
     ]
 
 
 def _outcome(result: TrainingResult) -> list[Words]:
-    before, best = result.history[0], result.history[result.best_epoch]
-    what = "mean IoU over a box, one click and five clicks"
+    before, saved = result.history[0], result.saved
+    what = f"mean IoU over {MEAN_OF}"
     if result.epochs == 0:
         return [("Interrupted before the first epoch was done: the saved model is the original one.", True)]
     if result.best_epoch == 0:
@@ -186,14 +203,64 @@ def _outcome(result: TrainingResult) -> list[Words]:
             (f"in {plural(result.epochs, 'epoch')} the {what} never rose above the {before.score:.3f} of ", False),
             ("the original model, which is the one that was saved.", False),
         ]
+    how = (
+        "was saved"
+        if result.blend.share == 1
+        else f"was saved with {result.blend.share:g} of its weights, the rest untouched"
+    )
+    went = "rose" if saved.score > before.score else "went"
     return [
-        (f"Epoch {result.best_epoch} of {result.epochs} is the best and was saved: ", False),
-        (f"{what} rose from {before.score:.3f} to {best.score:.3f} ({best.score - before.score:+.3f}).", True),
+        (f"Epoch {result.best_epoch} of {result.epochs} is the best and {how}: ", False),
+        (f"{what} {went} from {before.score:.3f} to {saved.score:.3f} ({saved.score - before.score:+.3f}).", True),
     ]
 
 
+def _general(result: TrainingResult) -> list[Words]:
+    """What the run has cost elsewhere."""
+    if result.general is None:
+        return []
+    warning: list[Words] = [(f" {result.general.warning}", True)] if result.general.warning else []
+    return [(f" {result.general.sentence}", False), *warning]
+
+
+def _click_chart(result: TrainingResult) -> Chart | None:
+    series = {
+        name: list(enumerate(figures.iou_by_click, start=1))
+        for name, figures in (("before", result.history[0]), ("after", result.saved))
+    }
+    return line_chart("Mean IoU by the number of clicks", series, "clicks")
+
+
+def _blend_chart(result: TrainingResult) -> Chart | None:
+    series: dict[str, list[tuple[float, float]]] = {
+        "validation, mean": [],
+        "general, box": [],
+        "general, one click": [],
+    }
+    for point in result.blend.curve:
+        values = [point.score, *((point.general.miou_box, point.general.miou_click) if point.general else ())]
+        for name, value in zip(series, values, strict=False):
+            series[name].append((100 * point.share, value))
+    return line_chart("Mean IoU by the share of the tuned weights", series, "%", 100 * result.blend.share, "saved")
+
+
+def _blend_row(point: BlendPoint, result: TrainingResult) -> dict[str, Any]:
+    figures, general = point.figures, point.general
+    values = [figures.miou_box, figures.miou_click, figures.miou_clicks, figures.miou_20_clicks, figures.score]
+    cells = [f"{point.share:g}", *(f"{value:.3f}" for value in values)]
+    cells += [f"{general.miou_box:.3f}", f"{general.miou_click:.3f}"] if general else ["–", "–"]
+    return {"cells": cells, "is_saved": point.share == result.blend.share}
+
+
+def _blend_commands(result: TrainingResult) -> tuple[str, ...]:
+    """How to choose otherwise later, where the tuned weights are at hand."""
+    if result.blend.share != 1:
+        return ()
+    return (f"sam2-adapter blend {shlex.quote(result.base)} {shlex.quote(str(result.model_path))} 0.5 blended.torch",)
+
+
 def _change(result: TrainingResult, name: str, field: str, is_more_better: bool) -> dict[str, Any]:
-    before, after = getattr(result.history[0], field), getattr(result.history[result.best_epoch], field)
+    before, after = getattr(result.history[0], field), getattr(result.saved, field)
     is_notable = abs(after - before) >= _NOTABLE
     verdict = ("up" if (after > before) == is_more_better else "down") if is_notable else ""
     return {"name": name, "before": before, "after": after, "verdict": verdict}

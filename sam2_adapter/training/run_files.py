@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -136,8 +137,8 @@ class RunFiles:
             )
             return None
 
-    def write_metrics(self, history: Sequence[EpochRecord]) -> None:
-        """Write `metrics.json` and `metrics.csv`, and the newest record for TensorBoard."""
+    def write_metrics(self, history: Sequence[EpochRecord], outcome: Mapping[str, Any] | None = None) -> None:
+        """Write `metrics.json` and `metrics.csv`, at the end with the run's outcome, else with the newest record for TensorBoard too."""
         if not self._parts.is_main:
             return
         try:
@@ -148,8 +149,8 @@ class RunFiles:
                 "configuration": parts.identity.settings,
                 "image_encoder": parts.embeddings.encoder,
             }
-            write_metrics(self._directory, history, about)
-            if self._scalars is not None:
+            write_metrics(self._directory, history, {**about, **(outcome or {})})
+            if self._scalars is not None and outcome is None:
                 self._scalars.write(history[-1])
         except Exception as error:  # whatever it is, training goes on
             logger.warning("No metrics: %s", error)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sam2_adapter.training.records import EpochRecord
     from sam2_adapter.training.setup import Parts
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 STATE_NAME = "resume.torch"
 """File of the state, beside the interval checkpoints."""

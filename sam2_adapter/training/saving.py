@@ -75,6 +75,11 @@ class ModelSaver:
                 _reason(error),
             )
 
+    def supersede(self, metadata: Mapping[str, Any]) -> None:
+        """What `finish` is given is another model than the one that was saved, with `metadata` beside the weights as well."""
+        self.metadata = {**self.metadata, **metadata}
+        self._is_pending = True
+
     def finish(self, best: BestModel) -> str:
         """Make sure that the best model is saved, reload it and compare its answers with the stored ones.
 

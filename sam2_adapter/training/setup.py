@@ -28,6 +28,7 @@ from sam2_adapter.training.batches import TrainingObject, loss_grid_hw, training
 from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint, make_store
 from sam2_adapter.training.events import EncodingImages, OnEvent, tell_nobody
 from sam2_adapter.training.forward import TrainableDecoder, freeze_all_but_trained, trained_parameters
+from sam2_adapter.training.general import GeneralSet, load_general
 from sam2_adapter.training.optim import MovingAverage, NamedParameters, Schedule, build_optimizer
 from sam2_adapter.training.records import require_tensorboard
 from sam2_adapter.training.run_state import RunIdentity
@@ -56,6 +57,8 @@ _UNIMPORTANT_KEYS = (
     "disk_mib",
     "min_free_mib",
     "tensorboard",
+    "general_set",
+    "blend",
 )
 
 T = TypeVar("T")
@@ -76,6 +79,7 @@ class Parts:
         embeddings: their encoded images.
         objects: what is trained on.
         validation: positions of the readable validation images.
+        general: what shows what is forgotten; `None` where it is switched off.
         parameters: what is trained.
         average: moving average of it, if there is one.
         optimizer: trains it.
@@ -96,6 +100,7 @@ class Parts:
     embeddings: SampleEmbeddings
     objects: list[TrainingObject]
     validation: list[int]
+    general: GeneralSet | None
     parameters: NamedParameters
     average: MovingAverage | None
     optimizer: torch.optim.Optimizer
@@ -130,8 +135,10 @@ def build(
     Raises:
         ConfigError: a device, precision or package is not there.
         TrainingError: there is nothing to train on or to measure with.
+        DataError: the general set cannot be read.
     """
     _require_data(training, validation)
+    general_images = load_general(config.general_set)
     if config.tensorboard:
         require_tensorboard()
     accelerator = _accelerator(config)
@@ -145,18 +152,19 @@ def build(
     runtime = TorchRuntime(loaded.model, device, config.precision)
     predictor = Predictor(runtime, loaded.name, loaded.weights_sha256, config.resize)
     samples = [*training, *validation]
-    embeddings = SampleEmbeddings(
-        samples,
-        len(training),
-        encoder,
-        config.resize,
-        make_store(
-            _encoder_identity(loaded, config, encoder),
-            config.encoding,
-            embeddings_dir or output_dir / EMBEDDINGS_FOLDER,
-            accelerator.num_processes,
-        ),
+    store = make_store(
+        _encoder_identity(loaded, config, encoder),
+        config.encoding,
+        embeddings_dir or output_dir / EMBEDDINGS_FOLDER,
+        accelerator.num_processes,
     )
+    general = None
+    if general_images is not None:
+        general_embeddings = SampleEmbeddings(general_images.samples, 0, encoder, config.resize, store)
+        general_places = [(position, ORIGINAL) for position in range(len(general_images.samples))]
+        _encode(general_embeddings, general_places, config.encoding.batch, accelerator, tell)
+        general = GeneralSet(general_images, general_embeddings)
+    embeddings = SampleEmbeddings(samples, len(training), encoder, config.resize, store)
     _encode(embeddings, places, config.encoding.batch, accelerator, tell)
     broken = embeddings.broken
     objects = [item for item in training_objects(training) if item.sample not in broken]
@@ -166,7 +174,7 @@ def build(
     parameters = trained_parameters(loaded.model)
     optimizer = build_optimizer(parameters, config.learning_rate, config.weight_decay)
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=runtime.precision == "fp16")
-    decoder = TrainableDecoder(loaded, config.losses, _DTYPES[runtime.precision])
+    decoder = TrainableDecoder(loaded, config.losses, _DTYPES[runtime.precision], config.correction_losses)
     return Parts(
         config=config,
         accelerator=accelerator,
@@ -178,6 +186,7 @@ def build(
         embeddings=embeddings,
         objects=objects,
         validation=readable,
+        general=general,
         parameters=parameters,
         average=MovingAverage(parameters, config.average_decay) if config.average_decay else None,
         optimizer=optimizer,

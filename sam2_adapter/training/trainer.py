@@ -23,11 +23,15 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.text import printable
-from sam2_adapter.training.batches import Question, draw_question, make_batch, steps_of_epoch
-from sam2_adapter.training.events import EpochEnded, MeasuringImages, OnEvent, StateSaved, TrainingSteps
+from sam2_adapter.training.batches import Question, draw_question, draw_rounds, make_batch, steps_of_epoch
+from sam2_adapter.training.blend import BLEND_KEY, blended
+from sam2_adapter.training.blend_choice import BlendChoice, BlendPoint, choose_share
+from sam2_adapter.training.events import EpochEnded, GeneralMeasured, OnEvent, StateSaved, TrainingSteps
 from sam2_adapter.training.forward import PromptBatch
+from sam2_adapter.training.general import GeneralChange, GeneralQuality
+from sam2_adapter.training.measuring import measure_blends, measure_general_set, measure_validation
 from sam2_adapter.training.optim import averaged, put
-from sam2_adapter.training.quality import ObjectQuality, Quality, mean_quality, measure
+from sam2_adapter.training.quality import ObjectQuality, Quality
 from sam2_adapter.training.records import (
     EpochRecord,
     StopReason,
@@ -38,7 +42,7 @@ from sam2_adapter.training.records import (
 from sam2_adapter.training.run_files import Claim, RunFiles, RunNames, claim_nothing
 from sam2_adapter.training.run_state import BestModel, TrainingState, capture, copied_to_cpu, restore
 from sam2_adapter.training.saving import ModelSaver, Prover
-from sam2_adapter.training.setup import build, gathered, with_model
+from sam2_adapter.training.setup import build, with_model
 from sam2_adapter.training.step import StepResult
 
 logger = logging.getLogger(__name__)
@@ -137,14 +141,18 @@ class _Run:
         self._last_state: TrainingState | None = None
         self._best = BestModel(0, 0.0, {})
         self._best_objects: tuple[ObjectQuality, ...] = ()
+        self._before: GeneralQuality | None = None
         self._untouched = copied_to_cpu(self._parts.parameters)
         self._left_out = left_out
         for position in self._parts.embeddings.broken:
             left_out.add_image(Reason.BROKEN_IMAGE, self._parts.samples[position].name)
 
     def begin(self, resume: bool, resume_from: bytes | None) -> None:
-        """Go on where the run stopped, or measure the untouched model."""
+        """Go on where the run stopped, or measure the untouched model; the general set either way."""
         self._saver.require_savable()
+        self._before = measure_general_set(self._parts)
+        if self._before is not None:
+            self._parts.tell(GeneralMeasured(self._before, is_saved_model=False))
         if resume_from is not None:
             self._files.refuse_to_overwrite()
             self._restore(self._files.take_over(resume_from))
@@ -158,7 +166,7 @@ class _Run:
             self._restore(state)
             return
         started = time.monotonic()
-        quality = mean_quality(self._measure())
+        quality = measure_validation(self._parts)
         untouched = BestModel(0, quality.score, self._untouched)
         self._end_epoch(self._record(0, [], quality, True, (0.0, time.monotonic() - started)), untouched, quality)
         self._keep_state()
@@ -183,37 +191,69 @@ class _Run:
 
     def finish(self, stopped: StopReason) -> TrainingResult:
         """Leave the best model in memory and on disk, checked, and everything needed to go on."""
-        put(self._parts.parameters, self._best.trained)
-        if not self._best_objects and stopped != "interrupted":
-            # The best epoch lies before an interruption.
-            self._best_objects = mean_quality(self._measure()).objects
         if self._last_state is not None:
             self._save_state(self._last_state, stopped)
-        sha256 = self._saver.finish(self._best) if self._parts.is_main else ""
+        blend, objects = self._blend(stopped)
+        saved = self._best
+        if blend.share != 1:
+            saved = BestModel(saved.epoch, saved.score, blended(self._untouched, saved.trained, blend.share))
+            self._saver.supersede({BLEND_KEY: {"share": blend.share}})
+        put(self._parts.parameters, saved.trained)
+        if blend.share == 1:
+            objects = self._best_objects
+        if not objects and stopped != "interrupted":
+            # The best epoch lies before an interruption, or nothing of the tuned weights is saved.
+            objects = measure_validation(self._parts).objects
+        sha256 = self._saver.finish(saved) if self._parts.is_main else ""
         result = TrainingResult(
             name=self._name,
             base=self._loaded.name,
             model_path=self._saver.path,
             weights_sha256=sha256,
             best_epoch=self._best.epoch,
-            gained=self._best.score - self._history[0].score,
+            gained=(blend.saved or self._history[self._best.epoch]).score - self._history[0].score,
             epochs=self._epoch,
             stopped=stopped,
             history=tuple(self._history),
             seconds=self._seconds,
+            blend=blend,
+            general=self._general_change(blend, stopped),
             left_out=tuple(self._left_out),
         )
-        self._files.write_report(result, self._best_objects, self._untouched, self._best.trained)
-        put(self._parts.parameters, self._best.trained)
+        self._files.write_metrics(self._history, result.outcome)
+        self._files.write_report(result, objects, self._untouched, saved.trained)
+        put(self._parts.parameters, saved.trained)
         logger.info("%s", result.summary)
+        if result.general is not None and result.general.warning and self._parts.is_main:
+            logger.warning("%s %s", result.general.sentence, result.general.warning)
         return result
+
+    def _blend(self, stopped: StopReason) -> tuple[BlendChoice, Sequence[ObjectQuality]]:
+        """Choose how much of the tuned weights is saved; with what was measured of that model, where it was."""
+        if self._best.epoch == 0 or stopped == "interrupted":
+            return BlendChoice(1.0, "nothing was gained" if self._best.epoch == 0 else "the run was interrupted"), ()
+        untouched = BlendPoint(0.0, self._history[0].figures, self._before)
+        tuned = self._history[self._best.epoch].figures
+        measured = measure_blends(self._parts, self._untouched, self._best.trained, (untouched, tuned), self._epoch)
+        share, reason = choose_share(self._config.blend, [point for point, _ in measured])
+        objects = next(objects for point, objects in measured if point.share == share)
+        return BlendChoice(share, reason, tuple(point for point, _ in measured)), objects
+
+    def _general_change(self, blend: BlendChoice, stopped: StopReason) -> GeneralChange | None:
+        general, before = self._parts.general, self._before
+        if general is None or before is None:
+            return None
+        after = blend.saved.general if blend.saved is not None else before if stopped != "interrupted" else None
+        if after is not None:
+            self._parts.tell(GeneralMeasured(after, is_saved_model=True))
+        return GeneralChange(general.name, len(general.positions), general.num_objects, before, after)
 
     def _train_and_measure(self, epoch: int) -> None:
         started = time.monotonic()
         steps = self._train_epoch(epoch)
         trained = time.monotonic()
         with averaged(self._parts.parameters, self._parts.average):
-            quality = mean_quality(self._measure())
+            quality = measure_validation(self._parts)
             measured = BestModel(epoch, quality.score, copied_to_cpu(self._parts.parameters))
             best = measured if measured.score > self._best.score else None
             seconds = (trained - started, time.monotonic() - trained)
@@ -224,7 +264,8 @@ class _Run:
         steps = steps_of_epoch(parts.objects, self._config.seed, epoch, self._config.batch_size)
         for done, items in enumerate(steps):
             mine = items[parts.accelerator.process_index :: parts.accelerator.num_processes]
-            questions = [draw_question(item, epoch, self._config, parts.image_size) for item in mine]
+            rounds = draw_rounds(epoch, done, self._config)
+            questions = [draw_question(item, epoch, self._config, parts.image_size, rounds) for item in mine]
             results.append(
                 parts.stepper.step(questions, len(items), self._make_batch, parts.schedule.learning_rate(self._step))
             )
@@ -242,16 +283,6 @@ class _Run:
                 found[place] = self._parts.embeddings.get(*place)
         embeddings = [found[question.sample, question.variant] for question in questions]
         return make_batch(questions, embeddings, self._parts.image_size, self._config.resize, self._parts.grid_hw)
-
-    def _measure(self) -> list[ObjectQuality]:
-        parts = self._parts
-        mine = parts.validation[parts.accelerator.process_index :: parts.accelerator.num_processes]
-        measured: list[ObjectQuality] = []
-        for done, position in enumerate(mine):
-            embedding = parts.image_embedding(position)
-            measured += measure(parts.predictor, parts.samples[position], position, embedding, self._config.clip_to_box)
-            self._parts.tell(MeasuringImages(done + 1, len(mine)))
-        return gathered(parts.accelerator, measured)
 
     def _end_epoch(self, record: EpochRecord, best: BestModel | None, quality: Quality) -> None:
         self._history.append(record)

@@ -22,7 +22,18 @@ from tests.disc_data import make_disc_data
 # Nearly every test fine-tunes a model, or looks at one that was fine-tuned in a process of its own.
 pytestmark = pytest.mark.slow
 
-FAST = ("--model", "sam2_nano", "--precision", "fp32", "--device", "cpu", "--set", "correction_rounds=1")
+FAST = (
+    "--model",
+    "sam2_nano",
+    "--precision",
+    "fp32",
+    "--device",
+    "cpu",
+    "--set",
+    "correction_rounds=1",
+    "--set",
+    "general_set=none",
+)
 QUICK = (*FAST, "--set", "num_epochs=2", "--set", "batch_size=3", "--set", "learning_rate=1e-4")
 
 

@@ -18,9 +18,9 @@ from tests.disc_data import make_disc_data
 
 RECORD = EpochRecord(
     epoch=0, loss=None, loss_pixels=None, loss_dice=None, loss_iou_score=None, loss_object_score=None, miou_box=0.5,
-    miou_click=0.25, miou_clicks=0.75, boundary_f=0.5, score_error=0.1, score=0.5, is_best=True, learning_rate=None,
+    miou_click=0.25, miou_clicks=0.75, miou_20_clicks=0.625, boundary_f=0.5, score_error=0.1, score=0.5, is_best=True, learning_rate=None,
     gradient_norm=None, skipped_steps=0, micro_batch=8, training_seconds=0.0, evaluation_seconds=2.0, memory_mib=100.0,
-    device_memory_mib=0.0,
+    device_memory_mib=0.0, iou_by_click=(0.25, *(0.75,) * 18, 0.625),
 )  # fmt: skip
 
 
@@ -42,9 +42,9 @@ def test_on_a_terminal_a_table_grows(data: Path) -> None:
     assert "epoch 1 of 10" in text
     assert "1/2" in text
     assert "1/10" in text
-    assert "  epoch      loss    boxes   1 click  5 clicks  mean IoU   seconds" in text
-    assert "      0         -   0.5000    0.2500    0.7500    0.5000       2.0  best" in text
-    assert "      1    0.1250   0.5000    0.2500    0.7500    0.5000      62.0\n" in text
+    assert "  epoch     loss   boxes   1 click  5 clicks  20 clicks  mean IoU  seconds" in text
+    assert "      0        -  0.5000    0.2500    0.7500     0.6250    0.5000      2.0  best" in text
+    assert "      1   0.1250  0.5000    0.2500    0.7500     0.6250    0.5000     62.0\n" in text
     assert text.count("mean IoU") == 1
 
 
@@ -76,5 +76,5 @@ def test_events_of_a_run_are_lines_of_a_log(data: Path, capsys: pytest.CaptureFi
     assert lines[0] == "train: 3 images, 6 objects"
     assert "a note." in lines
     assert lines[-1] == (
-        "epoch 0, loss -, boxes 0.5000, 1 click 0.2500, 5 clicks 0.7500, mean IoU 0.5000, seconds 2.0 (best)"
+        "epoch 0, loss -, boxes 0.5000, 1 click 0.2500, 5 clicks 0.7500, 20 clicks 0.6250, mean IoU 0.5000, seconds 2.0 (best)"
     )

@@ -11,6 +11,8 @@ import pytest
 
 from sam2_adapter.cli.train_result import result_document, result_lines
 from sam2_adapter.formats.load import Dataset, load_dataset
+from sam2_adapter.training.blend_choice import BlendChoice
+from sam2_adapter.training.general import GeneralChange, GeneralQuality
 from sam2_adapter.training.records import TrainingResult
 from tests.cli.test_train_progress import RECORD
 from tests.disc_data import make_disc_data
@@ -61,6 +63,18 @@ def test_a_run_that_gained_nothing_says_so(result: TrainingResult) -> None:
     document = result_document(replace(result, best_epoch=0, gained=0.0), None)
     assert (document["gained"], document["data"]) == (False, None)
     assert document["best"] == document["before"]
+
+
+def test_what_was_forgotten_and_blended_is_told(result: TrainingResult) -> None:
+    change = GeneralChange("photographs", 21, 52, GeneralQuality(0.5, 0.4), GeneralQuality(0.25, 0.1))
+    blended = replace(result, general=change, blend=BlendChoice(0.5, "blend = 0.5 was set"))
+    lines = result_lines(blended)
+    assert lines[2] == f"{change.sentence} {change.warning}"
+    assert lines[3] == "Saved share of the tuned weights: 0.5, blend = 0.5 was set."
+    document = json.loads(json.dumps(result_document(blended, None)))
+    assert document["general"]["lost"] == pytest.approx(0.3)
+    assert document["blend"] == {"share": 0.5, "reason": "blend = 0.5 was set", "curve": []}
+    assert document["click_curve"]["untouched"] == list(RECORD.iou_by_click)
 
 
 def test_the_command_that_uses_the_model_can_be_pasted(result: TrainingResult) -> None:

@@ -35,7 +35,7 @@ def configuration(output_type: str = "mask", **settings: Any) -> dict[str, Any]:
     from sam2_adapter.dataloop.settings import PLATFORM_DEFAULTS
 
     # In fp32, as the same image gives the same bits there, whichever others are encoded with it.
-    engine = {"device": "cpu", "runtime": "torch", "precision": "fp32"}
+    engine = {"device": "cpu", "runtime": "torch", "precision": "fp32", "general_set": "none"}
     keys = {"model_cfg": "sam2_nano", "output_type": output_type, **engine, **settings}
     values = Config.from_mapping(keys).model_dump(mode="json")
     return {**PLATFORM_DEFAULTS, **values}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,14 @@ from sam2_adapter.dataloop.curves import (
     ALL_LABELS,
     EVALUATION_FIGURE,
     CurvePublisher,
+    outcome_samples,
     publish_label_scores,
     samples_of,
 )
-from sam2_adapter.training.records import EpochRecord
+from sam2_adapter.training.blend_choice import BlendChoice, BlendPoint
+from sam2_adapter.training.general import GeneralChange, GeneralQuality
+from sam2_adapter.training.quality import Figures
+from sam2_adapter.training.records import EpochRecord, TrainingResult
 from tests.dataloop.adapting import no_waits
 from tests.dataloop.gateway.faults import status
 
@@ -46,6 +51,44 @@ def test_an_epoch_is_one_point_of_every_figure_that_it_has():
         ("mIoU from boxes", "validation", 3, 0.75),
         ("learning rate", "train", 3, 1e-4),
     ]
+
+
+def test_the_outcome_of_a_run_is_points_of_three_figures():
+    figures = Figures(0.5, 0.5, 0.5, 0.5, 0.1, (0.25,) * 19 + (0.5,))
+    curve = tuple(BlendPoint(share, figures, GeneralQuality(0.5 - share / 4, 0.25)) for share in (0.0, 0.5, 1.0))
+    change = GeneralChange("photographs", 21, 52, curve[0].general, curve[1].general)
+    history = tuple(_record(epoch, **asdict(figures)) for epoch in range(3))
+    result = TrainingResult(
+        "mine",
+        "sam2_nano",
+        Path("m"),
+        "f",
+        2,
+        0.0,
+        2,
+        "all epochs done",
+        history,
+        1.0,
+        BlendChoice(0.5, "", curve),
+        change,
+    )
+    lines = {}
+    for point in outcome_samples(result):
+        lines.setdefault((point.figure, point.legend), []).append((point.x, point.y))
+    assert lines["general set: mIoU", "box"] == [(0, 0.5), (2, 0.375)]
+    assert lines["general set: mIoU", "one click"] == [(0, 0.25), (2, 0.25)]
+    assert lines["mIoU by clicks", "untouched"] == lines["mIoU by clicks", "saved"]
+    assert lines["mIoU by clicks", "saved"][-1] == (20, 0.5)
+    assert lines["mIoU by percent of the tuned weights", "validation"] == [(0, 0.5), (50, 0.5), (100, 0.5)]
+    assert lines["mIoU by percent of the tuned weights", "general"] == [(0, 0.375), (50, 0.3125), (100, 0.25)]
+
+
+def test_an_outcome_that_could_not_be_sent_costs_no_training(platform, gateway, model, caplog):
+    gateway.faults.add(status(500), route=PUBLISH)
+    history = (_record(0, **asdict(Figures(0.5, 0.5, 0.5, 0.5, 0.1, (0.25,) * 20))),)
+    result = TrainingResult("mine", "sam2_nano", Path("m"), "f", 0, 0.0, 1, "all epochs done", history, 1.0)
+    CurvePublisher(model).publish_outcome(result)
+    assert "40 points of curves could not be sent" in caplog.text
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

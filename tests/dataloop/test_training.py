@@ -108,8 +108,10 @@ def _check_curves(samples, model, epochs):
     lines = {}
     for sample in samples:
         lines.setdefault((sample["figure"], sample["legend"]), []).append(sample["data"]["x"])
-    for figure in ("mIoU from boxes", "mIoU from one click", "mIoU from five clicks"):
+    for figure in ("mIoU from boxes", "mIoU from one click", "mIoU from five clicks", "mIoU from twenty clicks"):
         assert lines[figure, "validation"] == list(range(epochs + 1))
+    for legend in ("untouched", "saved"):
+        assert lines["mIoU by clicks", legend] == list(range(1, 21))
     for figure in ("loss", "loss: dice", "learning rate"):
         assert lines[figure, "train"] == list(range(1, epochs + 1))
 

@@ -43,6 +43,15 @@ def _sample(folder: Path, name: str, rng: np.random.Generator, original_hw: tupl
     return Sample(name, folder / name, original_hw, tuple(objects))
 
 
+def make_label_maps(folder: Path, num_images: int, seed: int = 5) -> Path:
+    """A data set of label maps with the pictures of `make_samples`."""
+    (folder / "masks").mkdir(parents=True)
+    for sample in make_samples(folder / "images", num_images, seed):
+        label_map = sum((index * item.mask.astype(np.uint8) for index, item in enumerate(sample.objects, start=1)))
+        Image.fromarray(label_map).save(folder / "masks" / sample.name)
+    return folder
+
+
 def loss_weights(**changes: object) -> LossWeights:
     """The weights of the defaults with some changes."""
     return replace(Config().losses, **changes)
@@ -62,5 +71,7 @@ def small_config_of_run(**changes: object) -> Config:
         "correction_rounds": 1,
         "disk_mib": 0,
         "memory_mib": 64,
+        # Measuring photographs takes longer than such a run.
+        "general_set": "none",
     }
     return Config.from_mapping({**settings, **changes})

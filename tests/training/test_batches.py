@@ -12,6 +12,7 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.training.batches import (
     draw_question,
+    draw_rounds,
     inside_on_grid,
     loss_grid_hw,
     mask_on_grid,
@@ -41,6 +42,28 @@ def test_area_is_kept(original_hw, resize):
     assert on_grid.max() <= 1
     assert (on_grid <= inside + 1e-6).all()
     assert (on_grid.sum() / inside.sum()).item() == pytest.approx(mask.mean(), abs=0.03)
+
+
+def test_the_corrections_of_a_step_are_always_as_many_or_spread_over_all_doublings():
+    fixed = small_config_of_run(correction_rounds=3)
+    assert {draw_rounds(1, step, fixed) for step in range(20)} == {3}
+    assert draw_rounds(1, 0, small_config_of_run(correction_rounds=0, correction_spread=True)) == 0
+    spread = small_config_of_run(correction_rounds=15, correction_spread=True)
+    drawn = np.array([draw_rounds(2, step, spread) for step in range(4000)])
+    assert (drawn.min(), drawn.max()) == (1, 15)
+    for low in (1, 2, 4, 8):
+        assert ((drawn >= low) & (drawn < 2 * low)).mean() == pytest.approx(0.25, abs=0.03)
+    assert [draw_rounds(2, step, spread) for step in range(50)] == drawn[:50].tolist()
+    assert [draw_rounds(3, step, spread) for step in range(50)] != drawn[:50].tolist()
+
+
+def test_corrected_objects_of_a_step_get_the_number_that_was_drawn():
+    sample = Sample("a", "a.png", (32, 32), (Annotation.from_mask(rectangle(4, 4, 20, 20, (32, 32)), "x"),))
+    (item,) = training_objects([sample])
+    config = small_config_of_run(correction_share=1.0, correction_rounds=9)
+    assert draw_question(item, 1, config, 64, 4).num_corrections == 4
+    assert draw_question(item, 1, config, 64).num_corrections == 9
+    assert draw_question(item, 1, small_config_of_run(correction_share=0.0), 64, 4).num_corrections == 0
 
 
 def test_padding_is_outside():

@@ -24,7 +24,14 @@ pytestmark = pytest.mark.slow
 
 
 def config(**settings: object) -> Config:
-    quick = {"num_epochs": 1, "correction_rounds": 0, "device": "cpu", "precision": "fp32", "runtime": "torch"}
+    quick = {
+        "num_epochs": 1,
+        "correction_rounds": 0,
+        "device": "cpu",
+        "precision": "fp32",
+        "runtime": "torch",
+        "general_set": "none",
+    }
     return Config.from_mapping({**quick, **settings})
 
 

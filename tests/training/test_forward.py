@@ -110,6 +110,26 @@ def test_corrections_train_the_mask_input_and_the_background_point(model, sample
     assert (model.prompt_encoder.point_embed.weight.grad.norm(dim=1) > 0).sum() >= 3
 
 
+def test_with_many_corrections_the_first_and_the_last_answer_can_be_trained_alone(model, sample):
+    found = {}
+    for answers in ("all", "ends"):
+        decoder = TrainableDecoder(loaded(model), loss_weights(), trained_answers=answers)
+        for corrections in (0, 1, 3):
+            found[answers, corrections] = decoder(batch(model, sample, "click", corrections)).total.item()
+    assert found["ends", 0] == found["all", 0]
+    assert found["ends", 1] == pytest.approx(found["all", 1])
+    first, last = found["all", 0], 2 * found["ends", 3] - found["all", 0]
+    # The mean over four answers of which these are the ends: the two between have the rest.
+    rest = 4 * found["all", 3] - first - last
+    assert rest > 0
+    assert found["ends", 3] != pytest.approx(found["all", 3])
+    model.zero_grad()
+    TrainableDecoder(loaded(model), loss_weights(), trained_answers="ends")(
+        batch(model, sample, "box", 3)
+    ).total.sum().backward()
+    assert model.prompt_encoder.mask_embed.conv1.weight.grad.norm() > 0
+
+
 class _FixedRuntime:
     """A runtime whose decoder always answers the same."""
 

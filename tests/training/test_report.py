@@ -13,7 +13,10 @@ from PIL import Image
 
 from sam2_adapter.config import Config
 from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.training.blend_choice import BlendChoice, BlendPoint
 from sam2_adapter.training.examples import Example
+from sam2_adapter.training.general import GeneralChange, GeneralQuality
+from sam2_adapter.training.quality import Figures
 from sam2_adapter.training.records import EpochRecord, TrainingResult
 from sam2_adapter.training.report import RunFacts, report_html
 from sam2_adapter.training.trainer import train
@@ -22,9 +25,9 @@ from tests.training.small_run import make_samples, small_config_of_run, small_lo
 
 RECORD = EpochRecord(
     epoch=0, loss=None, loss_pixels=None, loss_dice=None, loss_iou_score=None, loss_object_score=None, miou_box=0.8125,
-    miou_click=0.5, miou_clicks=0.75, boundary_f=0.75, score_error=0.0625, score=0.6875, is_best=True, learning_rate=None,
+    miou_click=0.5, miou_clicks=0.75, miou_20_clicks=0.6875, boundary_f=0.75, score_error=0.0625, score=0.6875, is_best=True, learning_rate=None,
     gradient_norm=None, skipped_steps=0, micro_batch=8, training_seconds=0.0, evaluation_seconds=2.0, memory_mib=100.0,
-    device_memory_mib=0.0,
+    device_memory_mib=0.0, iou_by_click=(0.5, *(0.75,) * 18, 0.6875),
 )  # fmt: skip
 
 FACTS = RunFacts(
@@ -81,6 +84,16 @@ LEFT_OUT = (
     {"kind": "object", "reason": "mask is too small", "count": 12345, "examples": [f"{LONG}.png: object 7"] * 3},
 )
 
+GENERAL = GeneralChange("the bundled photographs", 21, 52, GeneralQuality(0.61, 0.38), GeneralQuality(0.43, 0.12))
+BLEND = BlendChoice(
+    0.5,
+    "blend = 0.5 was set",
+    tuple(
+        BlendPoint(share, Figures(0.8125, 0.5 + share / 4, 0.75, 0.75, 0.0625, (0.5 + share / 4,) * 20), general)
+        for share, general in ((0.0, GENERAL.before), (0.5, GENERAL.after), (1.0, GENERAL.after))
+    ),
+)
+
 PAGES = {
     "ordinary": report_html(make_result(), FACTS, EXAMPLES, 38),
     "nothing gained": report_html(make_result(1, 0), FACTS, EXAMPLES[:1], 1),
@@ -90,6 +103,7 @@ PAGES = {
         [make_example("best", LONG)] * 3,
         9999,
     ),
+    "blended": report_html(make_result(blend=BLEND, general=GENERAL), FACTS, EXAMPLES, 38),
     "interrupted": report_html(make_result(0, 0, stopped="interrupted"), FACTS, [], 38),
 }
 
@@ -128,7 +142,7 @@ def test_the_page_shows_before_and_after_of_three_objects(page):
 
 
 def test_the_page_has_curves_tables_and_escapes_names(page):
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 6
     assert "mask is too small" in page
     assert "&lt;b&gt;tiny&lt;/b&gt;.png: 3" in page
     assert "<title>&lt;i&gt;discs: fine-tuning report</title>" in page
@@ -141,15 +155,33 @@ def test_the_page_has_curves_tables_and_escapes_names(page):
 def test_base_model_data_and_change_stand_in_the_first_paragraph():
     assert (
         "my nuclei is sam2_nano (weights 0123456789ab), fine-tuned on 87 objects in 1 image of nuclei (label maps) and measured with "
-        "38 objects in 4 validation images. Epoch 2 of 3 is the best and was saved: mean IoU over a box, one click and five clicks "
-        "rose from 0.688 to 0.750 (+0.062). Trained were the prompt encoder and the mask decoder; the image encoder is as it was."
+        "38 objects in 4 validation images. Epoch 2 of 3 is the best and was saved: mean IoU over boxes, one click, five "
+        "and twenty clicks rose from 0.688 to 0.750 (+0.062). Trained were the prompt encoder and the mask decoder; the image encoder is as it was."
     ) in text_of(PAGES["ordinary"])
+
+
+def test_what_was_forgotten_and_what_was_blended_is_told():
+    page = PAGES["blended"]
+    text = text_of(page)
+    assert (
+        "was saved with 0.5 of its weights, the rest untouched: mean IoU over boxes, one click, five and twenty clicks rose"
+        in text
+    )
+    lead = text[: text.index("What changed")]
+    assert "mean IoU went from 0.610 to 0.430 from boxes and from 0.380 to 0.120 from one click." in lead
+    assert "That is a loss of more than 0.05: the saved model has forgotten." in lead
+    assert page.count("<svg") == 7
+    assert re.findall(r'<tr( class="saved")?><td>(0|0\.5|1)</td><td>0\.812</td>', page) == [
+        ("", "0"),
+        (' class="saved"', "0.5"),
+        ("", "1"),
+    ]
 
 
 def test_a_run_without_gain_or_epoch_says_so():
     text = text_of(PAGES["nothing gained"])
     assert (
-        "Nothing was gained: in 1 epoch the mean IoU over a box, one click and five clicks never rose above the 0.688 of"
+        "Nothing was gained: in 1 epoch the mean IoU over boxes, one click, five and twenty clicks never rose above the 0.688 of"
         in text
     )
     assert "1 validation object," in text
@@ -163,7 +195,8 @@ def test_changes_are_told_with_their_direction():
         ("IoU from the exact box", "", "+0.000"),
         ("IoU after one click", "up", "+0.250"),
         ("IoU after five clicks", "", "+0.000"),
-        ("mean of these three", "up", "+0.062"),
+        ("IoU after twenty clicks", "", "+0.000"),
+        ("mean of these four", "up", "+0.062"),
         ("agreement of the outlines (boundary F)", "down", "-0.020"),
         ("error of the model&#39;s own IoU score", "", "+0.000"),
     ]
@@ -194,7 +227,7 @@ def test_charts_have_one_size_and_text_that_can_be_read(browser, tmp_path):
             sizes = window.evaluate(
                 "[...document.querySelectorAll('svg')].map((svg) => svg.getBoundingClientRect().width)"
             )
-            assert len(sizes) == 5
+            assert len(sizes) == 6
             assert max(sizes) - min(sizes) < 1
             heights = window.evaluate(
                 "[...document.querySelectorAll('svg text')].map((text) => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)"

@@ -93,7 +93,7 @@ def test_a_damaged_state_is_an_error(tmp_path):
 
 def test_a_state_of_another_version_is_refused(tmp_path):
     torch.save({"format_version": 1, "identity": {}, "state": {}}, tmp_path / STATE_NAME)
-    with pytest.raises(ResumeError, match="has format_version 1, but this version of sam2-adapter resumes from 2"):
+    with pytest.raises(ResumeError, match="has format_version 1, but this version of sam2-adapter resumes from 3"):
         load_state(tmp_path, IDENTITY)
 
 
