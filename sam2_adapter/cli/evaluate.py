@@ -39,6 +39,7 @@ class PromptName(StrEnum):
     POINT = "point"
     CLICKS = "clicks"
     ZERO_SHOT = "zero-shot"
+    EVERYTHING = "everything"
 
 
 class SplitName(StrEnum):
@@ -55,6 +56,7 @@ _MODES: dict[PromptName, PromptMode] = {
     PromptName.POINT: "point",
     PromptName.CLICKS: "clicks",
     PromptName.ZERO_SHOT: "zero_shot",
+    PromptName.EVERYTHING: "everything",
 }
 
 

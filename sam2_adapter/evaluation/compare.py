@@ -11,6 +11,7 @@ import numpy as np
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.evaluation.metrics import clicks_to_reach
+from sam2_adapter.evaluation.proposals import COUNTS
 from sam2_adapter.evaluation.scores import CLICKS_REPORTED, NOC_TARGETS, Evaluation, ObjectScore, PromptMode, noc_name
 
 # Numbers that are drawn at a time, 8 bytes each.
@@ -161,6 +162,8 @@ def _compared_figures(evaluation: Evaluation) -> dict[str, Callable[[ObjectScore
         "dice": lambda row: row.dice,
         "boundary_f": lambda row: row.boundary_f,
     }
+    if evaluation.prompt == "everything":
+        return figures | {f"ar_{count}": partial(_recall, count=count) for count in COUNTS}
     if evaluation.prompt != "clicks":
         return figures
     for count in CLICKS_REPORTED:
@@ -168,6 +171,10 @@ def _compared_figures(evaluation: Evaluation) -> dict[str, Callable[[ObjectScore
     for target in NOC_TARGETS:
         figures[noc_name(target)] = partial(_clicks_to_reach, target=target, max_clicks=evaluation.settings.max_clicks)
     return figures
+
+
+def _recall(row: ObjectScore, count: int) -> float:
+    return row.match.recall(count)
 
 
 def _iou_after(row: ObjectScore, clicks: int) -> float:

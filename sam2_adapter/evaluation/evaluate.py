@@ -48,7 +48,8 @@ def evaluate_prompts(
     - `box`: the box of each object;
     - `point`: one click in the middle of each object;
     - `clicks`: clicks in the middle of the largest error, with the last answer fed back, until the object is good enough;
-    - `zero_shot`: no prompt; the one mask of an image is held against the object that it fits best.
+    - `zero_shot`: no prompt; the one mask of an image is held against the object that it fits best;
+    - `everything`: no prompt; all objects of an image are found, and each true one is held against at most one of them.
 
     Args:
         predictor: the model.

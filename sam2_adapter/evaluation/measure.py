@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,9 +16,13 @@ from sam2_adapter.annotations.masks import box_region, clipped_to_box, mask_iou
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompt_sampling import jitter_box
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt
+from sam2_adapter.annotations.rle import mask_to_rle, rle_overlaps
+from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.evaluation.metrics import boundary_f, inscribed_ellipse, mask_dice
+from sam2_adapter.evaluation.proposals import COUNTS, assign, matched_ious
 from sam2_adapter.evaluation.scores import CLICKS_REPORTED, EvaluationSettings, ObjectScore, PromptMode
 from sam2_adapter.formats.sample import Sample
+from sam2_adapter.predict.everything.segment_all import segment_all
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 Box = tuple[float, float, float, float]
@@ -52,7 +56,9 @@ def measure_image(
         return []
     if mode == "zero_shot":
         return [_measure_zero_shot(predictor, sample, objects, embedding)]
-    if mode == "clicks":
+    if mode == "everything":
+        rows = _measure_everything(predictor, sample, objects, embedding, settings)
+    elif mode == "clicks":
         fewer = min(settings.max_clicks, max(CLICKS_REPORTED))
         limits = [
             settings.max_clicks if clicked_to_the_end is None or index in clicked_to_the_end else fewer
@@ -62,6 +68,31 @@ def measure_image(
     else:
         rows = _measure_once(predictor, sample, objects, embedding, mode, settings)
     return sorted(rows, key=lambda row: row.object_index)
+
+
+def _measure_everything(
+    predictor: Predictor,
+    sample: Sample,
+    objects: Sequence[int],
+    embedding: ImageEmbedding,
+    settings: EvaluationSettings,
+) -> Iterator[ObjectScore]:
+    """Find everything, and hold what was found against the objects, each with at most one."""
+    chosen = EverythingSettings(**(settings.everything or {}))
+    image = sample.read_image() if chosen.crop_n_layers or chosen.tile_size else None
+    found = segment_all(predictor, image, embedding, chosen).annotations
+    masks = [sample.counted(entry.mask) for entry in found]
+    rles = [mask_to_rle(mask) for mask in masks]
+    ious = rle_overlaps([sample.objects[index].rle for index in objects], rles)
+    by_count = np.stack([matched_ious(ious[:, :count]) for count in COUNTS], axis=1)
+    partner = assign(ious)
+    for row, index in enumerate(objects):
+        has_one = partner[row] >= 0
+        mask = masks[partner[row]] if has_one else np.zeros(sample.original_hw, np.bool_)
+        score = found[partner[row]].iou_score if has_one else 0.0
+        truth = sample.objects[index]
+        measured = _score(sample, index, truth.mask, mask, score, truth.box_xyxy)
+        yield replace(measured, iou_by_count=tuple(by_count[row].tolist()), num_found=len(found))
 
 
 def first_click_prompt(annotation: Annotation) -> Prompt:

@@ -81,7 +81,8 @@ def run_evaluation(
         progress: called with the number of images done and their total, over both models.
     """
     config = config or Config()
-    settings = settings or EvaluationSettings(clip_to_box=config.clip_to_box)
+    everything = config.everything.model_dump(mode="json") if "everything" in prompts else None
+    settings = settings or EvaluationSettings(clip_to_box=config.clip_to_box, everything=everything)
     dataset = load_configured_dataset(data, config, data_format)
     samples = dataset.samples(split)
     names = [model or config.model_cfg, *([compare_with] if compare_with is not None else [])]

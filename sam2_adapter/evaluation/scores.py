@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.evaluation.metrics import clicks_to_reach, expected_calibration_error, mean, share_above, spearman
+from sam2_adapter.evaluation.proposals import Match, precision_figures, recall_figures
 
-PromptMode = Literal["box", "point", "clicks", "zero_shot"]
+PromptMode = Literal["box", "point", "clicks", "zero_shot", "everything"]
 PROMPT_MODES: tuple[PromptMode, ...] = get_args(PromptMode)
 
 _THRESHOLDS = (0.5, 0.75, 0.9)
@@ -40,6 +41,8 @@ class ObjectScore:
         box_iou: IoU of the filled box, the simplest trivial answer; for clicks that of the object's tight box.
         ellipse_iou: IoU of the ellipse in that box.
         iou_by_click: IoU after each click, for clicks only.
+        iou_by_count: for everything only: IoU of the found object that this one was matched with, among the best 10, 100 and 1000.
+        num_found: for everything only: objects that were found in the image.
     """
 
     sample: str
@@ -53,6 +56,13 @@ class ObjectScore:
     box_iou: float
     ellipse_iou: float
     iou_by_click: tuple[float, ...] = ()
+    iou_by_count: tuple[float, ...] = ()
+    num_found: int = 0
+
+    @property
+    def match(self) -> Match:
+        """What everything-mode found of it."""
+        return Match(self.sample, self.area_px, self.iou_by_count, self.num_found)
 
     def iou_after(self, clicks: int) -> float:
         """IoU after a number of clicks; of the last one where clicking ended before."""
@@ -70,6 +80,7 @@ class EvaluationSettings:
         max_clicks: clicks after which one gives up.
         stop_iou: an object gets no more clicks once it reached this IoU (and the number of clicks that means are reported for).
         min_side_px: objects whose box has a shorter side below this, in pixels of the model's input, are left out.
+        everything: settings of everything-mode, see `EverythingSettings`; `None` for the defaults.
     """
 
     clip_to_box: bool = True
@@ -78,6 +89,7 @@ class EvaluationSettings:
     max_clicks: int = 20
     stop_iou: float = max(NOC_TARGETS)
     min_side_px: float = 0.0
+    everything: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,10 @@ class Evaluation:
 
     def summary(self) -> dict[str, float | int | None]:
         """Means over all objects, each object counting the same; `None` where a figure is not defined."""
-        return self._summarised(self.objects)
+        summary = self._summarised(self.objects)
+        if self.prompt == "everything":
+            summary |= precision_figures([row.match for row in self.objects])
+        return summary
 
     def by_label(self) -> dict[str, dict[str, float | int | None]]:
         """The summary of each label, most frequent first."""
@@ -130,7 +145,7 @@ class Evaluation:
             DataError: the document is something else.
         """
         try:
-            rows = [ObjectScore(**{**row, "iou_by_click": tuple(row["iou_by_click"])}) for row in document["objects"]]
+            rows = [_row(entry) for entry in document["objects"]]
             settings = EvaluationSettings(**document["settings"])
             return cls(document["prompt"], document["model"], settings, tuple(rows), tuple(document["left_out"]))
         except (KeyError, TypeError) as error:
@@ -141,6 +156,7 @@ class Evaluation:
         labels = self.by_label()
         shown = dict(list(labels.items())[:max_labels]) if len(labels) > 1 else {}
         columns = [column for column in _COLUMNS if self.prompt == "clicks" or column[1] not in _CLICK_KEYS]
+        columns = [*_EVERYTHING_COLUMNS] if self.prompt == "everything" else columns
         more = f"\n... and {len(labels) - len(shown)} more labels" if 0 < len(shown) < len(labels) else ""
         return _table(columns, {"all": self.summary(), **shown}) + more
 
@@ -160,6 +176,8 @@ class Evaluation:
             "box_miou": mean([row.box_iou for row in rows]),
             "ellipse_miou": mean([row.ellipse_iou for row in rows]),
         }
+        if self.prompt == "everything":
+            return summary | recall_figures([row.match for row in rows])
         return summary | (self._click_figures(rows) if self.prompt == "clicks" else {})
 
     def _click_figures(self, rows: Sequence[ObjectScore]) -> dict[str, float | int | None]:
@@ -173,6 +191,21 @@ class Evaluation:
             figures[f"{noc_name(target)}_failed"] = mean([float(max(row.iou_by_click) < target) for row in rows])
         return figures
 
+
+_EVERYTHING_COLUMNS = (
+    ("objects", "num_objects", "d"),
+    ("found", "num_found", "d"),
+    ("AR@10", "ar_10", ".3f"),
+    ("AR@100", "ar_100", ".3f"),
+    ("AR@1000", "ar_1000", ".3f"),
+    ("small", "ar_1000_small", ".3f"),
+    ("medium", "ar_1000_medium", ".3f"),
+    ("large", "ar_1000_large", ".3f"),
+    ("precision", "precision", ".3f"),
+    ("mSA", "msa", ".3f"),
+    ("SA50", "sa_50", ".3f"),
+    ("SA75", "sa_75", ".3f"),
+)
 
 _COLUMNS = (
     ("objects", "num_objects", "d"),
@@ -194,6 +227,11 @@ _COLUMNS = (
 
 
 _CLICK_KEYS = {"miou_after_1", "miou_after_5", "noc_85", "noc_90"}
+
+
+def _row(entry: Mapping[str, Any]) -> ObjectScore:
+    tuples = {name: tuple(entry.get(name, ())) for name in ("iou_by_click", "iou_by_count")}
+    return ObjectScore(**{**entry, **tuples})
 
 
 def _table(columns: Iterable[tuple[str, str, str]], rows: Mapping[str, Mapping[str, float | int | None]]) -> str:

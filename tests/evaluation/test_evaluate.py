@@ -367,3 +367,24 @@ def test_a_void_border_counts_in_no_measure_and_gets_no_click(tmp_path, mode):
     assert row.mask_iou == pytest.approx(SECOND.sum() / WIDE.sum())
     assert row.boundary_f < 0.9
     assert mode != "clicks" or len(row.iou_by_click) > 1
+
+
+def test_everything_is_held_against_the_objects_and_compared(samples) -> None:
+    predictor = small_predictor()
+    chosen = {"points_per_side": 4, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
+    settings = EvaluationSettings(everything=chosen)
+    measured = evaluate(predictor, samples, "everything", settings)
+    assert [row.object_index for row in measured.objects] == [0, 1, 0, 0]
+    assert all(len(row.iou_by_count) == 3 for row in measured.objects)
+    assert all(row.iou_by_count[-1] == pytest.approx(row.mask_iou, abs=1e-6) for row in measured.objects)
+    summary = measured.summary()
+    assert summary["num_found"] == sum({row.sample: row.num_found for row in measured.objects}.values())
+    assert 0 <= summary["ar_10"] <= summary["ar_100"] <= summary["ar_1000"] <= 1
+    assert {"precision", "msa", "sa_50", "ar_1000_small"} <= summary.keys()
+    assert "precision" not in measured.by_label()["dog"]
+    assert "AR@1000" in measured.to_table()
+    restored = Evaluation.from_dict(json.loads(json.dumps(measured.to_dict())))
+    assert restored.summary() == summary
+    assert {"miou", "ar_10", "ar_1000"} <= compare(measured, restored).intervals.keys()
+    cropped = evaluate(predictor, samples, "everything", EvaluationSettings(everything={**chosen, "crop_n_layers": 1}))
+    assert len(cropped.objects) == 4

@@ -19,7 +19,7 @@ OnPoints = Callable[[int, int], None]
 
 def segment_all(
     predictor: Predictor,
-    image: Pixels,
+    image: Pixels | None,
     embedding: ImageEmbedding,
     settings: EverythingSettings,
     *,
@@ -30,7 +30,7 @@ def segment_all(
 
     Args:
         predictor: the model.
-        image: uint8 RGB H x W x 3.
+        image: uint8 RGB H x W x 3; may be left out where the settings ask for no crops or tiles.
         embedding: the encoded image.
         settings: see `EverythingSettings`.
         default_label: label of the objects.
