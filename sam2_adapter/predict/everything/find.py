@@ -79,7 +79,7 @@ def find_everything(
     Yields:
         A step after every call of the decoder, the last of which has everything. Left early, nothing more is computed.
     """
-    thresholds = Thresholds.of(settings, predictor.info.everything)
+    thresholds = Thresholds.of(settings, predictor.info.everything, predictor.info.architecture)
     views = views_of(embedding.original_hw, settings)
     total = sum(len(view.points) for view in views)
     found: tuple[Found, ...] = ()
