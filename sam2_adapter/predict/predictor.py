@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from sam2_adapter.annotations.masks import MaskPrediction
 from sam2_adapter.annotations.prompts import Prompt, as_prompts
 from sam2_adapter.errors import PromptError, Sam2AdapterError
 from sam2_adapter.images.sources import ImageSource, Pixels, as_pixels, is_one_image
-from sam2_adapter.models.engines.base import Runtime, is_out_of_memory
+from sam2_adapter.models.engines.base import Runtime, in_parts_that_fit
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.models.network.preprocess import Geometry, ModelWindow, Resize, images_to_pixel_values
@@ -31,8 +31,6 @@ from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensor
 from sam2_adapter.models.network.selection import select_answer, select_masks
 
 logger = logging.getLogger(__name__)
-
-Part = TypeVar("Part")
 
 # Cells of the low-res logits of the published models, on which `prompts_per_call` of an engine is measured; smaller models take more, to a limit.
 _LARGE_CELLS = 256 * 256
@@ -252,7 +250,7 @@ class Predictor:
             few = slice(rows.start, rows.stop)
             return self._runtime.decode(embedding.encoded, PromptTensors(coords[few], labels[few]))
 
-        yield from _in_parts(len(coords), self.clicks_per_call, decode)
+        yield from in_parts_that_fit(len(coords), self.clicks_per_call, decode)
 
     def _check_embedding(self, embedding: ImageEmbedding) -> None:
         if not isinstance(embedding, ImageEmbedding):
@@ -299,7 +297,7 @@ class Predictor:
                 found = self._predict_shape(embedding, few, shape, multimask_output, rows) if rows else None
                 return [indices[row] for row in rows], found
 
-            for _, (indices, found) in _in_parts(len(members), self._runtime.prompts_per_call, predict):
+            for _, (indices, found) in in_parts_that_fit(len(members), self._runtime.prompts_per_call, predict):
                 if found is not None:
                     yield indices, found
 
@@ -321,23 +319,6 @@ class Predictor:
         if len(rows) < len(prompts):
             logits, scores = logits[rows], scores[rows]
         return _to_prediction(logits, scores, geometry)
-
-
-def _in_parts(count: int, at_once: int, work: Callable[[range], Part]) -> Iterator[tuple[range, Part]]:
-    """Do `count` pieces of work, so many at a time, and fewer once memory has run out."""
-    start = 0
-    while start < count:
-        rows = range(start, min(count, start + at_once))
-        try:
-            part = work(rows)
-        except (RuntimeError, MemoryError) as error:
-            if len(rows) == 1 or not is_out_of_memory(error):
-                raise
-            at_once = len(rows) // 2
-            logger.warning("Out of memory: going on with %d prompts at a time.", at_once)
-            continue
-        yield rows, part
-        start = rows.stop
 
 
 def _image_of_batch(encoded: EncodedImages, index: int) -> EncodedImages:

@@ -15,6 +15,7 @@ from accelerate.utils import gather_object
 
 from sam2_adapter import __version__
 from sam2_adapter.config import Config
+from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.embeddings.keys import EncoderIdentity
 from sam2_adapter.errors import TrainingError
 from sam2_adapter.formats.sample import Sample
@@ -59,6 +60,7 @@ _UNIMPORTANT_KEYS = (
     "tensorboard",
     "general_set",
     "blend",
+    *EverythingSettings.model_fields,
 )
 
 T = TypeVar("T")

@@ -212,7 +212,8 @@ def test_a_run_is_not_overwritten_and_resumed_only_as_it_was(done, data):
 
 def test_resuming_a_finished_run_trains_nothing(done, data):
     result, _, _, directory = done
-    again = run(data, directory, save_interval=1, resume=True, on_event=interrupt_after(0))
+    others = {"default_label": "cell", "points_per_side": 8}  # they decide nothing about a training
+    again = run(data, directory, save_interval=1, resume=True, on_event=interrupt_after(0), **others)
     assert again.weights_sha256 == result.weights_sha256
     assert again.stopped == "all epochs done"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, get_args
+import logging
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol, TypeVar, get_args
 
 import torch
 
@@ -11,6 +13,10 @@ from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
+
+logger = logging.getLogger(__name__)
+
+Part = TypeVar("Part")
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 
@@ -116,3 +122,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def in_parts_that_fit(count: int, at_once: int, work: Callable[[range], Part]) -> Iterator[tuple[range, Part]]:
+    """Do `count` pieces of work, such as prompts to decode, so many at a time, and fewer once memory has run out."""
+    start = 0
+    while start < count:
+        rows = range(start, min(count, start + at_once))
+        try:
+            part = work(rows)
+        except (RuntimeError, MemoryError) as error:
+            if len(rows) == 1 or not is_out_of_memory(error):
+                raise
+            at_once = len(rows) // 2
+            logger.warning("Out of memory: going on with %d prompts at a time.", at_once)
+            continue
+        yield rows, part
+        start = rows.stop

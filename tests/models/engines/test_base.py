@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.models.engines.base import is_out_of_memory, resolve_device, resolve_precision
+from sam2_adapter.models.engines.base import in_parts_that_fit, is_out_of_memory, resolve_device, resolve_precision
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason="these expectations are those of a machine without a GPU"
@@ -57,3 +57,22 @@ def test_a_t4_runs_fp16_and_not_emulated_bf16(monkeypatch, capability, expected)
 )
 def test_who_says_that_memory_ran_out(error, expected):
     assert is_out_of_memory(error) is expected
+
+
+def test_work_that_does_not_fit_is_done_in_smaller_parts():
+    def work(rows: range) -> list[int]:
+        if len(rows) > 3:
+            raise MemoryError
+        return list(rows)
+
+    parts = list(in_parts_that_fit(10, 8, work))
+    assert [number for _, part in parts for number in part] == list(range(10))
+    assert [len(rows) for rows, _ in parts] == [2, 2, 2, 2, 2]
+
+
+def test_one_piece_of_work_that_does_not_fit_fails():
+    def work(rows: range) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(in_parts_that_fit(1, 1, work))
