@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable
 
 import pytest
 import typer
 
 from sam2_adapter.cli.terminal import UsageError, one_clear_message, set_up_logging
+from sam2_adapter.download_progress import watch_downloads, watched
 from sam2_adapter.errors import ConfigError, DataError
 
 
@@ -95,3 +97,17 @@ def test_a_warning_with_a_name_stays_on_one_line(capsys: pytest.CaptureFixture[s
     set_up_logging()
     logging.getLogger("sam2_adapter").warning("%s is damaged", "a\nerror: all is lost")
     assert capsys.readouterr().err == "warning: a\\nerror: all is lost is damaged\n"
+
+
+def test_commands_show_downloads(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    @one_clear_message
+    def fetch() -> None:
+        with watched("weights.pt", 0, 10) as advance:
+            advance(10)
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    try:
+        fetch()
+    finally:
+        watch_downloads(None)
+    assert "weights.pt" in capsys.readouterr().err

@@ -11,7 +11,9 @@ from sam2_adapter.dataloop.platform_requests import (
     count_all,
     is_temporary,
     query_all,
+    repeated_until_done,
     retried,
+    retried_whatever_fails,
     send,
     send_once,
 )
@@ -145,3 +147,28 @@ def test_a_page_that_is_refused_is_no_empty_one(gateway, dataset, items):
 
 def test_entries_are_counted(dataset, items):
     assert count_all(dataset.id, ITEMS) == 5
+
+
+def test_after_any_error_something_is_tried_again_and_the_last_error_comes_as_it_is():
+    left = [KeyError("a"), ValueError("b")]
+
+    def fail_twice():
+        if left:
+            raise left.pop(0)
+        return "done"
+
+    assert retried_whatever_fails(fail_twice) == "done"
+    tries = []
+    with pytest.raises(ZeroDivisionError):
+        retried_whatever_fails(lambda: tries.append(1) or 1 / 0)
+    assert len(tries) == MOST_TRIES
+
+
+def test_something_is_repeated_until_it_returns_a_value():
+    answers = [None, None, "there"]
+    assert repeated_until_done(lambda: answers.pop(0)) == "there"
+    tries = []
+    assert repeated_until_done(lambda: tries.append(1)) is None
+    assert len(tries) == MOST_TRIES
+    with pytest.raises(KeyError):
+        repeated_until_done(lambda: {}["missing"])
