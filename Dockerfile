@@ -6,6 +6,8 @@
 FROM python:3.11.14-slim-bookworm AS base
 ARG MODELS=""
 ENV PYTHONUNBUFFERED=1 SAM2_ADAPTER_CACHE=/opt/weights HOME=/tmp
+# Pillow joins the letters of scripts such as Devanagari with it.
+RUN apt-get update && apt-get install --yes --no-install-recommends libfribidi0 && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 1000 --no-create-home pod && install -d -o pod /opt/weights /opt/sam2-adapter
 WORKDIR /opt/sam2-adapter
 COPY pyproject.toml constraints.txt README.md LICENSE ./

@@ -26,7 +26,7 @@ from sam2_adapter import __version__
 from sam2_adapter.errors import ExportError, FolderInUseError, OutputExistsError
 from sam2_adapter.files import LOCK_NAME, file_sha256, lock_folder, reason_of
 from sam2_adapter.ownership import MARKER_NAME, Ownership, listed_files, ownership_of, written_digests
-from sam2_adapter.replacing import keep_edited, remove_files
+from sam2_adapter.replacing import keep_edited, opened_to_append, remove_files
 
 # What file managers leave in a folder by themselves.
 _LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", LOCK_NAME})
@@ -115,7 +115,7 @@ class OwnedFolder:
         try:
             if kept is None or kept.files is not None or not names <= kept.entries:
                 self._write_header(path, names | (kept.entries if kept else frozenset()), kept)
-            self._marker = _opened_to_append(path)
+            self._marker = opened_to_append(path)
         except OSError as error:
             raise ExportError(f"{path}: cannot write here: {reason_of(error)}. Choose another folder.") from error
 
@@ -159,6 +159,16 @@ class OwnedFolder:
             self.take_over(files)
             names = [name for name in self._taken_over if hash(name) in self._earlier_names()]
             remove_files(self.directory, [(name, self._written(name)) for name in names])
+
+    def discard(self) -> None:
+        """Remove what was written, where nothing came of the first run in the folder."""
+        if self._earlier is not None or self._marker is None:
+            return
+        remove_files(self.directory, ((name, ()) for name in listed_files(self.directory)))
+        self._marker.close()
+        self._marker = None
+        with suppress(OSError):
+            (self.directory / MARKER_NAME).unlink()
 
     def close(self) -> None:
         """Let the folder go; one that was made for nothing is removed."""
@@ -327,16 +337,6 @@ def _newest(base: Path, command: str) -> Path | None:
 
 def _numbered(base: Path, number: int) -> Path:
     return base if number == 1 else base.with_name(f"{base.name}{number}")
-
-
-def _opened_to_append(path: Path) -> IO[bytes]:
-    file = path.open("r+b")
-    end = file.seek(0, os.SEEK_END)
-    if end:
-        file.seek(end - 1)
-        if file.read(1) != b"\n":  # torn by a crash
-            file.write(b"\n")
-    return file
 
 
 def _same_file(path: str | Path) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from sam2_adapter.errors import ExportError
 from sam2_adapter.files import file_sha256, reason_of
@@ -46,6 +47,17 @@ def remove_files(directory: Path, names: Iterable[tuple[str, Collection[str]]]) 
         if parent.parts and parents[parent]:
             with suppress(OSError):
                 (directory / parent).rmdir()
+
+
+def opened_to_append(path: Path) -> IO[bytes]:
+    """A file of lines, to write more of them at its end; a last line that was torn by a crash is ended."""
+    file = path.open("r+b")
+    end = file.seek(0, os.SEEK_END)
+    if end:
+        file.seek(end - 1)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+    return file
 
 
 def _set_aside(path: Path) -> Path:

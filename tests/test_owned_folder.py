@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from sam2_adapter.errors import ExportError, FolderInUseError, OutputExistsError
+from sam2_adapter.files import LOCK_NAME
 from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
 from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, Ownership, ownership_of, results_in
 
@@ -240,11 +240,26 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
         OwnedFolder(tmp_path / "out" / "below", "predict")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is read-only for this user")
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir(mode=0o500)
+    """Whoever runs this, root included: a folder stands where the lock has to be written."""
+    (tmp_path / "out" / LOCK_NAME / "x").mkdir(parents=True)
     with pytest.raises(ExportError, match="Choose another folder"):
-        OwnedFolder(tmp_path / "out", "predict")
+        OwnedFolder(tmp_path / "out", "predict", inputs=[tmp_path / "out" / LOCK_NAME])
+
+
+def test_what_came_to_nothing_is_discarded(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for name, left in (("new", None), ("mine", [])):
+        with OwnedFolder(tmp_path / name, "predict") as folder:
+            folder.begin(ENTRIES)
+            _write(folder, "annotations.json")
+            folder.discard()
+        assert (_files(tmp_path / name) if (tmp_path / name).exists() else None) == left
+    _earlier_run(tmp_path / "mine", "annotations.json")
+    with OwnedFolder(tmp_path / "mine", "predict", resume=True) as folder:
+        folder.begin(ENTRIES)
+        folder.discard()
+    assert _files(tmp_path / "mine") == ["annotations.json"]
 
 
 def _old_predictions(directory: Path) -> None:

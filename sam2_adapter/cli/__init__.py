@@ -6,8 +6,10 @@ Results go to stdout, messages and progress bars to stderr. Torch and transforme
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -98,6 +100,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
+        if "--json" in arguments and {"--help", "-h"}.intersection(arguments):
+            return _help_as_json(arguments)
         status = get_command(app).main(list(arguments), NAME, standalone_mode=False)
     except SystemExit as end:
         # How typer ends a help text that nobody reads.
@@ -110,6 +114,15 @@ def _run(arguments: Sequence[str]) -> int:
             raise
         return _refuse(error, as_json="--json" in arguments)
     return status if isinstance(status, int) else OK
+
+
+def _help_as_json(arguments: Sequence[str]) -> int:
+    """Print the help text inside one document, which is all that `--json` lets come to stdout."""
+    text = io.StringIO()
+    with redirect_stdout(text):
+        get_command(app).main(list(arguments), NAME, standalone_mode=False)
+    print_json({"help": text.getvalue()})
+    return OK
 
 
 def _refuse(error: Exception, *, as_json: bool) -> int:

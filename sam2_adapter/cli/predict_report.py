@@ -152,7 +152,9 @@ class TextReport(PredictReport):
         failed = f", {plural(self.num_failed, 'image')} failed" if self.num_failed else ""
         if self.num_refused_prompts:
             failed += f", {plural(self.num_refused_prompts, 'prompt')} could not be used"
-        return f"{plural(self.num_objects, 'object')} in {plural(done, 'image')}{failed}; results in {self.directory}"
+        is_there = "://" in str(self.directory) or Path(self.directory).exists()
+        where = f"results in {self.directory}" if is_there else "nothing was written"
+        return f"{plural(self.num_objects, 'object')} in {plural(done, 'image')}{failed}; {where}"
 
 
 class JsonReport(PredictReport):

@@ -1,7 +1,7 @@
 """What all commands share: exit statuses, the options of all, logging, and one message for what went wrong.
 
-Exit status 0: all went well. 1: an input failed, or the work could not be done. 2: the command line or a setting is wrong. 130 and 143: Ctrl-C
-and SIGTERM.
+Exit status 0: all went well. 1: an input failed, or the work could not be done. 2: the command line or a setting is wrong, also where it names
+a place for results that is not to be written to; nothing was begun. 130 and 143: Ctrl-C and SIGTERM.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 from sam2_adapter.cli.interruption import INTERRUPTED, was_interrupted
 from sam2_adapter.cli.output import print_error, print_json, tell_message
 from sam2_adapter.download_progress import Advance, watch_downloads
-from sam2_adapter.errors import ConfigError, Sam2AdapterError
+from sam2_adapter.errors import ConfigError, OutputExistsError, Sam2AdapterError
 
 OK = 0
 FAILED = 1
@@ -81,7 +81,7 @@ def set_up_logging(*, verbose: bool = False, debug: bool = False) -> None:
 
 def status_of(error: Exception) -> int:
     """The exit status of a command that ended with an error."""
-    return USAGE if isinstance(error, UsageError | ConfigError) else FAILED
+    return USAGE if isinstance(error, UsageError | ConfigError | OutputExistsError) else FAILED
 
 
 def exit_with_message(text: str, status: int, *, as_json: bool) -> NoReturn:

@@ -39,11 +39,21 @@ def missing_value(arguments: Sequence[str], parameters: Iterable[Any]) -> str | 
         if argument == "" or (sign and not value and name in with_value):
             option = next((known for known in (name, before) if known in with_value), None)
             return f"The value{f' of {option}' if option else ''} is empty. Is it that of a variable that is not set?"
+        if before not in with_value and (wrong := _value_of_a_flag(argument, flags, with_value)):
+            return wrong
         if before in with_value and argument in flags | with_value:
             return f"The option {before} needs a value, but {argument} follows it."
     if arguments and arguments[-1] in with_value:
         return f"The option {arguments[-1]} needs a value, but nothing follows it."
     return None
+
+
+def _value_of_a_flag(argument: str, flags: set[str], with_value: set[str]) -> str | None:
+    """What is wrong with an argument such as `-v=3`, which gives a value to an option that takes none."""
+    name, rest = argument[:2], argument[2:]
+    if name not in flags or name == "--" or not rest or all(f"-{letter}" in flags | with_value for letter in rest):
+        return None
+    return f"The option {name} takes no value, but got {rest.removeprefix('=')!r}."
 
 
 def sentence(error: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,10 @@ from sam2_adapter.dataloop.platform_requests import Document, UnansweredError, r
 from sam2_adapter.dataloop.prompts_from_annotations import NamedPrompt
 from sam2_adapter.dataloop.storing import Owner, list_annotations
 from sam2_adapter.errors import PlatformError
-from sam2_adapter.images.read import read_image
+from sam2_adapter.images.read import read_image_with_notes
 from sam2_adapter.interactive import EncodedSource, EncodedSources
+
+logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 2**30
 """Largest file of an item that is fetched into memory: more than any image of the accepted size takes."""
@@ -85,7 +88,9 @@ def prepare_item(item: Any, owner: Owner, ask: AskPrompts) -> PreparedItem:
         PlatformError: the platform did not deliver one of them.
         ImageError: the image cannot be read.
     """
-    image = read_image(download_bytes(item), name=item.filename)
+    image, notes = read_image_with_notes(download_bytes(item), name=item.filename)
+    for note in notes:
+        logger.warning("%s: %s", title_of(item), note)
     documents = list_annotations(item.id, item.dataset_id)
     asked = ask(documents, (image.shape[0], image.shape[1]))
     return PreparedItem(item, image, asked, tuple(d["id"] for d in documents if owner.made(d)))

@@ -60,6 +60,7 @@ class PredictionRun:
         self.made_by = provenance(predictor.info)
         self.resize = predictor.info.resize
         self.passed_over = tuple(passed_over)
+        self._all_failed = False
         settings = {
             **self.made_by,
             "formats": sorted(formats),
@@ -69,6 +70,7 @@ class PredictionRun:
         }
         with ExitStack() as opened:
             opened.enter_context(folder)
+            opened.callback(lambda: folder.discard() if self._all_failed else None)
             folder.begin(entries_of(formats, overlay=overlay))
             journal = opened.enter_context(Journal(folder, settings, units=options.units))
             output = opened.enter_context(
@@ -87,7 +89,11 @@ class PredictionRun:
     def __iter__(self) -> Generator[ImageResult, None, None]:
         """Predict, yielding what became of each image, in order; its files are written then."""
         with self._open, closing(self._results) as results:
-            yield from results
+            num_done = 0
+            for result in results:
+                num_done += result.error is None
+                yield result
+            self._all_failed = not num_done
 
     def _tell_points(self, name: str, done: int, total: int) -> None:
         if self.on_points is not None:

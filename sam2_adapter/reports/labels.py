@@ -7,12 +7,15 @@ letter. A character that the font lacks is drawn as its code point, such as U+13
 
 from __future__ import annotations
 
+import logging
 import unicodedata
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import ImageDraw, ImageFont, features
+
+logger = logging.getLogger(__name__)
 
 _FONT = Path(__file__).with_name("fonts") / "labels.ttf"
 
@@ -23,6 +26,18 @@ _NONCHARACTER = "\ufffe"
 
 # What only says how the characters beside it are shown.
 _JOINERS = "\u200c\u200d\ufe0e\ufe0f"
+
+
+# Scripts of India, Sri Lanka, Tibet, Myanmar and Cambodia, whose letters join and change places.
+_SHAPED = (("\u0900", "\u0dff"), ("\u0f00", "\u109f"), ("\u1780", "\u17ff"))
+
+
+@cache
+def _say_that_letters_are_not_joined() -> None:
+    logger.warning(
+        "Labels in scripts such as Devanagari are drawn letter by letter, since the library FriBidi is not here. Install it, for example "
+        "with `apt install libfribidi0` or `brew install fribidi`."
+    )
 
 
 class Extent(NamedTuple):
@@ -51,6 +66,8 @@ class LabelFont:
         """A text as it is drawn: on one line, not too long, of characters that the font has."""
         line = _shortened(" ".join(text.encode("utf-8", "replace").decode("utf-8").split()))
         if not self._is_shaped:
+            if any(first <= character <= last for character in line for first, last in _SHAPED):
+                _say_that_letters_are_not_joined()
             line = _ordered(line)
         return "".join(map(self._drawable, line))
 

@@ -98,7 +98,7 @@ def test_convert_replaces_a_file_only_when_asked(tmp_path: Path) -> None:
     target = tmp_path / "mine.pt"
     target.write_bytes(b"weights of a week of training")
     done = run("convert", NANO, target)
-    assert done.status == 1
+    assert done.status == 2
     assert "mine.pt exists already" in done.stderr
     assert "--overwrite" in done.stderr
     assert target.read_bytes() == b"weights of a week of training"

@@ -244,7 +244,7 @@ def test_a_folder_of_the_users_own_is_left_alone(photos: Path, tmp_path: Path, o
     for name, content in kept.items():
         (data / name).write_text(content)
     done = run("predict", photos, *NANO, "--output", data, "--format", "coco", "--format", "masks", "--json", *options)
-    assert done.status == 1
+    assert done.status == 2
     assert "the folder is not empty" in json.loads(done.stdout)["error"]
     files = {path.relative_to(data).as_posix(): path.read_text() for path in data.rglob("*") if path.is_file()}
     assert files == kept
@@ -359,3 +359,15 @@ def test_what_is_wrong_about_everything_is_said(photos: Path, options: tuple[str
     done = run("predict", photos / "disk.png", *NANO, *options)
     assert done.status == 2
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("output", [(), ("--output", "mine")])
+def test_a_run_of_which_nothing_came_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    done = run("predict", "broken.png", *NANO, *output)
+    assert done.status == 1
+    assert done.stderr.splitlines()[-1] == "0 objects in 0 images, 1 image failed; nothing was written"
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.png"]

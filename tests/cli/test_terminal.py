@@ -10,9 +10,18 @@ from collections.abc import Callable
 import pytest
 import typer
 
-from sam2_adapter.cli.terminal import UsageError, one_clear_message, set_up_logging
+from sam2_adapter.cli.terminal import UsageError, one_clear_message, set_up_logging, status_of
 from sam2_adapter.download_progress import watch_downloads, watched
-from sam2_adapter.errors import ConfigError, DataError
+from sam2_adapter.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ExportError,
+    FolderInUseError,
+    ImageError,
+    OutputExistsError,
+    PromptError,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +120,22 @@ def test_commands_show_downloads(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     finally:
         watch_downloads(None)
     assert "weights.pt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError("x"), 2),
+        (ConfigError("x"), 2),
+        (OutputExistsError("x"), 2),  # another place has to be named
+        (FolderInUseError("x"), 1),  # the same command works later
+        (ExportError("x"), 1),
+        (ImageError("x"), 1),
+        (DataError("x"), 1),
+        (PromptError("x"), 1),
+        (CheckpointError("x"), 1),
+        (OSError("x"), 1),
+    ],
+)
+def test_exit_statuses(error: Exception, status: int) -> None:
+    assert status_of(error) == status

@@ -148,7 +148,7 @@ def test_evaluate_prints_a_table(data: Path, tmp_path: Path) -> None:
     assert "boundary F" in done.stdout
     arguments = ("evaluate", data, "--model", "sam2_nano", "--prompt", "box", "--output", tmp_path)
     refused = run(*arguments)
-    assert refused.status == 1
+    assert refused.status == 2
     assert "Replace its results (--overwrite), or choose another folder" in refused.stderr
     assert (tmp_path / "evaluation.txt").read_text() == done.stdout
 
@@ -156,7 +156,7 @@ def test_evaluate_prints_a_table(data: Path, tmp_path: Path) -> None:
 def test_evaluate_writes_into_no_folder_of_somebody_else(data: Path, tmp_path: Path) -> None:
     (tmp_path / "evaluation.json").write_text("mine")
     done = run("evaluate", data, "--model", "sam2_nano", "--prompt", "box", "--output", tmp_path, "--overwrite")
-    assert done.status == 1
+    assert done.status == 2
     assert "not empty" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]
     assert (tmp_path / "evaluation.json").read_text() == "mine"

@@ -48,3 +48,17 @@ def test_values_that_look_odd_are_values(tmp_path: Path) -> None:
     done = run("predict", tmp_path / "none.png", "--point", "-1,5", "--label", "a=", "--set", "default_label=--json")
     assert done.status == 1
     assert "none.png: there is no such file or folder" in done.stderr
+
+
+@pytest.mark.parametrize(("argument", "value"), [("-v=3", "3"), ("-v3", "3"), ("-v=", "")])
+def test_an_option_without_a_value_is_given_one(argument: str, value: str) -> None:
+    done = run("predict", "photos", argument)
+    assert done.status == 2
+    assert done.stderr.splitlines()[0] == f"error: The option -v takes no value, but got {value!r}."
+
+
+@pytest.mark.parametrize("arguments", [("predict", "--help", "--json"), ("train", "--json", "-h")])
+def test_help_is_one_document_where_machines_read_it(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.status == 0
+    assert json.loads(done.stdout)["help"].startswith("Usage: sam2-adapter")

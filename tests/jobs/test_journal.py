@@ -156,7 +156,7 @@ def test_what_is_done_is_not_written_again(finished: tuple[Path, Path]) -> None:
 def test_without_resume_the_results_are_left_alone(finished: tuple[Path, Path]) -> None:
     results = _results(finished[1])
     done = _predict(*finished)
-    assert done.status == 1
+    assert done.status == 2
     assert "--resume" in done.stderr
     assert "--overwrite" in done.stderr
     assert _results(finished[1]) == results

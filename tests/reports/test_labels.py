@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, features
 
 from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.reports import labels
 from sam2_adapter.reports.labels import LabelFont
 from sam2_adapter.reports.overlay import draw_overlay
 
@@ -129,3 +130,13 @@ def test_the_font_has_its_licences_beside_it():
     assert "SIL OPEN FONT LICENSE Version 1.1" in text
     assert "Apache License" in text
     assert len(folder.joinpath("labels.ttf").read_bytes()) < 6_000_000
+
+
+def test_letters_that_are_not_joined_are_said_once(caplog):
+    labels._say_that_letters_are_not_joined.cache_clear()
+    for text in ("cat", "猫", "नमस्ते", "ខ្មែរ"):
+        LabelFont(20, is_shaped=True).line(text)
+        LabelFont(20, is_shaped=False).line(text)
+    assert [record.getMessage().split(",")[0] for record in caplog.records] == [
+        "Labels in scripts such as Devanagari are drawn letter by letter"
+    ]
