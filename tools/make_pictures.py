@@ -1,4 +1,4 @@
-"""Draw docs/images/modes.jpg, the three prediction modes on the demo's photographs, and astronaut.jpg, with the bundled model."""
+"""Draw docs/images/modes.jpg, the three prediction modes on the demo's photographs, astronaut.jpg and everything.jpg, with the bundled model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sam2_adapter.config import Config
 from sam2_adapter.demo.scenes import Scene, load_scenes, read_photo
+from sam2_adapter.predict.everything.segment_all import segment_all
 from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.segment import segment
@@ -31,6 +33,18 @@ def main() -> None:
     row = [part for picture in pictures for part in (gap, picture)][1:]
     Image.fromarray(np.concatenate(row, axis=1)).save(IMAGES / "modes.jpg", quality=85)
     _drawn(predictor, scenes[MIXED_MODE]).save(IMAGES / "astronaut.jpg", quality=90)
+    draw_everything(predictor)
+
+
+def draw_everything(predictor: Predictor) -> None:
+    """Draw everything in a photograph of coins: as it is found, and without overlaps."""
+    image = read_photo("coins.png")
+    pictures = []
+    for settings in (Config(), Config(drop_contained=True, overlaps="highest_score", mask_nms_thresh=0.4)):
+        found = segment_all(predictor, image, predictor.embed(image), settings.everything)
+        pictures.append(draw_overlay(image, found.annotations))
+    gap = np.full((image.shape[0], GAP, 3), 255, np.uint8)
+    Image.fromarray(np.concatenate([pictures[0], gap, pictures[1]], axis=1)).save(IMAGES / "everything.jpg", quality=85)
 
 
 def _drawn(predictor: Predictor, scene: Scene) -> Image.Image:

@@ -124,6 +124,27 @@ def test_predicting_twice_changes_nothing_but_ids(platform, dl, output_type, mad
     assert [a for a in platform.annotations(item) if a not in second] == drawn
 
 
+@pytest.mark.parametrize(("output_type", "made"), OUTPUT_TYPES)
+def test_everything_in_items_without_prompts(platform, dl, caplog, output_type, made):
+    dataset = platform.dataset()
+    bare, prompted = (platform.item(dataset, disk_image(), f"/{name}.png") for name in ("bare", "prompted"))
+    platform.annotate(prompted, dl.Box(*BOX, label="cat"))
+    easy = {"points_per_side": 6, "pred_iou_thresh": 0.2, "stability_score_thresh": 0.2, "mask_nms_thresh": 0.95}
+    settings = {"without_prompts": "everything", "max_objects": 3, "default_label": "thing", **easy}
+
+    make_adapter(platform, dataset, output_type, **settings).predict_items([bare, prompted])
+
+    stored = predictions(platform, bare)
+    objects = {document["metadata"]["system"].get("objectId", document["id"]) for document in stored}
+    assert len(objects) == 3
+    assert {(document["type"], document["label"]) for document in stored} == {(made, "thing")}
+    for document in stored:
+        assert 0.2 <= document["metadata"]["user"]["found"]["stability_score"] <= 1
+        assert len(document["metadata"]["user"]["found"]["point"]) == 2
+    assert "bare.png: the best 3 objects are kept, and" in caplog.text
+    assert {document["label"] for document in predictions(platform, prompted)} == {"cat"}
+
+
 def test_predictions_of_another_model_stay_and_are_no_prompts(platform, dl):
     dataset = platform.dataset()
     item = platform.item(dataset, disk_image())

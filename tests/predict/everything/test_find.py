@@ -101,7 +101,7 @@ def test_left_early_nothing_more_is_computed(predictor: Predictor, picture: Any)
 @pytest.mark.parametrize("mode", ["fast", "exact"])
 def test_crops_find_what_the_whole_image_finds(predictor: Predictor, picture: Any, mode: str) -> None:
     image, masks, embedding = picture
-    settings = {"points_per_side": 6, "crop_n_layers": 1, "everything_mode": mode}
+    settings = {"points_per_side": 8, "crop_n_layers": 1, "everything_mode": mode}
     assert num_found(search(predictor, image, embedding, **settings), masks, 0.5) >= MOST_OF_SIX
 
 
@@ -110,10 +110,10 @@ def test_tiles_find_small_things_and_cut_none_at_their_sides(predictor: Predicto
     embedding = predictor.embed(image)
     tiled = search(predictor, image, embedding, points_per_side=8, tile_size=180)
     assert num_found(tiled, masks, 0.7) >= 0.8 * len(masks)
-    for mask in (rle_to_mask(entry.rle) for entry in tiled if entry.view_area == 180 * 180):
-        best = max(masks, key=lambda truth: mask_iou(truth, mask))
-        if mask_iou(best, mask) > 0.3:  # a disc, and not half of one
-            assert mask.sum() >= 0.6 * best.sum()
+    boxes = [entry.rle.box_xyxy or (0, 0, 0, 0) for entry in tiled if entry.view_area == 180 * 180]
+    assert len(boxes) >= 0.8 * len(masks)
+    # Tiles begin at 0, 70 and 140 and end at 180, 250 and 320, where the image does not end: through the middle of some discs.
+    assert not any({box[0], box[1]} & {70, 140} or {box[2], box[3]} & {180, 250} for box in boxes)
 
 
 def test_equal_input_gives_equal_objects(predictor: Predictor, picture: Any) -> None:
