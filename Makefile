@@ -10,8 +10,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMPS := $(VENV)/.installed
 
 # One process for each core, each with one thread: the models of the tests are too small to gain from threads. The tests of a
-# file stay together, since they share what was trained or compiled for them.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# file stay together, since they share what was trained or compiled for them; tests/conftest.py puts the long files first.
+# Python keeps what it has compiled, also where the environment says otherwise: each process compiles every test anew else.
+PYTHON_OF_TESTS = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python
+PYTEST = $(PYTHON_OF_TESTS) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The packages to compare with, in an environment of their own (about 6 GB with the ordinary torch).
 PEERS := .venv-peers
@@ -35,14 +37,14 @@ label: $(STAMPS)-label ## click on the bundled pictures in the browser, offline;
 test: $(STAMPS)-test ## all tests but the soak tests and those that need a browser
 	$(PYTEST)
 
-test-fast: $(STAMPS)-test ## the tests that start no process, server or compiler: about a minute on two cores
+test-fast: $(STAMPS)-test ## the tests that start no process, server or compiler and train little: about a minute on two cores
 	$(PYTEST) -m "not slow and not gpu and not soak and not browser"
 
 test-browser: $(STAMPS)-test ## the pages, looked at in Chromium at three widths, light and dark
 	$(BIN)/python -m pytest -m browser
 
-soak: $(STAMPS)-test ## the tests that run for many minutes
-	$(BIN)/python -m pytest -m soak
+soak: $(STAMPS)-test ## the tests that run for many minutes, part by part; PART=tiff runs one, PART=list names them
+	$(PYTHON_OF_TESTS) tools/soak.py $(PART)
 
 check: $(STAMPS)-dev ## format, lint, types, import direction, a test for every module, generated docs
 	$(BIN)/ruff format --check .

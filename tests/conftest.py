@@ -1,7 +1,7 @@
 """What all tests share: small photographs that are made here, no network, and which tests are fast.
 
-Fast tests start no process, server, cluster or compiler, and take well under a second. The others are marked `slow`, by a mark or by what
-they use (see `_is_slow_by_kind`). The end of each run names tests that take longer than their kind allows.
+Fast tests start no process, server, cluster or compiler, make no long run of training, and take well under a second. The others are marked
+`slow`, by a mark or by what they use (see `_is_slow_by_kind`). The end of each run names tests that take longer than their kind allows.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ import hashlib
 import resource
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import is_hypothesis_test, settings
 from PIL import Image
 
 from tests.browser import browser as browser
+from tests.shapes import repeatable
+
+settings.register_profile("repeatable", repeatable)
+settings.load_profile("repeatable")
 
 # A suite started in the background of a shell ignores Ctrl-C, and so would every process that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -39,12 +45,18 @@ _over_budget: list[tuple[float, float, str]] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that are slow by what they use."""
+    """Mark the tests that are slow by what they use and those that try examples, and begin with the files that take long."""
     for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.examples)
         if _is_slow_by_kind(item):
             item.add_marker(pytest.mark.slow)
         if any(map(item.get_closest_marker, ("slow", "soak", "browser"))):
             _slow_tests.add(item.nodeid)
+    # With several processes nobody waits at the end for one that has just begun a long file.
+    num_slow = Counter(item.path for item in items if item.nodeid in _slow_tests)
+    num_all = Counter(item.path for item in items)
+    items.sort(key=lambda item: (-num_slow[item.path], -num_all[item.path]))
 
 
 def _is_slow_by_kind(item: pytest.Item) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ from PIL import Image
 
 from sam2_adapter.annotations.prompts import BoolArray
 
-# The same examples in every run, in memory only.
-repeatable = settings(derandomize=True, deadline=None, database=None)
-QUICK = settings(repeatable, max_examples=60)
-FEW = settings(repeatable, max_examples=25)
+# How many times more examples `make soak` tries.
+MORE_EXAMPLES = int(os.environ.get("SAM2_ADAPTER_MORE_EXAMPLES", "1"))
+
+# The same examples in every run, in memory only; tests/conftest.py makes it the profile of tests without settings of their own.
+repeatable = settings(derandomize=True, deadline=None, database=None, max_examples=50 * MORE_EXAMPLES)
+QUICK = settings(repeatable, max_examples=30 * MORE_EXAMPLES)
+FEW = settings(repeatable, max_examples=12 * MORE_EXAMPLES)
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

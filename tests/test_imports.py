@@ -6,8 +6,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
 
 # From the ground up. Rooms of one line may not import each other. A room is a module or a folder, named by the longest
@@ -61,7 +59,6 @@ RESERVED = {
 }
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-IDS = [str(path.relative_to(PACKAGE)) for path in SOURCES]
 
 
 def _room(module_path: Path) -> str:
@@ -90,26 +87,36 @@ def _names(node: ast.Import | ast.ImportFrom) -> list[str]:
     return [f"{prefix}{alias.name}" for alias in node.names]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=IDS)
-def test_imports_point_downwards(path: Path) -> None:
-    room = _room(path)
+def test_imports_point_downwards() -> None:
+    assert not [fault for path in SOURCES for fault in _upward_imports(path)]
+
+
+def _upward_imports(path: Path) -> list[str]:
+    room, name = _room(path), path.relative_to(PACKAGE)
     if room == "__init__":
-        return
-    assert room in RANK, f"{room}: give the new room its place in LAYERS"
+        return []
+    if room not in RANK:
+        return [f"{name}: give the new room {room} its place in LAYERS"]
+    faults = []
     for module in _imported_modules(path):
         package, _, rest = module.partition(".")
         other = _room_of(tuple(rest.split(".")))
         if package != "sam2_adapter" or other == room or other.startswith("__version"):
             continue
-        assert other in RANK, f"{path.name} imports {module}: import names from the module that defines them"
-        assert RANK[other] < RANK[room], f"{room} imports {other}, which lies above or beside it"
+        if other not in RANK:
+            faults.append(f"{name} imports {module}: import names from the module that defines them")
+        elif RANK[other] >= RANK[room]:
+            faults.append(f"{name} in {room} imports {module}; {other} lies above or beside it")
+    return faults
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=IDS)
-def test_third_parties_stay_in_their_rooms(path: Path) -> None:
-    for module in _imported_modules(path):
-        rooms = RESERVED.get(module.partition(".")[0])
-        assert rooms is None or _room(path) in rooms, f"{path.name} imports {module}, which belongs to {rooms}"
+def test_third_parties_stay_in_their_rooms() -> None:
+    assert not [
+        f"{path.relative_to(PACKAGE)} imports {module}, which belongs to {rooms}"
+        for path in SOURCES
+        for module in _imported_modules(path)
+        if (rooms := RESERVED.get(module.partition(".")[0])) is not None and _room(path) not in rooms
+    ]
 
 
 def test_openvino_is_loaded_only_to_run_on_it() -> None:

@@ -10,7 +10,8 @@ import io
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -98,11 +99,17 @@ def run(arguments: Sequence[str]) -> int:
     return status if arguments else USAGE
 
 
+@cache
+def _command() -> Any:
+    """All commands with their options, worked out once in a process; typer keeps their class to itself."""
+    return get_command(app)
+
+
 def _run(arguments: Sequence[str]) -> int:
     try:
         if "--json" in arguments and {"--help", "-h"}.intersection(arguments):
             return _help_as_json(arguments)
-        status = get_command(app).main(list(arguments), NAME, standalone_mode=False)
+        status = _command().main(list(arguments), NAME, standalone_mode=False)
     except SystemExit as end:
         # How typer ends a help text that nobody reads.
         if isinstance(end.__context__, BrokenPipeError):
@@ -120,7 +127,7 @@ def _help_as_json(arguments: Sequence[str]) -> int:
     """Print the help text inside one document, which is all that `--json` lets come to stdout."""
     text = io.StringIO()
     with redirect_stdout(text):
-        get_command(app).main(list(arguments), NAME, standalone_mode=False)
+        _command().main(list(arguments), NAME, standalone_mode=False)
     print_json({"help": text.getvalue()})
     return OK
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import ndimage
 
 from sam2_adapter.annotations.clicks import (
     Click,
@@ -18,6 +17,7 @@ from sam2_adapter.annotations.clicks import (
     sample_positive_points,
 )
 from tests.formats.folders import rectangle
+from tests.shapes import FEW
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 ANY_MASK = SHAPES.flatmap(lambda hw: arrays(bool, hw))
@@ -31,6 +31,8 @@ def is_set(mask: np.ndarray, x: float, y: float) -> bool:
 
 def depths(mask: np.ndarray) -> np.ndarray:
     """Distance of every pixel to the nearest pixel that is not set, beyond the border of the image included."""
+    from scipy import ndimage
+
     return ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
 
 
@@ -137,7 +139,7 @@ def test_an_empty_mask_is_refused():
         sample_positive_points(np.zeros((3, 3), bool), np.random.default_rng(0))
 
 
-@settings(max_examples=20)
+@FEW
 @given(MASK, st.integers(0, 5))
 def test_the_same_seed_draws_the_same(mask, seed):
     first, second = (sample_positive_points(mask, np.random.default_rng(seed), 4) for _ in range(2))

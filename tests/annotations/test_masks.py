@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import ndimage
 
 from sam2_adapter.annotations.masks import (
     MaskPrediction,
@@ -99,6 +98,8 @@ def test_a_prediction_is_checked_when_built(masks, scores, logits, text):
 
 @given(arrays(bool, st.tuples(st.integers(1, 30), st.integers(1, 30))).filter(np.any))
 def test_distances_are_roots_of_whole_numbers(region):
+    from scipy import ndimage
+
     squares = np.rint(ndimage.distance_transform_edt(~region) ** 2)
     expected = np.sqrt(squares).astype(np.float32)
     assert np.array_equal(distances_to(region), expected)

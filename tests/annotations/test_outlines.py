@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -65,7 +65,6 @@ def test_nothing_has_no_outline():
     assert trace_rings(np.zeros((3, 4), bool)) == []
 
 
-@settings(max_examples=150, deadline=None)
 @given(arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_filling_the_rings_gives_the_mask(mask):
     rings = trace_rings(mask)

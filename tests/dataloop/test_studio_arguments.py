@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sam2_adapter.dataloop import studio_arguments as arguments
 from sam2_adapter.errors import PromptError
-from tests.shapes import QUICK
+from tests.shapes import FEW
 
 CLICK = {"x": 5, "y": 6.5, "in": True}
 HUGE = 10**400
@@ -139,7 +139,7 @@ def test_items_and_progress_are_what_the_platform_hands_over():
         arguments.checked_progress("50 %")
 
 
-@QUICK
+@FEW
 @given(JSON)
 def test_any_document_is_taken_or_refused_in_a_short_message(value):
     for check in (

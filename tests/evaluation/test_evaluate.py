@@ -304,7 +304,8 @@ def test_one_function_does_everything(tmp_path, monkeypatch):
     assert set(run_evaluation(tmp_path, "m", split="train", prompts=("point",)).evaluations) == {"point"}
 
 
-def test_twenty_runs_give_the_same_figures_to_the_last_digit(tmp_path):
+@pytest.mark.parametrize("times", [4, pytest.param(20, marks=pytest.mark.soak)])
+def test_equal_runs_give_the_same_figures_to_the_last_digit(tmp_path, times):
     """Whatever else lies in memory: the clicks follow the errors, so that one bit of a mask or of a distance would spread."""
     hw = (96, 128)
     centres = [(x, y) for y in (20, 60) for x in (20, 50, 80, 110)]
@@ -315,7 +316,7 @@ def test_twenty_runs_give_the_same_figures_to_the_last_digit(tmp_path):
     image = rng.integers(0, 255, (*hw, 3)).astype(np.uint8)
     embedding = predictor.embed([image])[0]
     runs = set()
-    for _ in range(20):
+    for _ in range(times):
         others = [np.full(rng.integers(1, 9000), 1e30, np.float32) for _ in range(rng.integers(80))]
         evaluated = evaluate(predictor, samples, "clicks", EvaluationSettings(max_clicks=6), embed=lambda _: embedding)
         runs.add(repr(evaluated.objects))

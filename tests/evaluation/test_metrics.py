@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from sam2_adapter.annotations.masks import box_region
 from sam2_adapter.evaluation.metrics import (
@@ -105,6 +104,8 @@ VALUES = st.lists(st.integers(0, 5), min_size=2, max_size=20)
     )
 )
 def test_rank_correlation_equals_scipys(pair):
+    from scipy import stats
+
     first, second = pair
     if len(set(first)) == 1 or len(set(second)) == 1:
         assert spearman(first, second) is None

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_adapter.formats.coco.dataset import read_coco_data
@@ -53,7 +53,6 @@ def folder():
         yield Path(name)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(COCO_ENTRY | ANYTHING, max_size=3), ANYTHING)
 def test_coco(folder, entries, image):
     document = coco([coco_image(1, "a.png"), image], [])
@@ -65,7 +64,6 @@ def test_coco(folder, entries, image):
     json.dumps(list(left_out))
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(ITEM_ENTRY | ANYTHING, max_size=3), ANYTHING)
 def test_dataloop_items(folder, entries, other):
     good = segment([(2, 2), (12, 2), (12, 12), (2, 12)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_adapter.formats.result_names import base_of, stem_of, unique_stems
@@ -81,7 +81,6 @@ def _can_be_on_a_disk(names: list[str]) -> bool:
     return not any(other.startswith(f"{name}/") for name in names for other in names)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(_NAMES, unique=True, max_size=8).filter(_can_be_on_a_disk))
 def test_no_file_is_shared(names: list[str]) -> None:
     _check(names)

@@ -169,20 +169,31 @@ def test_a_checkpoint_holds_the_trained_part_alone(done):
     assert (directory / "checkpoints" / STATE_NAME).stat().st_size > 3.9 * num_bytes
 
 
-@pytest.mark.parametrize("options", [{}, {"average_decay": 0.9, "variants": ("original", "flip_x")}])
-def test_an_interrupted_run_resumes_to_the_same_weights(data, tmp_path, options, caplog):
+def test_an_interrupted_run_resumes_to_the_same_weights(done, data, tmp_path, caplog):
+    whole, _, _, directory = done
+    _check_interruption(data, tmp_path / "cut", {"save_interval": 1}, whole, directory)
+    assert "saving the best model" in caplog.text
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_with_an_average_and_variants_does_too(data, tmp_path):
+    options = {"average_decay": 0.9, "variants": ("original", "flip_x")}
     whole = run(data, tmp_path / "whole", **options)
-    cut = run(data, tmp_path / "cut", **options, on_event=interrupt_after(1))
+    _check_interruption(data, tmp_path / "cut", options, whole, tmp_path / "whole")
+
+
+def _check_interruption(data, directory, options, whole, whole_directory):
+    cut = run(data, directory, **options, on_event=interrupt_after(1))
     assert cut.stopped == "interrupted"
     assert cut.epochs == 1
-    assert "saving the best model" in caplog.text
     assert load_model(cut.model_path).weights_sha256 == cut.weights_sha256
-    resumed = run(data, tmp_path / "cut", **options, resume=True)
+    resumed = run(data, directory, **options, resume=True)
     assert resumed.weights_sha256 == whole.weights_sha256
     assert [(r.loss, r.score) for r in resumed.history] == [(r.loss, r.score) for r in whole.history]
-    assert _final_weights(tmp_path / "cut") == _final_weights(tmp_path / "whole")
+    assert _final_weights(directory) == _final_weights(whole_directory)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_in_its_first_epoch_says_so(data, tmp_path):
     def interrupt(event):
         if isinstance(event, TrainingSteps):
@@ -226,6 +237,7 @@ def test_without_gain_the_run_stops_says_so_and_saves_the_original(data, tmp_pat
     assert "the original" in result.summary
 
 
+@pytest.mark.slow
 def test_batch_size_counts_objects_whatever_fits_into_memory(data, tmp_path, monkeypatch):
     sizes, steps = [], []
     forward, step = TrainableDecoder.forward, torch.optim.AdamW.step
@@ -243,8 +255,11 @@ def test_batch_size_counts_objects_whatever_fits_into_memory(data, tmp_path, mon
     assert results[0].history[1].loss == pytest.approx(results[1].history[1].loss, rel=1e-4)
 
 
-def test_running_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(data, tmp_path, monkeypatch, caplog):
-    expected = run(data, tmp_path / "a", num_epochs=2)
+@pytest.mark.slow
+def test_running_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
+    done, data, tmp_path, monkeypatch, caplog
+):
+    expected, _, _, _ = done
     forward = TrainableDecoder.forward
 
     def limited(self, batch):
@@ -253,7 +268,7 @@ def test_running_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(d
         return forward(self, batch)
 
     monkeypatch.setattr(TrainableDecoder, "forward", limited)
-    result = run(data, tmp_path / "b", num_epochs=2)
+    result = run(data, tmp_path)
     assert result.history[-1].micro_batch == 1
     assert "Out of memory" in caplog.text
     assert result.history[1].loss == pytest.approx(expected.history[1].loss, rel=1e-4)
@@ -269,6 +284,7 @@ def test_memory_for_not_even_one_object_is_an_error(data, tmp_path, monkeypatch)
     assert load_model(tmp_path / "best_sam2_model.torch").weights_sha256 == small_loaded_model().weights_sha256
 
 
+@pytest.mark.slow
 def test_diverged_training_stops_and_keeps_the_best_model(data, tmp_path, monkeypatch):
     forward = TrainableDecoder.forward
     good = []
@@ -305,8 +321,9 @@ def full_disk(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_disk_that_is_full_for_a_while_costs_nothing(data, tmp_path, monkeypatch, caplog):
-    expected = run(data, tmp_path / "a")
+@pytest.mark.slow
+def test_a_disk_that_is_full_for_a_while_costs_nothing(done, data, tmp_path, monkeypatch, caplog):
+    expected, _, _, _ = done
     save, calls = saving.save_checkpoint, []
 
     def full_at_first(*args, **kwargs):
@@ -315,12 +332,13 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(data, tmp_path, monkeypat
 
     monkeypatch.setattr(saving, "save_checkpoint", full_at_first)
     monkeypatch.setattr(run_files, "save_state", full_disk)
-    result = run(data, tmp_path / "b", save_interval=1)
+    result = run(data, tmp_path, save_interval=1)
     assert result.weights_sha256 == expected.weights_sha256
     assert "No space left on device" in caplog.text
     assert "No checkpoint of epoch 1" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_disk_that_stays_full_is_an_error_and_the_model_before_stays(data, tmp_path, monkeypatch):
     save, calls = saving.save_checkpoint, []
 
@@ -342,6 +360,7 @@ def test_a_folder_that_cannot_be_written_to_is_found_before_training(data, tmp_p
         run(data, tmp_path / "file" / "run")
 
 
+@pytest.mark.slow
 def test_images_are_read_and_encoded_once_a_run_and_never_again_in_the_next(data, tmp_path, monkeypatch):
     encoded, read = [], []
     encode, read_image = setup.TorchRuntime.encode, Sample.read_image
@@ -351,15 +370,16 @@ def test_images_are_read_and_encoded_once_a_run_and_never_again_in_the_next(data
     monkeypatch.setattr(Sample, "read_image", lambda self, *a: read.append(self.name) or read_image(self, *a))
     monkeypatch.setattr(run_files, "make_examples", lambda *a: [])  # the report reads the images that it shows
     options = {"disk_mib": 64, "min_free_mib": 0, "embeddings_dir": tmp_path / "store"}
-    first = run(data, tmp_path / "a", num_epochs=2, **options)
+    first = run(data, tmp_path / "a", num_epochs=1, **options)
     assert encoded == [3, 1, 1]  # one by one to measure with
     assert len(read) == 5
-    second = run(data, tmp_path / "b", num_epochs=2, **options)
+    second = run(data, tmp_path / "b", num_epochs=1, **options)
     assert encoded == [3, 1, 1]
     assert len(read) == 10
     assert first.weights_sha256 == second.weights_sha256
 
 
+@pytest.mark.slow
 def test_without_any_store_the_result_is_the_same(data, tmp_path):
     stored, made_anew = (run(data, tmp_path / str(limit), num_epochs=1, memory_mib=limit) for limit in (64, 0))
     assert stored.weights_sha256 == made_anew.weights_sha256
@@ -395,6 +415,7 @@ def test_nothing_to_train_on_or_to_measure_with_is_an_error(data, tmp_path, trai
         run((data[0][:training], data[1][:validation]), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resize", ["stretch", "pad"])
 def test_over_fitting_one_object_shows_in_the_predict_path(tmp_path, resize):
     """The existing adapter trains a mask output that prediction never reads, in another geometry."""

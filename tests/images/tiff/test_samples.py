@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,7 +16,7 @@ from sam2_adapter.images.tiff.pixel_layout import read_layout
 from sam2_adapter.images.tiff.samples import read_samples
 from sam2_adapter.images.tiff.tags import read_directories
 from tests.images.tiff.writing import COMPRESSIONS, KINDS, Layout
-from tests.shapes import repeatable
+from tests.shapes import QUICK
 
 LAYOUTS = st.builds(
     Layout,
@@ -57,7 +57,7 @@ def _check(layout, height=37, width=53, seed=0):
         assert slope < -0.98 if layout.photometric == "miniswhite" else slope > 0.98
 
 
-@settings(repeatable, max_examples=45)
+@QUICK
 @given(LAYOUTS, st.integers(1, 40), st.integers(2, 70), st.integers(0, 2**16))
 def test_any_layout_is_read_right(layout, height, width, seed):
     _check(layout, height, width, seed)

@@ -24,11 +24,12 @@ from tests.small_model import loaded, small_model
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 
 # OpenVINO compiles a model in many tests.
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU, auto means torch"),
+]
 
 DEMO = Path(__file__).parents[3] / "sam2_adapter" / "assets" / "demo"
-
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU, auto means torch")
 
 
 @pytest.fixture(autouse=True)

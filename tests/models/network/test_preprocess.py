@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.models.network.preprocess import MASK_LOGIT, PIXEL_MEAN, PIXEL_STD, Geometry, images_to_pixel_values
+from tests.shapes import FEW
 
 
 def test_pixel_values_are_normalised_once():
@@ -57,7 +58,7 @@ def test_points_are_not_rounded():
     )
 
 
-@settings(max_examples=25, deadline=None)
+@FEW
 @given(st.integers(40, 300), st.integers(40, 300), st.sampled_from(["stretch", "pad"]), st.data())
 def test_a_mask_survives_the_way_into_the_model_and_back(height, width, resize, data):
     y0, x0 = data.draw(st.integers(0, height - 30)), data.draw(st.integers(0, width - 30))
