@@ -120,6 +120,7 @@ def _no_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("SAM2_ADAPTER_OFFLINE", "1")
         monkeypatch.setenv("SAM2_ADAPTER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        monkeypatch.setenv("SAM2_ADAPTER_TEST_FILES", str(tmp_path_factory.mktemp("commands")))
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "sam2_adapter"
@@ -71,10 +72,16 @@ def _room_of(parts: tuple[str, ...]) -> str:
     return next((prefix for prefix in prefixes if prefix in RANK), parts[0])
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def _imported_modules(path: Path) -> list[str]:
     """Every absolute module name that a file imports, at any depth, `from package import submodule` included."""
     names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import; the platform loads files by path"
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -131,7 +138,7 @@ def test_openvino_is_loaded_only_to_run_on_it() -> None:
 
 
 def _imported_at_once(path: Path) -> list[str]:
-    statements = ast.parse(path.read_text(encoding="utf-8")).body
+    statements = _tree(path).body
     return [name for node in statements if isinstance(node, ast.Import | ast.ImportFrom) for name in _names(node)]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,9 @@ import torch
 from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.models.load import load_model
 from sam2_adapter.training.run_state import checkpoint_paths
-from tests.command_line import Run, run, run_process
+from tests.command_line import Run, run
 from tests.disc_data import make_disc_data
+from tests.processes import Command, start
 
 # Nearly every test fine-tunes a model, or looks at one that was fine-tuned in a process of its own.
 pytestmark = pytest.mark.slow
@@ -59,7 +58,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     """A finished run of two epochs in a process of its own."""
     output = tmp_path_factory.mktemp("runs") / "run"
-    return output, run_process("train", data, "--output", output, *QUICK, "--json")
+    return output, start("train", data, "--output", output, *QUICK, "--json").end()
 
 
 def test_the_result_is_one_document(done: tuple[Path, Run]) -> None:
@@ -211,35 +210,33 @@ def test_a_tuned_model_keeps_its_resize(data: Path, tmp_path: Path) -> None:
     assert "resize" not in run(*predict, "resize=pad").stderr
 
 
-def _start(data: Path, output: Path, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+def _start(data: Path, output: Path, *arguments: str) -> tuple[Command, str]:
     """Start a run that lasts; returns it with the line about its first epoch after epoch 0."""
     settings = (*FAST, "--set", "num_epochs=100000", "--set", "patience=100000", *arguments)
-    command = [sys.executable, "-m", "sam2_adapter", "train", str(data), "--output", str(output), *settings, "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
+    command = start("train", data, "--output", output, *settings, "--json")
+    for line in command.messages():
         if " epoch " in line[:27] and " epoch 0," not in line:
-            return process, line
+            return command, line
     raise AssertionError("the run ended by itself")
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_a_run_in_good_order(data: Path, tmp_path: Path, number: int, status: int) -> None:
-    process, _ = _start(data, tmp_path / "run")
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert "give the same command with --resume to go on" in stderr
-    assert "Traceback" not in stderr
-    document = json.loads(stdout)
+    command, _ = _start(data, tmp_path / "run")
+    command.signal(number)
+    done = command.end()
+    assert done.status == status
+    assert "give the same command with --resume to go on" in done.stderr
+    assert "Traceback" not in done.stderr
+    document = json.loads(done.stdout)
     assert document["stopped"] == "interrupted"
     assert load_model(document["files"]["model"]).weights_sha256 == document["weights_sha256"]
     (checkpoint,) = checkpoint_paths(tmp_path / "run" / "checkpoints")
     epoch = int(checkpoint.stem.removeprefix("epoch_"))
     assert document["epochs"] - epoch in (0, 1), "an epoch that was measured but not yet kept is trained again"
-    process, line = _start(data, tmp_path / "run", "--resume")
-    process.send_signal(number)
-    process.communicate(timeout=60)
+    command, line = _start(data, tmp_path / "run", "--resume")
+    command.signal(signal.SIGKILL)
+    command.end()
     assert f" epoch {epoch + 1}," in line
 
 

@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import tracemalloc
 from pathlib import Path
@@ -25,6 +23,7 @@ from sam2_adapter.ownership import JOURNAL_NAME
 from tests.command_line import Run, run
 from tests.conftest import disk_photo, save_photos
 from tests.jobs.writing import OPTIONS, journaled_folder
+from tests.processes import Command, start
 from tests.small_model import small_predictor
 
 # Every test predicts a folder at least twice.
@@ -62,9 +61,8 @@ def _results(output: Path) -> dict[str, bytes]:
     return {path.relative_to(output).as_posix(): path.read_bytes() for path in files}
 
 
-def _start(folder: Path, output: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "sam2_adapter", "predict", str(folder), *SETTINGS, "--output", str(output), *more]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def _start(folder: Path, output: Path, *more: str) -> Command:
+    return start("predict", folder, *SETTINGS, "--output", output, *more)
 
 
 def _num_done(output: Path) -> int:
@@ -72,19 +70,18 @@ def _num_done(output: Path) -> int:
     return max(journal.read_bytes().count(b"\n") - 1, 0) if journal.exists() else 0
 
 
-def _wait_for(output: Path, count: int, process: subprocess.Popen[str]) -> None:
+def _wait_for(output: Path, count: int, command: Command) -> None:
     while _num_done(output) < count:
-        assert process.poll() is None, "the run ended by itself"
+        assert command.is_running(), "the run ended by itself"
         time.sleep(0.002)
 
 
 def _check_kill(folder: Path, output: Path, expected: dict[str, bytes], rng: random.Random) -> None:
-    process = _start(folder, output)
-    _wait_for(output, rng.randrange(0, NUM_PHOTOS - 6), process)
+    command = _start(folder, output)
+    _wait_for(output, rng.randrange(0, NUM_PHOTOS - 6), command)
     time.sleep(rng.uniform(0, 0.05))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    command.signal(signal.SIGKILL)
+    assert command.end().status == -signal.SIGKILL
     num_done = _num_done(output)
     resumed = _predict(folder, output, "--resume", "--json")
     assert resumed.status == 0, resumed.stderr
@@ -111,14 +108,14 @@ def test_a_signal_ends_a_run_in_good_order(
     folder: Path, expected: dict[str, bytes], tmp_path: Path, number: int, status: int
 ) -> None:
     output = tmp_path / "out"
-    process = _start(folder, output, "--json")
-    _wait_for(output, 2, process)
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert "with --resume to go on" in stderr
-    assert "Traceback" not in stderr
-    assert json.loads(stdout)["error"] == "interrupted"
+    command = _start(folder, output, "--json")
+    _wait_for(output, 2, command)
+    command.signal(number)
+    done = command.end()
+    assert done.status == status
+    assert "with --resume to go on" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["error"] == "interrupted"
     assert len(json.loads((output / "annotations.json").read_text())["images"]) == _num_done(output)
     assert _predict(folder, output, "--resume").status == 0
     assert _results(output) == expected
