@@ -13,14 +13,9 @@ EXCEPTIONS = {
     "__main__.py": "three lines that tests/cli/test_start.py runs in processes",
 }
 
-# Modules whose tests still stand elsewhere. A module leaves the list when its tests move; none joins it.
-NOT_YET = set((TESTS / "modules_without_tests.txt").read_text("utf-8").split())
-
 
 def test_every_module_has_its_tests() -> None:
-    missing = {
-        name for name in _modules() - NOT_YET - EXCEPTIONS.keys() if not (TESTS / Path(_test_of(name))).is_file()
-    }
+    missing = {name for name in _modules() - EXCEPTIONS.keys() if not (TESTS / Path(_test_of(name))).is_file()}
     assert not missing, f"write tests for {', '.join(f'{name} as tests/{_test_of(name)}' for name in sorted(missing))}"
 
 

@@ -1,0 +1,58 @@
+"""The prediction that is stored with a model, and which errors of a disk are waited for."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sam2_adapter.errors import CheckpointError
+from sam2_adapter.training.saving import PROOF_KEY, Prover, _is_full, _reason, check_proof
+from tests.training.small_run import small_loaded_model
+
+
+def test_a_model_answers_as_when_it_was_saved():
+    loaded = small_loaded_model()
+    proof = Prover(loaded).prove()
+    assert proof["low_res_logits"].shape[0] == 2, "a box and a click"
+    assert check_proof(replace_metadata(loaded, {PROOF_KEY: proof})) < 1e-4
+
+
+def test_other_weights_answer_otherwise():
+    proof = Prover(small_loaded_model()).prove()
+    with pytest.raises(CheckpointError, match="answers otherwise than when it was saved"):
+        check_proof(replace_metadata(small_loaded_model(seed=1), {PROOF_KEY: proof}))
+
+
+@pytest.mark.parametrize("stored", [{"low_res_logits": torch.zeros(1), "iou_scores": None}, {}])
+def test_a_proof_of_another_kind_is_no_proof(stored):
+    with pytest.raises(CheckpointError, match="answers otherwise"):
+        check_proof(replace_metadata(small_loaded_model(), {PROOF_KEY: stored}))
+
+
+def test_a_model_without_proof_is_said():
+    with pytest.raises(CheckpointError, match="holds no stored prediction"):
+        check_proof(small_loaded_model())
+
+
+def replace_metadata(loaded, metadata):
+    made = replace(loaded, metadata=metadata)
+    vars(made)["model"] = loaded.model
+    return made
+
+
+@pytest.mark.parametrize(
+    ("error", "is_full", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True, "No space left on device"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True, "Disk quota exceeded"),
+        (OSError(errno.EACCES, "Permission denied"), False, "Permission denied"),
+        (RuntimeError("[enforce fail at inline_container.cc]\nmore"), True, "[enforce fail at inline_container.cc]"),
+        (ValueError("something else"), False, "something else"),
+    ],
+)
+def test_a_full_disk_is_told_from_other_errors(error, is_full, reason):
+    assert _is_full(error) is is_full
+    assert _reason(error) == reason
