@@ -8,22 +8,28 @@ an answer to an image that was left meanwhile, or to an object that was given up
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from sam2_adapter.annotations.masks import MaskPrediction
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
+from sam2_adapter.annotations.regions import Region
 from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import PromptError
 from sam2_adapter.images.read import read_image
+from sam2_adapter.images.sources import Pixels
 from sam2_adapter.interactive.encoded_sources import EncodedSources
 from sam2_adapter.interactive.steps import KnownSteps, Step, Steps
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.predict.window import Window, embed_window, moved_logits, predict_in_window
+
+# Views of an image that stay encoded.
+_MOST_WINDOWS = 4
 
 CACHE_BYTES = 2**30
 """Most memory for the encoded images of a session, where they are kept: about 60 images in fp32."""
@@ -37,11 +43,13 @@ class Answer:
         rle: the mask in the size of the image, run-length encoded: the answers to many clicks on a large image are kept.
         iou_score: the model's estimate of the mask's IoU; not clamped.
         low_res_logits: float32 h x w, what the next click refines.
+        is_cut: the mask reaches the edge of the view that it was asked in, so that the object may go on beyond it.
     """
 
     rle: Rle
     iou_score: float
     low_res_logits: FloatArray
+    is_cut: bool = False
 
     @property
     def mask(self) -> BoolArray:
@@ -51,17 +59,46 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class _Taken:
-    """A step that was taken: everything that was pointed at up to it, and the answer."""
+    """A step that was taken: everything that was pointed at up to it, the answer, and where that was looked for."""
 
     prompt: Prompt
     answer: Answer
+    window: Window
+
+
+class _Opened:
+    """The image that is open, encoded, and the parts of it that were looked at closely."""
+
+    def __init__(self, predictor: Predictor, embedding: ImageEmbedding, read: Callable[[], Pixels] | None) -> None:
+        self._predictor, self._read = predictor, read
+        self.whole = Window.whole(embedding)
+        self._windows: OrderedDict[Region, Window] = OrderedDict()
+
+    def window(self, view_xyxy: tuple[int, int, int, int] | None) -> Window:
+        """A view, encoded unless it was lately; the whole image without one."""
+        if view_xyxy is None:
+            return self.whole
+        region = Region(*view_xyxy).within(self.whole.image_hw)
+        if region == self.whole.region:
+            return self.whole
+        window = self._windows.pop(region, None)
+        if window is None:
+            if self._read is None:
+                raise PromptError(
+                    "A view needs the pixels of the image: give open() the image, or `read` beside its embedding."
+                )
+            window = embed_window(self._predictor, self._read(), region)
+        self._windows[region] = window
+        while len(self._windows) > _MOST_WINDOWS:
+            self._windows.popitem(last=False)
+        return window
 
 
 @dataclass
 class _Visit:
     """One object of an image that is open: the steps to it so far, and those that were taken back."""
 
-    embedding: ImageEmbedding
+    opened: _Opened
     steps: Steps = ()
     undone: Steps = ()
     # Steps that were taken, also those taken back: going there again asks the model nothing.
@@ -86,12 +123,15 @@ class Session:
         self._num_opened = 0
         self._visit: _Visit | None = None
 
-    def open(self, image: str | Path | bytes | npt.NDArray[np.uint8] | ImageEmbedding) -> None:
+    def open(
+        self, image: str | Path | bytes | Pixels | ImageEmbedding, *, read: Callable[[], Pixels] | None = None
+    ) -> None:
         """Leave the image that is open and go to another one, which is encoded unless it was open lately.
 
         Args:
             image: path or content of an image file, uint8 RGB H x W x 3 in 0..255, or what the predictor's `embed`
                 returned for it.
+            read: gives the pixels, where `image` is an embedding and views are asked for.
 
         Raises:
             ImageError: it cannot be read; then no image is open.
@@ -100,11 +140,12 @@ class Session:
         if isinstance(image, ImageEmbedding):
             embedding = image
         else:
-            pixels = image if isinstance(image, np.ndarray) else read_image(image)
-            embedding = self._sources.encode_pixels(pixels)
+            # An array is kept as it is; a file is read again for a view, since decoded images are large.
+            read = (lambda: image) if isinstance(image, np.ndarray) else (lambda: read_image(image))
+            embedding = self._sources.encode_pixels(read())
         with self._lock:
             if self._num_opened == number:  # else this image was left while it was being encoded
-                self._visit = _Visit(embedding)
+                self._visit = _Visit(_Opened(self._predictor, embedding, read))
 
     def close(self) -> None:
         """Leave the image that is open."""
@@ -114,7 +155,7 @@ class Session:
     def original_hw(self) -> tuple[int, int] | None:
         """(height, width) of the open image in pixels; `None` where none is open."""
         visit = self._visit
-        return None if visit is None else visit.embedding.original_hw
+        return None if visit is None else visit.opened.whole.image_hw
 
     @property
     def answer(self) -> Answer | None:
@@ -128,13 +169,17 @@ class Session:
         visit = self._visit
         return () if visit is None else visit.steps
 
-    def click(self, x: float, y: float, *, foreground: bool = True) -> Answer | None:
+    def click(
+        self, x: float, y: float, *, foreground: bool = True, view_xyxy: tuple[int, int, int, int] | None = None
+    ) -> Answer | None:
         """Point at the object, or at something that is not part of it.
 
         Args:
             x: pixels of the image, to the right.
             y: pixels of the image, downwards.
             foreground: whether the object is there.
+            view_xyxy: (x0, y0, x1, y1), the part of the image to look at in full resolution; small things come out better so, and large ones
+                of which a view shows only a part come out worse. What an earlier answer has outside the view stays.
 
         Returns:
             The answer to everything that was pointed at so far; `None` where the image or object was left meanwhile.
@@ -142,13 +187,14 @@ class Session:
         Raises:
             PromptError: no image is open, the point lies outside it, or nothing says yet where the object is.
         """
-        return self._ask(lambda steps: (*steps, Step(point_xy=(x, y), foreground=foreground)))
+        return self._ask(lambda steps: (*steps, Step(point_xy=(x, y), foreground=foreground, view_xyxy=view_xyxy)))
 
-    def box(self, box_xyxy: Sequence[float]) -> Answer | None:
+    def box(self, box_xyxy: Sequence[float], *, view_xyxy: tuple[int, int, int, int] | None = None) -> Answer | None:
         """Draw a box around the object, in place of an earlier one.
 
         Args:
             box_xyxy: (x0, y0, x1, y1) in pixels.
+            view_xyxy: as in `click`.
 
         Returns:
             As `click`.
@@ -156,7 +202,7 @@ class Session:
         Raises:
             PromptError: no image is open, or the box is empty or lies outside it.
         """
-        return self._ask(lambda steps: (*steps, Step(box_xyxy=tuple(box_xyxy))))
+        return self._ask(lambda steps: (*steps, Step(box_xyxy=tuple(box_xyxy), view_xyxy=view_xyxy)))
 
     def start_from(self, mask: BoolArray | Rle) -> Answer | None:
         """Begin another object with a mask that somebody drew, to refine it by clicks.
@@ -190,12 +236,13 @@ class Session:
         """
         return self._ask(lambda _: tuple(steps))
 
-    def preview(self, x: float, y: float) -> Answer | None:
+    def preview(self, x: float, y: float, *, view_xyxy: tuple[int, int, int, int] | None = None) -> Answer | None:
         """The answer to one click alone, which the session forgets: for what lies under the pointer.
 
         Args:
             x: pixels of the image, to the right.
             y: pixels of the image, downwards.
+            view_xyxy: as in `click`.
 
         Returns:
             As `click`.
@@ -204,8 +251,22 @@ class Session:
             PromptError: no image is open, or the point lies outside it.
         """
         visit = self._opened()
-        answer = answer_prompt(self._predictor, visit.embedding, _pointed(None, Step(point_xy=(x, y))))
+        window = visit.opened.window(view_xyxy)
+        answer = self._answers(None, _pointed(None, Step(point_xy=(x, y)), window), window)[0]
         return answer if self._visit is visit else None
+
+    def look(self, view_xyxy: tuple[int, int, int, int]) -> None:
+        """Encode a view ahead, so that the first click in it is answered as quickly as the next ones.
+
+        Args:
+            view_xyxy: as in `click`.
+
+        Raises:
+            PromptError: no image is open, or the view lies outside it.
+        """
+        visit = self._opened()
+        with visit.working:
+            visit.opened.window(view_xyxy)
 
     def candidates(self) -> tuple[Answer, ...]:
         """Three masks that the newest prompt may mean, such as a part and the whole; best-scored first, none before it."""
@@ -269,7 +330,7 @@ class Session:
         """Forget what was pointed at, and go on with another object of the image; an answer under way is dropped."""
         with self._lock:
             if self._visit is not None:
-                self._visit = _Visit(self._visit.embedding)
+                self._visit = _Visit(self._visit.opened)
 
     def _leave(self) -> int:
         with self._lock:
@@ -304,13 +365,14 @@ class Session:
         start = next((n for n in range(len(steps), 0, -1) if visit.known.get(steps[:n])), 0)
         taken = visit.known.get(steps[:start])
         for number in range(start, len(steps)):
-            prompt = _pointed(taken, steps[number])
+            window = visit.opened.window(steps[number].view_xyxy)
+            prompt = _pointed(taken, steps[number], window)
             choice = steps[number].choice
             if choice is None:
-                answer = answer_prompt(self._predictor, visit.embedding, prompt)
+                answer = self._answers(taken, prompt, window)[0]
             else:
                 answer = _chosen(self._candidates(visit, steps[: number + 1]), choice)
-            taken = _Taken(prompt, answer)
+            taken = _Taken(prompt, answer, window)
             visit.known.put(steps[: number + 1], taken)
         assert taken is not None  # there is at least one step
         return taken
@@ -320,12 +382,21 @@ class Session:
         found = visit.candidates.get(plain)
         if found is None:
             before = self._taken(visit, plain[:-1]) if len(plain) > 1 else None
-            prompt = _pointed(before, plain[-1])
-            predicted = self._predictor.predict(visit.embedding, [prompt], multimask_output=True)
-            answers = [_answer(predicted, index) for index in range(predicted.masks.shape[1])]
+            window = visit.opened.window(plain[-1].view_xyxy)
+            answers = self._answers(before, _pointed(before, plain[-1], window), window, multimask_output=True)
             found = tuple(sorted(answers, key=lambda answer: -answer.iou_score))
             visit.candidates.put(plain, found)
         return found
+
+    def _answers(
+        self, before: _Taken | None, prompt: Prompt, window: Window, multimask_output: bool | None = None
+    ) -> list[Answer]:
+        if window.region == Region.whole(window.image_hw):
+            found = self._predictor.predict(window.embedding, [prompt], multimask_output)
+            return [_answer(found, index) for index in range(found.masks.shape[1])]
+        # A view leaves out what lies outside it; what lies outside the image is refused as ever.
+        found = predict_in_window(self._predictor, window, [prompt.fitted_to(window.image_hw)], multimask_output)
+        return [_answer_in_view(found, index, window, before) for index in range(found.masks.shape[1])]
 
 
 def answer_prompt(predictor: Predictor, embedding: ImageEmbedding, prompt: Prompt) -> Answer:
@@ -342,8 +413,8 @@ def answer_prompt(predictor: Predictor, embedding: ImageEmbedding, prompt: Promp
     return _answer(predictor.predict(embedding, [prompt]), 0)
 
 
-def _pointed(last: _Taken | None, step: Step) -> Prompt:
-    """The prompt of a step: with the points and the box before it, and the answer to them, which is to be refined."""
+def _pointed(last: _Taken | None, step: Step, window: Window) -> Prompt:
+    """The prompt of a step: with the points and the box before it, and the answer to them, which is to be refined in a window."""
     if step.mask is not None:
         return Prompt(mask=rle_to_mask(step.mask))
     if step.box_xyxy is not None:
@@ -356,6 +427,8 @@ def _pointed(last: _Taken | None, step: Step) -> Prompt:
     if last is None:
         return Prompt(**changed)  # type: ignore[arg-type]
     logits = last.answer.low_res_logits
+    if window is not last.window:
+        logits = moved_logits(logits, last.window, window)
     return replace(last.prompt, mask=None, mask_input=logits, **changed)  # type: ignore[arg-type]
 
 
@@ -374,3 +447,15 @@ def _answer(found: MaskPrediction, index: int) -> Answer:
     return Answer(
         mask_to_rle(found.masks[0, index]), float(found.iou_scores[0, index]), found.low_res_logits[0, index].copy()
     )
+
+
+def _answer_in_view(found: MaskPrediction, index: int, window: Window, before: _Taken | None) -> Answer:
+    """An answer of which the earlier one stays where the view does not reach."""
+    mask, region = found.masks[0, index], window.region
+    seen = region.cut(mask)
+    is_cut = region.cuts_off(seen, window.image_hw)
+    if before is not None:
+        whole = before.answer.mask
+        whole[region.y0 : region.y1, region.x0 : region.x1] = seen
+        mask = whole
+    return replace(_answer(found, index), rle=mask_to_rle(mask), is_cut=is_cut)

@@ -27,6 +27,7 @@ class Step:
         foreground: whether the object is at that point.
         box_xyxy: (x0, y0, x1, y1) in pixels, around the object.
         mask: in the size of the image; what is pointed at afterwards refines it.
+        view_xyxy: (x0, y0, x1, y1) in whole pixels, the part of the image that was looked at in full resolution; `None` for all of it.
         choice: position of the candidate that was taken as the answer, best-scored first; `None` for the answer that
             the model gave by itself.
     """
@@ -35,6 +36,7 @@ class Step:
     foreground: bool = True
     box_xyxy: tuple[float, ...] | None = None
     mask: Rle | None = None
+    view_xyxy: tuple[int, int, int, int] | None = None
     choice: int | None = None
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import ImageError, PromptError, Sam2AdapterError
 from sam2_adapter.files import reason_of
+from sam2_adapter.images.read import read_image
 from sam2_adapter.input_files import open_regular
 from sam2_adapter.interactive import Answer, EncodedSources, Session, Step
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
@@ -34,6 +35,9 @@ CACHE_BYTES = 512 * 2**20
 """Most memory for encoded pictures."""
 MOST_TABS = 32
 """Sessions that are kept; the one used longest ago makes room, and begins again when it is used again."""
+
+# Of these, only the newest of each tab is worth an answer: where the pointer is, and what is looked at.
+_ONLY_NEWEST = ("hover", "look")
 
 Json = dict[str, Any]
 Report = Callable[[Json], None]
@@ -67,7 +71,7 @@ class ModelWorker:
         self._sources = EncodedSources(predictor, ByteBoundedCache(CACHE_BYTES))
         self._tabs: OrderedDict[str, _Tab] = OrderedDict()
         self._visits: dict[str, int] = {}
-        self._hovers: dict[str, int] = {}
+        self._newest: dict[tuple[str, str], int] = {}
         self._asked: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
         self._encoder = _Encoder(self._sources, report)
         self._answering = threading.Thread(target=self._answer_all, daemon=True)
@@ -80,8 +84,8 @@ class ModelWorker:
         if request["kind"] == "open":
             self._encoder.want([_Image.of(request["image"]), *map(_Image.of, request.get("next", []))], tab)
         else:
-            if request["kind"] == "hover":
-                self._hovers[tab] = request["id"]
+            if request["kind"] in _ONLY_NEWEST:
+                self._newest[tab, request["kind"]] = request["id"]
             self._asked.put(request)
 
     def close(self) -> None:
@@ -107,10 +111,15 @@ class ModelWorker:
         embedding = self._encoder.encoded(_Image.of(request["image"]), lambda: self._is_stale(request))
         if embedding is None:
             return None
-        tab = self._tab(request["tab"], request["image"]["id"], embedding)
+        tab = self._tab(request["tab"], _Image.of(request["image"]), embedding)
         session, kind = tab.session, request["kind"]
+        if kind == "look":
+            view = _view(request)
+            if view is not None:
+                session.look(view)
+            return {}
         if kind == "hover":
-            found = session.preview(*request["point"])
+            found = session.preview(*request["point"], view_xyxy=_view(request))
             return None if found is None else _as_json(found)
         steps = [_step(step, embedding.original_hw) for step in request["steps"]]
         answer = session.go_to(steps)
@@ -122,16 +131,16 @@ class ModelWorker:
         tab = request["tab"]
         if request["visit"] < self._visits.get(tab, 0):
             return True
-        return bool(request["kind"] == "hover" and request["id"] < self._hovers.get(tab, 0))
+        return bool(request["kind"] in _ONLY_NEWEST and request["id"] < self._newest.get((tab, request["kind"]), 0))
 
-    def _tab(self, name: str, image: str, embedding: ImageEmbedding) -> _Tab:
+    def _tab(self, name: str, image: _Image, embedding: ImageEmbedding) -> _Tab:
         tab = self._tabs.pop(name, None) or _Tab(Session(self._predictor, self._sources))
         self._tabs[name] = tab
         while len(self._tabs) > MOST_TABS:
             self._tabs.popitem(last=False)
-        if tab.open_image != image:
-            tab.session.open(embedding)
-            tab.open_image = image
+        if tab.open_image != image.id:
+            tab.session.open(embedding, read=lambda: read_image(image.path, name=image.name))
+            tab.open_image = image.id
         return tab
 
 
@@ -242,13 +251,13 @@ def _step(value: Mapping[str, Any], original_hw: tuple[int, int]) -> Step:
         PromptError: it is none.
     """
     try:
-        choice = value.get("choice")
+        where: Json = {"choice": value.get("choice"), "view_xyxy": _view(value)}
         if value.get("mask") is not None:
-            return Step(mask=Rle(value["mask"], original_hw), choice=choice)
+            return Step(mask=Rle(value["mask"], original_hw), **where)
         if value.get("box") is not None:
-            return Step(box_xyxy=tuple(float(side) for side in value["box"]), choice=choice)
+            return Step(box_xyxy=tuple(float(side) for side in value["box"]), **where)
         x, y = value["point"]
-        return Step(point_xy=(float(x), float(y)), foreground=bool(value.get("inside", True)), choice=choice)
+        return Step(point_xy=(float(x), float(y)), foreground=bool(value.get("inside", True)), **where)
     except Sam2AdapterError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -257,8 +266,20 @@ def _step(value: Mapping[str, Any], original_hw: tuple[int, int]) -> Step:
         ) from error
 
 
+def _view(value: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
+    view = value.get("view")
+    if view is None:
+        return None
+    try:
+        x0, y0, x1, y1 = (int(side) for side in view)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PromptError("A view is four whole numbers, x0, y0, x1, y1.") from error
+    return x0, y0, x1, y1
+
+
 def _as_json(answer: Answer) -> Json:
-    return {"counts": answer.rle.counts, "score": answer.iou_score}
+    told = {"counts": answer.rle.counts, "score": answer.iou_score}
+    return {**told, "cut": True} if answer.is_cut else told
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from typing import Any, Self
 from sam2_adapter.errors import ConfigError, DataError, ExportError
 from sam2_adapter.files import reason_of
 from sam2_adapter.images.find import search_images
+from sam2_adapter.label.existing import take_over
 from sam2_adapter.label.export import DEFAULT_FORMATS, Exported, Exporter, entries
 from sam2_adapter.label.guard import bracketed, is_loopback
 from sam2_adapter.label.journal import JOURNAL_NAME
@@ -93,6 +94,8 @@ class LabelSession:
             if not journal.exists():
                 self._folder.claim(journal)
             self.work = Work(journal)
+            if self.work.is_new:
+                self.notes += take_over(self.work, self.pictures, inputs)
             if labels:
                 self.work.add_labels(labels)
         except BaseException:

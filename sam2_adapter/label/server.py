@@ -39,6 +39,10 @@ _KEPT = {"cache-control": "private, max-age=600"}
 _AT_ONCE = 3
 
 
+# What the questions to the model are made of, by their kind.
+_ASKED = {"click": ("steps",), "candidates": ("steps",), "hover": ("point", "view"), "look": ("view",)}
+
+
 class RequestError(Sam2AdapterError):
     """A request that the page does not send: something is missing or of another kind."""
 
@@ -188,9 +192,11 @@ class LabelServer:
     async def _ask(self, request: Request) -> Response:
         picture, body = self._picture(request), await _body(request)
         kind = _text(body, "kind")
-        if kind not in ("click", "candidates", "hover"):
-            raise RequestError(f"The kind of a question is click, candidates or hover, but got {kind!r:.40}.")
-        wanted = {"point": _list(body, "point")} if kind == "hover" else {"steps": _list(body, "steps")}
+        wanted: Json = {}
+        for key in _ASKED.get(kind, ()):
+            wanted[key] = body.get(key) and _list(body, key) if key == "view" else _list(body, key)
+        if not wanted:
+            raise RequestError(f"The kind of a question is {', '.join(_ASKED)}, but got {kind!r:.40}.")
         question = {
             "kind": kind,
             "tab": _text(body, "tab"),

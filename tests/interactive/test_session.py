@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from sam2_adapter.annotations.masks import mask_iou
+from sam2_adapter.annotations.regions import Region
 from sam2_adapter.annotations.rle import rle_to_mask
 from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.interactive import Answer, Session, Step
 from sam2_adapter.predict.load import load_predictor
+from sam2_adapter.predict.window import embed_window, moved_logits, predict_in_window
 from tests.conftest import disk_photo
 from tests.small_model import small_predictor
 
@@ -141,6 +143,52 @@ def test_steps_that_cannot_be_taken_leave_the_session_where_it_was(session):
     assert session.answer is answer
 
 
+VIEW = (60, 30, 140, 100)
+
+
+def test_a_view_is_answered_at_full_resolution_and_the_next_view_refines_it(predictor, image, session):
+    whole = session.click(80, 60)
+    pixels = image[30:100, 60:140]
+    alone = predictor.predict(predictor.embed(pixels), [{"points": [[20, 30]]}])
+    session.clear()
+    answer = session.click(80, 60, view_xyxy=VIEW)
+    assert np.array_equal(answer.mask[30:100, 60:140], alone.masks[0, 0])
+    assert not answer.mask[:30].any()
+    assert not np.array_equal(answer.mask, whole.mask)
+    assert answer.is_cut == Region(*VIEW).cuts_off(alone.masks[0, 0], (120, 160))
+
+    first, second = (embed_window(predictor, image, Region(*view)) for view in (VIEW, (40, 40, 120, 110)))
+    logits = moved_logits(answer.low_res_logits, first, second)
+    prompt = {"points": [[80, 60], [100, 70]], "labels": [1, 0], "mask": logits}
+    expected = predict_in_window(predictor, second, [prompt]).masks[0, 0]
+    moved = session.click(100, 70, foreground=False, view_xyxy=(40, 40, 120, 110))
+    assert np.array_equal(moved.mask[40:110, 40:120], expected[40:110, 40:120])
+    outside = np.ones((120, 160), bool)
+    outside[40:110, 40:120] = False
+    assert np.array_equal(moved.mask & outside, answer.mask & outside)
+    assert session.preview(80, 60, view_xyxy=VIEW).rle == answer.rle
+    assert session.click(90, 60).is_cut is False
+
+
+def test_a_view_that_is_looked_at_is_encoded_once(predictor, image):
+    counting = _Embedding(predictor)
+    session = Session(counting)
+    session.open(image)
+    session.look(VIEW)
+    session.click(80, 60, view_xyxy=VIEW)
+    session.clear()
+    session.click(90, 60, view_xyxy=VIEW)
+    session.click(95, 60, view_xyxy=(0, 0, 160, 120))  # all of the image is no view
+    assert counting.calls == 2
+    with pytest.raises(PromptError, match="lies outside the image"):
+        session.look((200, 200, 300, 300))
+    with pytest.raises(PromptError, match="lies outside the image"):
+        session.click(500, 5, view_xyxy=VIEW)
+    session.open(predictor.embed(image))
+    with pytest.raises(PromptError, match="A view needs the pixels of the image"):
+        session.look(VIEW)
+
+
 def test_a_preview_is_the_answer_to_a_click_and_changes_nothing(session):
     first = session.click(80, 60)
     session.clear()
@@ -243,6 +291,20 @@ def test_files_are_opened_and_an_image_that_was_open_before_is_not_encoded_again
     assert session._sources.num_encoded == 1
     session.close()
     assert session.original_hw is None
+
+
+class _Embedding:
+    """The predictor, and how many images it encoded."""
+
+    def __init__(self, predictor):
+        self._predictor, self.calls = predictor, 0
+
+    def embed(self, images):
+        self.calls += 1
+        return self._predictor.embed(images)
+
+    def __getattr__(self, name):
+        return getattr(self._predictor, name)
 
 
 class _Counting:

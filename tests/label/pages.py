@@ -199,7 +199,7 @@ def opened_page(
 
 def _is_complaint(message: Any) -> bool:
     # The browser itself notes that a broken picture could not be loaded.
-    return message.type == "error" and "status of 404" not in message.text
+    return message.type == "error" and "status of 404" not in message.text and "ERR_CONNECTION" not in message.text
 
 
 def engine(folder: Path, name: str) -> Any:

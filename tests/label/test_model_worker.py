@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import queue
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sam2_adapter.annotations.rle import mask_to_rle
+from sam2_adapter.annotations.clicks import evaluation_click
+from sam2_adapter.annotations.masks import mask_iou
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
+from sam2_adapter.evaluation.measure import measure_image
+from sam2_adapter.evaluation.scores import EvaluationSettings
+from sam2_adapter.formats.sample import Sample
 from sam2_adapter.interactive import Session
 from sam2_adapter.label.model_worker import ModelWorker
 from tests.conftest import disk_photo, square_photo
@@ -142,3 +149,23 @@ def test_tabs_have_sessions_of_their_own_and_old_ones_make_room(harness, images,
     answers = [harness.ask(images["disk"], tab=tab, steps=step)["answer"] for tab in ("a", "b", "c", "a")]
     assert answers == [answers[0]] * 4
     assert list(harness.worker._tabs) == ["c", "a"]
+
+
+def test_ten_clicks_are_answered_as_evaluation_measures_them(harness, predictor, images):
+    y, x = np.mgrid[:120, :160] + 0.5
+    masks = [np.hypot(x - 80, y - 60) < 40, (np.abs(x - 40) < 25) & (np.abs(y - 30) < 12)]
+    objects = tuple(Annotation.from_mask(mask, "a") for mask in masks)
+    sample = Sample("disk", Path(images["disk"]["path"]), (120, 160), objects)
+    settings = EvaluationSettings(max_clicks=10, stop_iou=2.0)
+    measured = measure_image(predictor, sample, [0, 1], predictor.embed(sample.read_image()), "clicks", settings)
+    for row, gt_mask in zip(measured, masks, strict=True):
+        steps, ious, mask = [], [], None
+        for _ in row.iou_by_click:
+            clicked = np.array([step["point"] for step in steps], np.float32).reshape(-1, 2)
+            click = evaluation_click(gt_mask, mask, clicked)
+            steps.append({"point": [click.x, click.y], "inside": bool(click.label)})
+            answer = harness.ask(images["disk"], steps=steps)["answer"]
+            mask = rle_to_mask(Rle(answer["counts"], (120, 160)))
+            ious.append(mask_iou(mask, gt_mask))
+        assert len(ious) == 10
+        assert ious == list(row.iou_by_click)

@@ -13,6 +13,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import Rle, rle_to_mask
 from sam2_adapter.formats.registry import output_formats
 from sam2_adapter.label.export import Exporter, entries
+from sam2_adapter.label.run import LabelSession
 from sam2_adapter.label.work import PictureWork
 from sam2_adapter.owned_folder import OwnedFolder
 from tests.label.pages import engine, opened_page, serving
@@ -288,3 +289,53 @@ def test_exports_are_those_of_the_engine_byte_for_byte(page, folder, server, tmp
     assert found == {name: content for name, content in written.items() if name != "annotations.json"}
     masks = [rle_to_mask(Rle(entry["counts"], (303, 384))) for entry in page.objects]
     assert np.array_equal(masks[1], expected[1].mask)
+
+
+def test_answers_in_view_are_the_engines_and_say_where_they_are_cut(page, folder):
+    session = engine(folder, "coins.png")
+    page.press("v")
+    assert page.window.get_attribute("#inView", "aria-pressed") == "true"
+    page.point(335, 43)
+    assert "view" not in page.draft["steps"][0]  # all of the picture is visible
+    page.press("Escape")
+    page.window.mouse.move(*page.place(335, 43))
+    for _ in range(4):
+        page.window.mouse.wheel(0, -240)
+    page.until("!label.stage.isMoving && document.getElementById('progress').hidden && label.look().seen")
+    page.point(335, 43)
+    step = page.draft["steps"][0]
+    answer = session.click(*step["point"], view_xyxy=tuple(step["view"]))
+    assert _same(page.shown, answer)
+    assert bool(page.shown.get("cut")) == answer.is_cut
+    assert ("reaches the edge" in page.window.inner_text("#strip")) == answer.is_cut
+    page.press("0")
+    page.until("!label.stage.isMoving")
+    page.point(318, 60, button="right")
+    assert _same(page.shown, session.click(318, 60, foreground=False))
+    page.press("Enter", "v")
+
+
+def test_nothing_that_was_accepted_is_lost_when_the_server_is_killed(browser, folder, tmp_path):
+    pictures = tmp_path / "photos"
+    pictures.mkdir()
+    shutil.copy(folder / "coins.png", pictures)
+    places = [(155, 51), (335, 43), (271, 118)]
+    accepted = []
+    for number, (x, y) in enumerate(places):
+        with serving(pictures, "--model", "sam2_nano") as server, opened_page(browser, server.url) as page:
+            page.ready()
+            assert [entry["counts"] for entry in page.objects] == accepted
+            page.point(x, y)
+            page.press("Enter")
+            page.saved()
+            accepted.append(page.objects[-1]["counts"])
+            server.kill()
+            page.complaints.clear()
+            page.until("!label.store.state.connected && document.getElementById('saved').textContent === 'Not saved'")
+            page.press("Control+z")
+            page.until("label.store.state.outbox.length === 1")
+            assert "One change is kept in this page" in page.window.inner_text("#notice")
+            page.complaints.clear()
+        assert len(accepted) == number + 1
+    with LabelSession([pictures]) as session:
+        assert [entry["counts"] for entry in session.work.objects_of("coins.png").values()] == accepted

@@ -52,7 +52,8 @@ export class Preview {
     const { image, desk, pictures } = this.store.state;
     if (!image || desk.draft || pictures[image.id] !== "ready" || this.stage.hovered || this.stage.isMoving) return this.show(null);
     try {
-      const { answer } = await post(imagePath(image.id, "ask"), { kind: "hover", tab, visit: image.visit, point });
+      const view = this.stage.options.inView ? this.stage.view.part() : undefined;
+      const { answer } = await post(imagePath(image.id, "ask"), { kind: "hover", tab, visit: image.visit, point, view });
       if (this.point === point && this.store.state.image?.visit === image.visit && !this.store.state.desk.draft) this.show(answer);
     } catch {
       // a preview is no promise
@@ -62,5 +63,37 @@ export class Preview {
   show(answer) {
     this.stage.preview = answer;
     this.stage.changed();
+  }
+}
+
+const LOOK_MS = 300;
+
+/** Has the visible part of the picture encoded ahead, once it rests; `onLook` hears when that begins and ends. */
+export class Look {
+  constructor(store, stage, onLook) {
+    Object.assign(this, { store, stage, onLook, timer: 0, seen: "" });
+  }
+
+  /** The view has changed, or the switch. */
+  changed() {
+    clearTimeout(this.timer);
+    if (this.stage.options.inView) this.timer = setTimeout(() => this.look(), LOOK_MS);
+    else this.onLook(false);
+  }
+
+  async look() {
+    const { image, model } = this.store.state;
+    const view = this.stage.view.part();
+    const seen = image && view ? `${image.visit} ${view}` : "";
+    if (seen === this.seen || model.state === "failed") return;
+    this.seen = seen;
+    if (!seen) return this.onLook(false);
+    this.onLook(true);
+    try {
+      await post(imagePath(image.id, "ask"), { kind: "look", tab, visit: image.visit, view });
+    } catch {
+      // the click in it says what is wrong
+    }
+    if (this.seen === seen) this.onLook(false);
   }
 }

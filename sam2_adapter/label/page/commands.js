@@ -20,14 +20,20 @@ export class Commands {
     const { draft, selected } = this.desk;
     if (!draft && !inside && selected) this.edit(selected);
     else if (!draft && !inside) return this.say("First click inside an object, or draw a box around it. Then say what is not part of it.", true);
-    this.store.dispatch({ type: "point", step: { point: [round(x), round(y)], inside } });
+    this.store.dispatch({ type: "point", step: this.inView({ point: [round(x), round(y)], inside }) });
   }
 
   box([x0, y0, x1, y1]) {
     if (!this.isOpen()) return;
     const box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)].map(round);
     if (box[2] - box[0] < 1 || box[3] - box[1] < 1) return;
-    this.store.dispatch({ type: "point", step: { box } });
+    this.store.dispatch({ type: "point", step: this.inView({ box }) });
+  }
+
+  /** A step, with the view that it is to be answered in where that is wanted. */
+  inView(step) {
+    const view = this.stage.options.inView ? this.stage.view.part() : undefined;
+    return view ? { ...step, view } : step;
   }
 
   /** A click on the picture: an accepted object is selected, anything else is pointed at. */

@@ -31,6 +31,7 @@ export function keyTable(commands, stage, actions) {
     { keys: ["0"], shown: "0", help: "The whole picture", run: () => actions.fit() },
     { keys: ["+", "="], shown: "+ and −", help: "Zoom", run: () => actions.zoom(1.25) },
     { keys: ["-"], run: () => actions.zoom(0.8) },
+    { keys: ["v"], shown: "V", help: "Answer in the visible window, for small things", run: () => actions.toggle("inView") },
     { keys: ["h"], shown: "H", help: "Hide and show the masks", run: () => actions.toggle("hidden") },
     { keys: ["o"], shown: "O", help: "Outlines", run: () => actions.toggle("outlines") },
     { keys: ["k"], shown: "K", help: "Point with the keyboard: arrows move (Shift: one pixel), X inside, C outside, B a box's corners", run: () => actions.toggleCursor() },

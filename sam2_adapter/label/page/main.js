@@ -1,7 +1,7 @@
 // Puts the page together.
 
 import { get, listen, post, tab } from "./api.js";
-import { askForDrafts, Preview } from "./asking.js";
+import { askForDrafts, Look, Preview } from "./asking.js";
 import { Commands } from "./commands.js";
 import { listenToPointers } from "./gestures.js";
 import { keyTable, listenToKeys, POINTER_HELP } from "./keys.js";
@@ -19,6 +19,7 @@ const options = {
   opacity: 0.45,
   outlines: true,
   hidden: false,
+  inView: false,
   colorOf: (label) => {
     const { labels, palette } = store.state;
     const place = labels.indexOf(label);
@@ -30,6 +31,7 @@ const commands = new Commands(store, stage, say);
 const panels = new Panels(store, stage, commands, options);
 const preview = new Preview(store, stage);
 const progress = new Progress(store);
+const look = new Look(store, stage, (isLooking) => progress.look(isLooking));
 
 let noticeTimer = 0;
 /** Tell a screen reader, and where `aloud` also show it. */
@@ -64,6 +66,7 @@ const actions = {
   toggle(name) {
     options[name] = !options[name];
     byId(name).setAttribute("aria-pressed", String(options[name]));
+    if (name === "inView") look.changed();
     stage.changed();
   },
   findLabel() {
@@ -123,7 +126,10 @@ store.listen((state, before) => {
   }
   stage.changed();
 });
-stage.onView = () => { byId("zoom").textContent = `${Math.round(stage.view.scale * 100)} %`; };
+stage.onView = () => {
+  byId("zoom").textContent = `${Math.round(stage.view.scale * 100)} %`;
+  look.changed();
+};
 
 const on = (id, run) => byId(id).addEventListener("click", run);
 on("previous", () => commands.previous());
@@ -133,6 +139,7 @@ on("redo", () => commands.redo());
 on("fit", () => actions.fit());
 on("outlines", () => actions.toggle("outlines"));
 on("hidden", () => actions.toggle("hidden"));
+on("inView", () => actions.toggle("inView"));
 on("help", () => actions.help());
 byId("opacity").addEventListener("input", (event) => {
   options.opacity = event.target.value / 100;
@@ -241,4 +248,4 @@ store.listen((state, before) => {
 history.replaceState(null, "", `#${store.state.image?.id ?? ""}`);
 
 /** For tests of the page. */
-window.label = { store, stage, commands, own: () => ownAnswer(store.state) };
+window.label = { store, stage, commands, look: () => look, own: () => ownAnswer(store.state) };

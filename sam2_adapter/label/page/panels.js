@@ -207,6 +207,7 @@ export class Panels {
       ...[
         element("span", { className: "what" }, this.swatch(state.label), element("span", {}, state.label)),
         element("span", { className: own?.error ? "bad" : "score", title: "How sure the model is" }, text),
+        shown?.cut ? element("span", { className: "cut", title: "Zoom out, or move the picture, and click again to go on" }, "reaches the edge of the view") : null,
         dots,
         canCycle ? element("button", { onclick: () => this.commands.cycle(), title: "Another of the three masks that this may mean" }, "Other ", element("kbd", {}, "Tab")) : null,
         element("button", { onclick: () => this.commands.escape() }, "Clear ", element("kbd", {}, "Esc")),

@@ -12,6 +12,13 @@ export class Progress {
     });
   }
 
+  /** Whether the visible part of the picture is being encoded. */
+  look(isLooking) {
+    if (this.isLooking === isLooking) return;
+    this.isLooking = isLooking;
+    this.show(this.store.state);
+  }
+
   /** How long a picture took. */
   learn(seconds) {
     if (seconds > 0.02) this.expectedMs = this.expectedMs ? 0.6 * this.expectedMs + 400 * seconds : 1000 * seconds;
@@ -40,6 +47,7 @@ export class Progress {
 
   text({ model, image, images }, how) {
     if (model.state === "loading") return model.text ? `${model.text} Starting it again …` : "Loading the model …";
+    if (image && how === "ready" && this.isLooking) return "Looking closely at this view …";
     if (!image || how === "ready") return "";
     if (how === "broken") return images.find((one) => one.id === image.id)?.broken ?? "";
     return "Preparing this picture for clicks …";

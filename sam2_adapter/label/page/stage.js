@@ -246,10 +246,23 @@ export class Stage {
       this.stroke(context, path, "rgba(0,0,0,.6)", 4 * pixel);
       this.stroke(context, path, "#fff", 2.5 * pixel);
       this.stroke(context, path, color, 1.5 * pixel);
+      const { view } = draft.steps[draft.steps.length - 1];
+      if (answer.cut && view) this.drawEdge(view);
     }
     const box = draft.steps.findLast((step) => step.box);
     if (box) this.drawBox(box.box, false);
     for (const step of draft.steps) if (step.point) this.drawPoint(step);
+  }
+
+  /** The edge of the view that a mask reaches. */
+  drawEdge([x0, y0, x1, y1]) {
+    const { context } = this;
+    const pixel = 1 / this.view.scale;
+    context.strokeStyle = "#f0a020";
+    context.lineWidth = 3 * pixel;
+    context.setLineDash([10 * pixel, 6 * pixel]);
+    context.strokeRect(x0, y0, x1 - x0, y1 - y0);
+    context.setLineDash([]);
   }
 
   drawPoint({ point: [x, y], inside }) {

@@ -94,6 +94,13 @@ export class View {
     return [Math.min(Math.max(ix, 0), this.imageWidth), Math.min(Math.max(iy, 0), this.imageHeight)];
   }
 
+  /** The visible part of the picture where that is not all of it, for answers at full resolution; undefined otherwise. */
+  part() {
+    const [x0, y0, x1, y1] = this.visible();
+    const isAll = x0 === 0 && y0 === 0 && x1 === this.imageWidth && y1 === this.imageHeight;
+    return isAll || x1 <= x0 || y1 <= y0 ? undefined : [x0, y0, x1, y1];
+  }
+
   /** The visible part of the picture in whole pixels, [x0, y0, x1, y1]. */
   visible() {
     const [x0, y0] = this.toImage(0, 0);

@@ -1,0 +1,173 @@
+"""How quick the page is: clicks on a large picture, moving with many masks, and opening a folder of many large pictures.
+
+    python -m benchmarks.page.run --model sam2_nano
+
+Needs Chromium and the extra `label`. Figures are only worth something on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from sam2_adapter.annotations.rle import mask_to_rle
+from sam2_adapter.label.run import LabelSession
+from tests.browser import _ARGUMENTS, executable
+from tests.label.pages import Page, Server, opened_page, serving
+
+WIDTH, HEIGHT = 4000, 3000
+PAINTED = """async ([x, y]) => {
+  const { store, stage } = label;
+  const canvas = document.getElementById("canvas");
+  const { left, top } = canvas.getBoundingClientRect();
+  const [a, b] = stage.view.toScreen(x, y);
+  const event = (type) => new PointerEvent(type, { clientX: a + left, clientY: b + top, button: 0, pointerId: 1, pointerType: "mouse", bubbles: true });
+  canvas.setPointerCapture = () => {};
+  const started = performance.now();
+  canvas.dispatchEvent(event("pointerdown"));
+  canvas.dispatchEvent(event("pointerup"));
+  while (!label.own()) await new Promise((resolve) => { const channel = new MessageChannel(); channel.port1.onmessage = resolve; channel.port2.postMessage(0); });
+  await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  return performance.now() - started;
+}"""
+
+
+def picture(seed: int) -> Image.Image:
+    """A large picture with coloured disks in it."""
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 255, (30, 40, 3), np.uint8)).resize(
+        (WIDTH, HEIGHT), Image.Resampling.BICUBIC
+    )
+    return small.filter(ImageFilter.GaussianBlur(3))
+
+
+def clicks(page: Page, count: int) -> dict[str, float]:
+    """Milliseconds from the pointer going down to the painted frame."""
+    rng = np.random.default_rng(0)
+    page.ready()
+    times = []
+    for number in range(count):
+        if number % 10 == 0:
+            page.js("label.commands.escape()")
+        times.append(page.js(PAINTED, [float(rng.uniform(0, WIDTH)), float(rng.uniform(0, HEIGHT))]))
+    page.js("label.commands.escape()")
+    return quantiles(times[1:])
+
+
+def moving(page: Page, frames: int) -> dict[str, float]:
+    """Milliseconds of script for each frame while the picture is moved, and of the browser's own layout."""
+    page.until("Object.keys(label.store.state.objects).length === 200")
+    client = page.window.context.new_cdp_session(page.window)
+    client.send("Performance.enable")
+
+    def metrics() -> dict[str, float]:
+        return {entry["name"]: entry["value"] for entry in client.send("Performance.getMetrics")["metrics"]}
+
+    before = metrics()
+    times = page.js(
+        """async (frames) => {
+          label.stage.frames.length = 0;
+          for (let i = 0; i < frames; i++) {
+            label.stage.view.pan(i % 40 < 20 ? 6 : -6, 2);
+            label.stage.moving();
+            await new Promise(requestAnimationFrame);
+          }
+          return [...label.stage.frames];
+        }""",
+        frames,
+    )
+    layout_ms = 1000 * (metrics()["LayoutDuration"] - before["LayoutDuration"]) / frames
+    return {**quantiles(times), "layout_mean_ms": round(layout_ms, 2)}
+
+
+def quantiles(times: list[float]) -> dict[str, float]:
+    """Median, 95th percentile and most."""
+    return {
+        name: round(float(np.quantile(times, share)), 1) for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0))
+    }
+
+
+def memory_mib(server: Server) -> float:
+    """Resident memory of the server and the processes that it started."""
+    pids = [
+        str(server.process.pid),
+        *subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True).stdout.split(),
+    ]
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                total += int(line.split()[1])
+    return round(total / 1024)
+
+
+def many(browser: Any, folder: Path, model: str, count: int) -> dict[str, Any]:
+    """A folder of many pictures: when the page can be used, and memory after some of them."""
+    with serving(folder, "--model", model) as server:
+        started = time.monotonic()
+        with opened_page(browser, server.url) as page:
+            page.until("window.label && label.store.state.image?.width && label.stage.picture.overview")
+            usable = time.monotonic() - started
+            page.ready()
+            memory = [memory_mib(server)]
+            for _ in range(4):
+                for _ in range(5):
+                    page.press("d")
+                    page.ready()
+                memory.append(memory_mib(server))
+    return {"pictures": count, "usable_s": round(usable, 2), "memory_mib_after_0_5_10_15_20": memory}
+
+
+def main() -> None:
+    """Measure and print one JSON document."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="sam2_nano")
+    parser.add_argument("--clicks", type=int, default=100)
+    parser.add_argument("--pictures", type=int, default=500)
+    arguments = parser.parse_args()
+    from playwright.sync_api import sync_playwright
+
+    result: dict[str, Any] = {"model": arguments.model, "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=_ARGUMENTS)
+        one = Path(temporary) / "one"
+        one.mkdir()
+        picture(0).save(one / "large.jpg", quality=90)
+        with serving(one, "--model", arguments.model) as server, opened_page(browser, server.url) as page:
+            result["click_to_painted_ms"] = clicks(page, arguments.clicks)
+        with LabelSession([one]) as session:
+            rng = np.random.default_rng(1)
+            y, x = np.mgrid[:HEIGHT, :WIDTH]
+            objects = {}
+            for number in range(200):
+                cx, cy, radius = rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT), rng.uniform(40, 160)
+                mask = np.hypot(x - cx, y - cy) < radius
+                objects[str(number)] = {
+                    "label": f"label {number % 12}",
+                    "counts": mask_to_rle(mask).counts,
+                    "score": 0.9,
+                }
+            session.work.change("large.jpg", (HEIGHT, WIDTH), objects)
+        with serving(one, "--model", arguments.model) as server, opened_page(browser, server.url) as page:
+            result["moving_with_200_masks_script_ms"] = moving(page, 300)
+        folder = Path(temporary) / "many"
+        folder.mkdir()
+        content = (one / "large.jpg").read_bytes()
+        for number in range(arguments.pictures):
+            (folder / f"{number:04}.jpg").write_bytes(content + bytes([number % 256]))
+        result["many"] = many(browser, folder, arguments.model, arguments.pictures)
+        browser.close()
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

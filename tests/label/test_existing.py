@@ -1,0 +1,84 @@
+"""Annotations beside the pictures are there when the page opens, in every format that can be read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
+from sam2_adapter.formats.base import WritingTarget
+from sam2_adapter.formats.registry import FORMATS, load_format
+from sam2_adapter.label.objects import annotations_of
+from sam2_adapter.label.run import LabelSession
+from tests.conftest import disk_photo
+
+HW = (120, 160)
+BOTH = [entry for entry in FORMATS if entry.layout and entry.output]
+
+
+def _masks():
+    y, x = np.mgrid[:120, :160]
+    return {"disk": np.hypot(x - 80, y - 60) < 40, "bar": (y >= 105) & (x < 150)}
+
+
+def _written(folder, entry):
+    """Pictures and their annotations as a tool leaves them: results of ours without the mark that they are."""
+    image = AnnotatedImage(
+        "disk.png", HW, tuple(Annotation.from_mask(mask, label, 0.5) for label, mask in _masks().items())
+    )
+    writer = load_format(entry).open_writer(WritingTarget(folder / entry.results, lambda path: None, "m", {}))
+    writer.add(image, "disk")
+    writer.close()
+
+
+def _placed(folder, entry):
+    """The same in the layout that the format is found by."""
+    if entry.name == "dataloop":
+        (folder / "items").mkdir()
+        disk_photo().save(folder / "items" / "disk.png")
+    elif entry.name == "label_maps":
+        (folder / "images").mkdir()
+        disk_photo().save(folder / "images" / "disk.png")
+    elif entry.name == "yolo":
+        for name in ("data.yaml", "labels"):
+            (folder / "yolo" / name).rename(folder / name)
+        (folder / "images").mkdir()
+        disk_photo().save(folder / "images" / "disk.png")
+    elif entry.name == "labelme":
+        disk_photo().save(folder / "labelme" / "disk.png")
+    else:
+        disk_photo().save(folder / "disk.png")
+
+
+@pytest.mark.parametrize("entry", BOTH, ids=[entry.name for entry in BOTH])
+def test_annotations_beside_the_pictures_can_be_gone_on_with(tmp_path, entry):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    _written(folder, entry)
+    _placed(folder, entry)
+    inputs = [folder / "labelme"] if entry.name == "labelme" else [folder]
+    for _ in range(2):
+        with LabelSession(inputs, tmp_path / "work") as session:
+            ((name, done),) = session.work.snapshot().items()
+            annotations = annotations_of(list(done.objects.values()), done.original_hw)
+            assert name in {picture.name for picture in session.pictures}
+            assert len(annotations) == 2
+            for annotation, mask in zip(sorted(annotations, key=lambda one: -one.area), _masks().values(), strict=True):
+                assert np.count_nonzero(annotation.mask ^ mask) <= 0.06 * mask.sum()
+    with LabelSession(inputs, tmp_path / "other") as session:
+        assert session.notes[0] == f"2 objects in 1 picture loaded ({entry.name})."
+        session.work.change(name, HW, {"file-0": None})
+        assert session.export(["coco"]).num_objects == 1
+
+
+def test_pictures_without_annotations_are_no_data_set(photos):
+    with LabelSession([photos]) as session:
+        assert (session.notes, session.work.counts()) == ([], {})
+
+
+def test_annotations_that_cannot_be_read_are_said_and_nothing_else_fails(photos):
+    (photos / "annotations.json").write_text('{"images": [{"id": 1}], "annotations": [], "categories": []}')
+    with LabelSession([photos]) as session:
+        assert session.work.counts() == {}
+        assert session.notes
+        assert session.notes[0].startswith("Annotations were found and not loaded: ")

@@ -1,0 +1,84 @@
+"""Every state of the page at several widths, light and dark: nothing lies over anything else, and pictures of it for the documentation.
+
+With SAM2_ADAPTER_SCREENS=FOLDER the pictures are kept there; `docs/images/label.png` is `draft-1440-light.png` of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.browser import layout_faults
+from tests.label.pages import opened_page, serving
+from tests.label.test_page import DEMO
+
+pytestmark = pytest.mark.browser
+
+WIDTHS = {1000: 700, 1440: 900, 2560: 1300}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("screens") / "my photos"
+    folder.mkdir()
+    for name in ("astronaut.jpg", "coins.png", "flower.jpg", "retina.jpg"):
+        shutil.copy(DEMO / name, folder / name)
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    with serving(folder, "--model", "sam2_nano", "--labels", "helmet,badge,face,background") as server:
+        yield server
+
+
+def _in_all_looks(page, state, *, is_covered=False):
+    folder = os.environ.get("SAM2_ADAPTER_SCREENS")
+    faults = {}
+    for width, height in WIDTHS.items():
+        page.window.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            page.window.emulate_media(color_scheme=scheme)
+            page.until("!label.stage.isDue && !label.stage.isMoving")
+            if folder:
+                page.window.screenshot(path=Path(folder) / f"{state}-{width}-{scheme}.png")
+            found = [] if is_covered else [fault for fault in layout_faults(page.window) if "<canvas>" not in fault]
+            if found:
+                faults[width, scheme] = found
+    return faults
+
+
+def test_every_state_looks_right_at_every_width(browser, server):
+    with opened_page(browser, server.url) as page:
+        page.until("window.label && label.store.state.image?.width && label.stage.picture.overview")
+        assert _in_all_looks(page, "start") == {}
+        page.ready()
+        page.until("document.getElementById('progress').hidden")
+        page.drag((145, 10), (300, 190))
+        page.answered()
+        page.press("3", "Enter")
+        page.point(170, 390)
+        page.press("2", "Enter")
+        page.drag((285, 345), (505, 511))
+        page.answered()
+        page.point(490, 370, button="right")
+        page.press("1")
+        assert _in_all_looks(page, "draft") == {}
+        page.press("Enter")
+        page.point(400, 60)
+        page.press("Tab")
+        page.until("document.querySelectorAll('#strip .dots i').length === 3")
+        assert _in_all_looks(page, "candidates") == {}
+        page.press("Escape")
+        page.js("label.commands.select(Object.keys(label.store.state.objects)[0])")
+        assert _in_all_looks(page, "selected") == {}
+        page.press("?")
+        assert _in_all_looks(page, "help", is_covered=True) == {}
+        page.press("Escape")
+        page.window.click("#export")
+        page.window.click("#export-now")
+        page.until("document.querySelector('#exported code')")
+        assert _in_all_looks(page, "export", is_covered=True) == {}
+        page.press("Escape")
+        page.press("d")
+        page.until("!document.getElementById('broken').hidden")
+        assert _in_all_looks(page, "broken") == {}
