@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 # Events that wait for a page that does not read; then it is let go, and comes back by itself.
@@ -28,12 +28,12 @@ class Events:
             else:
                 waiting.put_nowait(text)
 
-    async def stream(self, first: dict[str, Any]) -> AsyncIterator[str]:
-        """The events of one page, from now on, after a first one."""
+    async def stream(self, first: Callable[[], dict[str, Any]]) -> AsyncIterator[str]:
+        """The events of one page, from now on, after a first one: how things are by now."""
         waiting: asyncio.Queue[str | None] = asyncio.Queue()
         self._queues.add(waiting)
         try:
-            yield f"retry: 1000\ndata: {json.dumps(first)}\n\n"
+            yield f"retry: 1000\ndata: {json.dumps(first())}\n\n"
             while True:
                 try:
                     text = await asyncio.wait_for(waiting.get(), _ALIVE_S)

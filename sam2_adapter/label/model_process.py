@@ -33,6 +33,7 @@ class ModelProcess:
         state: `loading`, `ready` or `failed`.
         text: what went wrong, where it failed.
         model: name and weights of the model, when it is ready.
+        pictures: id of a picture to the newest news of it, for pages that were not there to hear them.
     """
 
     def __init__(self, options: Mapping[str, Any], tell: Callable[[Json], None]) -> None:
@@ -44,6 +45,7 @@ class ModelProcess:
         """
         self.state, self.text = "loading", ""
         self.model: Json = {}
+        self.pictures: dict[str, Json] = {}
         self._options, self._tell = dict(options), tell
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -143,6 +145,7 @@ class ModelProcess:
         elif news == "failed":
             self._set_state("failed", message["text"])
         elif news:
+            self.pictures[message["image"]] = message
             self._tell(message)
         else:
             future = self._waiting.get(message["id"])
@@ -154,6 +157,8 @@ class ModelProcess:
 
     def _set_state(self, state: str, text: str = "") -> None:
         self.state, self.text = state, text
+        if state != "ready":
+            self.pictures.clear()
         (self._ready.clear if state == "loading" else self._ready.set)()
         self._tell({"news": "model", **self.shown()})
 

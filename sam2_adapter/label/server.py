@@ -148,16 +148,19 @@ class LabelServer:
 
     async def _event_stream(self, request: Request) -> Response:
         tab = request.query_params.get("tab", "")
-        first = {"news": "hello", "number": self._work.number, "model": self.model.shown()}
 
         async def body() -> AsyncIterator[str]:
             try:
-                async for text in self._events.stream(first):
+                async for text in self._events.stream(self._hello):
                     yield text
             finally:
                 self.model.forget(tab)
 
         return StreamingResponse(body(), media_type="text/event-stream")
+
+    def _hello(self) -> Json:
+        pictures = list(self.model.pictures.values())
+        return {"news": "hello", "number": self._work.number, "model": self.model.shown(), "pictures": pictures}
 
     async def _image(self, request: Request) -> Response:
         picture = self._picture(request)

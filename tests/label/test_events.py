@@ -16,7 +16,7 @@ def _parsed(text):
 def test_all_pages_hear_the_news_after_a_first_word():
     async def run():
         news = Events()
-        pages = [news.stream({"hello": number}) for number in range(2)]
+        pages = [news.stream(lambda number=number: {"hello": number}) for number in range(2)]
         first = [_parsed(await anext(page)) for page in pages]
         news.tell({"label": "a\n\n<b>"})
         second = [_parsed(await anext(page)) for page in pages]
@@ -31,7 +31,7 @@ def test_a_page_that_does_not_listen_is_let_go(monkeypatch):
 
     async def run():
         news = Events()
-        page = news.stream({})
+        page = news.stream(dict)
         await anext(page)
         for number in range(9):
             news.tell({"n": number})
@@ -44,7 +44,7 @@ def test_a_silent_connection_is_kept_alive(monkeypatch):
     monkeypatch.setattr(events, "_ALIVE_S", 0.01)
 
     async def run():
-        page = Events().stream({})
+        page = Events().stream(dict)
         await anext(page)
         return await anext(page)
 

@@ -49,6 +49,7 @@ def test_a_model_that_was_killed_comes_back_and_answers_the_same(tmp_path):
         while process.state == "ready":
             await asyncio.sleep(0.01)
         again = await process.ask(question)
+        assert process.pictures == {"1": {"news": "encoded", "image": "1", "seconds": process.pictures["1"]["seconds"]}}
         await process.stop()
         return first, again, [one.get("state") or one["news"] for one in news]
 

@@ -133,9 +133,7 @@ def test_zoomed_and_moved_the_pixels_are_the_engines(page, folder):
     page.point(333.5, 44.5)
     answer = session.click(*page.draft["steps"][0]["point"])
     assert _same(page.shown, answer)
-    page.js(
-        "document.getElementById('opacity').value = 100; document.getElementById('opacity').dispatchEvent(new Event('input'))"
-    )
+    page.window.fill("#opacity", "100")
     page.press("Enter", "o")
     page.window.mouse.move(5, 5)
     page.until("label.store.state.desk.selected === null && !label.stage.isDue")
@@ -156,9 +154,7 @@ def test_zoomed_and_moved_the_pixels_are_the_engines(page, folder):
     assert not expected.all()
     assert np.array_equal(painted, expected)
     page.press("o", "0")
-    page.js(
-        "document.getElementById('opacity').value = 45; document.getElementById('opacity').dispatchEvent(new Event('input'))"
-    )
+    page.window.fill("#opacity", "45")
 
 
 def test_accepted_objects_are_selected_edited_relabelled_and_deleted(page, folder):

@@ -217,9 +217,10 @@ async function catchUp() {
 }
 
 const news = {
-  hello({ number, model }) {
+  hello({ number, model, pictures }) {
     store.dispatch({ type: "connected", connected: true });
     store.dispatch({ type: "model", model });
+    for (const event of pictures) news[event.news](event); // what was told before this page listened
     if (number !== store.state.number) catchUp();
   },
   model: ({ state, text, model }) => store.dispatch({ type: "model", model: { state, text, model } }),
