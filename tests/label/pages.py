@@ -100,6 +100,8 @@ class Page:
     def until(self, condition: str, argument: Any = None) -> Any:
         """Wait until an expression is true; the page's own rules forbid the browser driver's way of waiting."""
         end = time.monotonic() + _WAIT_S
+        if "=>" not in condition:
+            condition = f"() => Boolean({condition})"  # pictures and the like cannot be handed out
         while not (found := self.js(condition, argument)):
             assert time.monotonic() < end, f"waited in vain for {condition}: {self.js('document.body.innerText')}"
             time.sleep(0.02)
