@@ -84,8 +84,7 @@ def serving(*arguments: str | Path) -> Iterator[Server]:
     try:
         yield server
     finally:
-        if server.process.poll() is None:
-            server.kill()
+        server.kill()
 
 
 class Page:

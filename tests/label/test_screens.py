@@ -41,6 +41,7 @@ def _in_all_looks(page, state, *, is_covered=False):
             page.until("!label.stage.isDue && !label.stage.isMoving")
             if folder:
                 page.window.screenshot(path=Path(folder) / f"{state}-{width}-{scheme}.png")
+            page.js("document.getElementById('live').replaceChildren()")  # for screen readers alone
             found = [] if is_covered else [fault for fault in layout_faults(page.window) if "<canvas>" not in fault]
             if found:
                 faults[width, scheme] = found
