@@ -13,6 +13,8 @@ from sam2_adapter.evaluation.scores import PROMPT_MODES, Evaluation, EvaluationS
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.predict.window_plan import WindowRule
+from sam2_adapter.predict.windows import WindowedImage
 from sam2_adapter.text import plural, shown
 
 __all__ = ["Comparison", "Evaluation", "EvaluationSettings", "compare", "evaluate", "evaluate_prompts"]
@@ -71,15 +73,18 @@ def evaluate_prompts(
     modes = [_checked_mode(prompt) for prompt in prompts]
     rows: dict[PromptMode, list[ObjectScore]] = {mode: [] for mode in modes}
     left_out = LeftOut()
+    rule = WindowRule.of(settings, predictor.info.window)
     for done, sample in enumerate(samples, start=1):
         try:
-            embedding = embed(sample) if embed else predictor.embed([sample.read_image()])[0]
+            image = sample.read_image() if embed is None or not rule.is_off else None
+            embedding = embed(sample) if embed else predictor.embed([image])[0]  # type: ignore[list-item]
         except ImageError:
             left_out.add_image(Reason.BROKEN_IMAGE, sample.name)
         else:
             objects = _large_enough(sample, embedding, settings.min_side_px, left_out)
             for mode in modes:
-                rows[mode] += measure_image(predictor, sample, objects, embedding, mode, settings)
+                windowed = None if image is None or rule.is_off else WindowedImage(image, rule)
+                rows[mode] += measure_image(predictor, sample, objects, embedding, mode, settings, windowed=windowed)
         if progress:
             progress(done, len(samples))
     if not any(rows.values()):

@@ -18,14 +18,19 @@ from sam2_adapter.annotations.prompt_sampling import jitter_box
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt
 from sam2_adapter.annotations.rle import mask_to_rle, rle_overlaps
 from sam2_adapter.config_everything import EverythingSettings
+from sam2_adapter.evaluation.asking import Reply, ask, ask_again
 from sam2_adapter.evaluation.metrics import boundary_f, inscribed_ellipse, mask_dice
 from sam2_adapter.evaluation.proposals import COUNTS, assign, matched_ious
 from sam2_adapter.evaluation.scores import CLICKS_REPORTED, EvaluationSettings, ObjectScore, PromptMode
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.everything.segment_all import segment_all
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.predict.windows import WindowedImage
 
 Box = tuple[float, float, float, float]
+
+# In place of a mask that nobody looks at again.
+_NO_MASK = np.zeros((0, 0), np.bool_)
 
 
 def measure_image(
@@ -36,6 +41,7 @@ def measure_image(
     mode: PromptMode,
     settings: EvaluationSettings,
     clicked_to_the_end: Collection[int] | None = None,
+    windowed: WindowedImage | None = None,
 ) -> list[ObjectScore]:
     """Measure one image with one kind of prompt.
 
@@ -48,6 +54,7 @@ def measure_image(
         settings: how prompts are made.
         clicked_to_the_end: the objects that get up to `settings.max_clicks` clicks, where the others get as many as are reported; by default
             all objects.
+        windowed: the image's pixels, and which prompts are answered in windows; `None` for none.
 
     Returns:
         One row per object, in order; for `zero_shot` one row, about the object that the mask fits best.
@@ -64,9 +71,11 @@ def measure_image(
             settings.max_clicks if clicked_to_the_end is None or index in clicked_to_the_end else fewer
             for index in objects
         ]
-        rows = _measure_clicks(predictor, sample, dict(zip(objects, limits, strict=True)), embedding, settings)
+        rows = _measure_clicks(
+            predictor, sample, dict(zip(objects, limits, strict=True)), embedding, settings, windowed
+        )
     else:
-        rows = _measure_once(predictor, sample, objects, embedding, mode, settings)
+        rows = _measure_once(predictor, sample, objects, embedding, mode, settings, windowed)
     return sorted(rows, key=lambda row: row.object_index)
 
 
@@ -117,6 +126,7 @@ def _measure_once(
     embedding: ImageEmbedding,
     mode: PromptMode,
     settings: EvaluationSettings,
+    windowed: WindowedImage | None,
 ) -> Iterator[ObjectScore]:
     """One box or one click for every object, all objects in one call."""
     boxes = [_box(sample, index, settings) for index in objects]
@@ -124,16 +134,12 @@ def _measure_once(
         prompts = [Prompt(box_xyxy=box) for box in boxes]
     else:
         prompts = [first_click_prompt(sample.objects[index]) for index in objects]
-    for positions, part in predictor.predict_parts(embedding, prompts):
-        for row, position in enumerate(positions):
-            mask = part.masks[row, 0]
-            if mode == "box" and settings.clip_to_box:
-                mask = clipped_to_box(mask, boxes[position])
-            mask = sample.counted(mask)
-            index = objects[position]
-            yield _score(
-                sample, index, sample.objects[index].mask, mask, float(part.iou_scores[row, 0]), boxes[position]
-            )
+    for reply in ask(predictor, embedding, prompts, windowed):
+        mask, index = reply.mask, objects[reply.position]
+        if mode == "box" and settings.clip_to_box:
+            mask = clipped_to_box(mask, boxes[reply.position])
+        mask = sample.counted(mask)
+        yield _score(sample, index, sample.objects[index].mask, mask, reply.iou_score, boxes[reply.position])
 
 
 @dataclass
@@ -143,7 +149,7 @@ class _Clicked:
     index: int
     max_clicks: int
     clicks: list[Click]
-    logits: FloatArray | None = None
+    last: Reply | None = None
     ious: list[float] = field(default_factory=list)
 
 
@@ -153,26 +159,28 @@ def _measure_clicks(
     max_clicks: Mapping[int, int],
     embedding: ImageEmbedding,
     settings: EvaluationSettings,
+    windowed: WindowedImage | None,
 ) -> Iterator[ObjectScore]:
     """Click on all objects, so many times at most, together: each round is one call with one more click for every object that is not good enough yet."""
     pending = [_Clicked(index, limit, [_first_click(sample.objects[index])]) for index, limit in max_clicks.items()]
     while pending:
         unfinished = []
-        prompts = [_click_prompt(item.clicks, item.logits) for item in pending]
-        for positions, part in predictor.predict_parts(embedding, prompts):
-            for row, position in enumerate(positions):
-                item, score = pending[position], float(part.iou_scores[row, 0])
-                mask = sample.counted(part.masks[row, 0])
-                gt_mask = sample.objects[item.index].mask
-                item.ious.append(mask_iou(mask, gt_mask))
-                click = _next_click(item, gt_mask, mask, settings)
-                if click is None:
-                    box = sample.objects[item.index].box_xyxy
-                    yield _score(sample, item.index, gt_mask, mask, score, box, tuple(item.ious))
-                    continue
-                item.clicks.append(click)
-                item.logits = part.low_res_logits[row, 0].copy()  # a view would keep the whole part in memory
-                unfinished.append(item)
+        prompts = [
+            _click_prompt(item.clicks, None if item.last is None else item.last.low_res_logits) for item in pending
+        ]
+        known = [item.last.window for item in pending if item.last is not None]
+        for reply in ask_again(predictor, prompts, known) if known else ask(predictor, embedding, prompts, windowed):
+            item, mask = pending[reply.position], sample.counted(reply.mask)
+            gt_mask = sample.objects[item.index].mask
+            item.ious.append(mask_iou(mask, gt_mask))
+            click = _next_click(item, gt_mask, mask, settings)
+            if click is None:
+                box = sample.objects[item.index].box_xyxy
+                yield _score(sample, item.index, gt_mask, mask, reply.iou_score, box, tuple(item.ious))
+                continue
+            item.clicks.append(click)
+            item.last = replace(reply, mask=_NO_MASK)
+            unfinished.append(item)
         pending = unfinished
 
 

@@ -82,7 +82,9 @@ def run_evaluation(
     """
     config = config or Config()
     everything = config.everything.model_dump(mode="json") if "everything" in prompts else None
-    settings = settings or EvaluationSettings(clip_to_box=config.clip_to_box, everything=everything)
+    settings = settings or EvaluationSettings(
+        clip_to_box=config.clip_to_box, everything=everything, window=config.window, max_windows=config.max_windows
+    )
     dataset = load_configured_dataset(data, config, data_format)
     samples = dataset.samples(split)
     names = [model or config.model_cfg, *([compare_with] if compare_with is not None else [])]

@@ -81,6 +81,8 @@ class EvaluationSettings:
         stop_iou: an object gets no more clicks once it reached this IoU (and the number of clicks that means are reported for).
         min_side_px: objects whose box has a shorter side below this, in pixels of the model's input, are left out.
         everything: settings of everything-mode, see `EverythingSettings`; `None` for the defaults.
+        window: `off`, `auto` or a number of pixels; see the setting. A model that was tuned on windows is measured in them.
+        max_windows: most windows of an image.
     """
 
     clip_to_box: bool = True
@@ -90,6 +92,8 @@ class EvaluationSettings:
     stop_iou: float = max(NOC_TARGETS)
     min_side_px: float = 0.0
     everything: Mapping[str, Any] | None = None
+    window: str = "off"
+    max_windows: int = 64
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from sam2_adapter.annotations.masks import mask_to_box_xyxy
 from sam2_adapter.annotations.prompts import FOREGROUND, Prompt
 from sam2_adapter.annotations.regions import Box, Region
 from sam2_adapter.config import LARGEST_WINDOW, SMALLEST_WINDOW
-from sam2_adapter.config_views import PredictionSettings
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.network.preprocess import MOST_SIZES, Geometry, ModelWindow
 
@@ -35,6 +34,18 @@ _SHARED_SIZES = 6.0
 # Around an object, as much of its size stays free on each side, and around a click as much of its window.
 _MARGIN = 0.5
 _CLICK_MARGIN = 0.35
+
+
+class WindowSettings(Protocol):
+    """Settings with the keys of windows."""
+
+    @property
+    def window(self) -> str:
+        """`off`, `auto` or a number of pixels, as text."""
+
+    @property
+    def max_windows(self) -> int:
+        """Most windows of an image."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class WindowRule:
             raise ConfigError(f"max_windows is at least 1, but got {self.max_windows}.")
 
     @classmethod
-    def of(cls, settings: PredictionSettings, model: ModelWindow | None = None) -> WindowRule:
+    def of(cls, settings: WindowSettings, model: ModelWindow | None = None) -> WindowRule:
         """The rule of settings, for a model that was tuned on windows or not."""
         choice = settings.window
         return cls(int(choice) if choice.isdigit() else choice, settings.max_windows, model)  # type: ignore[arg-type]

@@ -184,7 +184,12 @@ def _on_whole_image(
             "region to look at."
         )
     window = Window.whole(embedding)
-    for positions, part in predictor.predict_parts(embedding, prompts, only=only):
+    parts = (
+        predictor.predict_parts(embedding, prompts)
+        if only is None
+        else predictor.predict_parts(embedding, prompts, only=only)
+    )
+    for positions, part in parts:
         yield PlacedAnswers(positions, window, part)
 
 

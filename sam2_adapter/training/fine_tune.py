@@ -42,7 +42,7 @@ def fine_tune(
     Args:
         data: data set, as in `load_dataset`.
         output_dir: folder of the run; empty or not there, unless the run in it is resumed or replaced.
-        config: all settings. Where `resize` is not set, the model's own is kept.
+        config: all settings. Where `resize` or `window` is not set, the model's own is kept.
         model: what to start from, as in `load_model`; by default `config.model_cfg`.
         name: as in `train`.
         data_format: as in `load_dataset`.
@@ -74,6 +74,8 @@ def fine_tune(
         loaded = load_model(model or config.model_cfg)
         if "resize" not in config.model_fields_set:
             config = config.model_copy(update={"resize": loaded.resize})
+        if "window" not in config.model_fields_set and loaded.window is not None:
+            config = config.model_copy(update={"window": str(loaded.window.pixels)})
         if folder is not None:
             folder.begin(entries_of_run(config, embeddings_dir))
         return train(

@@ -50,6 +50,7 @@ _UNIMPORTANT_KEYS = (
     "output_type",
     "default_label",
     "embeddings_size",
+    "max_windows",
     "save_interval",
     "device",
     "micro_batch",

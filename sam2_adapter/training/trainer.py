@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from sam2_adapter.training.run_state import BestModel, TrainingState, capture, c
 from sam2_adapter.training.saving import ModelSaver, Prover
 from sam2_adapter.training.setup import build, with_model
 from sam2_adapter.training.step import StepResult
+from sam2_adapter.training.windows import window_of, windows_of_samples
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +132,8 @@ class _Run:
         self._name = name
         self._loaded = loaded
         about = RunNames(name, loaded.name, data)
+        self._window = window = window_of(config, training)
+        training, validation = windows_of_samples(training, window), windows_of_samples(validation, window)
         self._parts = build(loaded, training, validation, output_dir, config, embeddings_dir, on_event)
         self._files = RunFiles(output_dir, self._parts, about, claim)
         self._saver = ModelSaver(
@@ -332,6 +336,7 @@ class _Run:
         return {
             "name": self._name,
             "resize": self._config.resize,
+            "window": None if self._window is None else asdict(self._window),
             "configuration": self._config.model_dump(mode="json"),
             "training": identity.settings,
             "image_encoder": self._parts.embeddings.encoder,
