@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
 from sam2_adapter.formats.base import Writer, WritingTarget, Written
 from tests.formats.examples import annotated_image
@@ -16,8 +16,11 @@ def test_a_claimed_path_is_noted_and_lies_below_the_target(tmp_path):
 
 
 def test_a_writer_of_one_file_per_image_has_nothing_to_take_over_or_to_close():
-    writer = Writer()
+    class FileWriter(Writer):
+        def add(self, image, stem):
+            return Written((Path(f"{stem}.txt"),))
+
+    writer = FileWriter()
+    assert writer.add(annotated_image(), "a").files == (Path("a.txt"),)
     assert writer.add_done(annotated_image(), "a") == Written()
     assert writer.close() is None
-    with pytest.raises(NotImplementedError):
-        writer.add(annotated_image(), "a")

@@ -171,7 +171,9 @@ def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(PromptError, match="cannot read the file: it is a folder, not a file"):
         read_prompts_file(tmp_path)
     (tmp_path / "latin.json").write_bytes('{"images": {"ä": []}}'.encode("latin-1"))
-    with pytest.raises(PromptError, match=r"latin\.json: cannot read the file: .* expected a JSON file in UTF-8"):
+    with pytest.raises(
+        PromptError, match=r"latin\.json: cannot read the file: .* expected a JSON file\. Save it as UTF-8"
+    ):
         read_prompts_file(tmp_path / "latin.json")
 
 

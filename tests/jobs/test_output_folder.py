@@ -55,7 +55,7 @@ def test_every_image_has_files_of_its_own(tmp_path: Path) -> None:
     with output_folder(tmp_path / "out", tuple(output_formats()), INFO, overlay=True, file_names=names) as output:
         for name in names:
             written += output.write(np.zeros((6, 8, 3), np.uint8), _image(name, "cat", "dog"), [PROMPT, PROMPT])
-    assert len(written) == len(set(map(str, written))) == 7 * len(names)
+    assert len(written) == len(set(map(str, written))) == 9 * len(names)
     assert all(path.is_file() for path in written)
     legends = [json.loads(path.read_text()) for path in (tmp_path / "out" / "masks").rglob("*.json")]
     assert sorted(legend["file_name"] for legend in legends) == sorted(names)
