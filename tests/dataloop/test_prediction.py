@@ -141,7 +141,8 @@ def test_everything_in_items_without_prompts(platform, dl, caplog, output_type, 
     for document in stored:
         assert 0.2 <= document["metadata"]["user"]["found"]["stability_score"] <= 1
         assert len(document["metadata"]["user"]["found"]["point"]) == 2
-    assert "bare.png: the best 3 objects are kept, and" in caplog.text
+    assert "/bare.png" in caplog.text
+    assert "the best 3 objects are kept, and" in caplog.text
     assert {document["label"] for document in predictions(platform, prompted)} == {"cat"}
 
 
