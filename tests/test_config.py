@@ -135,7 +135,7 @@ def test_an_unknown_key_is_refused_with_a_hint() -> None:
         ConfigError, match=r"^configuration: unknown key 'learning_rat'; did you mean 'learning_rate'\?$"
     ):
         Config.from_mapping({"learning_rat": 1})
-    with pytest.raises(ConfigError, match="unknown key 'zzz'; the keys are model_cfg, "):
+    with pytest.raises(ConfigError, match=r"unknown key 'zzz'; the keys are .*model_cfg, "):
         Config.from_mapping({"zzz": 1})
 
 

@@ -264,7 +264,7 @@ def test_paths_that_are_no_files_are_named(tmp_path):
     for path, text in (
         (tmp_path, "it is a folder, not a file. Give an image file"),
         (tmp_path / "missing.png", "there is no such file. Check the path"),
-        ("a\0b.png", "it is no usable path"),
+        ("a\0b.png", r"An image is the path of a file, or its content as bytes, but got .a\\x00b"),
         (os.devnull, "it is a device, not a file"),
     ):
         for read in (read_image, image_size, read_mask):
