@@ -94,7 +94,7 @@ def precision_figures(matches: Sequence[Match]) -> dict[str, float | int | None]
         images.setdefault(match.sample, []).append(match)
     num_found = sum(rows[0].num_found for rows in images.values())
     accuracies = np.array([_accuracies(rows) for rows in images.values()]).reshape(-1, len(_THRESHOLDS))
-    hits = sum(match.ious[-1] >= _THRESHOLDS[0] - _EQUAL for match in matches)
+    hits = sum(bool(match.ious[-1] >= _THRESHOLDS[0] - _EQUAL) for match in matches)
     by_threshold = dict(zip((_THRESHOLDS * 100).round().astype(int).tolist(), accuracies.T, strict=True))
     return {
         "num_found": num_found,
