@@ -8,7 +8,7 @@ read by `samples`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -143,6 +143,41 @@ def read_layout(directory: Directory) -> TiffLayout | None:
     return _layout(directory, bits[0], _KINDS[kinds[0]])
 
 
+def any_layout(directory: Directory) -> TiffLayout:
+    """The layout of a picture that Pillow reads right.
+
+    Raises:
+        ValueError: the directory contradicts itself.
+    """
+    return _layout(directory, _per_channel(directory, Tag.BITS)[0], "u")
+
+
+def one_segment_tiff(content: bytes, layout: TiffLayout, directory: Directory, height: int) -> bytes:
+    """A TIFF file of one tile or strip, with the rows that it has, for Pillow.
+
+    Args:
+        content: the tile or strip as it is stored.
+        layout: of the whole file, interleaved.
+        directory: of the whole file.
+        height: rows of the segment.
+    """
+    tags: dict[int, Sequence[int] | bytes] = {
+        Tag.WIDTH: [layout.segment_hw[1]],
+        Tag.HEIGHT: [height],
+        Tag.BITS: [layout.bits] * layout.channels,
+        Tag.STRIP_OFFSETS: [8],
+        Tag.ROWS_PER_STRIP: [height],
+        Tag.STRIP_BYTE_COUNTS: [len(content)],
+    }
+    kept = (Tag.COMPRESSION, Tag.PHOTOMETRIC, Tag.FILL_ORDER, Tag.CHANNELS, Tag.PREDICTOR, Tag.COLOR_MAP)
+    for tag in (*kept, Tag.EXTRA_SAMPLES, Tag.YCBCR_SUBSAMPLING):
+        if tag in directory.tags:
+            tags[tag] = directory.tags[tag]
+    if Tag.JPEG_TABLES in directory.tags:
+        tags[Tag.JPEG_TABLES] = bytes(directory.tags[Tag.JPEG_TABLES])
+    return _with_directory(bytes(8) + content, tags)
+
+
 def _num_channels(directory: Directory) -> int:
     channels = directory.one(Tag.CHANNELS, 1)
     if not 1 <= channels <= _MOST_CHANNELS:
@@ -270,7 +305,7 @@ def as_bytes_tiff(content: bytes, layout: TiffLayout, plane: int) -> bytes:
     offsets, counts = (values[first : first + down * across] for values in (layout.offsets, layout.byte_counts))
     rows, row_bytes = layout.segment_hw[0], layout.row_bytes
     height = down * rows if layout.is_tiled else layout.height
-    tags: dict[int, Sequence[int]] = {
+    tags: dict[int, Sequence[int] | bytes] = {
         256: [across * row_bytes],
         257: [height],
         258: [8],
@@ -287,16 +322,18 @@ def as_bytes_tiff(content: bytes, layout: TiffLayout, plane: int) -> bytes:
     return _with_directory(content, tags)
 
 
-def _with_directory(content: bytes, tags: dict[int, Sequence[int]]) -> bytes:
+def _with_directory(content: bytes, tags: Mapping[int, Sequence[int] | bytes]) -> bytes:
+    """A file with an index of whole numbers of 32 bits; bytes stand there as such."""
     start = len(content) + len(content) % 2
     values_at = start + 2 + 12 * len(tags) + 4
     entries, values = b"", b""
     for number in sorted(tags):
-        packed = struct.pack(f"<{len(tags[number])}I", *tags[number])
-        place = packed
+        given = tags[number]
+        packed = given if isinstance(given, bytes) else struct.pack(f"<{len(given)}I", *given)
+        place = packed.ljust(4, b"\0")
         if len(packed) > 4:
             place = struct.pack("<I", values_at + len(values))
             values += packed
-        entries += struct.pack("<HHI", number, 4, len(tags[number])) + place
+        entries += struct.pack("<HHI", number, 7 if isinstance(given, bytes) else 4, len(given)) + place
     directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0) + values
     return b"".join([b"II*\0", struct.pack("<I", start), content[8:], b"\0" * (start - len(content)), directory])

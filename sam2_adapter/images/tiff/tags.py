@@ -35,10 +35,12 @@ class Tag(IntEnum):
     TILE_BYTE_COUNTS = 325
     EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
+    JPEG_TABLES = 347
+    YCBCR_SUBSAMPLING = 530
 
 
 # Whole numbers by the type of an entry; entries of texts and fractions are not needed.
-_FORMATS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+_FORMATS = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _WANTED = frozenset(int(tag) for tag in Tag)
 
 
