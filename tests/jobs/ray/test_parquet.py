@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -30,13 +31,19 @@ def test_the_documented_columns_are_those_of_the_files() -> None:
     section = text.partition("## Many machines")[2].partition("\n## ")[0]
     for field in [*SCHEMA, *SCHEMA.field("objects").type.value_type]:
         kind = str(field.type)
-        kind = "list of struct" if "struct" in kind else kind.replace("list<item: int32>", "list of int32")
+        kind = "list of struct" if "struct" in kind else kind.replace("list<item: ", "list of ").removesuffix(">")
         assert f"| `{field.name}` | {kind} |" in section
 
 
 def test_parts_of_version_0_1_can_be_read(tasks: list[ImageTask]) -> None:
     table = pq.read_table(io.BytesIO(to_parquet([failed_row(task, "no") for task in tasks], {})))
     content = io.BytesIO()
-    pq.write_table(table.drop_columns(["refused_prompts"]).replace_schema_metadata({}), content)
+    is_old = [field for field in table.schema if field.name != "refused_prompts"]
+    of_prompts = [
+        field for field in SCHEMA.field("objects").type.value_type if field.name not in ("stability_score", "point_xy")
+    ]
+    objects = pa.field("objects", pa.list_(pa.struct(of_prompts)))
+    old = pa.schema([objects if field.name == "objects" else field for field in is_old])
+    pq.write_table(pa.Table.from_pylist(table.select(old.names).to_pylist(), old), content)
     rows = read_rows(content.getvalue(), tasks, "part")
     assert [(row["refused_prompts"], row["version"], row["status"]) for row in rows] == [([], None, "failed")] * 3
