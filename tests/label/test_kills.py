@@ -6,7 +6,6 @@ import http.client
 import json
 import random
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -50,8 +49,8 @@ def _change_until_killed(port, life, expected, asked, rng):
         "Cookie": f"sam2_label_{port}={TOKEN}",
         "Content-Type": "application/json",
     }
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/api/session", headers=headers)
         image = json.loads(connection.getresponse().read())["images"][0]["id"]
         for number in range(10_000):
@@ -70,7 +69,9 @@ def _change_until_killed(port, life, expected, asked, rng):
             else:
                 expected[key] = entry
     except (OSError, http.client.HTTPException):
-        time.sleep(0.01)  # killed
+        pass  # killed
+    finally:
+        connection.close()
 
 
 def _object(rng):

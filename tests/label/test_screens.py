@@ -1,6 +1,6 @@
 """Every state of the page at several widths, light and dark: nothing lies over anything else, and pictures of it for the documentation.
 
-With SAM2_ADAPTER_SCREENS=FOLDER the pictures are kept there; `docs/images/label.png` is `draft-1440-light.png` of them.
+With SAM2_ADAPTER_SCREENS=FOLDER the pictures are kept there; `docs/images/label.jpg` is `draft-1440-light` of them.
 """
 
 from __future__ import annotations
