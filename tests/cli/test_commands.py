@@ -14,7 +14,7 @@ from sam2_adapter.cli import app
 from tests.command_line import run, run_process
 
 NANO = Path(sam2_adapter.__file__).parent / "assets" / "sam2_nano.safetensors"
-COMMANDS = ("predict", "train", "evaluate", "convert", "blend", "doctor", "demo")
+COMMANDS = ("predict", "train", "evaluate", "label", "convert", "blend", "doctor", "demo")
 
 
 def test_version() -> None:
