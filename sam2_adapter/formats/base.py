@@ -74,9 +74,9 @@ class Writer(ABC):
         """Take over an image whose own files are there already."""
         return Written()
 
-    def close(self) -> Path | None:
-        """Complete a file that holds all images; returns its path."""
-        return None
+    def close(self) -> tuple[Path, ...]:
+        """Complete the files that hold all images; returns their paths."""
+        return ()
 
 
 @dataclass(frozen=True)

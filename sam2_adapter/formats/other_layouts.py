@@ -7,10 +7,6 @@ from pathlib import Path
 
 from sam2_adapter.input_files import open_regular
 
-_VOC = (
-    "It looks like Pascal VOC: put JPEGImages into images/ and SegmentationObject, which numbers the objects, into masks/, and set "
-    "ignore_label=255."
-)
 _DAVIS = "It looks like DAVIS or YouTube-VOS: put JPEGImages into images/ and Annotations into masks/, and set ignore_label=255 where borders are void."
 _ADE = "It looks like ADE20K: call annotations/ masks/. Its numbers are classes: set split_parts=true to make every separate part an object."
 _CITYSCAPES = (
@@ -42,9 +38,7 @@ def advice_on(root: Path, is_known: Callable[[Path], bool]) -> str:
 
 
 def _advice_on_names(names: set[str]) -> str:
-    if names >= {"jpegimages"} and names & {"segmentationobject", "segmentationclass"}:
-        return _VOC
-    if names >= {"jpegimages", "annotations"}:
+    if names >= {"jpegimages", "annotations"} and not names & {"segmentationobject", "segmentationclass"}:
         return _DAVIS
     if names >= {"leftimg8bit", "gtfine"}:
         return _CITYSCAPES

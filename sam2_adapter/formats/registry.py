@@ -85,6 +85,13 @@ FORMATS = (
         is_one_file=True,
         has_prompts=True,
     ),
+    FormatEntry(
+        "voc",
+        "sam2_adapter.formats.voc.format",
+        layout="Pascal VOC (JPEGImages/ and SegmentationObject/)",
+        output="voc",
+        results="voc",
+    ),
     FormatEntry("polygons", "sam2_adapter.formats.polygon_json", output="polygons", results="polygons"),
 )
 

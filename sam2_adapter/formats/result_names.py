@@ -19,7 +19,7 @@ _HASH_DIGITS = 8
 _PLAIN, _WITH_SUFFIX, _WITH_HASH = range(3)
 
 # Of the files of an image, see `OutputFolder`; those with a folder of pictures of single objects beside them.
-_SUFFIXES = (".jpg", ".json", ".png", ".txt")
+_SUFFIXES = (".jpg", ".json", ".png", ".txt", ".xml")
 _MASK_SUFFIXES = (".json", ".png")
 
 

@@ -42,14 +42,28 @@ def read_split_file(path: Path) -> dict[str, list[str]]:
 
 
 def apply_split_file(samples: Sequence[Sample], path: Path, left_out: LeftOut) -> dict[str, list[Sample]]:
-    """Distribute samples as a split file says; images in no split are counted as left out, names of no image are remarked.
-
-    Names may be those that the annotation file uses, which are found as images are.
+    """Distribute samples as a split file says; see `apply_splits`.
 
     Raises:
-        DataError: the file is malformed, a name fits several images, or an image is in two splits.
+        DataError: the file is malformed, or as in `apply_splits`.
     """
-    splits = read_split_file(path)
+    return apply_splits(samples, read_split_file(path), path, left_out)
+
+
+def apply_splits(
+    samples: Sequence[Sample], splits: Mapping[str, Sequence[str]], path: Path, left_out: LeftOut
+) -> dict[str, list[Sample]]:
+    """Distribute samples by lists of names; images in no split are counted as left out, names of no image are remarked.
+
+    Args:
+        samples: all samples.
+        splits: split to names, which may be those that the annotation file uses: they are found as images are.
+        path: the file or folder that the names come from.
+        left_out: counts what is in no split.
+
+    Raises:
+        DataError: a name fits several images, or an image is in two splits.
+    """
     images = ImageNames(sample.name for sample in samples)
     home_of: dict[str, str] = {}
     for split, name in ((split, name) for split, names in splits.items() for name in names):

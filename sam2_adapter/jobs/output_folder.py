@@ -139,8 +139,8 @@ class OutputFolder:
         self._folder.remove(files)
 
     def close(self) -> Path | None:
-        """Complete the file of all images, if there is one; returns its path."""
-        closed = [path for writer in self._writers if (path := writer.close()) is not None]
+        """Complete the files of all images, if there are any; returns the first path."""
+        closed = [path for writer in self._writers for path in writer.close()]
         for path in closed:
             self._folder.wrote(path)
         return closed[0] if closed else None

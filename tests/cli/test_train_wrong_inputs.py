@@ -55,7 +55,7 @@ WRONG = [
     # train: options and settings.
     Wrong("no data", ("train",), "Missing argument 'DATA'", 2),
     Wrong("no output", ("train", "{dir}/data"), "Missing option '--output'", 2),
-    Wrong("unknown layout", _train("--data-format", "voc"), "'voc' is not one of", 2),
+    Wrong("unknown layout", _train("--data-format", "no-such"), "'no-such' is not one of", 2),
     Wrong("unknown preset", _train("--preset", "best"), "preset = 'best' is not allowed: expected 'mission' or", 2),
     Wrong("unknown setting", _train("--set", "epochs=3"), "unknown key 'epochs'; did you mean 'num_epochs'?", 2),
     Wrong("no epochs", _train("--set", "num_epochs=0"), "num_epochs = 0 is not allowed", 2),

@@ -23,4 +23,4 @@ def test_a_writer_of_one_file_per_image_has_nothing_to_take_over_or_to_close():
     writer = FileWriter()
     assert writer.add(annotated_image(), "a").files == (Path("a.txt"),)
     assert writer.add_done(annotated_image(), "a") == Written()
-    assert writer.close() is None
+    assert writer.close() == ()

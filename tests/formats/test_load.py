@@ -50,9 +50,9 @@ def test_nothing_known_says_what_is_expected(tmp_path):
     with pytest.raises(DataError, match="there is no such folder"):
         load_dataset(tmp_path / "missing")
     with pytest.raises(
-        ConfigError, match="Unknown data format 'voc'; the formats are dataloop, coco, label_maps, yolo"
+        ConfigError, match="Unknown data format 'no-such'; the formats are dataloop, coco, label_maps, yolo"
     ):
-        load_dataset(tmp_path, "voc")
+        load_dataset(tmp_path, "no-such")
 
 
 def test_a_named_layout_that_is_not_there_says_what_is(tmp_path):

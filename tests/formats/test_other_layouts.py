@@ -13,11 +13,6 @@ from tests.formats.folders import write_json
 @pytest.mark.parametrize(
     ("folders", "text"),
     [
-        (
-            ("JPEGImages", "SegmentationObject", "SegmentationClass"),
-            "It looks like Pascal VOC: put JPEGImages into images/",
-        ),
-        (("VOC2012/JPEGImages", "VOC2012/SegmentationClass"), "It looks like Pascal VOC"),
         (("JPEGImages/480p/bear", "Annotations/480p/bear"), "It looks like DAVIS"),
         (("images/training", "annotations/training"), "It looks like ADE20K: call annotations/ masks/"),
         (("leftImg8bit/train/aachen", "gtFine/train/aachen"), "It looks like Cityscapes: put leftImg8bit into images/"),
@@ -36,6 +31,11 @@ def test_other_files_and_a_data_set_further_down(tmp_path):
     with pytest.raises(DataError, match="VGG Image Annotator: export its annotations in COCO format"):
         load_dataset(tmp_path)
     (tmp_path / "project.json").unlink()
+    (tmp_path / "VOC2012" / "JPEGImages").mkdir(parents=True)
+    (tmp_path / "VOC2012" / "SegmentationObject").mkdir()
+    (tmp_path / "VOC2012" / "Annotations").mkdir()
+    with pytest.raises(DataError, match=r"The folder .*VOC2012 is a data set: give its path\."):
+        load_dataset(tmp_path)
     (tmp_path / "cells").mkdir()
     advice = advice_on(tmp_path, lambda folder: folder.name == "cells")
     assert advice == f"The folder {tmp_path / 'cells'} is a data set: give its path."

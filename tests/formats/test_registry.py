@@ -17,8 +17,8 @@ from tests.formats.examples import annotated_image
 
 
 def test_the_names_that_users_know():
-    assert list(data_formats()) == ["dataloop", "coco", "label_maps", "yolo", "labelme", "cvat"]
-    assert list(output_formats()) == ["coco", "cvat", "dataloop", "labelme", "masks", "polygons", "yolo"]
+    assert list(data_formats()) == ["dataloop", "coco", "label_maps", "yolo", "labelme", "cvat", "voc"]
+    assert list(output_formats()) == ["coco", "cvat", "dataloop", "labelme", "masks", "polygons", "voc", "yolo"]
 
 
 @pytest.mark.parametrize("entry", FORMATS, ids=lambda entry: entry.name)
@@ -44,7 +44,7 @@ def test_a_writer_claims_every_file_before_it_is_there(tmp_path, entry, output_t
     written = writer.add(annotated_image(), "street/a")
     closed = writer.close()
     assert bool(written.files) != entry.is_one_file
-    assert set(claimed) == {*written.files, *([closed] if closed else [])}
+    assert set(claimed) == {*written.files, *closed}
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(claimed)
 
 
@@ -61,7 +61,7 @@ def test_results_are_read_back(tmp_path, name, read):
     entry = output_formats()[name]
     writer = load_format(entry).open_writer(WritingTarget(tmp_path / entry.results, lambda _: None, "small", {}))
     written = writer.add(annotated_image(), "a")
-    image = read(writer.close() or written.files[0])
+    image = read((*writer.close(), *written.files)[0])
     assert [annotation.label for annotation in image.annotations] == ["cat", "dog", "cat", "猫", "dog"]
 
 

@@ -20,6 +20,8 @@ def _files(name: str, stem: str) -> list[str]:
         f"polygons/{stem}.json",
         f"masks/{stem}.png",
         f"masks/{stem}.json",
+        f"yolo/labels/{stem}.txt",
+        f"voc/Annotations/{stem}.xml",
     ]
     return [unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold()) for path in files + objects]
 
@@ -45,6 +47,7 @@ def _check(names: list[str]) -> dict[str, str]:
         (["clip.png", "clip/other.png"], ["clip", "clip/other"]),
         (["x.jpg", "x.png.jpg"], ["x.jpg", "x.png"]),
         (["x.jpg", "x.png/b.jpg"], ["x.jpg", "x.png/b"]),
+        (["x.jpg", "x.xml/b.jpg"], ["x.jpg", "x.xml/b"]),
         (["a.tar.gz", "v1.2", "README", ".."], ["a.tar", "v1", "README", ".."]),
     ],
 )

@@ -31,10 +31,10 @@ class CocoWriter(Writer):
         """Add an image of an earlier run: the file is written again."""
         return self.add(image, stem)
 
-    def close(self) -> Path | None:
+    def close(self) -> tuple[Path, ...]:
         """Put the file in place, unless somebody has put another one there meanwhile."""
         self._target.claim(self._target.path)
-        return self._stream.close()
+        return (self._stream.close(),)
 
 
 FORMAT = Format(recognise=is_coco_data, read_dataset=read_coco_data, open_writer=CocoWriter)

@@ -8,8 +8,7 @@
       </image>
     </annotations>
 
-A document type, without which there are neither entities nor references to other files, is refused; CVAT writes none. Tracks are those of
-"CVAT for video", which is another format.
+Tracks are those of "CVAT for video", which is another format.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from xml.parsers import expat
 
 from sam2_adapter.errors import DataError
-from sam2_adapter.files import reason_of
 from sam2_adapter.formats.document import short
+from sam2_adapter.formats.xml_files import parse_xml
 from sam2_adapter.input_files import open_regular
 
 _ROOT = "annotations"
@@ -85,24 +82,7 @@ def read_document(path: Path) -> list[ListedImage]:
         DataError: it is no XML, not of this format, or an image has no name or no size.
     """
     handler = _Handler(str(path))
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler = handler.start
-    parser.EndElementHandler = handler.end
-    parser.CharacterDataHandler = handler.text
-    parser.StartDoctypeDeclHandler = handler.refuse_document_type
-    try:
-        with open_regular(path) as file:
-            parser.ParseFile(file)
-    except expat.ExpatError as error:
-        problem = expat.ErrorString(error.code)
-        raise DataError(f"{path}: not a valid XML file: in line {error.lineno}, {problem}.") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the file: {reason_of(error)}.") from error
-    except (ValueError, LookupError) as error:  # such as an encoding that nobody knows
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: not a valid XML file: {error}.") from error
+    parse_xml(path, "CVAT", start=handler.start, end=handler.end, text=handler.text)
     return handler.images
 
 
@@ -145,12 +125,6 @@ class _Handler:
                 raise DataError(
                     f"{self._source}: the attribute {short(self._attribute)} has more than {_MOST_CHARACTERS:,} characters."
                 )
-
-    def refuse_document_type(self, *_: Any) -> None:
-        raise DataError(
-            f"{self._source}: begins with a document type (<!DOCTYPE ...>), which can make a small file huge or refer to other files. CVAT "
-            "writes none: export the task again, or delete it."
-        )
 
     def _is_in_image(self) -> bool:
         return self._path[_IMAGE_DEPTH : _IMAGE_DEPTH + 1] == ["image"]

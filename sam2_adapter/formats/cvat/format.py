@@ -14,9 +14,10 @@ from sam2_adapter.files import reason_of, write_file
 from sam2_adapter.formats.base import Format, ListedPrompts, Writer, WritingTarget, Written
 from sam2_adapter.formats.cvat.dataset import cvat_files, is_cvat_data, read_cvat_data
 from sam2_adapter.formats.cvat.document import read_document
-from sam2_adapter.formats.cvat.objects import image_to_element, read_shapes, text_element
+from sam2_adapter.formats.cvat.objects import image_to_element, read_shapes
 from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.shape_prompts import HintedImage, collect_prompts
+from sam2_adapter.formats.xml_files import text_element
 
 
 class CvatWriter(Writer):
@@ -51,12 +52,12 @@ class CvatWriter(Writer):
         """Add an image of an earlier run: the file is written again."""
         return self.add(image, stem)
 
-    def close(self) -> Path | None:
+    def close(self) -> tuple[Path, ...]:
         """Put the file in place, unless somebody has put another one there meanwhile."""
         self._target.claim(self._target.path)
         with self._images:
             write_file(self._target.path, self._compose)
-        return self._target.path
+        return (self._target.path,)
 
     def _compose(self, file: IO[bytes]) -> None:
         labels = "".join(f"<label>{text_element('name', label)}</label>" for label in self._labels)

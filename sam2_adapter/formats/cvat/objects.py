@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,9 @@ from sam2_adapter.formats.cvat.shapes import OBJECT_ID, PARENT_ID, SCORE, mask_t
 from sam2_adapter.formats.document import Import
 from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.shapes import Shape, numbers_of_groups, objects_of_shapes
-from sam2_adapter.text import printable
+from sam2_adapter.formats.xml_files import as_xml
 
 _DEFAULT_LABEL = "object"
-
-# What XML 1.0 cannot hold, not even as a reference.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def read_shapes(image: ListedImage, original_hw: tuple[int, int] | None) -> tuple[list[Shape], list[str]]:
@@ -94,11 +90,6 @@ def image_to_element(
     return "\n".join([f"  <{head}>", *lines, "  </image>\n"]), tuple(notes)
 
 
-def text_element(tag: str, text: str) -> str:
-    """An element with a text."""
-    return f"<{tag}>{escape(_as_xml(text))}</{tag}>"
-
-
 def _shape(annotation: Annotation, kind: str, geometry: Mapping[str, str]) -> str:
     head = _tag(kind, {"label": annotation.label, "source": "auto", "occluded": "0", **geometry, "z_order": "0"})
     return f"    <{head}>{''.join(_attribute(name, value) for name, value in _facts(annotation).items())}</{kind}>"
@@ -115,7 +106,7 @@ def _facts(annotation: Annotation) -> dict[str, Any]:
 
 def _attribute(name: str, value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return f"<{_tag('attribute', {'name': name})}>{escape(_as_xml(text))}</attribute>"
+    return f"<{_tag('attribute', {'name': name})}>{escape(as_xml(text))}</attribute>"
 
 
 def _mask(annotation: Annotation) -> dict[str, str]:
@@ -133,9 +124,4 @@ def _outlines(annotation: Annotation, tolerance: float) -> list[str] | None:
 
 
 def _tag(tag: str, values: Mapping[str, str]) -> str:
-    return " ".join([tag, *(f"{name}={quoteattr(_as_xml(value))}" for name, value in values.items())])
-
-
-def _as_xml(text: str) -> str:
-    """The text with escapes for the characters that XML cannot hold."""
-    return _NOT_XML.sub(lambda found: printable(found[0]) if printable(found[0]) != found[0] else "?", text)
+    return " ".join([tag, *(f"{name}={quoteattr(as_xml(value))}" for name, value in values.items())])

@@ -72,7 +72,7 @@ class YoloWriter(Writer):
             )
         return "".join(lines).encode(), tuple(notes)
 
-    def close(self) -> Path | None:
+    def close(self) -> tuple[Path, ...]:
         """Write `data.yaml`, unless somebody has put another one there meanwhile."""
         self._target.claim(self._description)
         description: dict[str, Any] = {
@@ -84,7 +84,7 @@ class YoloWriter(Writer):
         }
         content = _HEAD + yaml.safe_dump(description, allow_unicode=True, sort_keys=False)
         write_file(self._description, lambda file: file.write(content.encode()))
-        return self._description
+        return (self._description,)
 
 
 FORMAT = Format(

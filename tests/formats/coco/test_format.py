@@ -17,7 +17,7 @@ def test_new_images_and_those_of_an_earlier_run_stand_in_one_file(tmp_path, outp
     writer = FORMAT.open_writer(target)
     assert writer.add(annotated_image(), "a").files == ()
     writer.add_done(annotated_image(), "b")
-    assert writer.close() == tmp_path / "annotations.json"
+    assert writer.close() == (tmp_path / "annotations.json",)
     document = json.loads((tmp_path / "annotations.json").read_text())
     assert len(document["images"]) == 2
     assert {type(row["segmentation"]) for row in document["annotations"]} == kinds

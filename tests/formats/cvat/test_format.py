@@ -22,7 +22,7 @@ def test_all_images_stand_in_one_file(tmp_path):
     writer = CvatWriter(WritingTarget(tmp_path / "annotations.xml", lambda _: None, "small", {"tool": "a&b"}))
     assert writer.add(given, "street/a").files == ()
     assert writer.add_done(AnnotatedImage("b.jpg", (5, 6)), "b").files == ()
-    path = writer.close()
+    (path,) = writer.close()
     root = ElementTree.parse(path).getroot()
     assert [child.tag for child in root] == ["version", "meta", "image", "image"]
     assert [name.text for name in root.iter("name")] == ["Masks predicted by sam2-adapter", "cat", "dog", "猫"]

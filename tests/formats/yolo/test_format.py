@@ -29,7 +29,7 @@ def test_results_are_a_data_set_when_the_pictures_join_them(tmp_path):
         "street/a.jpg: object 2 ('cat') has 2 parts, but a line of YOLO holds one outline: they were connected by lines, which some "
         "programs paint one pixel wide.",
     )
-    assert writer.close() == tmp_path / "data.yaml"
+    assert writer.close() == (tmp_path / "data.yaml",)
     write_image(tmp_path / "images" / "street" / "a.jpg", image.original_hw)
     dataset = load_dataset(tmp_path, min_area_px=1, validation_share=0)
     assert dataset.data_format == "yolo"
@@ -45,7 +45,7 @@ def test_results_are_a_data_set_when_the_pictures_join_them(tmp_path):
 def test_the_description(tmp_path):
     writer = writer_to(tmp_path)
     writer.add(annotated_image(), "a")
-    text = writer.close().read_text(encoding="utf-8")
+    text = writer.close()[0].read_text(encoding="utf-8")
     assert text.startswith("# Masks predicted by sam2-adapter. Put the pictures")
     assert yaml.safe_load(text) == {
         "train": "images",
@@ -59,7 +59,7 @@ def test_an_image_without_objects_has_an_empty_file(tmp_path):
     writer = writer_to(tmp_path)
     (path,) = writer.add(AnnotatedImage("a.jpg", (5, 6)), "a").files
     assert path.read_bytes() == b""
-    assert yaml.safe_load(writer.close().read_text())["names"] == {}
+    assert yaml.safe_load(writer.close()[0].read_text())["names"] == {}
 
 
 def test_an_earlier_run_may_have_numbered_the_classes_otherwise(tmp_path):
@@ -76,7 +76,7 @@ def test_an_earlier_run_may_have_numbered_the_classes_otherwise(tmp_path):
     written = (tmp_path / "labels" / "dog.txt").stat().st_mtime_ns
     assert second.add_done(dog, "dog").files == ()
     assert (tmp_path / "labels" / "dog.txt").stat().st_mtime_ns == written  # not again
-    assert yaml.safe_load(second.close().read_text())["names"] == {0: "cat", 1: "dog"}
+    assert yaml.safe_load(second.close()[0].read_text())["names"] == {0: "cat", 1: "dog"}
     assert [(tmp_path / "labels" / f"{name}.txt").read_text().split()[0] for name in ("cat", "dog")] == ["0", "1"]
 
 
