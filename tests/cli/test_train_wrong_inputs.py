@@ -81,8 +81,8 @@ WRONG = [
     Wrong("unknown model to train", (*TRAIN[:5], "sam2_hiera_x"), "Unknown model configuration 'sam2_hiera_x'", 2),
     Wrong("missing model to train", (*TRAIN[:5], "{dir}/w.pt"), "w.pt"),
     Wrong("default weights missing for training", TRAIN[:4], "sam2_hiera_small.pt"),
-    Wrong("output is a file", _train(), "run: this is a file", 1, _write("run", "")),
-    Wrong("output is in use", _train(), "run: the folder is not empty, and what is in it (notes.txt) is not from an earlier run of `train`", 1, _write("run/notes.txt", "mine")),
+    Wrong("output is a file", _train(), "run: this is a file", 2, _write("run", "")),
+    Wrong("output is in use", _train(), "run: the folder is not empty, and what is in it (notes.txt) is not from an earlier run of `train`", 2, _write("run/notes.txt", "mine")),
     # evaluate.
     Wrong("no test split", _evaluate("--split", "test"), "(or all). Left out:\n  count  what", 1, lambda d: (d / "data/split.json").unlink(missing_ok=True)),
     Wrong("nothing to evaluate", ("evaluate",), "Missing argument 'DATA'", 2),
@@ -90,7 +90,7 @@ WRONG = [
     Wrong("missing data to evaluate", ("evaluate", "{dir}/none", *EVALUATE[2:]), "none: there is no such folder"),
     Wrong("unknown split", _evaluate("--split", "tset"), "'tset' is not one of 'train', 'validation', 'test', 'all'", 2),
     Wrong("unknown model to compare with", _evaluate("--compare-with", "sam2_hiera_x"), "Unknown model configuration", 2),
-    Wrong("evaluation into a file", _evaluate("--prompt", "box", "--output", "{dir}/out"), "out", 1, _write("out", "")),
+    Wrong("evaluation into a file", _evaluate("--prompt", "box", "--output", "{dir}/out"), "out", 2, _write("out", "")),
     Wrong("all objects too small to evaluate", _evaluate("--set", "min_area_px=9000"), "mask is too small"),
 ]  # fmt: skip
 
