@@ -51,11 +51,15 @@ def test_every_image_has_files_of_its_own(tmp_path: Path) -> None:
         "cafe\u0301.png",
         "caf\u00e9.png",
     ]
-    written: list[Path] = []
+    files_of: list[tuple[Path, ...]] = []
     with output_folder(tmp_path / "out", tuple(output_formats()), INFO, overlay=True, file_names=names) as output:
         for name in names:
-            written += output.write(np.zeros((6, 8, 3), np.uint8), _image(name, "cat", "dog"), [PROMPT, PROMPT])
-    assert len(written) == len(set(map(str, written))) == 9 * len(names)
+            files_of.append(output.write(np.zeros((6, 8, 3), np.uint8), _image(name, "cat", "dog"), [PROMPT, PROMPT]))
+    written = [path for files in files_of for path in files]
+    assert len({len(files) for files in files_of}) == 1
+    assert len(written) == len(set(map(str, written)))
+    with_files_of_images = {entry.results for entry in output_formats().values() if not entry.is_one_file}
+    assert {path.relative_to(tmp_path / "out").parts[0] for path in written} == {*with_files_of_images, "overlays"}
     assert all(path.is_file() for path in written)
     legends = [json.loads(path.read_text()) for path in (tmp_path / "out" / "masks").rglob("*.json")]
     assert sorted(legend["file_name"] for legend in legends) == sorted(names)
