@@ -46,6 +46,9 @@ def _placed(folder, entry):
         disk_photo().save(folder / "images" / "disk.png")
     elif entry.name == "labelme":
         disk_photo().save(folder / "labelme" / "disk.png")
+    elif entry.name == "voc":
+        (folder / "voc" / "JPEGImages").mkdir()
+        disk_photo().save(folder / "voc" / "JPEGImages" / "disk.png")
     else:
         disk_photo().save(folder / "disk.png")
 
@@ -56,7 +59,7 @@ def test_annotations_beside_the_pictures_can_be_gone_on_with(tmp_path, entry):
     folder.mkdir()
     _written(folder, entry)
     _placed(folder, entry)
-    inputs = [folder / "labelme"] if entry.name == "labelme" else [folder]
+    inputs = [folder / entry.results] if entry.name in ("labelme", "voc") else [folder]
     for _ in range(2):
         with LabelSession(inputs, tmp_path / "work") as session:
             ((name, done),) = session.work.snapshot().items()
