@@ -13,12 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from sam2_adapter.config_errors import unknown_key, wrong_value
 from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.config_file import presets, read_settings
-from sam2_adapter.config_views import EncodingLimits, LossWeights, PredictionSettings, PromptMix, VariantName
+from sam2_adapter.config_views import (
+    LARGEST_WINDOW,
+    SMALLEST_WINDOW,
+    EncodingLimits,
+    LossWeights,
+    PredictionSettings,
+    PromptMix,
+    VariantName,
+    WindowName,
+)
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.families.architectures import get_architecture
 
@@ -28,9 +36,6 @@ logger = logging.getLogger(__name__)
 _OTHER_LOSS_KEYS = ("loss_grid", "loss_iou_score", "loss_object_score", "loss_other_candidates")
 
 _MIB = 2**20
-
-SMALLEST_WINDOW, LARGEST_WINDOW = 16, 8192
-"""Pixels that the side of a window may have."""
 
 
 class Config(EverythingSettings):
@@ -81,7 +86,7 @@ class Config(EverythingSettings):
     split_parts: bool = Field(
         False, description="Make every separate part of a mask in a data set an object of its own."
     )
-    window: str = Field(
+    window: WindowName = Field(
         "off",
         description="Where small prompts are answered: 'auto' cuts a window out of the image, at full resolution, around boxes and masks that are "
         "small for the model; a number of pixels also around each click. In training, what the model is tuned on.",
@@ -240,16 +245,6 @@ class Config(EverythingSettings):
     def _existing_word_for_mask(cls, value: Any) -> Any:
         # The adapter that this one replaces calls its mask annotations "segment".
         return "mask" if value == "segment" else value
-
-    @field_validator("window", mode="before")
-    @classmethod
-    def _window_as_text(cls, value: Any) -> Any:
-        # YAML reads `off` as false, and a number as one.
-        text = "off" if value is False else str(value) if type(value) is int else value
-        is_number = isinstance(text, str) and text.isascii() and text.isdigit()
-        if text in ("off", "auto") or (is_number and len(text) < 6 and SMALLEST_WINDOW <= int(text) <= LARGEST_WINDOW):
-            return text
-        raise PydanticCustomError("window", "not allowed")
 
     @field_validator("save_model_name")
     @classmethod

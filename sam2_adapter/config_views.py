@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, astuple, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.errors import ConfigError
@@ -25,6 +28,22 @@ VariantName = Literal[
     "pale",
     "grey",
 ]
+
+SMALLEST_WINDOW, LARGEST_WINDOW = 16, 8192
+"""Pixels that the side of a window may have."""
+
+
+def _window_as_text(value: Any) -> Any:
+    # YAML reads `off` as false, and a number as one.
+    text = "off" if value is False else str(value) if type(value) is int else value
+    is_number = isinstance(text, str) and text.isascii() and text.isdigit()
+    if text in ("off", "auto") or (is_number and len(text) < 6 and SMALLEST_WINDOW <= int(text) <= LARGEST_WINDOW):
+        return text
+    raise PydanticCustomError("window", "not allowed")
+
+
+# Where small prompts are answered, as the setting `window` says it: 'off', 'auto' or a number of pixels.
+WindowName = Annotated[str, BeforeValidator(_window_as_text)]
 
 # Share of the tuned weights in the saved model.
 Blend = float | Literal["auto"]

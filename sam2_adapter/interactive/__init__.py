@@ -14,7 +14,8 @@
 """
 
 from sam2_adapter.interactive.encoded_sources import EncodedSource, EncodedSources
-from sam2_adapter.interactive.session import Answer, Session, answer_prompt
+from sam2_adapter.interactive.mask_answers import Answer, answer_prompt
+from sam2_adapter.interactive.session import Session
 from sam2_adapter.interactive.steps import Step
 
 __all__ = ["Answer", "EncodedSource", "EncodedSources", "Session", "Step", "answer_prompt"]

@@ -8,103 +8,26 @@ an answer to an image that was left meanwhile, or to an object that was given up
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from sam2_adapter.annotations.masks import MaskPrediction
-from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
-from sam2_adapter.annotations.regions import Region
-from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
+from sam2_adapter.annotations.prompts import BoolArray
+from sam2_adapter.annotations.rle import Rle, mask_to_rle
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import PromptError
 from sam2_adapter.images.read import read_image
 from sam2_adapter.images.sources import Pixels
 from sam2_adapter.interactive.encoded_sources import EncodedSources
-from sam2_adapter.interactive.steps import KnownSteps, Step, Steps
+from sam2_adapter.interactive.encoded_views import EncodedViews
+from sam2_adapter.interactive.mask_answers import Answer
+from sam2_adapter.interactive.steps import Step, Steps
+from sam2_adapter.interactive.visit import Visit
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
-from sam2_adapter.predict.window import Window, embed_window, moved_logits, predict_in_window
-
-# Views of an image that stay encoded.
-_MOST_WINDOWS = 4
 
 CACHE_BYTES = 2**30
 """Most memory for the encoded images of a session, where they are kept: about 60 images in fp32."""
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """One mask for what was pointed at.
-
-    Attributes:
-        rle: the mask in the size of the image, run-length encoded: the answers to many clicks on a large image are kept.
-        iou_score: the model's estimate of the mask's IoU; not clamped.
-        low_res_logits: float32 h x w, what the next click refines.
-        is_cut: the mask reaches the edge of the view that it was asked in, so that the object may go on beyond it.
-    """
-
-    rle: Rle
-    iou_score: float
-    low_res_logits: FloatArray
-    is_cut: bool = False
-
-    @property
-    def mask(self) -> BoolArray:
-        """Bool H x W in the size of the image, decoded again at each call."""
-        return rle_to_mask(self.rle)
-
-
-@dataclass(frozen=True, eq=False)
-class _Taken:
-    """A step that was taken: everything that was pointed at up to it, the answer, and where that was looked for."""
-
-    prompt: Prompt
-    answer: Answer
-    window: Window
-
-
-class _Opened:
-    """The image that is open, encoded, and the parts of it that were looked at closely."""
-
-    def __init__(self, predictor: Predictor, embedding: ImageEmbedding, read: Callable[[], Pixels] | None) -> None:
-        self._predictor, self._read = predictor, read
-        self.whole = Window.whole(embedding)
-        self._windows: OrderedDict[Region, Window] = OrderedDict()
-
-    def window(self, view_xyxy: tuple[int, int, int, int] | None) -> Window:
-        """A view, encoded unless it was lately; the whole image without one."""
-        if view_xyxy is None:
-            return self.whole
-        region = Region(*view_xyxy).within(self.whole.image_hw)
-        if region == self.whole.region:
-            return self.whole
-        window = self._windows.pop(region, None)
-        if window is None:
-            if self._read is None:
-                raise PromptError(
-                    "A view needs the pixels of the image: give open() the image, or `read` beside its embedding."
-                )
-            window = embed_window(self._predictor, self._read(), region)
-        self._windows[region] = window
-        while len(self._windows) > _MOST_WINDOWS:
-            self._windows.popitem(last=False)
-        return window
-
-
-@dataclass
-class _Visit:
-    """One object of an image that is open: the steps to it so far, and those that were taken back."""
-
-    opened: _Opened
-    steps: Steps = ()
-    undone: Steps = ()
-    # Steps that were taken, also those taken back: going there again asks the model nothing.
-    known: KnownSteps[_Taken] = field(default_factory=KnownSteps)
-    candidates: KnownSteps[tuple[Answer, ...]] = field(default_factory=KnownSteps)
-    working: threading.Lock = field(default_factory=threading.Lock)  # each click sees the answer before it
 
 
 class Session:
@@ -121,7 +44,7 @@ class Session:
         self._sources = sources or EncodedSources(predictor, ByteBoundedCache(CACHE_BYTES))
         self._lock = threading.Lock()
         self._num_opened = 0
-        self._visit: _Visit | None = None
+        self._visit: Visit | None = None
 
     def open(
         self, image: str | Path | bytes | Pixels | ImageEmbedding, *, read: Callable[[], Pixels] | None = None
@@ -145,7 +68,7 @@ class Session:
             embedding = self._sources.encode_pixels(read())
         with self._lock:
             if self._num_opened == number:  # else this image was left while it was being encoded
-                self._visit = _Visit(_Opened(self._predictor, embedding, read))
+                self._visit = Visit(self._predictor, EncodedViews(self._predictor, embedding, read))
 
     def close(self) -> None:
         """Leave the image that is open."""
@@ -155,13 +78,13 @@ class Session:
     def original_hw(self) -> tuple[int, int] | None:
         """(height, width) of the open image in pixels; `None` where none is open."""
         visit = self._visit
-        return None if visit is None else visit.opened.whole.image_hw
+        return None if visit is None else visit.views.whole.image_hw
 
     @property
     def answer(self) -> Answer | None:
         """The newest answer; `None` before the first click on an object."""
         visit = self._visit
-        return None if visit is None else self._answer_to(visit)
+        return None if visit is None else visit.answer
 
     @property
     def steps(self) -> Steps:
@@ -251,8 +174,7 @@ class Session:
             PromptError: no image is open, or the point lies outside it.
         """
         visit = self._opened()
-        window = visit.opened.window(view_xyxy)
-        answer = self._answers(None, _pointed(None, Step(point_xy=(x, y)), window), window)[0]
+        answer = visit.preview(Step(point_xy=(x, y), view_xyxy=view_xyxy))
         return answer if self._visit is visit else None
 
     def look(self, view_xyxy: tuple[int, int, int, int]) -> None:
@@ -266,7 +188,7 @@ class Session:
         """
         visit = self._opened()
         with visit.working:
-            visit.opened.window(view_xyxy)
+            visit.views.window(view_xyxy)
 
     def candidates(self) -> tuple[Answer, ...]:
         """Three masks that the newest prompt may mean, such as a part and the whole; best-scored first, none before it."""
@@ -274,7 +196,7 @@ class Session:
         if visit is None:
             return ()
         with visit.working:
-            return self._candidates(visit, visit.steps) if visit.steps else ()
+            return visit.candidates()
 
     def choose(self, candidate: Answer) -> Answer | None:
         """Take one of the candidates as the newest answer, which the next click refines.
@@ -289,12 +211,7 @@ class Session:
         if visit is None:
             return None
         with visit.working:
-            known = visit.candidates.get(_unchosen(visit.steps)) or ()
-            position = next((index for index, other in enumerate(known) if other is candidate), None)
-            if position is None:
-                return None
-            visit.steps = (*visit.steps[:-1], replace(visit.steps[-1], choice=position))
-            return self._taken(visit, visit.steps).answer
+            return visit.choose(candidate)
 
     def undo(self) -> Answer | None:
         """Take the newest click, box or mask back.
@@ -306,10 +223,8 @@ class Session:
         if visit is None:
             return None
         with visit.working:
-            if visit.steps:
-                visit.undone = (visit.steps[-1], *visit.undone)
-                visit.steps = visit.steps[:-1]
-            return self._answer_to(visit)
+            visit.undo()
+            return visit.answer
 
     def redo(self) -> Answer | None:
         """Take the step again that was taken back last.
@@ -321,16 +236,14 @@ class Session:
         if visit is None:
             return None
         with visit.working:
-            if visit.undone:
-                visit.steps = (*visit.steps, visit.undone[0])
-                visit.undone = visit.undone[1:]
-            return self._answer_to(visit)
+            visit.redo()
+            return visit.answer
 
     def clear(self) -> None:
         """Forget what was pointed at, and go on with another object of the image; an answer under way is dropped."""
         with self._lock:
             if self._visit is not None:
-                self._visit = _Visit(self._visit.opened)
+                self._visit = Visit(self._predictor, self._visit.views)
 
     def _leave(self) -> int:
         with self._lock:
@@ -338,7 +251,7 @@ class Session:
             self._visit = None
             return self._num_opened
 
-    def _opened(self) -> _Visit:
+    def _opened(self) -> Visit:
         visit = self._visit
         if visit is None:
             raise PromptError("No image is open; open one before pointing at something in it.")
@@ -350,112 +263,9 @@ class Session:
             if self._visit is not visit:
                 return None
             steps = change(visit.steps)
-            taken = self._taken(visit, steps) if steps else None
+            answer = visit.answer_to(steps)
             with self._lock:
                 if self._visit is not visit:
                     return None
-                visit.steps, visit.undone = steps, ()
-            return None if taken is None else taken.answer
-
-    def _answer_to(self, visit: _Visit) -> Answer | None:
-        return self._taken(visit, visit.steps).answer if visit.steps else None
-
-    def _taken(self, visit: _Visit, steps: Steps) -> _Taken:
-        """The last of these steps with its answer; the model is asked for those that are not known."""
-        start = next((n for n in range(len(steps), 0, -1) if visit.known.get(steps[:n])), 0)
-        taken = visit.known.get(steps[:start])
-        for number in range(start, len(steps)):
-            window = visit.opened.window(steps[number].view_xyxy)
-            prompt = _pointed(taken, steps[number], window)
-            choice = steps[number].choice
-            if choice is None:
-                answer = self._answers(taken, prompt, window)[0]
-            else:
-                answer = _chosen(self._candidates(visit, steps[: number + 1]), choice)
-            taken = _Taken(prompt, answer, window)
-            visit.known.put(steps[: number + 1], taken)
-        assert taken is not None  # there is at least one step
-        return taken
-
-    def _candidates(self, visit: _Visit, steps: Steps) -> tuple[Answer, ...]:
-        plain = _unchosen(steps)
-        found = visit.candidates.get(plain)
-        if found is None:
-            before = self._taken(visit, plain[:-1]) if len(plain) > 1 else None
-            window = visit.opened.window(plain[-1].view_xyxy)
-            answers = self._answers(before, _pointed(before, plain[-1], window), window, multimask_output=True)
-            found = tuple(sorted(answers, key=lambda answer: -answer.iou_score))
-            visit.candidates.put(plain, found)
-        return found
-
-    def _answers(
-        self, before: _Taken | None, prompt: Prompt, window: Window, multimask_output: bool | None = None
-    ) -> list[Answer]:
-        if window.region == Region.whole(window.image_hw):
-            found = self._predictor.predict(window.embedding, [prompt], multimask_output)
-            return [_answer(found, index) for index in range(found.masks.shape[1])]
-        # A view leaves out what lies outside it; what lies outside the image is refused as ever.
-        found = predict_in_window(self._predictor, window, [prompt.fitted_to(window.image_hw)], multimask_output)
-        return [_answer_in_view(found, index, window, before) for index in range(found.masks.shape[1])]
-
-
-def answer_prompt(predictor: Predictor, embedding: ImageEmbedding, prompt: Prompt) -> Answer:
-    """The answer to one prompt, for callers that keep what was pointed at themselves.
-
-    Args:
-        predictor: the model.
-        embedding: the encoded image.
-        prompt: one object; `mask_input` or `mask` is the answer that it refines.
-
-    Raises:
-        PromptError: the prompt lies outside the image, or its mask has another size.
-    """
-    return _answer(predictor.predict(embedding, [prompt]), 0)
-
-
-def _pointed(last: _Taken | None, step: Step, window: Window) -> Prompt:
-    """The prompt of a step: with the points and the box before it, and the answer to them, which is to be refined in a window."""
-    if step.mask is not None:
-        return Prompt(mask=rle_to_mask(step.mask))
-    if step.box_xyxy is not None:
-        changed: dict[str, object] = {"box_xyxy": step.box_xyxy}
-    else:
-        points = [] if last is None else last.prompt.point_coords.tolist()
-        labels = [] if last is None else last.prompt.point_labels.tolist()
-        label = FOREGROUND if step.foreground else BACKGROUND
-        changed = {"point_coords": [*points, step.point_xy], "point_labels": [*labels, label]}
-    if last is None:
-        return Prompt(**changed)  # type: ignore[arg-type]
-    logits = last.answer.low_res_logits
-    if window is not last.window:
-        logits = moved_logits(logits, last.window, window)
-    return replace(last.prompt, mask=None, mask_input=logits, **changed)  # type: ignore[arg-type]
-
-
-def _unchosen(steps: Steps) -> Steps:
-    """The same steps, the last of them with the answer that the model gave by itself."""
-    return (*steps[:-1], replace(steps[-1], choice=None)) if steps else ()
-
-
-def _chosen(candidates: Sequence[Answer], choice: int) -> Answer:
-    if not 0 <= choice < len(candidates):
-        raise PromptError(f"The candidates are counted from 0 to {len(candidates) - 1}, but got {choice!r}.")
-    return candidates[choice]
-
-
-def _answer(found: MaskPrediction, index: int) -> Answer:
-    return Answer(
-        mask_to_rle(found.masks[0, index]), float(found.iou_scores[0, index]), found.low_res_logits[0, index].copy()
-    )
-
-
-def _answer_in_view(found: MaskPrediction, index: int, window: Window, before: _Taken | None) -> Answer:
-    """An answer of which the earlier one stays where the view does not reach."""
-    mask, region = found.masks[0, index], window.region
-    seen = region.cut(mask)
-    is_cut = region.cuts_off(seen, window.image_hw)
-    if before is not None:
-        whole = before.answer.mask
-        whole[region.y0 : region.y1, region.x0 : region.x1] = seen
-        mask = whole
-    return replace(_answer(found, index), rle=mask_to_rle(mask), is_cut=is_cut)
+                visit.take(steps)
+            return answer

@@ -17,10 +17,10 @@ from typing import Any, Self
 from sam2_adapter.errors import ConfigError, DataError, ExportError
 from sam2_adapter.files import reason_of
 from sam2_adapter.images.find import search_images
+from sam2_adapter.label.change_journal import JOURNAL_NAME
 from sam2_adapter.label.existing import take_over
 from sam2_adapter.label.export import DEFAULT_FORMATS, Exported, Exporter, entries
 from sam2_adapter.label.guard import bracketed, is_loopback
-from sam2_adapter.label.journal import JOURNAL_NAME
 from sam2_adapter.label.pictures import named_pictures
 from sam2_adapter.label.work import Work
 from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder

@@ -23,10 +23,10 @@ from sam2_adapter.annotations.colors import PALETTE
 from sam2_adapter.errors import ExportError, ImageError, Sam2AdapterError
 from sam2_adapter.files import encodable
 from sam2_adapter.formats.registry import output_formats
-from sam2_adapter.label.events import Events
 from sam2_adapter.label.export import Exporter
 from sam2_adapter.label.guard import MOST_BODY_BYTES
 from sam2_adapter.label.model_process import ModelError, ModelProcess
+from sam2_adapter.label.page_news import PageNews
 from sam2_adapter.label.pictures import TILE_PX, Picture, PictureFiles, Sent
 from sam2_adapter.label.work import Work
 
@@ -77,15 +77,15 @@ class LabelServer:
         self._files = PictureFiles(pictures)
         self._work, self._exporter = work, exporter
         self._sizes: dict[str, tuple[int, int]] = {}
-        self._events = Events()
-        self.model = ModelProcess(model_options, self._events.tell)
+        self._news = PageNews()
+        self.model = ModelProcess(model_options, self._news.tell)
         self._reading = asyncio.Semaphore(_AT_ONCE)
         self._assets = _assets()
         self.app = Starlette(routes=self._routes(), lifespan=self._lifespan)
 
     def close_streams(self) -> None:
         """End the streams of events, which would keep the server from ending."""
-        self._events.close()
+        self._news.close()
 
     def _routes(self) -> list[Route]:
         image = "/api/images/{id}"
@@ -117,7 +117,7 @@ class LabelServer:
         try:
             yield
         finally:
-            self._events.close()
+            self._news.close()
             await self.model.stop()
 
     async def _page(self, request: Request) -> Response:
@@ -151,7 +151,7 @@ class LabelServer:
 
         async def body() -> AsyncIterator[str]:
             try:
-                async for text in self._events.stream(self._hello):
+                async for text in self._news.stream(self._hello):
                     yield text
             finally:
                 self.model.forget(tab)
@@ -219,7 +219,7 @@ class LabelServer:
         kept = await asyncio.to_thread(self._work.change, picture.name, size, changes)
         count = len(self._work.objects_of(picture.name))
         number, labels = self._work.number, self._work.labels
-        self._events.tell(
+        self._news.tell(
             {
                 "news": "changes",
                 "tab": _text(body, "tab"),
@@ -230,13 +230,13 @@ class LabelServer:
             }
         )
         if len(labels) != num_labels:
-            self._events.tell({"news": "labels", "labels": labels, "number": number})
+            self._news.tell({"news": "labels", "labels": labels, "number": number})
         return JSONResponse({"number": number, "labels": labels, "count": count})
 
     async def _labels(self, request: Request) -> Response:
         body = await _body(request)
         labels = await asyncio.to_thread(self._work.add_labels, _list(body, "labels"))
-        self._events.tell({"news": "labels", "labels": labels, "number": self._work.number})
+        self._news.tell({"news": "labels", "labels": labels, "number": self._work.number})
         return JSONResponse({"labels": labels})
 
     async def _export(self, request: Request) -> Response:

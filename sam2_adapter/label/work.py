@@ -15,7 +15,7 @@ from typing import Any
 
 from sam2_adapter import __version__
 from sam2_adapter.errors import DataError
-from sam2_adapter.label.journal import LabelJournal, read_lines
+from sam2_adapter.label.change_journal import ChangeJournal, read_lines
 from sam2_adapter.label.objects import Object, checked_label, checked_object
 
 MOST_OBJECTS = 20_000
@@ -56,7 +56,7 @@ class Work:
         for line in read_lines(path):
             self.is_new = False
             self._apply(line)
-        self._journal = LabelJournal(path)
+        self._journal = ChangeJournal(path)
         if self.is_new:
             self._journal.append({"sam2-adapter": __version__, "journal": 1})
 

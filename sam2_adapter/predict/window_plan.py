@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sam2_adapter.annotations.masks import mask_to_box_xyxy
 from sam2_adapter.annotations.prompts import FOREGROUND, Prompt
 from sam2_adapter.annotations.regions import Box, Region
-from sam2_adapter.config import LARGEST_WINDOW, SMALLEST_WINDOW
+from sam2_adapter.config_views import LARGEST_WINDOW, SMALLEST_WINDOW
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.network.preprocess import MOST_SIZES, Geometry, ModelWindow
 

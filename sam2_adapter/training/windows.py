@@ -16,7 +16,8 @@ from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.annotations.regions import Region
 from sam2_adapter.annotations.rle import mask_to_rle, rle_to_mask
-from sam2_adapter.config import LARGEST_WINDOW, SMALLEST_WINDOW, Config
+from sam2_adapter.config import Config
+from sam2_adapter.config_views import LARGEST_WINDOW, SMALLEST_WINDOW
 from sam2_adapter.evaluation.measure import first_click_prompt
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.images.read import MAX_PIXELS

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from sam2_adapter.config import LARGEST_WINDOW, SMALLEST_WINDOW
+from sam2_adapter.config_views import LARGEST_WINDOW, SMALLEST_WINDOW
 from sam2_adapter.errors import ConfigError
 
 Resize = Literal["stretch", "pad"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
-from sam2_adapter.label import events
-from sam2_adapter.label.events import Events
+from sam2_adapter.label import page_news
+from sam2_adapter.label.page_news import PageNews
 
 
 def _parsed(text):
@@ -15,7 +15,7 @@ def _parsed(text):
 
 def test_all_pages_hear_the_news_after_a_first_word():
     async def run():
-        news = Events()
+        news = PageNews()
         pages = [news.stream(lambda number=number: {"hello": number}) for number in range(2)]
         first = [_parsed(await anext(page)) for page in pages]
         news.tell({"label": "a\n\n<b>"})
@@ -27,10 +27,10 @@ def test_all_pages_hear_the_news_after_a_first_word():
 
 
 def test_a_page_that_does_not_listen_is_let_go(monkeypatch):
-    monkeypatch.setattr(events, "_MOST_WAITING", 3)
+    monkeypatch.setattr(page_news, "_MOST_WAITING", 3)
 
     async def run():
-        news = Events()
+        news = PageNews()
         page = news.stream(dict)
         await anext(page)
         for number in range(9):
@@ -41,10 +41,10 @@ def test_a_page_that_does_not_listen_is_let_go(monkeypatch):
 
 
 def test_a_silent_connection_is_kept_alive(monkeypatch):
-    monkeypatch.setattr(events, "_ALIVE_S", 0.01)
+    monkeypatch.setattr(page_news, "_ALIVE_S", 0.01)
 
     async def run():
-        page = Events().stream(dict)
+        page = PageNews().stream(dict)
         await anext(page)
         return await anext(page)
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 JOURNAL_NAME = "journal.jsonl"
 
 
-class LabelJournal:
+class ChangeJournal:
     """A journal that is open for appending; safe between threads."""
 
     def __init__(self, path: Path) -> None:

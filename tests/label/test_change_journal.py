@@ -10,7 +10,7 @@ import os
 import pytest
 
 from sam2_adapter.errors import ExportError
-from sam2_adapter.label.journal import LabelJournal, read_lines
+from sam2_adapter.label.change_journal import ChangeJournal, read_lines
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def path(tmp_path):
 
 
 def _written(path, *lines):
-    journal = LabelJournal(path)
+    journal = ChangeJournal(path)
     for line in lines:
         journal.append(line)
     journal.close()
@@ -55,7 +55,7 @@ def test_every_line_is_synced_before_it_counts(path, monkeypatch):
     synced = []
     real = os.fsync
     monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(path.read_bytes()), real(handle))[1])
-    journal = LabelJournal(path)
+    journal = ChangeJournal(path)
     synced.clear()
     journal.append({"a": 1})
     assert synced == [b'{"a": 1}\n']
@@ -81,7 +81,7 @@ class _Full:
 
 def test_a_full_disk_loses_nothing_and_leaves_no_half_line(path):
     _written(path, {"a": 1})
-    journal = LabelJournal(path)
+    journal = ChangeJournal(path)
     real, journal._file = journal._file, _Full(journal._file, 7)
     with pytest.raises(
         ExportError, match=r"journal.jsonl: cannot write the change: No space left on device. Make room"
@@ -95,10 +95,10 @@ def test_a_full_disk_loses_nothing_and_leaves_no_half_line(path):
 
 
 def test_what_json_cannot_hold_is_refused(path):
-    journal = LabelJournal(path)
+    journal = ChangeJournal(path)
     with pytest.raises(ExportError, match="cannot be written as JSON"):
         journal.append({"a": float("nan")})
     journal.append({"a": json.dumps("x")})
     journal.close()
     with pytest.raises(ExportError, match="cannot write here"):
-        LabelJournal(path / "below")
+        ChangeJournal(path / "below")

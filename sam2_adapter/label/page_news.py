@@ -7,12 +7,12 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-# Events that wait for a page that does not read; then it is let go, and comes back by itself.
+# PageNews that wait for a page that does not read; then it is let go, and comes back by itself.
 _MOST_WAITING = 1000
 _ALIVE_S = 15.0
 
 
-class Events:
+class PageNews:
     """Passes events on to all pages; belongs to one event loop."""
 
     def __init__(self) -> None:

@@ -1,0 +1,107 @@
+"""`Answer`: one mask for what was pointed at; how a step becomes a prompt that refines the answer before it, and the model's masks answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sam2_adapter.annotations.masks import MaskPrediction
+from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
+from sam2_adapter.annotations.regions import Region
+from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
+from sam2_adapter.interactive.steps import Step
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.predict.window import Window, moved_logits, predict_in_window
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One mask for what was pointed at.
+
+    Attributes:
+        rle: the mask in the size of the image, run-length encoded: the answers to many clicks on a large image are kept.
+        iou_score: the model's estimate of the mask's IoU; not clamped.
+        low_res_logits: float32 h x w, what the next click refines.
+        is_cut: the mask reaches the edge of the view that it was asked in, so that the object may go on beyond it.
+    """
+
+    rle: Rle
+    iou_score: float
+    low_res_logits: FloatArray
+    is_cut: bool = False
+
+    @property
+    def mask(self) -> BoolArray:
+        """Bool H x W in the size of the image, decoded again at each call."""
+        return rle_to_mask(self.rle)
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """A step that was taken: everything that was pointed at up to it, the answer, and where that was looked for."""
+
+    prompt: Prompt
+    answer: Answer
+    window: Window
+
+
+def answer_prompt(predictor: Predictor, embedding: ImageEmbedding, prompt: Prompt) -> Answer:
+    """The answer to one prompt, for callers that keep what was pointed at themselves.
+
+    Args:
+        predictor: the model.
+        embedding: the encoded image.
+        prompt: one object; `mask_input` or `mask` is the answer that it refines.
+
+    Raises:
+        PromptError: the prompt lies outside the image, or its mask has another size.
+    """
+    return _answer(predictor.predict(embedding, [prompt]), 0)
+
+
+def pointed(last: Taken | None, step: Step, window: Window) -> Prompt:
+    """The prompt of a step: with the points and the box before it, and the answer to them, which is to be refined in a window."""
+    if step.mask is not None:
+        return Prompt(mask=rle_to_mask(step.mask))
+    if step.box_xyxy is not None:
+        changed: dict[str, object] = {"box_xyxy": step.box_xyxy}
+    else:
+        points = [] if last is None else last.prompt.point_coords.tolist()
+        labels = [] if last is None else last.prompt.point_labels.tolist()
+        label = FOREGROUND if step.foreground else BACKGROUND
+        changed = {"point_coords": [*points, step.point_xy], "point_labels": [*labels, label]}
+    if last is None:
+        return Prompt(**changed)  # type: ignore[arg-type]
+    logits = last.answer.low_res_logits
+    if window is not last.window:
+        logits = moved_logits(logits, last.window, window)
+    return replace(last.prompt, mask=None, mask_input=logits, **changed)  # type: ignore[arg-type]
+
+
+def answers_in(
+    predictor: Predictor, window: Window, prompt: Prompt, before: Taken | None, multimask_output: bool | None = None
+) -> list[Answer]:
+    """The masks that the model gives for a prompt in a window; of the earlier answer stays what the window does not reach."""
+    if window.region == Region.whole(window.image_hw):
+        found = predictor.predict(window.embedding, [prompt], multimask_output)
+        return [_answer(found, index) for index in range(found.masks.shape[1])]
+    # A view leaves out what lies outside it; what lies outside the image is refused as ever.
+    found = predict_in_window(predictor, window, [prompt.fitted_to(window.image_hw)], multimask_output)
+    return [_answer_in_view(found, index, window, before) for index in range(found.masks.shape[1])]
+
+
+def _answer(found: MaskPrediction, index: int) -> Answer:
+    return Answer(
+        mask_to_rle(found.masks[0, index]), float(found.iou_scores[0, index]), found.low_res_logits[0, index].copy()
+    )
+
+
+def _answer_in_view(found: MaskPrediction, index: int, window: Window, before: Taken | None) -> Answer:
+    """An answer of which the earlier one stays where the view does not reach."""
+    mask, region = found.masks[0, index], window.region
+    seen = region.cut(mask)
+    is_cut = region.cuts_off(seen, window.image_hw)
+    if before is not None:
+        whole = before.answer.mask
+        whole[region.y0 : region.y1, region.x0 : region.x1] = seen
+        mask = whole
+    return replace(_answer(found, index), rle=mask_to_rle(mask), is_cut=is_cut)
