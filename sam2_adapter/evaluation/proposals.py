@@ -94,7 +94,7 @@ def precision_figures(matches: Sequence[Match]) -> dict[str, float | int | None]
         images.setdefault(match.sample, []).append(match)
     num_found = sum(rows[0].num_found for rows in images.values())
     accuracies = np.array([_accuracies(rows) for rows in images.values()]).reshape(-1, len(_THRESHOLDS))
-    hits = sum(bool(match.ious[-1] >= _THRESHOLDS[0] - _EQUAL) for match in matches)
+    hits = sum(is_hit(match) for match in matches)
     by_threshold = dict(zip((_THRESHOLDS * 100).round().astype(int).tolist(), accuracies.T, strict=True))
     return {
         "num_found": num_found,
@@ -103,6 +103,11 @@ def precision_figures(matches: Sequence[Match]) -> dict[str, float | int | None]
         "sa_50": mean(by_threshold[50].tolist()),
         "sa_75": mean(by_threshold[75].tolist()),
     }
+
+
+def is_hit(match: Match) -> bool:
+    """Whether the object was found, with an IoU of 0.5 or more."""
+    return bool(match.ious[-1] >= _THRESHOLDS[0] - _EQUAL)
 
 
 def _accuracies(rows: Sequence[Match]) -> list[float]:

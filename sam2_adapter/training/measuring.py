@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.models.network.preprocess import Geometry
+from sam2_adapter.predict.everything.thresholds import Thresholds
 from sam2_adapter.predict.predictor import ImageEmbedding
 from sam2_adapter.training.blend import blended
 from sam2_adapter.training.blend_choice import BlendPoint, shares_to_measure
 from sam2_adapter.training.events import BlendMeasured, MeasuringImages
-from sam2_adapter.training.general import GeneralQuality, GeneralSet, mean_general, measure_general
+from sam2_adapter.training.everything_choice import MOST_IMAGES, EverythingChoice, choose, measure_pairs
+from sam2_adapter.training.general import GeneralQuality, GeneralSet, evenly, mean_general, measure_general
 from sam2_adapter.training.optim import put
 from sam2_adapter.training.quality import Figures, ObjectQuality, Quality, curve_objects, mean_quality, measure
 from sam2_adapter.training.setup import Parts, gathered
@@ -67,6 +70,20 @@ def measure_blends(
         found.append(known if share == 0 else _measure_share(parts, blended(untouched, tuned, share), share, ends[1]))
         parts.tell(BlendMeasured(found[-1][0]))
     return found
+
+
+def choose_everything(parts: Parts) -> EverythingChoice | None:
+    """Choose thresholds of everything-mode for the model as it is now, on some of the validation images; all processes come to the same choice.
+
+    Returns:
+        The choice; `None` where no thresholds find an object.
+    """
+    info = parts.predictor.info
+    usual = Thresholds.of(EverythingSettings(), info.everything, info.architecture)
+    positions = evenly(parts.validation, MOST_IMAGES)
+    mine = positions[parts.accelerator.process_index :: parts.accelerator.num_processes]
+    measured = [measure_pairs(parts.predictor, parts.samples[at], at, parts.image_embedding(at), usual) for at in mine]
+    return choose(gathered(parts.accelerator, measured), (usual.iou, usual.stability))
 
 
 def _measure_share(

@@ -20,6 +20,7 @@ import torch
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.files import write_file
 from sam2_adapter.training.blend_choice import BlendChoice
+from sam2_adapter.training.everything_choice import EverythingChoice
 from sam2_adapter.training.general import GeneralChange
 from sam2_adapter.training.quality import Figures, Quality
 from sam2_adapter.training.step import StepResult
@@ -116,6 +117,7 @@ class TrainingResult:
         seconds: time of the whole run, with what came before an interruption.
         blend: how much of the tuned weights the saved model has, and what was measured over shares.
         general: what was changed on the general set; `None` without one.
+        everything: thresholds of everything-mode that were chosen for the saved model; `None` where none were.
         left_out: what was not used, in rows of `kind`, `reason`, `count` and `examples`.
     """
 
@@ -131,6 +133,7 @@ class TrainingResult:
     seconds: float
     blend: BlendChoice = field(default_factory=partial(BlendChoice, 1.0, ""))
     general: GeneralChange | None = None
+    everything: EverythingChoice | None = None
     left_out: tuple[dict[str, object], ...] = ()
 
     @property
@@ -141,7 +144,7 @@ class TrainingResult:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """What is known at the end only, as plain data for JSON: general set, blend and click curve."""
+        """What is known at the end only, as plain data for JSON: general set, blend, click curve and thresholds of everything-mode."""
         return {
             "general": None if self.general is None else self.general.to_dict(),
             "blend": self.blend.to_dict(),
@@ -149,6 +152,7 @@ class TrainingResult:
                 "untouched": list(self.history[0].iou_by_click),
                 "saved": list(self.saved.iou_by_click),
             },
+            "everything": None if self.everything is None else asdict(self.everything),
         }
 
     @property

@@ -287,6 +287,7 @@ def _about(result: TrainingResult, facts: RunFacts) -> list[tuple[str, object]]:
         ("time", f"{result.seconds:.0f} s"),
         ("base model", result.base),
         *facts.about.items(),
+        *([("thresholds of everything-mode", result.everything.sentence)] if result.everything else []),
         ("saved as", result.model_path.name),
         ("saved weights", result.weights_sha256),
     ]

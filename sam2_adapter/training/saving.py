@@ -80,6 +80,13 @@ class ModelSaver:
         self.metadata = {**self.metadata, **metadata}
         self._is_pending = True
 
+    def add(self, best: BestModel, metadata: Mapping[str, Any]) -> None:
+        """Write the model that `finish` is given once more, with `metadata` beside it as well; where that fails, the one without it stays."""
+        self.metadata = {**self.metadata, **metadata}
+        was_pending = self._is_pending
+        self.save(best)
+        self._is_pending = was_pending and self._is_pending
+
     def finish(self, best: BestModel) -> str:
         """Make sure that the best model is saved, reload it and compare its answers with the stored ones.
 

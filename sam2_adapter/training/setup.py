@@ -153,7 +153,14 @@ def build(
     encoder = _encoder_runtime(loaded, device, config, len(places))
     # Weights that change are executed by torch.
     runtime = TorchRuntime(loaded.model, device, config.precision)
-    predictor = Predictor(runtime, loaded.name, loaded.weights_sha256, config.resize)
+    predictor = Predictor(
+        runtime,
+        loaded.name,
+        loaded.weights_sha256,
+        config.resize,
+        architecture=loaded.architecture.name,
+        everything=loaded.everything,
+    )
     samples = [*training, *validation]
     store = make_store(
         _encoder_identity(loaded, config, encoder),

@@ -28,9 +28,15 @@ from sam2_adapter.training.batches import Question, draw_question, draw_rounds, 
 from sam2_adapter.training.blend import BLEND_KEY, blended
 from sam2_adapter.training.blend_choice import BlendChoice, BlendPoint, choose_share
 from sam2_adapter.training.events import EpochEnded, GeneralMeasured, OnEvent, StateSaved, TrainingSteps
+from sam2_adapter.training.everything_choice import EVERYTHING_KEY
 from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.general import GeneralChange, GeneralQuality
-from sam2_adapter.training.measuring import measure_blends, measure_general_set, measure_validation
+from sam2_adapter.training.measuring import (
+    choose_everything,
+    measure_blends,
+    measure_general_set,
+    measure_validation,
+)
 from sam2_adapter.training.optim import averaged, put
 from sam2_adapter.training.quality import ObjectQuality, Quality
 from sam2_adapter.training.records import (
@@ -208,6 +214,11 @@ class _Run:
         if not objects and stopped != "interrupted":
             # The best epoch lies before an interruption, or nothing of the tuned weights is saved.
             objects = measure_validation(self._parts).objects
+        # Windows show a part of an image, and of its objects.
+        is_choosing = stopped != "interrupted" and self._window is None
+        everything = choose_everything(self._parts) if is_choosing else None
+        if everything is not None and self._parts.is_main:
+            self._saver.add(saved, {EVERYTHING_KEY: everything.metadata})
         sha256 = self._saver.finish(saved) if self._parts.is_main else ""
         result = TrainingResult(
             name=self._name,
@@ -222,6 +233,7 @@ class _Run:
             seconds=self._seconds,
             blend=blend,
             general=self._general_change(blend, stopped),
+            everything=everything,
             left_out=tuple(self._left_out),
         )
         self._files.write_metrics(self._history, result.outcome)

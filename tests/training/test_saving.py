@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from sam2_adapter.errors import CheckpointError
-from sam2_adapter.training.saving import PROOF_KEY, Prover, _is_full, _reason, check_proof
+from sam2_adapter.models.load import load_model
+from sam2_adapter.training import saving
+from sam2_adapter.training.run_state import BestModel
+from sam2_adapter.training.saving import PROOF_KEY, ModelSaver, Prover, _is_full, _reason, check_proof
 from tests.training.small_run import small_loaded_model
 
 
@@ -56,3 +59,20 @@ def replace_metadata(loaded, metadata):
 def test_a_full_disk_is_told_from_other_errors(error, is_full, reason):
     assert _is_full(error) is is_full
     assert _reason(error) == reason
+
+
+def test_what_is_added_is_saved_or_costs_nothing(tmp_path, monkeypatch):
+    model = small_loaded_model()
+    saver = ModelSaver(tmp_path / "best.torch", model, Prover(model), {"name": "mine"}, tmp_path / "checkpoints")
+    best = BestModel(1, 0.5, {})
+    saver.save(best)
+    saver.add(best, {"everything": {"pred_iou_thresh": 0.6}})
+    assert load_model(saver.path).everything == {"pred_iou_thresh": 0.6}
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(saving, "save_checkpoint", full)
+    saver.add(best, {"everything": {"pred_iou_thresh": 0.9}})
+    saver.finish(best)
+    assert load_model(saver.path).everything == {"pred_iou_thresh": 0.6}
