@@ -14,8 +14,11 @@ import sam2_adapter
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, FolderInUseError, ImageError, OutputExistsError, PromptError
 from sam2_adapter.formats.coco.objects import read_coco
+from sam2_adapter.formats.cvat.objects import read_cvat
 from sam2_adapter.formats.dataloop.objects import read_dataloop_item
+from sam2_adapter.formats.labelme.objects import read_labelme
 from sam2_adapter.formats.polygon_json import read_polygons
+from sam2_adapter.formats.registry import FORMATS
 from sam2_adapter.jobs.answers import ImageResult
 from sam2_adapter.predict.predictor import Predictor
 from tests.small_model import small_predictor
@@ -144,7 +147,7 @@ def test_everything_goes_through_every_format_and_is_gone_on_with(
     predictor: Predictor, photos: Path, tmp_path: Path
 ) -> None:
     settings = Config(**EVERYTHING)
-    formats = ["coco", "dataloop", "masks", "polygons"]
+    formats = [entry.output for entry in FORMATS if entry.output]
     told: list[tuple[str, int, int]] = []
 
     def run_into(output: Path, **options: Any) -> list[ImageResult]:
@@ -156,9 +159,11 @@ def test_everything_goes_through_every_format_and_is_gone_on_with(
 
     out = tmp_path / "out"
     results = run_into(out)
+    assert {entry.results for entry in FORMATS if entry.output} <= {path.name for path in out.iterdir()}
     assert {("disk.png", 16, 16), ("night/square.jpg", 16, 16)} <= set(told)
     assert all("max_objects" in note for result in results for note in result.notes)
     coco = {image.file_name: image.annotations for image in read_coco(out / "annotations.json").images}
+    cvat = {image.file_name: image.annotations for image in read_cvat(out / "annotations.xml").images}
     for result in results:
         assert result.segmentation is not None
         found = result.segmentation.annotations
@@ -173,6 +178,11 @@ def test_everything_goes_through_every_format_and_is_gone_on_with(
             assert [(entry.stability_score, entry.point_xy) for entry in other] == [
                 (entry.stability_score, entry.point_xy) for entry in found
             ]
+        labelme = read_labelme(out / "labelme" / f"{stem}.json").images[0].annotations
+        lines = (out / "yolo" / "labels" / f"{stem}.txt").read_text().splitlines()
+        for others in (labelme, cvat[result.task.name]):
+            assert [entry.rle for entry in others] == [entry.rle for entry in found]
+        assert [line.split()[0] for line in lines] == ["0"] * 6
     legend = json.loads((out / "masks" / "disk.json").read_text())["objects"]
     assert [entry["point"] for entry in legend] == [list(entry.point_xy or ()) for entry in coco["disk.png"]]
 

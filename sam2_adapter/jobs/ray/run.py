@@ -14,11 +14,12 @@ import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from sam2_adapter import __version__
 from sam2_adapter.annotations.prompts import Units
+from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
 from sam2_adapter.images.find import PassedOver
 from sam2_adapter.jobs.answers import ImageResult
@@ -31,6 +32,7 @@ from sam2_adapter.jobs.ray.run_folder import RunFolder
 from sam2_adapter.jobs.ray.worker import Chunk, Job, ModelChoice
 from sam2_adapter.jobs.tasks import ImageTask, prompts_sha256
 from sam2_adapter.models.load import load_model
+from sam2_adapter.text import plural
 
 logger = logging.getLogger(__name__)
 
@@ -219,7 +221,9 @@ class ClusterPrediction:
 
     def _part(self, index: int, positions: Sequence[int], *, is_kept: bool) -> list[ImageResult]:
         rows, chunk = self._rows(index), self._chunks[index]
-        return [result_of(rows[position], chunk[position], is_kept=is_kept) for position in positions]
+        settings = self._options.prediction.everything
+        results = (result_of(rows[position], chunk[position], is_kept=is_kept) for position in positions)
+        return [said_if_full(result, settings) for result in results]
 
     def _settings(self) -> dict[str, Any]:
         """What results depend on."""
@@ -291,3 +295,13 @@ def _digest(tasks: Sequence[ImageTask], units: Units) -> str:
         line = f"{task.source}\n{task.name}\n{prompts_sha256(task.prompts, units)}\n"
         digest.update(line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def said_if_full(result: ImageResult, settings: EverythingSettings | None) -> ImageResult:
+    """The result, with a note where everything was looked for and as much was found as is kept: parts do not say what was dropped."""
+    if settings is None or settings.without_prompts != "everything" or result.task.prompts:
+        return result
+    if result.segmentation is None or len(result.segmentation.annotations) < settings.max_objects:
+        return result
+    kept = plural(settings.max_objects, "object")
+    return replace(result, notes=(*result.notes, f"the best {kept} are kept, and there may be more (max_objects)"))

@@ -22,17 +22,21 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
 from sam2_adapter.formats.coco.objects import read_coco
+from sam2_adapter.jobs.answers import ImageResult
 from sam2_adapter.jobs.ray import run as ray_run
 from sam2_adapter.jobs.ray.plan import Ledger
-from sam2_adapter.jobs.ray.run import ClusterPrediction
+from sam2_adapter.jobs.ray.run import ClusterPrediction, said_if_full
 from sam2_adapter.jobs.ray.run_folder import MANIFEST
 from sam2_adapter.jobs.ray.worker import ChunkWorker, Job
 from sam2_adapter.jobs.tasks import ImageTask
+from sam2_adapter.predict.segment import Segmentation
 from tests.command_line import Run, run
 from tests.conftest import save_photos, square_photo
-from tests.jobs.ray.working import do_chunk, prediction
+from tests.jobs.ray.working import BOX, do_chunk, prediction
 from tests.small_model import small_predictor
 
 # Every test starts a Ray cluster, or waits for the one of the module.
@@ -377,6 +381,24 @@ def test_a_file_that_was_replaced_is_done_again(
     with prediction(tasks, tmp_path / "out", resume=True) as again:
         assert [result.task for result in again] == tasks[:2]
     assert asked == [{0: [2]}]
+
+
+def test_as_many_objects_as_are_kept_are_said() -> None:
+    task = ImageTask(Path("/a.png"), "a.png")
+    mask = np.ones((4, 4), bool)
+    found = Segmentation((Annotation.from_mask(mask, "a"), Annotation.from_mask(mask, "a")), (), ())
+    settings = EverythingSettings(without_prompts="everything", max_objects=2)
+    result = ImageResult(task, found, (), 0.1, notes=("2 pages",))
+    full = ("2 pages", "the best 2 objects are kept, and there may be more (max_objects)")
+    assert said_if_full(result, settings).notes == full
+    for asked, other in (
+        (result, EverythingSettings(without_prompts="everything", max_objects=3)),
+        (result, EverythingSettings(max_objects=2)),
+        (result, None),
+        (replace(result, task=replace(task, prompts=(BOX,))), settings),
+        (replace(result, segmentation=None), settings),
+    ):
+        assert said_if_full(asked, other).notes == ("2 pages",)
 
 
 def test_parts_are_few_however_many_images(tmp_path: Path, small_model: None) -> None:
