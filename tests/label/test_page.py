@@ -247,6 +247,67 @@ def test_the_keyboard_alone_is_enough(page):
     assert not page.window.is_visible("#help-dialog")
 
 
+def test_a_double_click_and_a_held_key_point_once(page, folder):
+    session = engine(folder, "coins.png")
+    x, y = page.place(335, 43)
+    page.window.mouse.dblclick(x, y)
+    page.answered()
+    assert [step["inside"] for step in page.draft["steps"]] == [True]
+    assert _same(page.shown, session.click(*page.draft["steps"][0]["point"]))
+    page.window.mouse.click(x + 12, y)
+    page.window.mouse.click(x + 12, y, button="right")
+    assert [step["inside"] for step in page.draft["steps"]] == [True, True, False]
+    page.press("Escape", "k")
+    for _ in range(3):
+        page.window.keyboard.down("x")  # the second and third one repeat the first
+    page.window.keyboard.up("x")
+    assert len(page.draft["steps"]) == 1
+    page.press("Escape", "Escape")
+
+
+def test_the_label_in_use_is_kept_when_the_page_is_loaded_again(page):
+    page.press("2")
+    page.window.reload()
+    page.ready()
+    assert page.js("label.store.state.label") == "helmet"
+    assert page.js("label.store.state.images.find((one) => location.hash === `#${one.id}`).name") == "coins.png"
+    assert page.window.locator("#labels [aria-pressed=true]").get_attribute("title") == "helmet"
+
+
+def test_an_object_inside_an_accepted_one_is_pointed_at_with_the_keyboard(page):
+    page.point(335, 43)
+    page.press("Enter", "k")
+    page.js("() => { label.stage.cursor = [335.5, 43.5]; }")
+    page.press("x")
+    assert (page.draft, page.js("label.store.state.desk.selected !== null")) == (None, True)
+    assert "Alt + click" in page.window.inner_text("#strip")
+    page.press("Shift+X")
+    assert page.draft["editing"] is None
+    page.press("Escape", "Escape")
+
+
+def test_the_export_says_where_the_files_go_before_they_are_written(page, folder):
+    page.window.click("#export")
+    assert f"The files go to {folder / 'labels'}." in page.window.inner_text("#export-dialog")
+    page.press("Escape")
+
+
+def test_the_help_fits_into_a_low_window_and_a_long_label_into_the_strip(page):
+    page.window.set_viewport_size({"width": 1440, "height": 700})
+    page.press("?")
+    assert (
+        page.js(
+            "(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)(document.getElementById('help-dialog'))"
+        )
+        == 0
+    )
+    page.press("Escape")
+    page.js("label.store.dispatch({ type: 'label', label: 'x'.repeat(200) })")
+    page.point(335, 43)
+    assert page.window.locator("#strip .what").bounding_box()["width"] <= 240
+    page.press("Escape")
+
+
 def test_exports_are_those_of_the_engine_byte_for_byte(page, folder, server, tmp_path):
     session = engine(folder, "coins.png")
     expected = []

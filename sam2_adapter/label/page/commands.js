@@ -4,11 +4,15 @@ import { get, imagePath, newId, post, tab } from "./api.js";
 import { keyOf, ownAnswer, shownAnswer } from "./state.js";
 import { shapeOf } from "./rle.js";
 
+const DOUBLE_CLICK_MS = 500;
+const SAME_PLACE_PX = 4; // on the screen
+
 export class Commands {
   constructor(store, stage, say) {
     this.store = store;
     this.stage = stage;
     this.say = say; // tells a screen reader
+    this.pointedAt = 0;
   }
 
   get state() { return this.store.state; }
@@ -20,7 +24,19 @@ export class Commands {
     const { draft, selected } = this.desk;
     if (!draft && !inside && selected) this.edit(selected);
     else if (!draft && !inside) return this.say("First click inside an object, or draw a box around it. Then say what is not part of it.", true);
-    this.store.dispatch({ type: "point", step: this.inView({ point: [round(x), round(y)], inside }) });
+    const step = this.inView({ point: [round(x), round(y)], inside });
+    const isAgain = this.isAgain(step);
+    this.pointedAt = performance.now();
+    if (!isAgain) this.store.dispatch({ type: "point", step });
+  }
+
+  /** Whether a step is the newest one once more: a double click, or a key that is held down. It would say nothing new. */
+  isAgain(step) {
+    const newest = this.desk.draft?.steps.at(-1);
+    if (!newest?.point || newest.inside !== step.inside || String(newest.view) !== String(step.view)) return false;
+    const distance = Math.hypot(newest.point[0] - step.point[0], newest.point[1] - step.point[1]);
+    const isSoon = performance.now() - this.pointedAt < DOUBLE_CLICK_MS;
+    return distance === 0 || (isSoon && distance * this.stage.view.scale <= SAME_PLACE_PX);
   }
 
   box([x0, y0, x1, y1]) {

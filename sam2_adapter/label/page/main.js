@@ -127,7 +127,7 @@ store.listen((state, before) => {
   stage.changed();
 });
 stage.onView = () => {
-  byId("zoom").textContent = `${Math.round(stage.view.scale * 100)} %`;
+  byId("zoom").textContent = store.state.image?.width ? `${Math.round(stage.view.scale * 100)} %` : "";
   look.changed();
 };
 
@@ -193,7 +193,8 @@ on("export-now", async () => {
 
 async function start() {
   const session = await get("/api/session");
-  store.dispatch({ type: "session", session });
+  store.dispatch({ type: "session", session, kept: history.state?.label });
+  byId("output").textContent = session.output;
   byId("formats").replaceChildren(
     ...session.formats.map(({ name, results }) =>
       element("label", {}, element("input", { type: "checkbox", value: name, checked: name === "coco" }), name, element("span", { className: "soft" }, results)),
@@ -244,9 +245,15 @@ listen(
 const wanted = store.state.images.findIndex((one) => one.id === location.hash.slice(1));
 await commands.open(Math.max(wanted, 0));
 store.listen((state, before) => {
-  if (state.image?.id !== before.image?.id) history.replaceState(null, "", `#${state.image.id}`);
+  if (state.image?.id !== before.image?.id || state.label !== before.label) keepPlace();
 });
-history.replaceState(null, "", `#${store.state.image?.id ?? ""}`);
+keepPlace();
+
+/** Where the work goes on when the page is loaded again: the open picture and the label in use. */
+function keepPlace() {
+  const { image, label } = store.state;
+  history.replaceState({ label }, "", `#${image?.id ?? ""}`);
+}
 
 /** For tests of the page. */
 window.label = { store, stage, commands, look: () => look, own: () => ownAnswer(store.state) };

@@ -105,7 +105,7 @@ export class Panels {
           { className: "row", onclick: () => this.commands.label(label), "aria-pressed": String(label === state.label), title: label },
           this.swatch(label),
           element("span", { className: "text" }, label),
-          counts[label] ? element("span", { className: "number" }, String(counts[label])) : null,
+          counts[label] ? element("span", { className: "number", title: "In this picture" }, String(counts[label])) : null,
           index < 9 ? element("kbd", { "aria-label": `key ${index + 1}` }, String(index + 1)) : null,
         ),
       );
@@ -184,6 +184,7 @@ export class Panels {
       return strip.replaceChildren(
         element("span", { className: "what" }, this.swatch(object.label), element("span", {}, object.label)),
         element("span", { className: "score" }, percent(object.score)),
+        element("span", { className: "soft" }, "Alt + click: another object here"),
         element("button", { onclick: () => this.commands.remove(selected) }, "Delete ", element("kbd", {}, "Del")),
         element("button", { className: "primary", onclick: () => this.commands.edit(selected) }, "Edit", element("kbd", {}, "E")),
       );

@@ -52,10 +52,10 @@ export function ownAnswer(state, draft = state.desk.draft) {
 }
 
 const reducers = {
-  session: (state, { session }) => ({
+  session: (state, { session, kept }) => ({
     ...state,
     ...session,
-    label: session.labels.includes(state.label) ? state.label : state.label || session.labels[0] || "object",
+    label: state.label || (session.labels.includes(kept) ? kept : session.labels[0]) || "object",
     connected: true,
   }),
   connected: (state, { connected }) => ({ ...state, connected }),
