@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from sam2_adapter.annotations.prompt_values import short
 from sam2_adapter.annotations.prompts import FOREGROUND, BoolArray, Prompt
 from sam2_adapter.errors import PromptError
 
@@ -203,3 +204,23 @@ class Region:
             return {"box_xyxy": None, "box_angle": 0.0}
         x0, y0, x1, y1 = box_xyxy
         return {"box_xyxy": (x0 - self.x0, y0 - self.y0, x1 - self.x0, y1 - self.y0)}
+
+
+def checked_region(given: object) -> Region:
+    """The region that a caller gives, as (x0, y0, x1, y1) in whole pixels.
+
+    Raises:
+        PromptError: it has another form, or no pixel.
+    """
+    if isinstance(given, Region):
+        return given
+    values = given.tolist() if isinstance(given, np.ndarray) else given
+    numbers = list(values) if isinstance(values, list | tuple) else []
+    if len(numbers) != 4 or not all(_is_whole(number) for number in numbers):
+        raise PromptError(f"A region is x0, y0, x1, y1 in whole pixels, but got {short(given)}.")
+    return Region(*(int(number) for number in numbers))
+
+
+def _is_whole(number: object) -> bool:
+    is_number = isinstance(number, int | float | np.integer | np.floating) and not isinstance(number, bool)
+    return is_number and math.isfinite(number) and number == int(number)  # type: ignore[arg-type, call-overload]

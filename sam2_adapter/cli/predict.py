@@ -90,6 +90,13 @@ def predict(
     max_windows: Annotated[
         int | None, typer.Option(metavar="N", help="Most windows of an image; default 64.", show_default=False)
     ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X0,Y0,X1,Y1",
+            help="Look at this part of every image only, in pixels; results stay in pixels of the whole image.",
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -125,7 +132,11 @@ def predict(
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the first N images.")] = None,
     max_pixels: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Largest accepted image, in pixels; if not given, 100 million."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Largest image read whole, in pixels; if not given, 100 million. Of larger TIFF files parts are read.",
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,
@@ -186,10 +197,11 @@ def predict(
     if engine is EngineChoice.RAY:
         from sam2_adapter.cli.predict_on_cluster import ClusterRequest, cluster_prediction
 
-        _refuse_on_ray(formats, overlay, batch_size)
+        _refuse_on_ray(formats, overlay, batch_size, region)
         request = ClusterRequest(output, workers, ray_address, max_pixels, resume, overwrite, limit, units.value)
         run = cluster_prediction(request, images, given, model or settings.model_cfg, settings)
     else:
+        from sam2_adapter.cli.prompt_options import region_from_option
         from sam2_adapter.jobs.predict_images import predict_images
 
         if ray_address is not None:
@@ -210,6 +222,7 @@ def predict(
             max_pixels=max_pixels,
             batch_size=batch_size,
             workers=workers,
+            region=None if region is None else region_from_option(region),
         )
     _warn_of_other_resize(settings, run.resize)
     _work(run, output, as_json=as_json)
@@ -247,13 +260,17 @@ def _chosen_formats(formats: Sequence[str]) -> list[str]:
     return [name.strip() for text in formats for name in text.split(",")]
 
 
-def _refuse_on_ray(formats: Sequence[str] | None, overlay: bool | None, batch_size: int | None) -> None:
+def _refuse_on_ray(
+    formats: Sequence[str] | None, overlay: bool | None, batch_size: int | None, region: str | None
+) -> None:
     if formats:
         raise UsageError("--engine ray writes Parquet files; leave --format out.")
     if overlay:
         raise UsageError("--engine ray draws no pictures; leave --overlay out.")
     if batch_size is not None:
         raise UsageError("--engine ray encodes one image at a time; leave --batch-size out.")
+    if region is not None:
+        raise UsageError("--engine ray looks at whole images; leave --region out.")
 
 
 def _refuse_urls(locations: Sequence[str]) -> None:

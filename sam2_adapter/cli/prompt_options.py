@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sam2_adapter.annotations.prompt_values import parse_numbers
 from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.annotations.regions import Region, checked_region
 from sam2_adapter.cli.terminal import UsageError
 from sam2_adapter.errors import PromptError
 
@@ -23,6 +24,18 @@ def prompts_from_options(points: Sequence[str], boxes: Sequence[str]) -> tuple[P
     for text in boxes:
         made.append(_prompt(f"--box {text}", box_xyxy=tuple(_numbers(text, "--box", "X0,Y0,X1,Y1", 4))))
     return tuple(made)
+
+
+def region_from_option(text: str) -> Region:
+    """The region of `--region X0,Y0,X1,Y1`.
+
+    Raises:
+        UsageError: it does not have this form, or no pixel.
+    """
+    try:
+        return checked_region(_numbers(text, "--region", "X0,Y0,X1,Y1", 4))
+    except PromptError as error:
+        raise UsageError(f"--region {text}: {error}") from error
 
 
 def _numbers(text: str, option: str, form: str, count: int) -> list[float]:

@@ -46,6 +46,7 @@ from sam2_adapter.formats.base import OutputType
 from sam2_adapter.interactive import EncodedSources
 from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.predict.predictor import Predictor
+from sam2_adapter.predict.window_plan import WindowRule
 from sam2_adapter.text import plural
 
 CACHE_BYTES = 2 * 2**30
@@ -91,7 +92,8 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
         self._colors = LabelColors()
         self._cache = ByteBoundedCache(int(cache_bytes), float(cache_idle_s))
         self._sources = EncodedSources(predictor, self._cache)
-        self._clicks = StudioClicks(predictor, self._cache)
+        self._rule = WindowRule.of(self._config, predictor.info.window)
+        self._clicks = StudioClicks(predictor, self._cache, self._rule)
 
     @property
     def cache_statistics(self) -> CacheStatistics:
@@ -100,7 +102,7 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
 
     @property
     def num_encoded(self) -> int:
-        """Images that were encoded so far."""
+        """Images and windows of images that were encoded so far."""
         return self._sources.num_encoded
 
     def box_to_segmentation(
@@ -189,11 +191,12 @@ class StudioService(dtlpy.BaseServiceRunner):  # type: ignore[misc]
         check_item(item)
         boxes = checked_boxes(annotations)
         tell(checked_progress(progress), 0, "encoding the image")
-        embedding = encode_item(self._sources, item).embedding
+        encoded = encode_item(self._sources, item)
         tell(progress, 50, "finding the objects")
         colors = self._colors.of(item) if output_type == "mask" else {}
         wanted = AnswerStyle(self._owner, output_type, self._config.clip_to_box, colors)
-        answers = answer_boxes(self._predictor, embedding, item, boxes, wanted)
+        windowed = None if encoded.windows is None else encoded.windows.windowed(self._rule)
+        answers = answer_boxes(self._predictor, encoded.embedding, item, boxes, wanted, windowed)
         found = len({document["id"] for document in answers.documents} - {None})
         refused = f"; cannot be used: {' '.join(answers.refused)}" if answers.refused else ""
         tell(progress, 100, f"found objects in {found} of {plural(len(boxes), 'box', 'boxes')}{refused}")

@@ -19,6 +19,7 @@ from sam2_adapter.formats.base import OutputType
 from sam2_adapter.formats.dataloop.objects import image_to_dataloop_item
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.segment import segment
+from sam2_adapter.predict.windows import WindowedImage
 from sam2_adapter.text import printable
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,12 @@ class Answers(NamedTuple):
 
 
 def answer_boxes(
-    predictor: Predictor, embedding: ImageEmbedding, item: Any, boxes: Sequence[Document], wanted: AnswerStyle
+    predictor: Predictor,
+    embedding: ImageEmbedding,
+    item: Any,
+    boxes: Sequence[Document],
+    wanted: AnswerStyle,
+    windowed: WindowedImage | None = None,
 ) -> Answers:
     """The documents that take the place of boxes, in their order; all boxes are decoded together.
 
@@ -66,6 +72,7 @@ def answer_boxes(
         item: `dl.Item`.
         boxes: annotation documents.
         wanted: what the answers look like.
+        windowed: the image's windows and which boxes are answered in them; `None` for none.
 
     Raises:
         PromptError: none of the annotations can be used: they are no boxes, malformed, or lie outside the image; the text
@@ -80,10 +87,12 @@ def answer_boxes(
         return Answers([], ())
     for note in (*refused, *usable.warnings.values()):
         logger.warning("%s: %s", printable(name_of(item)), printable(note))
-    found = segment(predictor, embedding, usable.prompts, clip_to_box=wanted.clip_to_box)
+    found = segment(predictor, embedding, usable.prompts, clip_to_box=wanted.clip_to_box, windowed=windowed)
     for index in found.empty_prompts:
         name = named[usable.positions[index]].name
         logger.warning("%s: no object was found in the box of %s.", printable(name_of(item)), printable(name))
+    for note in found.windows.notes():
+        logger.warning("%s: %s", printable(name_of(item)), printable(note))
     documents: list[Document] = []
     for annotation in found.annotations:
         assert annotation.prompt_index is not None  # every one comes from a box

@@ -26,6 +26,7 @@ class FormatEntry:
         results: top-level name of its results in an output folder.
         is_one_file: whether the results of all images stand in one file, and no file belongs to an image alone.
         has_prompts: whether boxes and points of its files are prompts.
+        drawn_masks: the output types with which masks are drawn in the size of the image, which takes memory for it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class FormatEntry:
     results: str = ""
     is_one_file: bool = False
     has_prompts: bool = False
+    drawn_masks: tuple[str, ...] = ()
 
 
 FORMATS = (
@@ -44,6 +46,7 @@ FORMATS = (
         layout="a Dataloop export (items/ and json/)",
         output="dataloop",
         results="json",
+        drawn_masks=("mask",),
     ),
     FormatEntry(
         "coco",
@@ -59,6 +62,7 @@ FORMATS = (
         layout="label maps (images/ and masks/)",
         output="masks",
         results="masks",
+        drawn_masks=("mask", "polygon"),
     ),
     FormatEntry(
         "yolo",

@@ -44,18 +44,22 @@ class Taken:
     window: Window
 
 
-def answer_prompt(predictor: Predictor, embedding: ImageEmbedding, prompt: Prompt) -> Answer:
+def answer_prompt(predictor: Predictor, embedding: ImageEmbedding | Window, prompt: Prompt) -> Answer:
     """The answer to one prompt, for callers that keep what was pointed at themselves.
 
     Args:
         predictor: the model.
-        embedding: the encoded image.
-        prompt: one object; `mask_input` or `mask` is the answer that it refines.
+        embedding: the encoded image, or a window of it.
+        prompt: one object; `mask_input` or `mask` is the answer that it refines, the logits of one in the same window.
 
     Raises:
         PromptError: the prompt lies outside the image, or its mask has another size.
     """
-    return _answer(predictor.predict(embedding, [prompt]), 0)
+    if isinstance(embedding, Window):
+        found = predict_in_window(predictor, embedding, [prompt.fitted_to(embedding.image_hw)])
+    else:
+        found = predictor.predict(embedding, [prompt])
+    return _answer(found, 0)
 
 
 def pointed(last: Taken | None, step: Step, window: Window) -> Prompt:

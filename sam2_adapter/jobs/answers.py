@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt, Units
@@ -83,6 +83,15 @@ def answer(
         PromptError: none of the prompts can be used; the text numbers them from 1.
     """
     found = answer_usable(predictor, image, embedding, prompts, options.prediction, options.units, on_points)
+    return require_usable(found, prompts)
+
+
+def require_usable(found: ImageAnswer, prompts: Sequence[Prompt | RefusedPrompt]) -> ImageAnswer:
+    """The answer to these prompts, of which at least one could be used.
+
+    Raises:
+        PromptError: none could; the text numbers them from 1.
+    """
     if prompts and len(found.refused_prompts) == len(prompts):
         raise PromptError(told_prompts(found.refused_prompts, _MOST_REASONS))
     return found
@@ -113,15 +122,8 @@ def answer_usable(
         return ImageAnswer(Segmentation((), (), ()), usable.refused)
     found = find_objects(predictor, image, embedding, usable.prompts, settings, on_points=on_points)
     if prompts:
-        found = _at_positions(found, usable.positions)
+        found = found.at_positions(usable.positions)
     return ImageAnswer(found, usable.refused, usable.warnings)
-
-
-def _at_positions(found: Segmentation, positions: Sequence[int]) -> Segmentation:
-    """The same with the position of each prompt among all prompts of the image."""
-    annotations = tuple(replace(entry, prompt_index=positions[entry.prompt_index or 0]) for entry in found.annotations)
-    empty = tuple(positions[index] for index in found.empty_prompts)
-    return Segmentation(annotations, found.prompts, empty, found.windows.moved_to(positions))
 
 
 def told_prompts(reasons: Mapping[int, str], most: int | None = None) -> str:

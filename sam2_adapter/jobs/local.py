@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from sam2_adapter.annotations.objects import AnnotatedImage
-from sam2_adapter.images.read import read_image_with_notes
-from sam2_adapter.jobs.answers import ImageAnswer, ImageResult, answer, failed
+from sam2_adapter.jobs.answers import ImageAnswer, ImageResult, failed
+from sam2_adapter.jobs.job_image import JobImage, open_image
 from sam2_adapter.jobs.journal import DoneImage, FileFacts, Journal, facts_of
 from sam2_adapter.jobs.output_folder import OutputFolder
+from sam2_adapter.jobs.part_answers import answer_opened
 from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.stream import Ready, Steps, stream
 from sam2_adapter.jobs.tasks import ImageTask
@@ -61,11 +59,10 @@ class _LeftEarly(Exception):
 
 @dataclass(frozen=True, eq=False)
 class _ReadImage:
-    """An image, what its file was when it was read, and what of that is not in the image."""
+    """An image, and what its file was when it was read."""
 
-    image: npt.NDArray[np.uint8]
+    opened: JobImage
     facts: FileFacts
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +112,20 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
             place = self._journal.find(item, facts, self._output.stem_of(item.name))
             if place is not None:
                 return Ready(_Kept(place))
-        image, notes = read_image_with_notes(item.path, max_pixels=self._options.max_pixels)
-        return _ReadImage(image, facts, notes)
+        opened = open_image(item.path, self._options)
+        if opened.picture is None:
+            with ExitStack() as refused:
+                refused.callback(opened.close)
+                self._output.require_parts(item.source)
+                refused.pop_all()
+        return _ReadImage(opened, facts)
 
-    def encode(self, fetched: Sequence[_ReadImage]) -> Sequence[ImageEmbedding]:
-        """Encode a batch of images."""
-        return self._predictor.embed([entry.image for entry in fetched])
+    def encode(self, fetched: Sequence[_ReadImage]) -> Sequence[ImageEmbedding | None]:
+        """Encode a batch of images, without those of which only windows are."""
+        pixels = [entry.opened.pixels for entry in fetched]
+        given = [entry for entry in pixels if entry is not None]
+        embeddings = iter(self._predictor.embed(given) if given else ())
+        return [None if entry is None else next(embeddings) for entry in pixels]
 
     def predict(self, item: ImageTask, fetched: _ReadImage, encoded: Any) -> _AnsweredImage:
         """Answer the prompts of an image."""
@@ -131,8 +136,10 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
             if self._on_points is not None:
                 self._on_points(item.name, done, total)
 
-        answered = answer(self._predictor, fetched.image, encoded, item.prompts, self._options, tell)
-        annotated = AnnotatedImage(item.name, encoded.original_hw, answered.segmentation.annotations)
+        opened = fetched.opened
+        with opened:
+            answered = answer_opened(self._predictor, opened, encoded, item.prompts, self._options, tell)
+        annotated = AnnotatedImage(item.name, opened.original_hw, answered.segmentation.annotations)
         return _AnsweredImage(fetched, annotated, answered)
 
     def store(self, item: ImageTask, found: _AnsweredImage | _Kept) -> ImageResult:
@@ -156,7 +163,7 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
         stem = self._output.stem_of(task.name)
         if self._journal is not None:
             self._output.remove(self._journal.outdated_files(task, stem, self._output.is_stem))
-        files = self._output.write(found.read.image, found.annotated, segmentation.prompts)
+        files = self._output.write(found.read.opened.picture, found.annotated, segmentation.prompts)
         if self._journal is not None:
             done = DoneImage(found.annotated, segmentation.empty_prompts, dict.fromkeys(files), refused)
             self._journal.add(task, found.read.facts, stem, done)
@@ -167,5 +174,5 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
             0.0,
             refused_prompts=refused,
             warnings=found.answer.warnings,
-            notes=(*found.read.notes, *segmentation.notes),
+            notes=(*found.read.opened.notes, *segmentation.notes),
         )

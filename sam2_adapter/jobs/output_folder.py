@@ -20,6 +20,7 @@ from PIL import Image
 from sam2_adapter import __version__
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.errors import ExportError
 from sam2_adapter.files import write_file
 from sam2_adapter.formats.base import OutputType, Writer, WritingTarget
 from sam2_adapter.formats.registry import FormatEntry, load_format, output_formats
@@ -83,18 +84,30 @@ class OutputFolder:
         entries.sort(key=lambda entry: entry.is_one_file)
         self._writers = [self._open_writer(entry, info.name, output_type) for entry in entries]
         self._overlay = overlay
+        self._drawing = [entry.output for entry in entries if output_type in entry.drawn_masks]
 
     @cached_property
     def _all_stems(self) -> frozenset[str]:
         return frozenset(self._stems.values())
 
+    def require_parts(self, image: str) -> None:
+        """Check that every format can hold an image that is too large to be read whole.
+
+        Raises:
+            ExportError: one of them draws masks of the size of the image; the text names it and the image.
+        """
+        if self._drawing:
+            raise ExportError(
+                f"{image}: the image is too large for the format {self._drawing[0]}, whose masks are pictures of its size. Choose coco."
+            )
+
     def write(
-        self, image: npt.NDArray[np.uint8], annotated: AnnotatedImage, prompts: Sequence[Prompt]
+        self, image: npt.NDArray[np.uint8] | None, annotated: AnnotatedImage, prompts: Sequence[Prompt]
     ) -> tuple[Path, ...]:
         """Write the results of one image.
 
         Args:
-            image: uint8 RGB H x W x 3.
+            image: uint8 RGB H x W x 3; `None` for one that is not drawn over, as it is too large.
             annotated: its objects.
             prompts: the prompt of each object.
 
@@ -105,7 +118,7 @@ class OutputFolder:
             ExportError: a file cannot be written, or the format cannot hold the result.
         """
         stem = self.stem_of(annotated.file_name)
-        files = [self._write_overlay(image, annotated, prompts, stem)] if self._overlay else []
+        files = [self._write_overlay(image, annotated, prompts, stem)] if self._overlay and image is not None else []
         for writer in self._writers:
             written = writer.add(annotated, stem)
             _log_notes(written.notes)

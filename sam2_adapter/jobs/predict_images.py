@@ -67,6 +67,7 @@ class PredictionRun:
             "overlay": overlay,
             "output_type": options.output_type,
             **options.prediction.to_dict(),
+            **({"region": str(options.region)} if options.region is not None else {}),
         }
         with ExitStack() as opened:
             opened.enter_context(folder)
@@ -129,6 +130,7 @@ def predict_images(
     max_pixels: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
+    region: Sequence[float] | None = None,
 ) -> PredictionRun:
     """Find the masks of objects in many images and write them to a folder.
 
@@ -152,9 +154,12 @@ def predict_images(
         overwrite: replace the results of an earlier run into the folder, and nothing else.
         limit: only so many images, the first ones.
         units: what the coordinates of boxes and points are: `pixel`, or `fraction` of the image's width and height.
-        max_pixels: largest accepted image; `None` for 100 million pixels.
+        max_pixels: largest image that is read whole; `None` for 100 million pixels. Of a larger TIFF file only the windows around its prompts
+            are read; other files of that size are refused.
         batch_size: images in one call of the encoder; `None` for what suits the device.
         workers: threads that read images; `None` for what suits the device.
+        region: (x0, y0, x1, y1) in whole pixels, the part of every image that is looked at, as if it were the image. Prompts and results stay
+            in pixels of the whole image, and prompts outside are refused. Of TIFF files above `max_pixels` only the region is read.
 
     Returns:
         The run, to loop over once; each result has the image, its objects, its files, or the error.
@@ -162,7 +167,7 @@ def predict_images(
     Raises:
         ConfigError: a format, a setting or the model's name is unknown, or the run to go on with had other settings.
         ImageError: a file or folder does not exist, or there is no image.
-        PromptError: the prompts file is none, or fits none of the images.
+        PromptError: the prompts file is none, or fits none of the images, or the region is none.
         OutputExistsError: the output folder is not ours, or holds earlier results.
         FolderInUseError: another command writes to it.
         ExportError: it cannot be written to.
@@ -170,7 +175,7 @@ def predict_images(
     """
     config = given_config(config)
     options = PredictOptions.from_config(
-        config, units=units, max_pixels=max_pixels, batch_size=batch_size, workers=workers
+        config, units=units, max_pixels=max_pixels, batch_size=batch_size, workers=workers, region=region
     )
     chosen = checked_formats(formats)
     if resume and overwrite:

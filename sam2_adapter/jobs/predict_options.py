@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
 from sam2_adapter.annotations.prompts import Units
+from sam2_adapter.annotations.regions import Region, checked_region
 from sam2_adapter.arguments import one_of, whole_number
 from sam2_adapter.config import Config
 from sam2_adapter.config_views import PredictionSettings
@@ -31,7 +33,8 @@ class PredictOptions:
         prediction: which objects an image has.
         output_type: what the Dataloop format holds, masks or polygons.
         units: what the coordinates of boxes and points are: `pixel`, or `fraction` of the image's width and height.
-        max_pixels: largest accepted image.
+        max_pixels: largest image that is read whole; of larger TIFF files parts are read.
+        region: the part of every image that is looked at; `None` for all of it.
         batch_size: images in one call of the encoder, at least 1; `None` for what suits the model's device.
         workers: threads that read images, at least 1; `None` for what suits the model's device.
     """
@@ -42,6 +45,7 @@ class PredictOptions:
     max_pixels: int = MAX_PIXELS
     batch_size: int | None = None
     workers: int | None = None
+    region: Region | None = None
 
     @classmethod
     def from_config(
@@ -52,11 +56,13 @@ class PredictOptions:
         max_pixels: int | None = None,
         batch_size: int | None = None,
         workers: int | None = None,
+        region: Sequence[float] | Region | None = None,
     ) -> PredictOptions:
         """The settings of prediction in a configuration, and what belongs to one job; arguments as the attributes.
 
         Raises:
             ConfigError: one of them has another kind or range.
+            PromptError: the region is none.
         """
         config = config or Config()
         one_of(units, "units", get_args(Units))
@@ -70,6 +76,7 @@ class PredictOptions:
             max_pixels or MAX_PIXELS,
             batch_size,
             workers,
+            None if region is None else checked_region(region),
         )
 
     def bounds_for(self, predictor: Predictor) -> Bounds:

@@ -7,7 +7,7 @@ the bare model; what is added here is what a labelling user expects: masks cut a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,14 @@ class Segmentation:
             for entry in annotations
         )
         return cls(tuple(annotations), found, tuple(empty_prompts))
+
+    def at_positions(self, positions: Sequence[int]) -> Segmentation:
+        """The same with the position of each prompt among all prompts of the image: `positions` has the new one of each."""
+        annotations = tuple(
+            replace(entry, prompt_index=positions[entry.prompt_index or 0]) for entry in self.annotations
+        )
+        empty = tuple(positions[index] for index in self.empty_prompts)
+        return Segmentation(annotations, self.prompts, empty, self.windows.moved_to(positions))
 
 
 def click_of(point_xy: tuple[float, float]) -> Prompt:

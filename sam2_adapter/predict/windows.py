@@ -174,6 +174,39 @@ def plan_of(
     return plan_windows(prompts, geometry, predictor.low_res_hw, windowed.rule, always=always)
 
 
+def prompts_without_window(
+    predictor: Predictor, prompts: Sequence[Prompt], windowed: WindowedImage, max_pixels: int
+) -> dict[int, str]:
+    """The prompts of an image that is too large to be encoded whole for which there is no window, with the reason for each.
+
+    Args:
+        predictor: the model.
+        prompts: one per object, fitted to the image.
+        windowed: the image and the rule.
+        max_pixels: of the largest window.
+    """
+    plan = plan_of(predictor, prompts, windowed, always=True)
+    reasons = {position: _reason_without(prompts[position], is_left=position in plan.left) for position in plan.whole}
+    for window in plan.windows:
+        if window.region.area > max_pixels:
+            reasons |= dict.fromkeys(window.prompts, _TOO_LARGE)
+    return {position: reason.format(most=windowed.rule.max_windows) for position, reason in sorted(reasons.items())}
+
+
+_TOO_LARGE = (
+    "The image is too large to be looked at as a whole, and the object too large for a window; give a smaller one."
+)
+_TOO_MANY = "The image is too large to be looked at as a whole, and max_windows = {most} are too few windows for all prompts; raise it."
+_NO_SIZE = "The image is too large to be looked at as a whole; give a box, a window in pixels for clicks (such as window = 128), or a region."
+
+
+def _reason_without(prompt: Prompt, *, is_left: bool) -> str:
+    if is_left:
+        return _TOO_MANY
+    has_size = prompt.box_xyxy is not None or prompt.mask is not None or prompt.mask_input is not None
+    return _TOO_LARGE if has_size else _NO_SIZE
+
+
 def _on_whole_image(
     predictor: Predictor, embedding: ImageEmbedding | None, prompts: Sequence[Prompt], only: frozenset[int] | None
 ) -> Iterator[PlacedAnswers]:
@@ -208,15 +241,14 @@ def _in_windows(
 
 
 def _embedded(predictor: Predictor, windowed: WindowedImage, regions: Sequence[Region]) -> Sequence[ImageEmbedding]:
-    if windowed.embed is not None:
-        return windowed.embed(regions)
+    embed = windowed.embed or (lambda wanted: embed_regions(predictor, windowed.image, wanted))
     try:
-        return embed_regions(predictor, windowed.image, regions)
+        return embed(regions)
     except (RuntimeError, MemoryError) as error:
         if len(regions) == 1 or not is_out_of_memory(error):
             raise
         logger.warning("Out of memory: going on with one window at a time.")
-        return [embed_regions(predictor, windowed.image, [region])[0] for region in regions]
+        return [embed([region])[0] for region in regions]
 
 
 def _with_logits_of(window: Window, prompt: Prompt, predictor: Predictor) -> Prompt:

@@ -425,3 +425,29 @@ def test_memory_does_not_grow_with_the_number_of_items(platform, dl):
     few, many = peak("few"), peak("many")
     # A page of items is held as it was listed, about 20 kB an item; the images of 60 items more are not.
     assert many < few + 40 * disk_image().nbytes
+
+
+def test_two_hundred_small_boxes_encode_a_bounded_number_of_windows(platform, dl, monkeypatch):
+    picture = np.zeros((1000, 2000, 3), np.uint8)
+    boxes = [
+        (26 * column + 740, 26 * row + 440, 26 * column + 754, 26 * row + 454)
+        for row in range(10)
+        for column in range(20)
+    ]
+    for x0, y0, x1, y1 in boxes:
+        picture[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] = 220
+    dataset = platform.dataset()
+    item = platform.item(dataset, picture, "/many.png")
+    platform.annotate(item, *[dl.Box(*box, label="dot") for box in boxes])
+    adapter = make_adapter(platform, dataset, window="auto", max_windows=16)
+    encoded = []
+    embed = adapter.predictor.embed
+
+    def counting(images):
+        encoded.append(len(images) if isinstance(images, list) else 1)
+        return embed(images)
+
+    monkeypatch.setattr(adapter.predictor, "embed", counting)
+    _, annotations = adapter.predict_items([item])
+    assert 1 < sum(encoded) <= 1 + 16, "the image and its windows"
+    assert len(annotations) >= 190

@@ -250,6 +250,32 @@ def test_the_second_prompt_encodes_and_downloads_nothing(platform, dl, gateway, 
     assert requests.total == 0
 
 
+def test_clicks_in_windows_encode_a_place_once(platform, dl, gateway):
+    from sam2_adapter.dataloop.studio import StudioService
+
+    picture = np.zeros((600, 800, 3), np.uint8)
+    picture[290:310, 390:412] = 230
+    item = dl.items.get(item_id=platform.item(platform.dataset(), picture, "/scenes/small.png").id)
+    service = StudioService(configuration=configuration(window="128"))
+    small = {"x": 400, "y": 300, "in": True}
+    first = service.predict_interactive_editing(dl, item, [small])
+    mask = data_url_to_mask(first, allowed_hw=[(600, 800)], where="answer")
+    assert mask_iou(mask, picture[..., 0] > 0) > 0.6
+    assert service.num_encoded == 2, "the image and the window"
+    with gateway.counting() as requests:
+        assert service.predict_interactive_editing(dl, item, [small]) == first
+        clicks = [small, {"x": 430, "y": 320, "in": False}, {"x": 405, "y": 305, "in": True}]
+        service.predict_interactive_editing(dl, item, clicks, mask_uri=first)
+    assert (service.num_encoded, requests.by_route()[STREAM]) == (2, 0)
+    boxes = _boxes(platform, dl, item, (388, 288, 414, 312), (386, 286, 416, 314))
+    before = service.num_encoded
+    answers = service.box_to_segmentation(dl, item, boxes)
+    assert len(answers) == 2
+    assert service.num_encoded == before + 1, "both boxes share a window"
+    service.box_to_segmentation(dl, item, boxes)
+    assert service.num_encoded == before + 1
+
+
 def test_an_annotation_costs_a_download_but_no_encoding_and_another_image_is_noticed(
     platform, dl, gateway, service, item
 ):

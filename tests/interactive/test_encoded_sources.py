@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam2_adapter.annotations.regions import Region
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.embeddings.keys import num_bytes
 from sam2_adapter.errors import ImageError
@@ -107,3 +108,27 @@ def test_many_threads_encode_each_image_once(predictor):
     assert sources.num_encoded == 4
     assert len({id(entry.embedding) for entry in encoded}) == 4
     assert [place.fetched for place in places.values()] == [1] * 4
+
+
+def test_a_region_is_encoded_once_and_its_image_fetched_once_more(predictor):
+    sources, place = _sources(predictor), Place()
+    windows = sources.encode("a", place, name="a", stamp=1).windows
+    first, second = Region(0, 0, 20, 20), Region(5, 5, 30, 25)
+    one, two, again = windows.embed([first, second, first])
+    assert again is one
+    assert two is not one
+    assert windows.embed([second])[0] is two
+    assert sources.encode("a", place, name="a", stamp=1).windows.embed([first])[0] is one
+    assert (sources.num_encoded, place.fetched) == (3, 2)
+    expected = np.asarray(Image.open(io.BytesIO(place.content)))[5:25, 5:30]
+    assert np.array_equal(windows.read(second), expected)
+    encoded = predictor.embed(expected).encoded.image_embedding
+    assert np.allclose(np.asarray(two.encoded.image_embedding), np.asarray(encoded), atol=1e-4)
+
+
+def test_regions_of_an_image_that_changed_meanwhile_are_refused(predictor):
+    sources, place = _sources(predictor), Place()
+    windows = sources.encode("a", place, name="a.png", stamp=1).windows
+    place.content = _file(1)
+    with pytest.raises(ImageError, match=r"a\.png: the image has changed meanwhile"):
+        windows.embed([Region(0, 0, 9, 9)])

@@ -17,7 +17,7 @@ import pytest
 from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.formats.coco.objects import read_coco
-from sam2_adapter.jobs import local
+from sam2_adapter.jobs import job_image
 from sam2_adapter.jobs.local import predict_files
 from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.tasks import ImageTask
@@ -185,7 +185,7 @@ def test_a_file_that_is_replaced_during_the_run_is_done_again(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: str
 ) -> None:
     tasks = list(_tasks(tmp_path, 3))
-    read = local.read_image_with_notes
+    read = job_image.read_image_with_notes
 
     def read_and_replace(path: Path, **options: int) -> np.ndarray:
         before = replaced == "while it is read"
@@ -200,7 +200,7 @@ def test_a_file_that_is_replaced_during_the_run_is_done_again(
     tasks[1] = ImageTask(own, "own.png", (BOX,))
     with journaled_folder(tmp_path / "out", ["coco"], predictor.info, resume=False) as (output, journal):
         monkeypatch.setattr(
-            local,
+            job_image,
             "read_image_with_notes",
             lambda path, **options: (read_and_replace if path == own else read)(path, **options),
         )
