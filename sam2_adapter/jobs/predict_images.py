@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from sam2_adapter.annotations.prompts import Units
+from sam2_adapter.annotations.regions import Region
 from sam2_adapter.arguments import path_of, whole_number
 from sam2_adapter.config import Config, given_config
 from sam2_adapter.errors import ConfigError, ImageError, OutputExistsError
@@ -130,7 +131,7 @@ def predict_images(
     max_pixels: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
-    region: Sequence[float] | None = None,
+    region: Sequence[float] | Region | None = None,
 ) -> PredictionRun:
     """Find the masks of objects in many images and write them to a folder.
 

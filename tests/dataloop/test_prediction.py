@@ -427,10 +427,11 @@ def test_memory_does_not_grow_with_the_number_of_items(platform, dl):
     assert many < few + 40 * disk_image().nbytes
 
 
+@pytest.mark.slow
 def test_two_hundred_small_boxes_encode_a_bounded_number_of_windows(platform, dl, monkeypatch):
-    picture = np.zeros((1000, 2000, 3), np.uint8)
+    picture = np.zeros((320, 800, 3), np.uint8)
     boxes = [
-        (26 * column + 740, 26 * row + 440, 26 * column + 754, 26 * row + 454)
+        (26 * column + 140, 26 * row + 30, 26 * column + 154, 26 * row + 44)
         for row in range(10)
         for column in range(20)
     ]
