@@ -274,6 +274,28 @@ def test_the_label_in_use_is_kept_when_the_page_is_loaded_again(page):
     assert page.window.locator("#labels [aria-pressed=true]").get_attribute("title") == "helmet"
 
 
+def test_the_label_field_does_what_it_says(page):
+    page.press("l")
+    page.window.keyboard.type("helm")
+    assert "Enter takes “helmet”, Shift + Enter adds “helm”" in page.window.inner_text("#labels")
+    page.press("Enter")
+    assert page.js("label.store.state.label") == "helmet"
+    page.press("l")
+    page.window.keyboard.type("helm")
+    page.press("Shift+Enter")
+    page.until("label.store.state.label === 'helm' && label.store.state.labels.includes('helm')")
+    page.press("l")
+    page.window.keyboard.type("HELM")
+    assert "adds" not in page.window.inner_text("#labels")
+    page.press("Shift+Enter")  # the label is there
+    assert page.js("label.store.state.label") == "helm"
+    page.press("l")
+    page.window.keyboard.type("elm")  # two labels have it
+    assert "Enter adds “elm”" in page.window.inner_text("#labels")
+    page.press("Escape")
+    assert page.js("label.store.state.label") == "helm"
+
+
 def test_an_object_inside_an_accepted_one_is_pointed_at_with_the_keyboard(page):
     page.point(335, 43)
     page.press("Enter", "k")

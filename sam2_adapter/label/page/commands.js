@@ -121,6 +121,14 @@ export class Commands {
     this.say(`Label ${label}.`);
   }
 
+  /** The label that a text means: the same but for the case, or the only one that contains it; undefined where it means a new one. */
+  meant(text) {
+    const { labels } = this.state;
+    const small = text.toLowerCase();
+    const like = labels.filter((label) => label.toLowerCase().includes(small));
+    return labels.find((label) => label.toLowerCase() === small) ?? (like.length === 1 ? like[0] : undefined);
+  }
+
   async newLabel(text) {
     const label = text.trim();
     if (!label) return;

@@ -155,11 +155,10 @@ find.addEventListener("keydown", (event) => {
   const text = find.value.trim();
   find.value = "";
   if (event.key === "Enter" && text) {
-    const { labels } = store.state;
-    const same = labels.find((label) => label.toLowerCase() === text.toLowerCase());
-    const like = labels.filter((label) => label.toLowerCase().includes(text.toLowerCase()));
-    if (same ?? (like.length === 1 && like[0])) commands.label(same ?? like[0]);
-    else commands.newLabel(text);
+    const meant = commands.meant(text);
+    const isNew = !meant || (event.shiftKey && meant.toLowerCase() !== text.toLowerCase());
+    if (isNew) commands.newLabel(text);
+    else commands.label(meant);
   }
   panels.showLabels(store.state);
   byId("canvas").focus();

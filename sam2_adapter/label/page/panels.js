@@ -110,7 +110,11 @@ export class Panels {
         ),
       );
     const isNew = text && !all.some((label) => label.toLowerCase() === text);
-    if (isNew) rows.push(element("div", { className: "empty" }, "Enter adds “", byId("find").value.trim(), "”"));
+    if (isNew) {
+      const meant = this.commands.meant(text);
+      const keys = meant ? `Enter takes “${meant}”, Shift + Enter adds “` : "Enter adds “";
+      rows.push(element("div", { className: "empty" }, keys, byId("find").value.trim(), "”"));
+    }
     byId("labels").replaceChildren(...rows);
   }
 
