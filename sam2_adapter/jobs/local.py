@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.jobs.answers import ImageAnswer, ImageResult, failed
@@ -45,7 +45,7 @@ def predict_files(
         on_points: told how far the search for everything in an image is.
     """
     steps = _FileSteps(predictor, output, options, journal, on_points)
-    with closing(stream(tasks, steps, options.bounds_for(predictor))) as outcomes, steps:
+    with closing(stream(tasks, steps, options.bounds_for(predictor))) as outcomes:
         for outcome in outcomes:
             if outcome.error is not None:
                 yield failed(outcome.item, outcome.error, outcome.seconds)
@@ -82,7 +82,7 @@ class _Kept:
 
 
 class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageResult]):
-    """From an image file to its results in the folder; a context manager that ends what is under way when it is left."""
+    """From an image file to its results in the folder."""
 
     def __init__(
         self,
@@ -99,10 +99,8 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
         self._on_points = on_points
         self._is_left = threading.Event()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """End a search that is under way."""
         self._is_left.set()
 
     def fetch(self, item: ImageTask) -> _ReadImage | Ready[_AnsweredImage | _Kept]:

@@ -68,6 +68,9 @@ class Steps(ABC, Generic[Item, Fetched, Found, Stored]):
     def store(self, item: Item, found: Found) -> Stored:
         """Write the answer; called in the order of the items, by one thread or, with `Bounds.storers`, by several."""
 
+    def stop(self) -> None:
+        """Told once when nothing more is wanted, before what is under way is waited for: a long step may end early with an error."""
+
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Stored]):
@@ -196,6 +199,7 @@ class _Pipeline(Generic[Item, Fetched, Found, Stored]):
 
     def stop(self) -> None:
         """Drop what has not begun, and wait for what has."""
+        self._steps.stop()
         pools = (self._storers, self._predictors, self._model, self._fetchers)
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -121,6 +121,36 @@ def test_a_signal_ends_a_run_in_good_order(
     assert _results(output) == expected
 
 
+def test_ctrl_c_ends_a_search_for_everything(tmp_path: Path) -> None:
+    photos, output, prompts = tmp_path / "photos", tmp_path / "out", tmp_path / "prompts.json"
+    save_photos(photos, 2, shift=3)
+    # The first picture takes one answer, the second one a search of seconds.
+    prompts.write_text(json.dumps({"images": {"00.png": [{"box": [20, 20, 110, 110]}]}}))
+    arguments = (
+        "predict", photos, "--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch", "--prompts", prompts,
+        "--everything", "--format", "masks", "--set", "everything_mode=exact", "--set", "points_per_side=48", "--output", output, "--json",
+    )  # fmt: skip
+    command = start(*arguments)
+    _wait_for(output, 1, command)
+    time.sleep(0.3)
+    mask = output / "masks" / "00.png"
+    before = mask.read_bytes()
+    command.signal(signal.SIGINT)
+    done = command.end()
+    assert done.status == 130
+    assert "with --resume to go on" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert _num_done(output) == 1
+    assert [path.name for path in (output / "masks").glob("*.png")] == ["00.png"]
+    resumed = run(*arguments, "--resume")
+    assert resumed.status == 0, resumed.stderr
+    first, second = json.loads(resumed.stdout)["images"]
+    assert (first["status"], second["status"]) == ("kept", "ok")
+    assert len(first["objects"]) == 1
+    assert second["objects"]
+    assert mask.read_bytes() == before
+
+
 @pytest.fixture
 def finished(folder: Path, tmp_path: Path) -> tuple[Path, Path]:
     """A folder of four photographs of its own, and its results."""

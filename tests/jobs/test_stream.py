@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import count
 
@@ -156,3 +156,33 @@ def test_work_without_a_model_comes_in_order_bounded_and_an_error_costs_its_item
         assert [outcome.stored for outcome in outcomes if outcome.error is None] == [
             2 * number for number in range(3, 1000) if number % 100 != 1
         ]
+
+
+def test_a_long_step_is_told_that_nothing_more_is_wanted() -> None:
+    is_stopped, has_begun = threading.Event(), threading.Event()
+
+    class Searching(Doubling):
+        def predict(self, item: int, fetched: int, encoded: int) -> int:
+            if item:
+                has_begun.set()
+                assert is_stopped.wait(20), "it is waited for without a word"
+                raise InterruptedError
+            return item
+
+        def stop(self) -> None:
+            is_stopped.set()
+
+    steps = Searching()
+
+    def items() -> Iterator[int]:
+        yield from range(2)
+        assert has_begun.wait(20)
+        # Ctrl-C comes while the stream itself is at work.
+        raise KeyboardInterrupt
+
+    outcomes = stream(items(), steps, Bounds(under_way=2))
+    assert next(outcomes).stored == 0
+    with pytest.raises(KeyboardInterrupt):
+        next(outcomes)
+    assert is_stopped.is_set()
+    assert steps.stored == [0]
