@@ -274,6 +274,30 @@ def test_the_label_in_use_is_kept_when_the_page_is_loaded_again(page):
     assert page.window.locator("#labels [aria-pressed=true]").get_attribute("title") == "helmet"
 
 
+def test_the_browser_asks_before_several_clicks_are_lost(page):
+    def asks():
+        return page.js(
+            "() => { const event = new Event('beforeunload', { cancelable: true }); dispatchEvent(event); return event.defaultPrevented; }"
+        )
+
+    page.point(335, 43)
+    assert not asks()
+    page.point(335, 20, button="right")
+    assert asks()
+    page.press("Enter")
+    page.saved()
+    assert not asks()
+    page.press("Control+z", "Control+Shift+z")
+    page.js("label.commands.edit(Object.keys(label.store.state.objects)[0])")
+    page.saved()
+    assert not asks()
+    page.point(318, 60, button="right")
+    assert not asks()
+    page.point(335, 50)
+    assert asks()
+    page.press("Escape")
+
+
 def test_the_label_field_does_what_it_says(page):
     page.press("l")
     page.window.keyboard.type("helm")

@@ -8,7 +8,7 @@ export function saveChanges(store) {
   let isBusy = false;
   store.listen(send);
   addEventListener("beforeunload", (event) => {
-    if (store.state.outbox.length) event.preventDefault();
+    if (store.state.outbox.length || isMuchUnderWay(store.state.desk)) event.preventDefault();
   });
 
   async function send() {
@@ -35,4 +35,9 @@ export function saveChanges(store) {
     }
     send();
   }
+}
+
+/** Whether more than one click would be lost with the page: the browser asks before it closes. */
+function isMuchUnderWay({ draft }) {
+  return draft !== null && draft.steps.length - (draft.given?.length ?? 0) > 1;
 }
