@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 LOCK_NAME = ".sam2-adapter.lock"
+HOLDER_NAME = ".sam2-adapter.holder"
 
 # What the JSON parser says, by its first words, in plain ones.
 _JSON_PROBLEMS = {
@@ -203,9 +204,18 @@ def lock_folder(directory: Path) -> BaseFileLock:
         lock.acquire()
     except Timeout as error:
         raise FolderInUseError(
-            f"{directory}: another sam2-adapter command writes to this folder. Wait until it has ended, or choose another folder."
+            f"{directory}: another sam2-adapter command writes to this folder{_said_by_holder(directory)}. Wait until it has ended, or "
+            "choose another folder."
         ) from error
     return lock
+
+
+def _said_by_holder(directory: Path) -> str:
+    """What the command that holds a lock tells those that are refused, such as the address of its page; see `OwnedFolder.tell_others`."""
+    with suppress(OSError, UnicodeDecodeError), (directory / HOLDER_NAME).open("rb") as file:
+        text = file.read(300).decode()
+        return f": {text}" if text and text.isprintable() else ""
+    return ""
 
 
 def refuse_to_replace(path: str | Path) -> None:

@@ -24,12 +24,12 @@ from typing import IO, Any, Self
 
 from sam2_adapter import __version__
 from sam2_adapter.errors import ExportError, FolderInUseError, OutputExistsError
-from sam2_adapter.files import LOCK_NAME, file_sha256, lock_folder, reason_of
+from sam2_adapter.files import HOLDER_NAME, LOCK_NAME, file_sha256, lock_folder, reason_of, write_file
 from sam2_adapter.ownership import MARKER_NAME, Ownership, listed_files, ownership_of, written_digests
 from sam2_adapter.replacing import keep_edited, opened_to_append, remove_files
 
 # What file managers leave in a folder by themselves.
-_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", LOCK_NAME})
+_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", LOCK_NAME, HOLDER_NAME})
 
 # Recognises what version 0.1 of a command has left, by the folder and the names in it.
 Recognise = Callable[[Path, Collection[str]], Ownership | None]
@@ -83,6 +83,7 @@ class OwnedFolder:
         except OSError as error:
             raise ExportError(f"{directory}: cannot write here: {reason_of(error)}. Choose another folder.") from error
         try:
+            self._forget_holder()  # of a command that was killed
             # Again: another command may have been here in between.
             self._earlier = self._check()
         except BaseException:
@@ -174,11 +175,27 @@ class OwnedFolder:
         """Let the folder go; one that was made for nothing is removed."""
         if self._marker is not None:
             self._marker.close()
+        self._forget_holder()
         self._lock.release()
         if self._is_new and self._marker is None:
             with suppress(OSError):
                 Path(self.directory, LOCK_NAME).unlink(missing_ok=True)
                 self.directory.rmdir()
+
+    def tell_others(self, text: str) -> None:
+        """What a command is told that is refused because this one works in the folder, until it is let go.
+
+        Args:
+            text: at most 300 bytes, such as the address of a page. Whoever may read the folder reads it: no secrets.
+
+        Raises:
+            ExportError: it cannot be written.
+        """
+        write_file(self.directory / HOLDER_NAME, lambda file: file.write(text.encode()))
+
+    def _forget_holder(self) -> None:
+        with suppress(OSError):
+            (self.directory / HOLDER_NAME).unlink()
 
     def __enter__(self) -> Self:
         """The folder itself."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sam2_adapter.errors import ExportError, FolderInUseError, OutputExistsError
-from sam2_adapter.files import LOCK_NAME
+from sam2_adapter.files import HOLDER_NAME, LOCK_NAME
 from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
 from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, Ownership, ownership_of, results_in
 
@@ -216,6 +216,24 @@ def test_the_second_of_two_commands_is_refused_by_name(tmp_path: Path) -> None:
             OwnedFolder(tmp_path / "out", "train", resume=True)
     with OwnedFolder(tmp_path / "out", "train", resume=True) as folder:
         assert folder.is_resumed
+
+
+def test_who_works_in_a_folder_tells_those_that_are_refused_where_it_is(tmp_path: Path) -> None:
+    with OwnedFolder(tmp_path / "out", "label", resume=True) as folder:
+        folder.begin(["journal.jsonl"])
+        folder.tell_others("a page is open at http://127.0.0.1:5/")
+        with pytest.raises(FolderInUseError, match=r"to this folder: a page is open at http://127\.0\.0\.1:5/\. Wait"):
+            OwnedFolder(tmp_path / "out", "label", resume=True)
+        folder.tell_others("\x1b[31mred")
+        with pytest.raises(FolderInUseError, match=r"to this folder\. Wait"):
+            OwnedFolder(tmp_path / "out", "label", resume=True)
+    assert not (tmp_path / "out" / HOLDER_NAME).exists()
+    (tmp_path / "out" / HOLDER_NAME).write_text("of a command that was killed")
+    with (
+        OwnedFolder(tmp_path / "out", "label", resume=True),
+        pytest.raises(FolderInUseError, match=r"to this folder\. Wait"),
+    ):
+        OwnedFolder(tmp_path / "out", "label", resume=True)
 
 
 def test_a_link_to_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

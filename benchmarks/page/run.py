@@ -1,8 +1,10 @@
 """How quick the page is: clicks on a large picture, moving with many masks, and opening a folder of many large pictures.
 
-    python -m benchmarks.page.run --model sam2_nano
+    python -m benchmarks.page.run --part clicks --model sam2_nano
+    python -m benchmarks.page.run --part moving
+    python -m benchmarks.page.run --part many
 
-Needs Chromium and the extra `label`. Figures are only worth something on a machine that does nothing else.
+Each part takes a minute or two on two cores and prints a JSON document of its own; without --part all of them run, one after the other. Needs Chromium and the extra `label`. Figures are only worth something on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from sam2_adapter.annotations.rle import mask_to_rle
+from benchmarks.prediction.tables import processor
+from sam2_adapter.annotations.rle import placed_mask_to_rle
 from sam2_adapter.label.run import LabelSession
 from tests.browser import _ARGUMENTS, executable
 from tests.label.pages import Page, Server, opened_page, serving
@@ -127,46 +131,77 @@ def many(browser: Any, folder: Path, model: str, count: int) -> dict[str, Any]:
     return {"pictures": count, "usable_s": round(usable, 2), "memory_mib_after_0_5_10_15_20": memory}
 
 
+def large_picture(folder: Path) -> Path:
+    """A folder with one large picture."""
+    folder.mkdir()
+    picture(0).save(folder / "large.jpg", quality=90)
+    return folder
+
+
+def clicks_part(browser: Any, temporary: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Clicks on a large picture."""
+    folder = large_picture(temporary / "one")
+    with serving(folder, "--model", arguments.model) as server, opened_page(browser, server.url) as page:
+        return {"click_to_painted_ms": clicks(page, arguments.clicks)}
+
+
+def moving_part(browser: Any, temporary: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Moving a large picture with 200 masks."""
+    folder = large_picture(temporary / "masks")
+    with LabelSession([folder]) as session:
+        session.work.change("large.jpg", (HEIGHT, WIDTH), disks(200))
+    with serving(folder, "--model", arguments.model) as server, opened_page(browser, server.url) as page:
+        return {"moving_with_200_masks_script_ms": moving(page, arguments.frames)}
+
+
+def many_part(browser: Any, temporary: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """A folder of many large pictures, each file of its own content."""
+    folder = large_picture(temporary / "many")
+    content = (folder / "large.jpg").read_bytes()
+    for number in range(arguments.pictures - 1):
+        (folder / f"{number:04}.jpg").write_bytes(content + number.to_bytes(2, "big"))
+    return {"many": many(browser, folder, arguments.model, arguments.pictures)}
+
+
+def disks(count: int) -> dict[str, dict[str, Any]]:
+    """Accepted objects, anywhere in the picture."""
+    rng = np.random.default_rng(1)
+    found = {}
+    for number in range(count):
+        radius = int(rng.integers(40, 160))
+        y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+        corner = int(rng.integers(0, WIDTH - 2 * radius - 1)), int(rng.integers(0, HEIGHT - 2 * radius - 1))
+        rle = placed_mask_to_rle(np.hypot(x, y) < radius, corner, (HEIGHT, WIDTH))
+        found[str(number)] = {"label": f"label {number % 12}", "counts": rle.counts, "score": 0.9}
+    return found
+
+
+PARTS: dict[str, Callable[[Any, Path, argparse.Namespace], dict[str, Any]]] = {
+    "clicks": clicks_part,
+    "moving": moving_part,
+    "many": many_part,
+}
+
+
 def main() -> None:
-    """Measure and print one JSON document."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure and print one JSON document for each part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this one; may be given several times")
     parser.add_argument("--model", default="sam2_nano")
     parser.add_argument("--clicks", type=int, default=100)
+    parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--pictures", type=int, default=500)
     arguments = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
-    result: dict[str, Any] = {"model": arguments.model, "cores": os.cpu_count(), "load": os.getloadavg()[0]}
-    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable(), args=_ARGUMENTS)
-        one = Path(temporary) / "one"
-        one.mkdir()
-        picture(0).save(one / "large.jpg", quality=90)
-        with serving(one, "--model", arguments.model) as server, opened_page(browser, server.url) as page:
-            result["click_to_painted_ms"] = clicks(page, arguments.clicks)
-        with LabelSession([one]) as session:
-            rng = np.random.default_rng(1)
-            y, x = np.mgrid[:HEIGHT, :WIDTH]
-            objects = {}
-            for number in range(200):
-                cx, cy, radius = rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT), rng.uniform(40, 160)
-                mask = np.hypot(x - cx, y - cy) < radius
-                objects[str(number)] = {
-                    "label": f"label {number % 12}",
-                    "counts": mask_to_rle(mask).counts,
-                    "score": 0.9,
-                }
-            session.work.change("large.jpg", (HEIGHT, WIDTH), objects)
-        with serving(one, "--model", arguments.model) as server, opened_page(browser, server.url) as page:
-            result["moving_with_200_masks_script_ms"] = moving(page, 300)
-        folder = Path(temporary) / "many"
-        folder.mkdir()
-        content = (one / "large.jpg").read_bytes()
-        for number in range(arguments.pictures):
-            (folder / f"{number:04}.jpg").write_bytes(content + bytes([number % 256]))
-        result["many"] = many(browser, folder, arguments.model, arguments.pictures)
+        for part in arguments.part or PARTS:
+            machine = {"processor": processor(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
+            with tempfile.TemporaryDirectory() as temporary:
+                measured = PARTS[part](browser, Path(temporary), arguments)
+            print(json.dumps({"model": arguments.model, **machine, **measured}), flush=True)
         browser.close()
-    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

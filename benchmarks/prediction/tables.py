@@ -18,7 +18,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def machine() -> str:
     """Processor, cores and versions."""
     packages = ", ".join(f"{name} {_version(name)}" for name in ("torch", "transformers", "openvino"))
-    return f"{os.cpu_count()} cores of {_processor()}, Python {platform.python_version()}, {packages}"
+    return f"{os.cpu_count()} cores of {processor()}, Python {platform.python_version()}, {packages}"
 
 
 def native_precisions() -> list[str]:
@@ -35,7 +35,8 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the processor."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text().splitlines() if facts.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

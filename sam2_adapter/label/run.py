@@ -122,6 +122,11 @@ class LabelSession:
         """
         return self.exporter.write(self.work.snapshot(), formats, model or {})
 
+    def is_at(self, address: str) -> None:
+        """Tell who wants to label the same pictures a second time where the page is; without the secret, which the browser knows."""
+        with suppress(ExportError):  # the page works without
+            self._folder.tell_others(f"a page is open at {address}")
+
     def close(self) -> None:
         """Let the folder go."""
         self.work.close()
@@ -181,6 +186,7 @@ def serve(
     )
     host = bracketed("127.0.0.1" if address.host in ("0.0.0.0", "::") else address.host)
     with suppress(KeyboardInterrupt):  # how uvicorn passes on the signal that ended it
+        session.is_at(f"http://{host}:{port}/")
         opened(f"http://{host}:{port}/?key={secret}")
         asyncio.run(Server(config).serve(sockets=[listener]))
     return session.export(model=server.model.model) if session.work.pictures else None

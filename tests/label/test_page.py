@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 
 import sam2_adapter
+from sam2_adapter.annotations.clicks import evaluation_click
+from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import Rle, rle_to_mask
+from sam2_adapter.evaluation.measure import measure_image
+from sam2_adapter.evaluation.scores import EvaluationSettings
 from sam2_adapter.formats.registry import output_formats
+from sam2_adapter.formats.sample import Sample
 from sam2_adapter.label.export import Exporter, entries
 from sam2_adapter.label.run import LabelSession
 from sam2_adapter.label.work import PictureWork
@@ -155,6 +160,26 @@ def test_zoomed_and_moved_the_pixels_are_the_engines(page, folder):
     assert np.array_equal(painted, expected)
     page.press("o", "0")
     page.window.fill("#opacity", "45")
+
+
+def test_clicks_reach_the_quality_that_evaluation_measures(page, folder):
+    y, x = np.mgrid[:303, :384] + 0.5
+    gt_mask = np.hypot(x - 335, y - 43) < 30
+    sample = Sample("coins.png", folder / "coins.png", (303, 384), (Annotation.from_mask(gt_mask, "face"),))
+    predictor = engine(folder, "coins.png")._predictor
+    settings = EvaluationSettings(max_clicks=10, stop_iou=2.0)
+    (row,) = measure_image(predictor, sample, [0], predictor.embed(sample.read_image()), "clicks", settings)
+    mask, clicked, ious = None, [], []
+    for _ in row.iou_by_click:
+        click = evaluation_click(gt_mask, mask, np.array(clicked, np.float32).reshape(-1, 2))
+        clicked.append((click.x, click.y))
+        page.js(f"label.commands.point({click.x}, {click.y}, {str(bool(click.label)).lower()})")
+        page.answered()
+        mask = rle_to_mask(Rle(page.shown["counts"], (303, 384)))
+        ious.append(mask_iou(mask, gt_mask))
+    assert len(ious) > 1
+    assert ious == list(row.iou_by_click)
+    page.press("Escape")
 
 
 def test_accepted_objects_are_selected_edited_relabelled_and_deleted(page, folder):

@@ -32,11 +32,11 @@ def _all_set():
 
 
 def test_a_second_page_on_the_same_folder_is_refused_by_name(photos):
-    with (
-        LabelSession([photos]),
-        pytest.raises(FolderInUseError, match=f"{photos}/labels: another sam2-adapter command"),
-    ):
-        LabelSession([photos])
+    refused = f"{photos}/labels: another sam2-adapter command.* a page is open at http://h:1/"
+    with LabelSession([photos]) as first:
+        first.is_at("http://h:1/")
+        with pytest.raises(FolderInUseError, match=refused):
+            LabelSession([photos])
     LabelSession([photos]).close()
 
 

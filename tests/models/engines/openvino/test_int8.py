@@ -17,10 +17,10 @@ from sam2_adapter.models.engines.base import cpu_has_int8
 from sam2_adapter.models.engines.choose import choose_runtime, make_runtime
 from sam2_adapter.models.engines.openvino import (
     check,
+    compiled_parts,
     encoder,
     engine,
     int8,
-    parts,
 )
 from sam2_adapter.models.engines.openvino.check import check_encoder, relative_error
 from sam2_adapter.models.engines.openvino.compiled_cache import CompiledCache
@@ -211,7 +211,7 @@ def test_a_model_that_int8_changes_too_much_is_computed_in_fp32_without_another_
     model = loaded(small_model())
     assert make_runtime(model, "cpu", expected_images=100, with_decoder=False).precision == "fp32"
     assert sorted(kept(compiled_models)) == ["encoder-fp32", "encoder-int8-refused"]
-    monkeypatch.setattr(parts, "_make", None)
+    monkeypatch.setattr(compiled_parts, "_make", None)
     assert make_runtime(model, "cpu", expected_images=100, with_decoder=False).precision == "fp32"
     assert choose_runtime(model, "cpu").reason == "compiled for this machine in fp32"
     with pytest.raises(ConfigError, match="image encoder in int8 with errors of"):
