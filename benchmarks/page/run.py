@@ -69,6 +69,7 @@ def clicks(page: Page, count: int) -> dict[str, float]:
 
 def moving(page: Page, frames: int) -> dict[str, float]:
     """Milliseconds of script for each frame while the picture is moved, and of the browser's own layout."""
+    page.ready()
     page.until("Object.keys(label.store.state.objects).length === 200")
     client = page.window.context.new_cdp_session(page.window)
     client.send("Performance.enable")
