@@ -42,6 +42,8 @@ class Part:
 PARTS = {
     "weights": Part("2,000 mutations for each kind of weights file", ("tests/models/weights/test_tensor_files.py",)),
     "tiff": Part("every layout of TIFF files, over 10,000, beside tifffile", ("tests/images/tiff/test_samples.py",)),
+    "tiles": Part("200 boxes on a picture of 50,000 x 50,000 pixels", ("tests/images/tiff/test_tiles.py",)),
+    "label": Part("20 kills of the page's server at random moments", ("tests/label/test_kills.py",)),
     "repeats": Part("20 equal evaluations to the last digit", ("tests/evaluation/test_evaluate.py",)),
     "examples": Part("20 times more examples in every property test", ("tests",), "examples and not slow", 20),
     "predict": Part("20 kills of `predict` at random moments, each gone on with", ("tests/jobs/test_journal.py",)),

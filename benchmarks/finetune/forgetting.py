@@ -24,7 +24,7 @@ from sam2_adapter.evaluation.evaluate import Evaluation, EvaluationSettings, eva
 from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.load import load_model
-from sam2_adapter.predict.predictor import load_predictor
+from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.training.events import BlendMeasured, EncodingImages, EpochEnded, Event, GeneralMeasured
 from sam2_adapter.training.records import TrainingResult
 from sam2_adapter.training.trainer import train

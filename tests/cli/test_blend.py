@@ -18,7 +18,7 @@ def test_blend_writes_a_model_between_two_and_only_a_new_file(tmp_path: Path) ->
     done = run("blend", "sam2_nano", NANO, "0.5", target, "--json")
     assert json.loads(done.stdout) == {"written": str(target), "share": 0.5}
     again = run("blend", "sam2_nano", NANO, "0.5", target)
-    assert (again.status, "half.pt exists already" in again.stderr) == (1, True)
+    assert (again.status, "half.pt exists already" in again.stderr) == (2, True)
     assert run("blend", "sam2_nano", NANO, "0.5", target, "--overwrite").stdout == f"{target}\n"
 
 

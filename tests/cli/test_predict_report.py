@@ -28,7 +28,11 @@ def _report(as_json: bool) -> PredictReport:
     return report
 
 
-def test_people_count_prompts_from_1(capsys: pytest.CaptureFixture[str]) -> None:
+def test_people_count_prompts_from_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
     with _report(False) as report:
         report.add(_result(refused_prompts={1: "outside."}, warnings={4: "far outside."}))
     out, err = capsys.readouterr()
@@ -38,6 +42,15 @@ def test_people_count_prompts_from_1(capsys: pytest.CaptureFixture[str]) -> None
         "warning: photos/a.png: prompt 5: far outside.",
         "0 objects in 1 image, 1 prompt could not be used; results in out",
     ]
+
+
+def test_where_no_folder_was_made_nothing_was_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with _report(False):
+        pass
+    assert capsys.readouterr().err.splitlines()[-1].endswith("; nothing was written")
 
 
 def test_many_refusals_and_warnings_are_counted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,7 @@ WRONG = [
     Wrong("box of three numbers", _predict("--box", "1,2,3"), "--box 1,2,3: expected X0,Y0,X1,Y1, 4 numbers", 2),
     Wrong("box inside out", _predict("--box", "50,50,10,10"), "Box (50, 50, 10, 10) is empty", 2),
     Wrong("points and a prompts file", (*_with_prompts(), "--point", "1,2"), "leave out --point and --box", 2),
-    Wrong("unknown format", _predict("--format", "voc"), "'voc' is not one of", 2),
+    Wrong("unknown format", _predict("--format", "no-such"), "'no-such' is not one of", 2),
     Wrong("max-pixels of zero", _predict("--max-pixels", "0"), "'--max-pixels': expected at least 1, but got '0'.", 2),
     Wrong("max-pixels of words", _predict("--max-pixels", "a"), "'--max-pixels': expected a whole number, but got 'a'.", 2),
     Wrong("unknown engine", _predict("--engine", "foo"), "'--engine': 'foo' is not one of 'local', 'ray'.", 2),
@@ -207,7 +207,7 @@ WRONG = [
     Wrong("empty mask", _with_prompts(), "The mask of the prompt is empty", 1, _empty_mask),
     Wrong("logits under another key", _with_prompts(), "needs an array 'low_res_logits'", 1, _logits_under_another_key),
     # Output.
-    Wrong("output is a file", _predict(), "out", 1, _read_only),
+    Wrong("output is a file", _predict(), "out", 2, _read_only),
     # Models and checkpoints.
     Wrong("unknown model", ("predict", "{dir}/a.png", "--model", "sam2_hiera_x"), "Unknown model configuration 'sam2_hiera_x'", 2),
     Wrong("missing weights file", ("predict", "{dir}/a.png", "--model", "{dir}/w.pt"), "w.pt"),

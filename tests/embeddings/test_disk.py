@@ -85,7 +85,7 @@ def _foreign(**tensors):
         (200_000).to_bytes(8, "little") + b"[" * 200_000,
         save({name: torch.zeros(1, 1, 1, 1).half() for name in NAMES}),
         _foreign(other=torch.zeros(1).half()),
-        _foreign(**{name: torch.zeros(1, 1, 1, 1) for name in NAMES}),
+        _foreign(**{name: torch.zeros(1, 1, 1, 1).double() for name in NAMES}),
         _foreign(**{name: torch.zeros(3).half() for name in NAMES}),
     ],
 )

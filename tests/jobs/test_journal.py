@@ -34,7 +34,7 @@ SETTINGS = ("--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch",
 BOX = Prompt(box_xyxy=(40, 20, 120, 100), label="disk")
 NUM_PHOTOS = 24
 _NAMES = ("coco", "dataloop", "masks", "polygons", "yolo")
-_CONFIG = Config(precision="fp32", runtime="torch")
+_CONFIG = Config(precision="fp32", runtime="torch", window="auto")
 
 
 @pytest.fixture(scope="module")
