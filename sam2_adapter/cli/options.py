@@ -20,7 +20,11 @@ DataArgument = Annotated[
     Path, typer.Argument(help="Data set: a folder, or a COCO file.", metavar="DATA", show_default=False)
 ]
 DataFormatOption = Annotated[
-    DataFormatName | None, typer.Option(help="Layout of the data set; found automatically where not given.")
+    DataFormatName | None,
+    typer.Option(
+        metavar="FORMAT",
+        help=f"Layout of the data set, found automatically where not given: {', '.join(data_formats())}.",
+    ),
 ]
 ModelOption = Annotated[
     str | None,

@@ -9,10 +9,10 @@ from typing import IO
 
 from PIL import Image
 
-from sam2_adapter.images.tiff.pixel_layout import TiffLayout, read_layout
+from sam2_adapter.images.tiff.pixel_layout import TiffLayout, UnsupportedTiff, any_layout, read_layout
 from sam2_adapter.images.tiff.pixels import passed_over_channels, samples_to_image
 from sam2_adapter.images.tiff.samples import read_samples
-from sam2_adapter.images.tiff.tags import Tag, read_directories
+from sam2_adapter.images.tiff.tags import Directory, Tag, read_directories
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -54,6 +54,9 @@ def open_tiff(file: IO[bytes]) -> OpenedTiff | None:
     if directory is None:
         raise ValueError("TIFF header: there is no picture in the file")
     layout = read_layout(directory)
+    if _leaves_out_segments(directory):
+        sparse = layout or any_layout(directory)
+        return OpenedTiff((sparse.width, sparse.height), sparse.orientation, _refuse_sparse, None)
     if layout is None:
         return None
     num_bytes = layout.width * layout.height * layout.channels * max(8, layout.bits) // 8
@@ -67,6 +70,19 @@ def count_pages(file: IO[bytes]) -> int:
     """Pictures in a TIFF file, without smaller versions and masks of others; at most ten thousand are counted."""
     return sum(
         not directory.one(Tag.SUBFILE_TYPE, 0) & _NO_PAGE for directory in islice(read_directories(file), _MOST_PAGES)
+    )
+
+
+def _leaves_out_segments(directory: Directory) -> bool:
+    """Whether empty tiles or strips are not stored: Pillow puts the others in the wrong places then, without an error."""
+    tags = (Tag.TILE_BYTE_COUNTS, Tag.STRIP_BYTE_COUNTS)
+    return any(0 in directory.tags.get(tag, ()) for tag in tags)
+
+
+def _refuse_sparse() -> Image.Image:
+    raise UnsupportedTiff(
+        "a sparse TIFF, which leaves out empty tiles, is not read as a whole: name a part of it with --region, or store all tiles, "
+        "as `gdal_translate -co SPARSE_OK=FALSE` does"
     )
 
 
