@@ -9,10 +9,12 @@ from typing import IO
 
 from PIL import Image
 
-from sam2_adapter.images.tiff.pixel_layout import TiffLayout, UnsupportedTiff, any_layout, read_layout
+from sam2_adapter.annotations.regions import Region
+from sam2_adapter.images.tiff.pixel_layout import TiffLayout, any_layout, read_layout
 from sam2_adapter.images.tiff.pixels import passed_over_channels, samples_to_image
 from sam2_adapter.images.tiff.samples import read_samples
 from sam2_adapter.images.tiff.tags import Directory, Tag, read_directories
+from sam2_adapter.images.tiff.tiles import TiffRegions
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -56,7 +58,7 @@ def open_tiff(file: IO[bytes]) -> OpenedTiff | None:
     layout = read_layout(directory)
     if _leaves_out_segments(directory):
         sparse = layout or any_layout(directory)
-        return OpenedTiff((sparse.width, sparse.height), sparse.orientation, _refuse_sparse, None)
+        return OpenedTiff((sparse.width, sparse.height), sparse.orientation, lambda: _load_sparse(file), None)
     if layout is None:
         return None
     num_bytes = layout.width * layout.height * layout.channels * max(8, layout.bits) // 8
@@ -79,11 +81,10 @@ def _leaves_out_segments(directory: Directory) -> bool:
     return any(0 in directory.tags.get(tag, ()) for tag in tags)
 
 
-def _refuse_sparse() -> Image.Image:
-    raise UnsupportedTiff(
-        "a sparse TIFF, which leaves out empty tiles, is not read as a whole: name a part of it with --region, or store all tiles, "
-        "as `gdal_translate -co SPARSE_OK=FALSE` does"
-    )
+def _load_sparse(file: IO[bytes]) -> Image.Image:
+    file.seek(0)
+    parts = TiffRegions(file)
+    return Image.fromarray(parts.read(Region.whole(parts.original_hw)))
 
 
 def _load(file: IO[bytes], layout: TiffLayout) -> Image.Image:

@@ -48,16 +48,19 @@ class TiffRegions:
         segments_read: tiles or strips that were decoded so far; empty ones, which a sparse file leaves out, do not count.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, source: str | Path | IO[bytes]) -> None:
         """Read the header.
+
+        Args:
+            source: the file, or where it is.
 
         Raises:
             ImageError: it is no TIFF file, or its parts cannot be read one by one; the text names the file and says what to do.
         """
-        self._name = str(path)
+        self._name = str(source) if isinstance(source, str | Path) else "the file"
         self._lock = threading.Lock()
         self.segments_read = 0
-        self._file: IO[bytes] = self._opened(path)
+        self._file: IO[bytes] = self._opened(source) if isinstance(source, str | Path) else source
         try:
             self._directory = self._first_directory()
             self._layout, self._is_ours = self._read_layout()

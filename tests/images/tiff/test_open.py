@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from sam2_adapter.errors import ImageError
 from sam2_adapter.images.read import image_size, read_image, read_image_with_notes
 from sam2_adapter.images.tiff.open import count_pages, open_tiff
 from tests.images.test_read import STORED, UPRIGHT
@@ -41,12 +40,13 @@ def test_pages_of_deep_pictures_are_said():
     assert read_image_with_notes(buffer.getvalue())[1] == ("5 pages, of which the first one is read",)
 
 
-def test_a_sparse_picture_is_refused_as_a_whole_and_its_size_is_known(tmp_path):
+def test_the_tiles_of_a_sparse_picture_are_in_their_places(tmp_path):
     tile = np.full((256, 256, 3), 200, np.uint8)
     write_sparse(tmp_path / "a.tif", 1000, {(1, 2): tile})
+    expected = np.zeros((1000, 1000, 3), np.uint8)
+    expected[256:512, 512:768] = 200
     assert image_size(tmp_path / "a.tif") == (1000, 1000)
-    with pytest.raises(ImageError, match=r"a sparse TIFF, which leaves out empty tiles.*--region"):
-        read_image(tmp_path / "a.tif")
+    assert np.array_equal(read_image(tmp_path / "a.tif"), expected)
 
 
 def test_a_picture_whose_samples_fill_the_memory_is_refused():
