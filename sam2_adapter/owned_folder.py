@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from itertools import count
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from sam2_adapter import __version__
-from sam2_adapter.errors import ExportError, FolderInUseError, OutputExistsError
+from sam2_adapter.errors import ExportError, OutputExistsError
 from sam2_adapter.files import HOLDER_NAME, LOCK_NAME, file_sha256, lock_folder, reason_of, write_file
 from sam2_adapter.ownership import MARKER_NAME, Ownership, listed_files, ownership_of, written_digests
 from sam2_adapter.replacing import keep_edited, opened_to_append, remove_files
@@ -315,45 +313,6 @@ class OwnedFolder:
     def _written(self, name: str) -> list[str]:
         """What was written to a file, as far as it is known."""
         return [sha256 for sha256 in (self._digests.get(name), self._taken_over.get(name)) if sha256 is not None]
-
-
-def open_numbered_folder(
-    base: str | Path, command: str, *, resume: bool = False, overwrite: bool = False, **options: Any
-) -> OwnedFolder:
-    """Open the folder that a command writes to when it is given none: `base`, `base2`, `base3`, ...
-
-    Args:
-        base: the first of them.
-        command: as in `OwnedFolder`.
-        resume: take the newest one of this command where there is one; else a new one.
-        overwrite: the same.
-        options: as in `OwnedFolder`.
-
-    Raises:
-        FolderInUseError: the folder to go on with or to replace is in use.
-        ExportError: as in `OwnedFolder`.
-    """
-    if (resume or overwrite) and (newest := _newest(Path(base), command)) is not None:
-        return OwnedFolder(newest, command, resume=resume, overwrite=overwrite, **options)
-    for number in count(1):
-        with suppress(OutputExistsError, FolderInUseError):
-            return OwnedFolder(_numbered(Path(base), number), command, **options)
-    raise AssertionError("numbers do not end")
-
-
-def _newest(base: Path, command: str) -> Path | None:
-    pattern = re.compile(re.escape(base.name) + r"([2-9]|[1-9][0-9]{1,8})?")
-    found = {}
-    for path in base.parent.iterdir() if base.parent.is_dir() else ():
-        match = pattern.fullmatch(path.name)
-        owner = ownership_of(path) if match else None
-        if match and owner is not None and owner.command == command:
-            found[int(match[1] or 1)] = path
-    return found[max(found)] if found else None
-
-
-def _numbered(base: Path, number: int) -> Path:
-    return base if number == 1 else base.with_name(f"{base.name}{number}")
 
 
 def _same_file(path: str | Path) -> str:

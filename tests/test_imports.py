@@ -17,6 +17,7 @@ LAYERS = (
     ("files",),
     ("ownership", "replacing"),
     ("owned_folder",),
+    ("numbered_folder",),
     ("models.families",),
     ("config_errors", "config_everything"),
     ("config_views",),

@@ -10,7 +10,7 @@ import pytest
 
 from sam2_adapter.errors import ExportError, FolderInUseError, OutputExistsError
 from sam2_adapter.files import HOLDER_NAME, LOCK_NAME
-from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
+from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, Ownership, ownership_of, results_in
 
 ENTRIES = ("annotations.json", "masks")
@@ -245,8 +245,6 @@ def test_a_link_to_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "predictions").symlink_to(tmp_path / "nowhere")
     with pytest.raises(OutputExistsError, match="leads nowhere"):
         OwnedFolder(tmp_path / "predictions", "predict")
-    with open_numbered_folder(tmp_path / "predictions", "predict") as folder:
-        assert folder.directory.name == "predictions2"
     assert _files(tmp_path) == ["mine/annotations.json", "out", "predictions"]
 
 
@@ -323,25 +321,6 @@ def test_a_command_may_recognise_its_own_old_folders(tmp_path: Path) -> None:
         folder.begin(["model.torch"])
         folder.claim(tmp_path / "model.torch")
     assert results_in(tmp_path) == {"model.torch"}
-
-
-def test_numbered_folders(tmp_path: Path) -> None:
-    base = tmp_path / "predictions"
-    used = []
-    for _ in range(3):
-        with open_numbered_folder(base, "predict") as folder:
-            folder.begin(ENTRIES)
-            used.append(folder.directory.name)
-    assert used == ["predictions", "predictions2", "predictions3"]
-    (tmp_path / "predictions4").mkdir()
-    (tmp_path / "predictions4" / "mine").write_text("")
-    (tmp_path / "predictions05").mkdir()
-    with open_numbered_folder(base, "predict", resume=True) as folder, open_numbered_folder(base, "predict") as new:
-        assert (folder.directory.name, folder.is_resumed) == ("predictions3", True)
-        with open_numbered_folder(base, "predict") as at_the_same_time:
-            assert (new.directory.name, at_the_same_time.directory.name) == ("predictions5", "predictions6")
-    with open_numbered_folder(base, "train", overwrite=True) as other:
-        assert other.directory.name == "predictions5"
 
 
 def test_names_of_any_bytes_are_listed(tmp_path: Path) -> None:

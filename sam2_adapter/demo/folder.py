@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sam2_adapter.demo.fine_tuning import DATA_FOLDER, RUN_FOLDER
 from sam2_adapter.demo.scenes import Scene, load_scenes
-from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
+from sam2_adapter.numbered_folder import open_numbered_folder
+from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.ownership import Ownership
 
 PAGE_NAME = "index.html"

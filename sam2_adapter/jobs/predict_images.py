@@ -21,7 +21,8 @@ from sam2_adapter.jobs.local import OnImagePoints, predict_files
 from sam2_adapter.jobs.output_folder import OutputFolder, entries_of, provenance
 from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.jobs.tasks import GivenPrompts, ImageTask, plan_tasks, prompts_for
-from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
+from sam2_adapter.numbered_folder import open_numbered_folder
+from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.ownership import results_in
 from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.predict.predictor import Predictor

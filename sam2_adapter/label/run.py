@@ -23,7 +23,8 @@ from sam2_adapter.label.export import DEFAULT_FORMATS, Exported, Exporter, entri
 from sam2_adapter.label.guard import bracketed, is_loopback
 from sam2_adapter.label.pictures import named_pictures
 from sam2_adapter.label.work import Work
-from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
+from sam2_adapter.numbered_folder import open_numbered_folder
+from sam2_adapter.owned_folder import OwnedFolder
 
 logger = logging.getLogger(__name__)
 

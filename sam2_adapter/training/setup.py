@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -23,7 +23,7 @@ from sam2_adapter.models.engines.base import Runtime, resolve_device
 from sam2_adapter.models.engines.choose import make_runtime
 from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.load import LoadedModel
-from sam2_adapter.models.network.preprocess import Geometry
+from sam2_adapter.models.network.preprocess import Geometry, ModelWindow
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.training.batches import TrainingObject, loss_grid_hw, training_objects
 from sam2_adapter.training.encoding import Place, SampleEmbeddings, data_fingerprint, make_store
@@ -215,6 +215,22 @@ def with_model(config: Config, loaded: LoadedModel) -> Config:
     name = loaded.architecture.name
     is_named = config.model_cfg.removesuffix(".yaml") == name
     return config if is_named else config.model_copy(update={"model_cfg": name})
+
+
+def model_metadata(
+    name: str, loaded: LoadedModel, config: Config, window: ModelWindow | None, parts: Parts
+) -> dict[str, Any]:
+    """What is stored beside the weights of a tuned model: how it is used, and what it was made of and with."""
+    return {
+        "name": name,
+        "resize": config.resize,
+        "window": None if window is None else asdict(window),
+        "configuration": config.model_dump(mode="json"),
+        "training": parts.identity.settings,
+        "image_encoder": parts.embeddings.encoder,
+        "base": {"name": loaded.name, "weights_sha256": loaded.weights_sha256},
+        "data_sha256": parts.identity.data_sha256,
+    }
 
 
 def gathered(accelerator: Accelerator, items: list[T]) -> list[T]:

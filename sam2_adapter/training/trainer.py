@@ -13,9 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from sam2_adapter.config import Config
 from sam2_adapter.errors import Sam2AdapterError, TrainingError
@@ -49,7 +47,7 @@ from sam2_adapter.training.records import (
 from sam2_adapter.training.run_files import Claim, RunFiles, RunNames, claim_nothing
 from sam2_adapter.training.run_state import BestModel, TrainingState, capture, copied_to_cpu, restore
 from sam2_adapter.training.saving import ModelSaver, Prover
-from sam2_adapter.training.setup import build, with_model
+from sam2_adapter.training.setup import build, model_metadata, with_model
 from sam2_adapter.training.step import StepResult
 from sam2_adapter.training.windows import window_of, windows_of_samples
 
@@ -137,14 +135,13 @@ class _Run:
         self._config = config = with_model(config, loaded)
         self._name = name
         self._loaded = loaded
-        about = RunNames(name, loaded.name, data)
         self._window = window = window_of(config, training)
         training, validation = windows_of_samples(training, window), windows_of_samples(validation, window)
         self._parts = build(loaded, training, validation, output_dir, config, embeddings_dir, on_event)
-        self._files = RunFiles(output_dir, self._parts, about, claim)
-        self._saver = ModelSaver(
-            output_dir / config.save_model_name, loaded, Prover(loaded), self._metadata(), self._files.checkpoints
-        )
+        self._files = RunFiles(output_dir, self._parts, RunNames(name, loaded.name, data), claim)
+        metadata = model_metadata(name, loaded, config, window, self._parts)
+        path, checkpoints = output_dir / config.save_model_name, self._files.checkpoints
+        self._saver = ModelSaver(path, loaded, Prover(loaded), metadata, checkpoints)
         self._history: list[EpochRecord] = []
         self._step = 0
         self._earlier_seconds = 0.0
@@ -342,19 +339,6 @@ class _Run:
     ) -> EpochRecord:
         rate = self._parts.schedule.learning_rate(self._step - 1) if steps else None
         return make_record(epoch, steps, quality, is_best, rate, self._parts.stepper.micro_batch, *seconds)
-
-    def _metadata(self) -> dict[str, Any]:
-        identity = self._parts.identity
-        return {
-            "name": self._name,
-            "resize": self._config.resize,
-            "window": None if self._window is None else asdict(self._window),
-            "configuration": self._config.model_dump(mode="json"),
-            "training": identity.settings,
-            "image_encoder": self._parts.embeddings.encoder,
-            "base": {"name": self._loaded.name, "weights_sha256": self._loaded.weights_sha256},
-            "data_sha256": identity.data_sha256,
-        }
 
     @property
     def _epoch(self) -> int:

@@ -13,7 +13,8 @@ from sam2_adapter.jobs.predict_images import DEFAULT_OUTPUT
 from sam2_adapter.jobs.ray.locations import ResultFolder, absolute
 from sam2_adapter.jobs.ray.parquet import part_name
 from sam2_adapter.jobs.tasks import is_url
-from sam2_adapter.owned_folder import OwnedFolder, open_numbered_folder
+from sam2_adapter.numbered_folder import open_numbered_folder
+from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.ownership import Ownership
 
 COMMAND = "predict --engine ray"
