@@ -81,9 +81,9 @@ def _soak(dl, gateway, names, wanted: int, seed: int, probabilities: tuple[float
 
 
 @pytest.mark.parametrize(
-    ("names", "wanted"), [(("predict masks", "embed", "studio"), 30), (("train",), 15), (("evaluate",), 5)]
+    ("names", "wanted"), [(("predict masks", "embed", "studio"), 20), (("train",), 7), (("evaluate",), 3)]
 )
-def test_fifty_random_faults(dl, gateway, names, wanted):
+def test_thirty_random_faults(dl, gateway, names, wanted):
     """In few runs with many faults each."""
     _soak(dl, gateway, names, wanted, 1, (0.2, 0.3))
 
