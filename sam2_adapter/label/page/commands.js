@@ -12,7 +12,7 @@ export class Commands {
     this.store = store;
     this.stage = stage;
     this.say = say; // tells a screen reader
-    this.pointedAt = 0;
+    this.clickedAt = 0;
   }
 
   get state() { return this.store.state; }
@@ -24,18 +24,19 @@ export class Commands {
     const { draft, selected } = this.desk;
     if (!draft && !inside && selected) this.edit(selected);
     else if (!draft && !inside) return this.say("First click inside an object, or draw a box around it. Then say what is not part of it.", true);
-    const step = this.inView({ point: [round(x), round(y)], inside });
-    const isAgain = this.isAgain(step);
-    this.pointedAt = performance.now();
-    if (!isAgain) this.store.dispatch({ type: "point", step });
+    this.store.dispatch({ type: "point", step: this.stepAt(x, y, inside) });
   }
 
-  /** Whether a step is the newest one once more: a double click, or a key that is held down. It would say nothing new. */
+  stepAt(x, y, inside) {
+    return this.inView({ point: [round(x), round(y)], inside });
+  }
+
+  /** Whether a hand points once more where it has just pointed: a double click, or a key that is held down. It would say nothing new. */
   isAgain(step) {
     const newest = this.desk.draft?.steps.at(-1);
     if (!newest?.point || newest.inside !== step.inside || String(newest.view) !== String(step.view)) return false;
     const distance = Math.hypot(newest.point[0] - step.point[0], newest.point[1] - step.point[1]);
-    const isSoon = performance.now() - this.pointedAt < DOUBLE_CLICK_MS;
+    const isSoon = performance.now() - this.clickedAt < DOUBLE_CLICK_MS;
     return distance === 0 || (isSoon && distance * this.stage.view.scale <= SAME_PLACE_PX);
   }
 
@@ -55,8 +56,10 @@ export class Commands {
   /** A click on the picture: an accepted object is selected, anything else is pointed at. */
   click(x, y, { inside, through }) {
     const id = !this.desk.draft && inside && !through ? this.stage.objectAt(x, y) : null;
-    if (id) this.select(id);
-    else this.point(x, y, inside);
+    if (id) return this.select(id);
+    const isAgain = this.isAgain(this.stepAt(x, y, inside));
+    this.clickedAt = performance.now();
+    if (!isAgain) this.point(x, y, inside);
   }
 
   isOpen() {
