@@ -11,7 +11,7 @@ STAMPS := $(VENV)/.installed
 
 # One process for each core, each with one thread: the models of the tests are too small to gain from threads. The tests of a
 # file stay together, since they share what was trained or compiled for them; tests/conftest.py puts the long files first.
-# Python keeps what it has compiled, also where the environment says otherwise: each process compiles every test anew else.
+# Python keeps what it has compiled, even where the environment says otherwise; without that each process would compile every test again.
 PYTHON_OF_TESTS = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python
 PYTEST = $(PYTHON_OF_TESTS) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
@@ -37,7 +37,7 @@ label: $(STAMPS)-label ## click on the bundled pictures in the browser, offline;
 test: $(STAMPS)-test ## all tests but the soak tests and those that need a browser
 	$(PYTEST)
 
-test-fast: $(STAMPS)-test ## the tests that start no process, server or compiler and train little: about a minute on two cores
+test-fast: $(STAMPS)-test ## the tests that start no process, server or compiler and train little: two to three minutes on two cores
 	$(PYTEST) -m "not slow and not gpu and not soak and not browser"
 
 test-browser: $(STAMPS)-test ## the pages, looked at in Chromium at three widths, light and dark

@@ -1,10 +1,11 @@
 """Results as other tools read them: how much of each mask is left.
 
     .venv/bin/python tools/read_elsewhere.py write DIR LABEL_MAP.png...
+    .venv/bin/python tools/read_elsewhere.py read-back DIR
     OTHER/bin/python tools/read_elsewhere.py read DIR        # an environment with labelme, supervision and datumaro
 
-The first command writes the objects of label maps in the formats of these tools, as masks and as polygons; the second, which needs nothing of
-this package, reads them with the tools' own readers and painters. Small objects lose most: labelme and supervision paint the outline itself
+The first command writes the objects of label maps in the formats of these tools, as masks and as polygons; the second reads them with this
+package; the third, which needs nothing of it, with the tools' own readers and painters. Small objects lose most: labelme and supervision paint the outline itself
 too, half a pixel around the object.
 """
 
@@ -65,12 +66,29 @@ def read(folder: Path) -> None:
             ("supervision, YOLO", _by_supervision(folder / output_type / "yolo")),
             ("datumaro, CVAT", _by_datumaro(folder / output_type, truth)),
         ):
-            found = dict(masks)
-            assert set(found) == set(truth), tool
-            ious = [float((found[key] & mask).sum() / (found[key] | mask).sum()) for key, mask in truth.items()]
-            print(
-                f"{output_type:8} {tool:18} {len(ious)} objects, IoU from {min(ious):.3f}, median {np.median(ious):.4f}"
-            )
+            _print_agreement(f"{output_type:8} {tool:18}", dict(masks), truth)
+
+
+def read_back(folder: Path) -> None:
+    """Print how well the masks agree that this package reads."""
+    truth: dict[str, Mask] = dict(np.load(folder / _TRUTH))
+    for output_type in ("mask", "polygon"):
+        for name, place in (("labelme", "labelme"), ("yolo", "yolo"), ("cvat", "annotations.xml")):
+            masks = _by_this_package(folder / output_type / place)
+            _print_agreement(f"{output_type:8} {name:18}", dict(masks), truth)
+
+
+def _print_agreement(title: str, found: dict[str, Mask], truth: dict[str, Mask]) -> None:
+    assert set(found) == set(truth), title
+    ious = [float((found[key] & mask).sum() / (found[key] | mask).sum()) for key, mask in truth.items()]
+    print(f"{title} {len(ious)} objects, IoU from {min(ious):.3f}, median {np.median(ious):.4f}")
+
+
+def _by_this_package(path: Path) -> Iterator[tuple[str, Mask]]:
+    from sam2_adapter.formats.load import ALL_SPLITS, load_dataset
+
+    for sample in load_dataset(path, validation_share=0).samples(ALL_SPLITS):
+        yield from ((f"{Path(sample.name).name}|{index}", entry.mask) for index, entry in enumerate(sample.objects))
 
 
 def _by_labelme(folder: Path, truth: dict[str, Mask]) -> Iterator[tuple[str, Mask]]:
@@ -123,13 +141,18 @@ def _by_datumaro(folder: Path, truth: dict[str, Mask]) -> Iterator[tuple[str, Ma
 
 
 def main() -> None:
-    """Write, or read."""
+    """Write, or read in one of the two ways."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("write", "read"))
+    parser.add_argument("command", choices=("write", "read-back", "read"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("label_maps", type=Path, nargs="*")
     given = parser.parse_args()
-    write(given.folder, given.label_maps) if given.command == "write" else read(given.folder)
+    if given.command == "write":
+        write(given.folder, given.label_maps)
+    elif given.command == "read-back":
+        read_back(given.folder)
+    else:
+        read(given.folder)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,9 @@ def main() -> int:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--split", default="validation")
     parser.add_argument("--images", type=int, default=0, help="only so many images, evenly spread; 0 for all")
-    parser.add_argument("--largest", type=int, default=0, help="only images of at most so many pixels a side")
+    parser.add_argument(
+        "--largest", type=int, default=0, help="only images whose longer side has at most so many pixels"
+    )
     parser.add_argument("--modes", nargs="*", default=["exact", "fast"])
     parser.add_argument("--classical", action="store_true", help="measure the classical answers, too")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="settings of everything-mode")

@@ -218,6 +218,6 @@ def _click(
     height, width = (int(np.flatnonzero(counts.any(axis=axis))[-1]) + 1 for axis in (1, 0))
     covered = covered[:height, :width]
     shown_ignored = None if ignored is None else ignored[:height, :width]
-    # An object that covers no cell by half is where it covers most.
+    # An object that covers half of no cell counts as the cells that it covers most.
     object_cells = covered >= min(_COVERED, float(covered.max()))
     return sample_correction_click(object_cells, predicted[:height, :width], generator, ignored=shown_ignored)

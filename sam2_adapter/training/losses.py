@@ -44,7 +44,7 @@ class MaskTargets(NamedTuple):
 
 
 class LossTerms(NamedTuple):
-    """The loss and its parts, float32 P each, one value an object; the parts are unweighted."""
+    """The loss and its parts, float32 P each, one value per object; the parts are unweighted."""
 
     total: torch.Tensor
     pixels: torch.Tensor

@@ -14,7 +14,7 @@ from sam2_adapter.text import closest, shown
 # A new family is added here.
 _FAMILIES: dict[str, ModelFamily] = {family.kind: family for family in (Sam2Family(),)}
 
-# Words for the sizes of Hiera, and how the configurations call them; longer words first.
+# Words for the sizes of Hiera, and how the configurations call them.
 _SIZES = {
     "tiny": "t",
     "small": "s",

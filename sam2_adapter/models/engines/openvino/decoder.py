@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class ImageSide(NamedTuple):
-    """What all prompts of an image share; B = 1, or P where each has a mask of its own. N = h w.
+    """What all prompts of an image share; B = 1, or P where each has its own mask input. N = h w.
 
     Attributes:
         tokens: B x N x C, the image with the dense embeddings added.

@@ -39,9 +39,9 @@ class OpenVinoRuntime:
 
     name = "openvino"
     device = "cpu"
-    # What is the same for all prompts takes as long as one of them. Their masks take a MiB each.
+    # What is the same for all prompts takes as long as one of them. The masks of each prompt take 1 MiB.
     prompts_per_call = 32
-    # In a batch an image gets no faster.
+    # A batch makes no image faster.
     images_per_call = 1
 
     def __init__(
