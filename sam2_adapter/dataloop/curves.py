@@ -36,7 +36,7 @@ ALL_LABELS = "all labels"
 
 
 class CurvePublisher:
-    """Publishes epochs; points that could not be sent go with the next ones, and cost no training."""
+    """Publishes epochs; points that could not be sent go with the next ones, and do not end a training."""
 
     def __init__(self, model: Any) -> None:
         """Publish for `model` (`dl.Model`)."""
@@ -45,23 +45,27 @@ class CurvePublisher:
 
     def publish(self, record: EpochRecord) -> None:
         """Send the points of an epoch, and those that are still waiting."""
-        self._pending += samples_of(record)
-        try:
-            publish_samples(self._model, self._model.dataset_id, self._pending)
-            self._pending = []
-        except Exception as error:  # curves are not worth losing a training
+        error = self._send(samples_of(record))
+        if error is not None:
             logger.warning(
                 "Epoch %d: %d points of curves wait to be sent (%s)", record.epoch, len(self._pending), error
             )
 
     def publish_outcome(self, result: TrainingResult) -> None:
         """Send what is known at the end: the general set, the click curve and the curve over blends."""
-        self._pending += outcome_samples(result)
+        error = self._send(outcome_samples(result))
+        if error is not None:
+            logger.warning("%d points of curves could not be sent (%s)", len(self._pending), error)
+
+    def _send(self, samples: list[Any]) -> Exception | None:
+        """Send these points and those that are still waiting; the error where that failed, and all of them wait."""
+        self._pending += samples
         try:
             publish_samples(self._model, self._model.dataset_id, self._pending)
-            self._pending = []
         except Exception as error:  # curves are not worth losing a training
-            logger.warning("%d points of curves could not be sent (%s)", len(self._pending), error)
+            return error
+        self._pending = []
+        return None
 
 
 def outcome_samples(result: TrainingResult) -> list[Any]:
@@ -73,10 +77,9 @@ def outcome_samples(result: TrainingResult) -> list[Any]:
     points: list[tuple[str, str, int, float]] = []
     general = result.general
     if general is not None:
-        found = [
-            (0, general.before),
-            *([(result.best_epoch, general.after)] if general.after and result.best_epoch else []),
-        ]
+        found = [(0, general.before)]
+        if general.after and result.best_epoch:
+            found.append((result.best_epoch, general.after))
         points += [(GENERAL_FIGURE, "box", epoch, quality.miou_box) for epoch, quality in found]
         points += [(GENERAL_FIGURE, "one click", epoch, quality.miou_click) for epoch, quality in found]
     for legend, figures in (("untouched", result.history[0]), ("saved", result.saved)):
