@@ -37,11 +37,8 @@ def read_settings(path: str | Path) -> dict[str, Any]:
             with open_regular(path) as file:
                 text = decoded_text(file.read(_MOST_BYTES + 1))
         except (OSError, UnicodeDecodeError) as error:
-            reason = reason_of(error)
-            if isinstance(error, UnicodeDecodeError):
-                reason = f"byte {error.start} is no text in UTF-8"
             raise ConfigError(
-                f"{path}: cannot read the configuration file: {reason}; expected YAML or JSON in UTF-8."
+                f"{path}: cannot read the configuration file: {reason_of(error)}; expected YAML or JSON in UTF-8."
             ) from error
         if len(text) > _MOST_BYTES:
             raise ConfigError(f"{path}: too large for a configuration file, which has at most 1 MiB.")

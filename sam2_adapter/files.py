@@ -64,7 +64,7 @@ def read_json(path: str | Path, error: type[Sam2AdapterError] = DataError) -> An
             return json.loads(decoded_text(file.read()), object_pairs_hook=_unique_keys)
     except UnicodeDecodeError as reason:
         raise error(
-            f"{path}: cannot read the file: byte {reason.start} is no text in UTF-8; expected a JSON file. Save it as UTF-8."
+            f"{path}: cannot read the file: {reason_of(reason)}; expected a JSON file. Save it as UTF-8."
         ) from reason
     except OSError as reason:
         raise error(f"{path}: cannot read the file: {reason_of(reason)}; expected a JSON file in UTF-8.") from reason
@@ -82,7 +82,7 @@ def read_text(path: str | Path) -> str:
         with open_regular(path) as file:
             return decoded_text(file.read())
     except UnicodeDecodeError as reason:
-        raise DataError(f"{path}: byte {reason.start} is no text in UTF-8. Save the file as UTF-8.") from reason
+        raise DataError(f"{path}: {reason_of(reason)}. Save the file as UTF-8.") from reason
     except OSError as reason:
         raise DataError(f"{path}: cannot read the file: {reason_of(reason)}.") from reason
 
@@ -234,7 +234,9 @@ def encodable(text: str) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """The reason of an error without the path that operating system errors repeat."""
+    """The reason of an error without the path that operating system errors repeat, and in plain words where a file is no text."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is no text in UTF-8"
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
