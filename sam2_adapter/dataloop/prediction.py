@@ -103,10 +103,8 @@ class ItemPredictor(Steps[Any, PreparedItem, Predicted, Stored]):
         """
         found = self._answer(fetched, encoded)
         notes = _notes(fetched, found.refused_prompts)
-        for warning in found.warnings.values():
-            logger.warning("%s: %s", printable(title_of(item)), printable(warning))
-        for note in found.segmentation.notes:
-            logger.warning("%s: %s", printable(title_of(item)), note)
+        for told in (*found.warnings.values(), *found.segmentation.notes):
+            logger.warning("%s: %s", printable(title_of(item)), printable(told))
         if found.segmentation.empty_prompts:
             gave_none = plural(len(found.segmentation.empty_prompts), "prompt")
             logger.info("%s: %s gave an empty mask.", printable(title_of(item)), gave_none)
@@ -253,7 +251,7 @@ class ItemTally:
 def run_prediction(
     items: Iterable[Any], steps: ItemPredictor, batch_size: int, report: ItemTally
 ) -> Iterator[tuple[Any, list[Document]]]:
-    """Predict items and store the result; a broken item costs itself only, and memory does not grow with their number.
+    """Predict items and store the result; only a broken item fails, and memory does not grow with their number.
 
     Args:
         items: `dl.Item` each; may be a generator.

@@ -18,6 +18,7 @@ from sam2_adapter.dataloop.storing import Owner, list_annotations
 from sam2_adapter.errors import PlatformError
 from sam2_adapter.images.read import read_image_with_notes
 from sam2_adapter.interactive import EncodedSource, EncodedSources
+from sam2_adapter.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def prepare_item(item: Any, owner: Owner, ask: AskPrompts) -> PreparedItem:
     """
     image, notes = read_image_with_notes(download_bytes(item), name=item.filename)
     for note in notes:
-        logger.warning("%s: %s", title_of(item), note)
+        logger.warning("%s: %s", printable(title_of(item)), printable(note))
     documents = list_annotations(item.id, item.dataset_id)
     asked = ask(documents, (image.shape[0], image.shape[1]))
     return PreparedItem(item, image, asked, tuple(d["id"] for d in documents if owner.made(d)))

@@ -64,7 +64,7 @@ def answer_boxes(
 ) -> Answers:
     """The documents that take the place of boxes, in their order; all boxes are decoded together.
 
-    A box that cannot be used costs itself only.
+    A box that cannot be used does not affect the others.
 
     Args:
         predictor: the model.
