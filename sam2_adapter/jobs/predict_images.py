@@ -208,11 +208,10 @@ def open_output(
     output: str | Path | None, *, resume: bool, overwrite: bool, inputs: Sequence[str | Path] = ()
 ) -> OwnedFolder:
     """Open the folder for the results of a prediction, a new one where none is named; arguments as in `predict_images`."""
-    if output is not None:
-        path_of(output, "output", "a folder for the results")
     if output is None:
         return open_numbered_folder(DEFAULT_OUTPUT, COMMAND, resume=resume, overwrite=overwrite, inputs=inputs)
-    return OwnedFolder(output, COMMAND, resume=resume, overwrite=overwrite, inputs=inputs)
+    directory = path_of(output, "output", "a folder for the results")
+    return OwnedFolder(directory, COMMAND, resume=resume, overwrite=overwrite, inputs=inputs)
 
 
 def checked_formats(formats: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import get_args
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.annotations.regions import Region, checked_region
 from sam2_adapter.arguments import one_of, whole_number
-from sam2_adapter.config import Config
+from sam2_adapter.config import Config, given_config
 from sam2_adapter.config_views import PredictionSettings
 from sam2_adapter.formats.base import OutputType
 from sam2_adapter.images.read import MAX_PIXELS
@@ -64,7 +64,7 @@ class PredictOptions:
             ConfigError: one of them has another kind or range.
             PromptError: the region is none.
         """
-        config = config or Config()
+        config = given_config(config)
         one_of(units, "units", get_args(Units))
         for name, value in (("max_pixels", max_pixels), ("batch_size", batch_size), ("workers", workers)):
             if value is not None:
