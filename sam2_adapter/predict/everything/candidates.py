@@ -1,4 +1,4 @@
-"""From points to masks that are worth a closer look: the decoder's candidates that score well and stand firm."""
+"""From points to masks that are worth a closer look: the decoder's candidates that score well and are stable."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.models.network.selection import stability_scores
 from sam2_adapter.predict.everything.full_size import CutLogits, FullSize
 from sam2_adapter.predict.everything.thresholds import Thresholds
-
-Box = tuple[int, int, int, int]
+from sam2_adapter.predict.everything.views import Box
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +76,11 @@ def low_res_candidates(
         thresholds: see `Thresholds`.
     """
     height, width = visible_hw(geometry, (decoded.low_res_logits.shape[-2], decoded.low_res_logits.shape[-1]))
-    kept, scores, logits = _well_scored(decoded, thresholds.iou)
+    rows, scores, logits = _well_scored(decoded, thresholds.iou)
     visible = logits[:, :height, :width]
     stability = stability_scores(visible, thresholds.offset)
     is_stable = (stability >= thresholds.stability) & (visible > 0).flatten(1).any(dim=1)
-    found = zip(kept[is_stable.cpu()], scores[is_stable], stability[is_stable], logits[is_stable], strict=True)
+    found = zip(rows[is_stable.cpu()], scores[is_stable], stability[is_stable], logits[is_stable], strict=True)
     return [_small(candidate) for candidate in _candidates(found, points, 0.0)]
 
 
@@ -96,10 +95,10 @@ def full_size_candidates(
         full_size: upsamples logits of the view.
         thresholds: see `Thresholds`.
     """
-    kept, scores, logits = _well_scored(decoded, thresholds.iou)
+    rows, scores, logits = _well_scored(decoded, thresholds.iou)
     unstable = torch.zeros_like(scores)
     measured = []
-    for candidate in _candidates(zip(kept, scores, unstable, logits, strict=True), points, -thresholds.offset):
+    for candidate in _candidates(zip(rows, scores, unstable, logits, strict=True), points, -thresholds.offset):
         pixels, (x0, y0) = full_size(candidate.cut)
         larger = np.count_nonzero(pixels > -thresholds.offset)
         stability = np.count_nonzero(pixels > thresholds.offset) / larger if larger else 0.0
@@ -117,20 +116,18 @@ def visible_hw(geometry: Geometry, low_res_hw: tuple[int, int]) -> tuple[int, in
 
 
 def _well_scored(decoded: DecodedMasks, least: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Positions (on the CPU) among P x 3 candidates, scores and logits of those whose predicted IoU is above `least`."""
-    scores = decoded.iou_scores[:, 1:].flatten()
-    kept = torch.nonzero(scores > least)[:, 0]
-    rows, masks = kept // (decoded.iou_scores.shape[1] - 1), kept % (decoded.iou_scores.shape[1] - 1) + 1
-    return kept.cpu(), scores[kept], decoded.low_res_logits[rows, masks]
+    """Positions of the points (on the CPU), scores and logits of those of P x 3 candidates whose predicted IoU is above `least`."""
+    scores = decoded.iou_scores[:, 1:]
+    rows, masks = torch.nonzero(scores > least, as_tuple=True)
+    return rows.cpu(), scores[rows, masks], decoded.low_res_logits[rows, masks + 1]
 
 
 def _candidates(found: Iterator[tuple[torch.Tensor, ...]], points: FloatArray, threshold: float) -> Iterator[Candidate]:
-    masks_per_point = 3
-    for position, score, stability, logits in found:
+    for row, score, stability, logits in found:
         values = logits.float().cpu().numpy()
         cut = CutLogits.of(values, threshold)
         if cut is not None:
-            x, y = points[int(position) // masks_per_point].tolist()
+            x, y = points[int(row)].tolist()
             yield Candidate(float(score), float(stability), (x, y), cut, (values.shape[0], values.shape[1]))
 
 

@@ -69,7 +69,7 @@ def finish(found: Sequence[Found], settings: EverythingSettings, thresholds: Thr
 
 def _across_views(found: list[Found], settings: EverythingSettings, thresholds: Thresholds) -> list[Found]:
     """Each object once, as the smallest view shows it, which sees it largest."""
-    if len({entry.view_area for entry in found}) <= 1 and len(found) < 2:
+    if len(found) < 2:
         return found
     ranked = sorted(found, key=lambda entry: (entry.view_area, -entry.iou_score))
     scores = [1 / entry.view_area for entry in ranked]

@@ -13,7 +13,7 @@ PRED_IOU_THRESH = 0.8
 STABILITY_SCORE_THRESH = 0.95
 NMS_THRESH = 0.7
 
-# What suits models that stand less firm than Meta's: chosen on validation images of nuclei, by mSA.
+# What suits models whose masks are less stable than those of Meta's: chosen on validation images of nuclei, by mSA.
 OF_ARCHITECTURES: Mapping[str, Mapping[str, float]] = {
     "sam2_nano": {"pred_iou_thresh": 0.7, "stability_score_thresh": 0.5},
 }

@@ -98,7 +98,7 @@ def crop_boxes(original_hw: tuple[int, int], per_side: int) -> list[Box]:
 
 
 def tile_boxes(original_hw: tuple[int, int], tile_size: int) -> list[Box]:
-    """Overlapping parts of at most `tile_size` pixels a side that cover an image evenly, row by row."""
+    """Overlapping parts of at most `tile_size` pixels per side that cover an image evenly, row by row."""
     (tops, height), (lefts, width) = (_starts(side, tile_size) for side in original_hw)
     return [(left, top, left + width, top + height) for top in tops for left in lefts]
 

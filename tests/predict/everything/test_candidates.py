@@ -1,4 +1,4 @@
-"""The decoder's candidates that score well and stand firm, by what a plain computation over whole masks gives."""
+"""The decoder's candidates that score well and are stable, by what a plain computation over whole masks gives."""
 
 from __future__ import annotations
 
