@@ -72,7 +72,7 @@ class Segmentation:
             replace(entry, prompt_index=positions[entry.prompt_index or 0]) for entry in self.annotations
         )
         empty = tuple(positions[index] for index in self.empty_prompts)
-        return Segmentation(annotations, self.prompts, empty, self.windows.moved_to(positions))
+        return replace(self, annotations=annotations, empty_prompts=empty, windows=self.windows.moved_to(positions))
 
 
 def click_of(point_xy: tuple[float, float]) -> Prompt:
@@ -102,10 +102,10 @@ def segment(
     Raises:
         PromptError: a prompt is malformed, refused, or lies outside the image.
     """
-    if embedding is None and windowed is None:
+    image = embedding or windowed
+    if image is None:
         raise PromptError("Give the encoded image, or its pixels and a rule for windows.")
-    original_hw = windowed.original_hw if embedding is None else embedding.original_hw  # type: ignore[union-attr]
-    asked = as_prompts(prompts) or [Prompt.whole_image(original_hw)]
+    asked = as_prompts(prompts) or [Prompt.whole_image(image.original_hw)]
     found: dict[int, Annotation] = {}
     for answers in predict_in_places(predictor, embedding, asked, windowed):
         for row, index in enumerate(answers.positions):

@@ -116,7 +116,7 @@ def embed_regions(
 
 
 def _shrunk(image: Pixels | RegionSource, region: Region) -> Pixels:
-    """The pixels of a region; of a very large one, every few of them averaged, which the model's square does not show apart anyway."""
+    """The pixels of a region; of a very large one, every few of them averaged, as the model's square would not show them apart."""
     step = math.ceil(math.sqrt(region.area / _MOST_PIXELS))
     if step == 1:
         return pixels_of(image, region)

@@ -1,6 +1,6 @@
 """Which prompts of an image are answered in which windows: geometry only, nothing is read or encoded.
 
-A model's mask has few cells: 256 a side for every SAM2, 64 for the bundled model. What is under four of them cannot come out sharp. A prompt
+A model's mask has few cells: 256 per side for every SAM2, 64 for the bundled model. What is under four of them cannot come out sharp. A prompt
 that says how large its object is, a box or a mask, is small by that rule, and gets a window of a few times its size. A click says nothing of
 the kind: its window is the user's choice. Neighbours share windows, since encoding one is the costly step.
 """
@@ -181,11 +181,9 @@ def plan_windows(
         rule: how they are chosen.
         always: prompts with a size get a window whether or not they are small, as in an image that is too large to be encoded whole.
     """
-    wishes = []
-    if not rule.is_off:
-        for position, prompt in enumerate(prompts):
-            wish = _wish(position, prompt, geometry, low_res_hw, rule, always=always)
-            wishes += [] if wish is None else [wish]
+    asked = () if rule.is_off else enumerate(prompts)
+    found = (_wish(position, prompt, geometry, low_res_hw, rule, always=always) for position, prompt in asked)
+    wishes = [wish for wish in found if wish is not None]
     largest = np.inf if rule.model is not None else max(geometry.original_hw) - 1.0
     groups = _grouped(wishes, rule.max_windows, largest)
     most = sorted(groups, key=lambda group: (-len(group), group[0].prompt))[: rule.max_windows]
@@ -213,7 +211,7 @@ def _wish(
     sizes = OBJECT_SIZES if rule.model is None else rule.model.object_sizes
     side, most = sizes * size, sizes * size * _SHARED_SIZES / OBJECT_SIZES
     if rule.model is None:
-        # A window that shows the whole image is none; a tuned model gets one all the same, for its scale.
+        # A window that shows the whole image is not one; a tuned model gets one all the same, for its scale.
         most = min(most, max(geometry.original_hw) - 1.0)
         if side > most:
             return None

@@ -217,12 +217,7 @@ def _on_whole_image(
             "region to look at."
         )
     window = Window.whole(embedding)
-    parts = (
-        predictor.predict_parts(embedding, prompts)
-        if only is None
-        else predictor.predict_parts(embedding, prompts, only=only)
-    )
-    for positions, part in parts:
+    for positions, part in predictor.predict_parts(embedding, prompts, only=only):
         yield PlacedAnswers(positions, window, part)
 
 

@@ -57,7 +57,8 @@ class _Known:
     def embed(self, images):
         return tuple(ImageEmbedding(_ENCODED, Geometry(image.shape[:2], IMAGE_SIZE), "") for image in images)
 
-    def predict_parts(self, embedding, prompts, multimask_output=None):
+    def predict_parts(self, embedding, prompts, multimask_output=None, *, only=None):
+        assert only is None
         self.calls.append(list(prompts))
         for index, prompt in enumerate(prompts):
             yield [index], self._answer(prompt, embedding.original_hw)
