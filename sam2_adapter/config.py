@@ -270,8 +270,7 @@ class Config(EverythingSettings):
     def prediction(self) -> PredictionSettings:
         """Which objects an image has."""
         everything = self.everything if self.without_prompts == "everything" else None
-        others = [field.name for field in fields(PredictionSettings) if field.name != "everything"]
-        return PredictionSettings(**{name: getattr(self, name) for name in others}, everything=everything)
+        return PredictionSettings(self.clip_to_box, self.default_label, self.window, self.max_windows, everything)
 
     @property
     def prompt_mix(self) -> PromptMix:

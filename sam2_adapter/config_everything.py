@@ -63,13 +63,16 @@ class EverythingSettings(BaseModel):
         description="Everything: also look at crops of the image: 1 for 2 x 2, 2 for 4 x 4 besides those, and so on.",
     )
     crop_n_points_downscale_factor: int = Field(
-        1, ge=1, le=16, description="Everything: the grid of each layer of crops has so many times fewer points a side."
+        1,
+        ge=1,
+        le=16,
+        description="Everything: the grid of each layer of crops has so many times fewer points per side.",
     )
     tile_size: int = Field(
         0,
         ge=0,
         le=65_536,
-        description="Everything: also look at overlapping tiles of so many pixels a side, for small things in large images; 0 for none.",
+        description="Everything: also look at overlapping tiles of so many pixels per side, for small things in large images; 0 for none.",
     )
     min_mask_region_area: int = Field(
         0, ge=0, description="Everything: parts and holes of a mask with fewer pixels are removed."
@@ -81,7 +84,7 @@ class EverythingSettings(BaseModel):
         1000,
         ge=1,
         le=100_000,
-        description="Everything: most objects of an image, the best ones; it is said when there are more.",
+        description="Everything: most objects of an image, the best ones; a note says when there are more.",
     )
     overlaps: Literal["keep", "highest_score"] = Field(
         "keep",

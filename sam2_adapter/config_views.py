@@ -51,7 +51,7 @@ Blend = float | Literal["auto"]
 
 @dataclass(frozen=True)
 class PredictionSettings:
-    """What decides which objects an image has; `find_objects` goes by them, and a run that is gone on with needs the same.
+    """What decides which objects an image has; `find_objects` goes by them, and a run can only be resumed with the same.
 
     Attributes:
         clip_to_box: cut masks at the boxes of their prompts.
