@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from run import with_large_objects
@@ -20,6 +19,7 @@ from sam2_adapter.cli.config_options import config_from_options
 from sam2_adapter.config import Config
 from sam2_adapter.evaluation.evaluate import EvaluationSettings
 from sam2_adapter.evaluation.measure import measure_image
+from sam2_adapter.evaluation.metrics import mean
 from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.load import load_model
@@ -117,11 +117,6 @@ def print_row(name: str, parts: Parts, seconds: float) -> None:
     figures = [mean([row.mask_iou for row in boxes])]
     figures += [mean([row.iou_after(count) for row in clicks]) for count in CLICKS]
     print(f"| {name} | " + " | ".join(f"{figure:.3f}" for figure in figures) + f" | {seconds:.0f} |", flush=True)
-
-
-def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean."""
-    return sum(values) / len(values)
 
 
 def parse_arguments() -> argparse.Namespace:

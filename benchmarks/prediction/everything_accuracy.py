@@ -24,10 +24,11 @@ import yaml
 import sam2_adapter
 from sam2_adapter.annotations.rle import mask_to_rle, rle_overlaps
 from sam2_adapter.evaluation.measure import measure_image
-from sam2_adapter.evaluation.proposals import COUNTS, Match, matched_ious, precision_figures, recall_figures
+from sam2_adapter.evaluation.proposals import Match, ious_by_count, precision_figures, recall_figures
 from sam2_adapter.evaluation.scores import EvaluationSettings
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.images.sources import Pixels
+from sam2_adapter.training.general import evenly
 
 FIGURES = ("ar_10", "ar_100", "ar_1000", "msa", "sa_50", "precision", "num_found")
 
@@ -66,8 +67,7 @@ def main() -> int:
 
 def _chosen(samples: Sequence[Sample], options: argparse.Namespace) -> list[Sample]:
     fitting = [sample for sample in samples if not options.largest or max(sample.original_hw) <= options.largest]
-    count = min(options.images or len(fitting), len(fitting))
-    return [fitting[at * len(fitting) // count] for at in range(count)]
+    return evenly(fitting, options.images or len(fitting))
 
 
 def _measured(
@@ -110,10 +110,9 @@ def _classical(sample: Sample, separate: Callable[[np.ndarray], np.ndarray]) -> 
     order = [int(at) for at in np.argsort(-areas, kind="stable") if at and areas[at] >= LEAST_AREA_PX]
     rles = [mask_to_rle(sample.counted(labels == at)) for at in order]
     overlaps = rle_overlaps([entry.rle for entry in sample.objects], rles)
-    by_count = np.stack([matched_ious(overlaps[:, :count]) for count in COUNTS], axis=1)
     return [
         Match(sample.name, entry.area, tuple(ious), len(rles))
-        for entry, ious in zip(sample.objects, by_count.tolist(), strict=True)
+        for entry, ious in zip(sample.objects, ious_by_count(overlaps).tolist(), strict=True)
     ]
 
 

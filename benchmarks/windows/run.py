@@ -13,7 +13,9 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +27,8 @@ from sam2_adapter.evaluation.scores import Evaluation, EvaluationSettings, Promp
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.window_plan import is_small
+
+T = TypeVar("T")
 
 
 def main() -> int:
@@ -42,7 +46,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="where the figures go")
     options = parser.parse_args()
     samples = [
-        _thinned(sample, options.objects)
+        replace(sample, objects=tuple(_spread(sample.objects, options.objects)))
         for sample in _spread(sam2_adapter.load_dataset(options.data).samples(options.split), options.images)
     ]
     figures = _untouched(options, samples)
@@ -109,17 +113,11 @@ def _mean(evaluation: Evaluation, members: Sequence[int]) -> float:
     return float(np.mean([evaluation.objects[index].mask_iou for index in members] or [0]))
 
 
-def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
-    if not count or count >= len(samples):
-        return list(samples)
-    return [samples[int(position)] for position in np.linspace(0, len(samples) - 1, count).round()]
-
-
-def _thinned(sample: Sample, most: int) -> Sample:
-    objects = sample.objects
-    if len(objects) > most:
-        objects = tuple(objects[int(position)] for position in np.linspace(0, len(objects) - 1, most).round())
-    return Sample(sample.name, sample.image_path, sample.original_hw, objects, sample.ignored, sample.content)
+def _spread(items: Sequence[T], count: int) -> list[T]:
+    """So many of the items, with the first and the last; 0 for all."""
+    if not count or count >= len(items):
+        return list(items)
+    return [items[int(position)] for position in np.linspace(0, len(items) - 1, count).round()]
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from sam2_adapter.annotations.rle import mask_to_rle, rle_overlaps
 from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.evaluation.asking import Reply, ask, ask_again
 from sam2_adapter.evaluation.metrics import boundary_f, inscribed_ellipse, mask_dice
-from sam2_adapter.evaluation.proposals import COUNTS, assign, matched_ious
+from sam2_adapter.evaluation.proposals import assign, ious_by_count
 from sam2_adapter.evaluation.scores import CLICKS_REPORTED, EvaluationSettings, ObjectScore, PromptMode
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.everything.segment_all import segment_all
@@ -93,7 +93,7 @@ def _measure_everything(
     masks = [sample.counted(entry.mask) for entry in found]
     rles = [mask_to_rle(mask) for mask in masks]
     ious = rle_overlaps([sample.objects[index].rle for index in objects], rles)
-    by_count = np.stack([matched_ious(ious[:, :count]) for count in COUNTS], axis=1)
+    by_count = ious_by_count(ious)
     partner = assign(ious)
     for row, index in enumerate(objects):
         has_one = partner[row] >= 0

@@ -75,6 +75,11 @@ def matched_ious(ious: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return found
 
 
+def ious_by_count(ious: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`matched_ious` with the best `COUNTS` found objects, T x 3; the columns of `ious` are the found ones, best first."""
+    return np.stack([matched_ious(ious[:, :count]) for count in COUNTS], axis=1)
+
+
 def recall_figures(matches: Sequence[Match]) -> dict[str, float | None]:
     """Average recall `ar_10`, `ar_100` and `ar_1000`, the last also by size; `None` where there is no such object."""
     figures = {f"ar_{count}": mean([match.recall(count) for match in matches]) for count in COUNTS}

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sam2_adapter.evaluation.proposals import Match, assign, matched_ious, precision_figures, recall_figures
+from sam2_adapter.evaluation.proposals import (
+    Match,
+    assign,
+    ious_by_count,
+    matched_ious,
+    precision_figures,
+    recall_figures,
+)
 
 
 def test_every_found_object_is_given_once_best_pairs_first() -> None:
@@ -14,6 +21,12 @@ def test_every_found_object_is_given_once_best_pairs_first() -> None:
     assert matched_ious(ious).tolist() == [0.9, 0, 0]
     assert assign(np.array([[0.6, 0.9], [0.7, 0.8]])).tolist() == [1, 0]
     assert matched_ious(np.zeros((2, 0))).tolist() == [0, 0]
+
+
+def test_among_fewer_found_objects_less_is_matched() -> None:
+    ious = np.zeros((1, 200))
+    ious[0, [5, 50, 150]] = 0.5, 0.7, 0.9
+    assert ious_by_count(ious).tolist() == [[0.5, 0.7, 0.9]]
 
 
 def test_recall_counts_the_thresholds_that_are_reached() -> None:
