@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
+from sam2_adapter.download_progress import watch_downloads
 from sam2_adapter.models.families.base import Architecture, PublishedWeights
 from sam2_adapter.models.weights import download, fetch
 from tests.models.seeded_checkpoint import SMALL_2_1, seeded_tensors, write_meta_file, write_transformers_directory
@@ -55,6 +58,22 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hub_home")))
     monkeypatch.setattr(fetch.time, "sleep", lambda _: None)
+
+
+@pytest.fixture
+def told() -> Iterator[list[Any]]:
+    """What is told of downloads: name, bytes there and in all; then each piece that arrives; then "end"."""
+    events: list[Any] = []
+
+    @contextmanager
+    def watch(*begun: object) -> Iterator[Callable[[int], None]]:
+        events.append(begun)
+        yield events.append
+        events.append("end")
+
+    watch_downloads(watch)
+    yield events
+    watch_downloads(None)
 
 
 @pytest.fixture(scope="module")
