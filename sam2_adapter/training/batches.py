@@ -26,7 +26,7 @@ from sam2_adapter.models.network.preprocess import Geometry, Resize
 from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors
 from sam2_adapter.training.forward import PromptBatch
 from sam2_adapter.training.losses import MaskTargets
-from sam2_adapter.training.variants import ORIGINAL, VARIANTS
+from sam2_adapter.training.variants import LEAST_VISIBLE, ORIGINAL, VARIANTS
 
 # Objects are shuffled within this many images, so that a store that cannot keep all embeddings at hand reads each once
 # an epoch.
@@ -34,9 +34,6 @@ _IMAGES_AT_HAND = 64
 
 # Shares of a cell up to this are rounding.
 _LEAST_COUNTED = 1e-5
-
-# Part of an object that a crop has to show for the object to be asked about in it.
-_LEAST_VISIBLE = 0.5
 
 # Streams of random numbers: the order of an epoch, its objects, and its steps.
 _ORDER_STREAM, _OBJECT_STREAM, _ROUNDS_STREAM = 0, 1, 2
@@ -212,7 +209,7 @@ def stack_images(embeddings: Sequence[EncodedImages]) -> EncodedImages:
 def _varied(annotation: Annotation, variant: str) -> tuple[str, BoolArray]:
     """A variant and the object's mask in it; the original image where a crop cuts most of the object away."""
     mask = VARIANTS[variant].mask(annotation.mask)
-    if np.count_nonzero(mask) >= _LEAST_VISIBLE * annotation.area:
+    if np.count_nonzero(mask) >= LEAST_VISIBLE * annotation.area:
         return variant, mask
     return ORIGINAL, annotation.mask
 

@@ -7,7 +7,6 @@ it is trained on. Each object gets two prompts, its exact box and one click in i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -149,10 +148,7 @@ def load_general(setting: str) -> GeneralImages | None:
     if setting == NONE:
         return None
     if setting == BUNDLED:
-        with ExitStack() as stack:
-            folder = stack.enter_context(
-                resources.as_file(resources.files("sam2_adapter").joinpath("assets", "general"))
-            )
+        with resources.as_file(resources.files("sam2_adapter").joinpath("assets", "general")) as folder:
             return GeneralImages("the bundled photographs", _samples_in(folder))
     if not Path(setting).exists():
         raise DataError(

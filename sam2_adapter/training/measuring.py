@@ -7,18 +7,15 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from sam2_adapter.config_everything import EverythingSettings
-from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.predict.everything.thresholds import Thresholds
-from sam2_adapter.predict.predictor import ImageEmbedding
 from sam2_adapter.training.blend import blended
 from sam2_adapter.training.blend_choice import BlendPoint, shares_to_measure
 from sam2_adapter.training.events import BlendMeasured, MeasuringImages
 from sam2_adapter.training.everything_choice import MOST_IMAGES, EverythingChoice, choose, measure_pairs
-from sam2_adapter.training.general import GeneralQuality, GeneralSet, evenly, mean_general, measure_general
+from sam2_adapter.training.general import GeneralQuality, evenly, mean_general, measure_general
 from sam2_adapter.training.optim import put
 from sam2_adapter.training.quality import Figures, ObjectQuality, Quality, curve_objects, mean_quality, measure
 from sam2_adapter.training.setup import Parts, gathered
-from sam2_adapter.training.variants import ORIGINAL
 
 
 def measure_validation(parts: Parts) -> Quality:
@@ -40,7 +37,7 @@ def measure_general_set(parts: Parts) -> GeneralQuality | None:
         return None
     measured: list[tuple[float, float]] = []
     for position in general.positions[parts.accelerator.process_index :: parts.accelerator.num_processes]:
-        embedding = _embedding(parts, general, position)
+        embedding = parts.image_embedding(position, general)
         measured += measure_general(parts.predictor, general.samples[position], embedding, parts.config.clip_to_box)
     return mean_general(gathered(parts.accelerator, measured))
 
@@ -95,8 +92,3 @@ def _measure_share(
         return BlendPoint(share, tuned, general), ()
     quality = measure_validation(parts)
     return BlendPoint(share, quality.figures, general), quality.objects
-
-
-def _embedding(parts: Parts, general: GeneralSet, position: int) -> ImageEmbedding:
-    geometry = Geometry(general.samples[position].original_hw, parts.image_size, parts.config.resize)
-    return ImageEmbedding(general.embeddings.get(position, ORIGINAL), geometry, parts.predictor.info.weights_sha256)

@@ -85,7 +85,12 @@ class Quality(Figures):
     @property
     def figures(self) -> Figures:
         """The means alone."""
-        return Figures(**{field.name: getattr(self, field.name) for field in fields(Figures)})
+        return figures_among(self)
+
+
+def figures_among(values: object) -> Figures:
+    """The means among the attributes of something that has more."""
+    return Figures(**{field.name: getattr(values, field.name) for field in fields(Figures)})
 
 
 def curve_objects(samples: Sequence[Sample], positions: Sequence[int]) -> dict[int, frozenset[int]]:

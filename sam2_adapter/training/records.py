@@ -9,7 +9,7 @@ import logging
 import resource
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,7 @@ from sam2_adapter.files import write_file
 from sam2_adapter.training.blend_choice import BlendChoice
 from sam2_adapter.training.everything_choice import EverythingChoice
 from sam2_adapter.training.general import GeneralChange
-from sam2_adapter.training.quality import Figures, Quality
+from sam2_adapter.training.quality import Figures, Quality, figures_among
 from sam2_adapter.training.step import StepResult
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class EpochRecord:
     @property
     def figures(self) -> Figures:
         """The means over the validation objects."""
-        return Figures(**{field.name: getattr(self, field.name) for field in fields(Figures)})
+        return figures_among(self)
 
 
 @dataclass(frozen=True)

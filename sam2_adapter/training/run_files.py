@@ -113,7 +113,7 @@ class RunFiles:
             write_file(path, lambda file: file.write(content))
         self._parts.accelerator.wait_for_everyone()
         try:
-            state = load_state(self.checkpoints, self._parts.identity)
+            state = self.state_to_resume()
         except ResumeError:
             self._parts.accelerator.wait_for_everyone()
             path.unlink(missing_ok=True)

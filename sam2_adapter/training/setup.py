@@ -78,7 +78,6 @@ class Parts:
         image_size: side of the model's square in pixels.
         grid_hw: (h, w) of the targets.
         samples: training images, then validation images.
-        num_training: how many of them are for training.
         embeddings: their encoded images.
         objects: what is trained on.
         validation: positions of the readable validation images.
@@ -99,7 +98,6 @@ class Parts:
     image_size: int
     grid_hw: tuple[int, int]
     samples: Sequence[Sample]
-    num_training: int
     embeddings: SampleEmbeddings
     objects: list[TrainingObject]
     validation: list[int]
@@ -118,10 +116,11 @@ class Parts:
         """Whether this is the process that writes files and talks."""
         return self.accelerator.is_main_process  # type: ignore[no-any-return]
 
-    def image_embedding(self, position: int) -> ImageEmbedding:
-        """The encoded image of a validation sample, as a predictor takes it."""
-        geometry = Geometry(self.samples[position].original_hw, self.image_size, self.config.resize)
-        return ImageEmbedding(self.embeddings.get(position, ORIGINAL), geometry, self.predictor.info.weights_sha256)
+    def image_embedding(self, position: int, general: GeneralSet | None = None) -> ImageEmbedding:
+        """The encoded image of a validation sample, or of a sample of the general set, as a predictor takes it."""
+        source = self if general is None else general
+        geometry = Geometry(source.samples[position].original_hw, self.image_size, self.config.resize)
+        return ImageEmbedding(source.embeddings.get(position, ORIGINAL), geometry, self.predictor.info.weights_sha256)
 
 
 def build(
@@ -192,7 +191,6 @@ def build(
         image_size=runtime.image_size,
         grid_hw=loss_grid_hw(runtime.low_res_hw, config.loss_grid),
         samples=samples,
-        num_training=len(training),
         embeddings=embeddings,
         objects=objects,
         validation=readable,

@@ -166,7 +166,7 @@ class _Run:
             self._files.claim_all(self._saver.path)
             return
         state = self._files.state_to_resume() if resume else None
-        if state is None and not resume:
+        if not resume:
             self._files.refuse_to_overwrite()
         self._files.claim_all(self._saver.path)
         if state is not None:

@@ -24,6 +24,9 @@ _BRIGHTER, _DARKER = 1.25, 0.8
 _MORE_CONTRAST, _LESS_CONTRAST = 1.3, 0.75
 _MID_GREY = 127.5
 
+LEAST_VISIBLE = 0.5
+"""Part of an object that a crop or a window has to show for the object to be asked about in it."""
+
 # Side of a crop as a part of the image's: crops of two corners overlap, so that few objects are cut by all of them.
 _CROPPED = 0.6
 

@@ -26,14 +26,12 @@ from sam2_adapter.models.network.preprocess import Geometry, ModelWindow
 from sam2_adapter.predict.window import pixels_of
 from sam2_adapter.predict.window_plan import OBJECT_SIZES, WindowRule, plan_windows
 from sam2_adapter.text import plural
+from sam2_adapter.training.variants import LEAST_VISIBLE
 
 logger = logging.getLogger(__name__)
 
 # With `auto`, windows of clicks are so many times as large as three quarters of the objects, in whole steps.
 _CLICK_SIZES, _QUANTILE, _STEP = 3.0, 0.75, 8
-
-# Part of an object that a window has to show for the object to be asked about in it.
-_LEAST_VISIBLE = 0.5
 
 _NO_LIMIT = 2**31
 
@@ -52,7 +50,7 @@ class _LastImage:
         return pixels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WindowSample(Sample):
     """A window of a sample, as a sample.
 
@@ -62,14 +60,12 @@ class WindowSample(Sample):
         images: what reads it.
     """
 
-    whole: Sample | None = None
-    region: Region | None = None
-    images: _LastImage = field(default_factory=_LastImage, compare=False, repr=False)
+    whole: Sample
+    region: Region
+    images: _LastImage = field(compare=False, repr=False)
 
     def read_image(self, max_pixels: int = MAX_PIXELS) -> Pixels:
         """The pixels of the window, as `Sample.read_image`."""
-        assert self.whole is not None
-        assert self.region is not None
         return np.ascontiguousarray(pixels_of(self.images.read(self.whole, max_pixels), self.region))
 
 
@@ -116,10 +112,12 @@ def _sample(whole: Sample, region: Region, objects: tuple[Annotation, ...], imag
         part = region.cut(rle_to_mask(whole.ignored))
         ignored = mask_to_rle(part) if part.any() else None
     name = f"{whole.name} {region}"
-    return WindowSample(name, whole.image_path, region.size_hw, objects, ignored, None, whole, region, images)
+    return WindowSample(
+        name, whole.image_path, region.size_hw, objects, ignored, whole=whole, region=region, images=images
+    )
 
 
 def _cut(annotation: Annotation, region: Region) -> Annotation | None:
     """An object as its window shows it; `None` where that is too little of it."""
     part = region.cut(annotation.mask)
-    return replace(annotation, rle=mask_to_rle(part)) if part.sum() >= _LEAST_VISIBLE * annotation.area else None
+    return replace(annotation, rle=mask_to_rle(part)) if part.sum() >= LEAST_VISIBLE * annotation.area else None
