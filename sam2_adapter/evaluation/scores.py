@@ -159,8 +159,9 @@ class Evaluation:
         """The summary overall and of the most frequent labels as text columns."""
         labels = self.by_label()
         shown = dict(list(labels.items())[:max_labels]) if len(labels) > 1 else {}
-        columns = _EVERYTHING_COLUMNS if self.prompt == "everything" else _COLUMNS
-        columns = tuple(column for column in columns if self.prompt == "clicks" or column[1] not in _CLICK_KEYS)
+        columns = list(_EVERYTHING_COLUMNS if self.prompt == "everything" else _COLUMNS)
+        if self.prompt != "clicks":
+            columns = [column for column in columns if column[1] not in _CLICK_KEYS]
         more = f"\n... and {len(labels) - len(shown)} more labels" if 0 < len(shown) < len(labels) else ""
         return _table(columns, {"all": self.summary(), **shown}) + more
 

@@ -23,11 +23,6 @@ from tests.models.seeded_checkpoint import SMALL_2, SMALL_2_1, image_model_of, s
 NAME = "mask_decoder.iou_token.weight"
 
 
-@pytest.fixture
-def tensors():
-    return seeded_tensors(SMALL_2_1)
-
-
 def _check(tensors, with_video=True, layout="transformers"):
     check_tensors(tensors, SMALL_2_1, layout, with_video, "a.pt")
 

@@ -55,7 +55,7 @@ def test_the_message_says_what_the_file_holds(tmp_path: Path, model: str, names:
 
 @pytest.mark.parametrize("layout", ["meta", "transformers"])
 @pytest.mark.parametrize("name", architecture_names())
-def test_no_model_of_ours_is_a_other_model(name: str, layout: str) -> None:
+def test_no_model_of_ours_is_taken_for_another(name: str, layout: str) -> None:
     architecture = get_architecture(name)
     names = expected_shapes(architecture, layout, architecture.has_video_model)
     assert other_model(names) is None
