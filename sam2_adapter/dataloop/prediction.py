@@ -103,7 +103,7 @@ class ItemPredictor(Steps[Any, PreparedItem, Predicted, Stored]):
         """
         found = self._answer(fetched, encoded)
         notes = _notes(fetched, found.refused_prompts)
-        for told in (*found.warnings.values(), *found.segmentation.notes):
+        for told in (*found.warnings.values(), *found.segmentation.notes, *found.segmentation.windows.notes()):
             logger.warning("%s: %s", printable(title_of(item)), printable(told))
         if found.segmentation.empty_prompts:
             gave_none = plural(len(found.segmentation.empty_prompts), "prompt")

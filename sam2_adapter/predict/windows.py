@@ -66,7 +66,7 @@ class WindowUse:
         if self.left:
             told.append(
                 f"{plural(len(self.left), 'small prompt')} {'was' if len(self.left) == 1 else 'were'} answered on the whole image, since "
-                f"{plural(self.num_windows, 'window')} were allowed; raise max_windows."
+                f"{plural(self.num_windows, 'window')} {'was' if self.num_windows == 1 else 'were'} allowed; raise max_windows."
             )
         if self.cut_off:
             told.append(

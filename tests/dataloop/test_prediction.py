@@ -427,6 +427,15 @@ def test_memory_does_not_grow_with_the_number_of_items(platform, dl):
     assert many < few + 40 * disk_image().nbytes
 
 
+def test_prompts_beyond_the_most_windows_are_told(platform, dl, caplog):
+    dataset = platform.dataset()
+    item = platform.item(dataset, np.full((320, 800, 3), 90, np.uint8), "/two.png")
+    platform.annotate(item, dl.Box(20, 20, 34, 34, label="dot"), dl.Box(700, 260, 714, 274, label="dot"))
+    make_adapter(platform, dataset, window="auto", max_windows=1).predict_items([item])
+    assert "/two.png" in caplog.text
+    assert "1 small prompt was answered on the whole image, since 1 window was allowed" in caplog.text
+
+
 @pytest.mark.slow
 def test_two_hundred_small_boxes_encode_a_bounded_number_of_windows(platform, dl, monkeypatch):
     picture = np.zeros((320, 800, 3), np.uint8)
