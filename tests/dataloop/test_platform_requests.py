@@ -20,7 +20,6 @@ from sam2_adapter.dataloop.platform_requests import (
 from tests.dataloop.adapting import no_waits
 from tests.dataloop.gateway.faults import LOST, TRUNCATED, status
 
-TRIES = MOST_TRIES
 QUERY = "/datasets/{dataset_id}/query"
 ITEMS = {"filter": {"$and": [{"type": "file"}]}, "resource": "items"}
 
@@ -51,7 +50,7 @@ def test_a_request_is_given_up_after_five_tries(gateway, dataset):
     gateway.faults.add(status(500), route="/datasets/{dataset_id}")
     with pytest.raises(UnansweredError, match=rf"GET /datasets/{dataset.id}: status 500") as caught:
         send("get", f"/datasets/{dataset.id}")
-    assert (caught.value.status, caught.value.is_temporary, len(gateway.faults.injected)) == (500, True, TRIES)
+    assert (caught.value.status, caught.value.is_temporary, len(gateway.faults.injected)) == (500, True, MOST_TRIES)
 
 
 def test_what_will_never_succeed_is_sent_once(gateway):
@@ -119,9 +118,9 @@ def test_a_failure_that_lasts_is_named():
         tries.append(1)
         raise requests.exceptions.ConnectionError("no route")
 
-    with pytest.raises(UnansweredError, match=f"did not answer in {TRIES} tries: ConnectionError: no route"):
+    with pytest.raises(UnansweredError, match=f"did not answer in {MOST_TRIES} tries: ConnectionError: no route"):
         retried(action)
-    assert len(tries) == TRIES
+    assert len(tries) == MOST_TRIES
 
 
 def test_all_pages_of_a_query_come_in_order_of_their_ids(gateway, dataset, items, monkeypatch):

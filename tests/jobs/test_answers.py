@@ -1,4 +1,4 @@
-"""The prompts of one image: answered as `segment` does, and of prompts that cannot be used, only they fail."""
+"""The prompts of one image: answered as `segment` does; a prompt that cannot be used does not affect the others."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def _clicks(*points: tuple[float, float], box: tuple[float, ...] | None = None) 
     [
         (_clicks((500, 400)), None, FIRST),
         (_clicks((505, 395), (520, 420)), FIRST, FIRST),
-        (_clicks((500, 400), (560, 400)), FIRST, FIRST.moved(0, 0)),
+        (_clicks((500, 400), (560, 400)), FIRST, FIRST),
         (_clicks((540, 400)), FIRST, FIRST),
         (_clicks((560, 400)), FIRST, FIRST.moved(60, 0)),
         (_clicks((5, 5)), Region(0, 0, 128, 128), Region(0, 0, 128, 128)),

@@ -14,7 +14,7 @@ from sam2_adapter.annotations.masks import box_region
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.predict.predictor import Predictor
-from sam2_adapter.predict.segment import segment
+from sam2_adapter.predict.segment import Segmentation, segment
 from tests.predict.test_predictor import HEIGHT, WIDTH, FixedRuntime, random_image
 from tests.small_model import small_predictor
 
@@ -44,6 +44,14 @@ def test_every_point_is_its_own_object(predictor, embedding):
     found = segment(predictor, embedding, [{"points": [point]} for point in points])
     alone = [segment(predictor, embedding, [{"points": [point]}]).annotations for point in points]
     assert [a.rle for a in found.annotations] == [a.rle for annotations in alone for a in annotations]
+
+
+def test_positions_among_all_prompts_are_new_and_the_rest_stays(predictor, embedding):
+    found = segment(predictor, embedding, [{"points": [point]} for point in ([20, 30], [100, 60])])
+    noted = Segmentation(found.annotations, found.prompts, (1,), found.windows, ("5 pages",))
+    moved = noted.at_positions((3, 7))
+    assert [entry.prompt_index for entry in moved.annotations] == [3, 7]
+    assert (moved.empty_prompts, moved.notes, moved.prompts) == ((7,), ("5 pages",), found.prompts)
 
 
 def test_box_masks_lie_inside_their_boxes(predictor, embedding):
@@ -100,7 +108,7 @@ def test_predicting_twice_gives_the_same(predictor, embedding):
 SCRIPT = """
 import resource
 import numpy as np
-from sam2_adapter.predict.segment import segment
+from sam2_adapter.predict.segment import Segmentation, segment
 from tests.small_model import small_predictor
 
 def peak_mib():

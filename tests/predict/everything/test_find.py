@@ -17,7 +17,7 @@ from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from tests.predict.everything.discs import disc_picture
 
-# The bundled model is no large one: a disc more or less is its own affair, not that of the search.
+# The bundled model is small and may miss a disc, which says nothing about the search.
 EASY = {"pred_iou_thresh": 0.5, "stability_score_thresh": 0.6}
 MOST_OF_SIX = 5
 
