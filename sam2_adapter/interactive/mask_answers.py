@@ -1,4 +1,4 @@
-"""`Answer`: one mask for what was pointed at; how a step becomes a prompt that refines the answer before it, and the model's masks answers."""
+"""`Answer`: one mask for what was pointed at. How a step becomes a prompt that refines the answer before it, and how the model's masks become answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sam2_adapter.annotations.regions import Region
 from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
 from sam2_adapter.interactive.steps import Step
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
-from sam2_adapter.predict.window import Window, moved_logits, predict_in_window
+from sam2_adapter.predict.window import Window, moved_logits, predict_in_window, predict_window_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,28 +84,31 @@ def pointed(last: Taken | None, step: Step, window: Window) -> Prompt:
 def answers_in(
     predictor: Predictor, window: Window, prompt: Prompt, before: Taken | None, multimask_output: bool | None = None
 ) -> list[Answer]:
-    """The masks that the model gives for a prompt in a window; of the earlier answer stays what the window does not reach."""
+    """The masks that the model gives for a prompt in a window; what lies outside the window stays as in the earlier answer."""
     if window.region == Region.whole(window.image_hw):
         found = predictor.predict(window.embedding, [prompt], multimask_output)
         return [_answer(found, index) for index in range(found.masks.shape[1])]
     # A view leaves out what lies outside it; what lies outside the image is refused as ever.
-    found = predict_in_window(predictor, window, [prompt.fitted_to(window.image_hw)], multimask_output)
+    ((_, found),) = predict_window_parts(predictor, window, [prompt.fitted_to(window.image_hw)], multimask_output)
     return [_answer_in_view(found, index, window, before) for index in range(found.masks.shape[1])]
 
 
 def _answer(found: MaskPrediction, index: int) -> Answer:
-    return Answer(
-        mask_to_rle(found.masks[0, index]), float(found.iou_scores[0, index]), found.low_res_logits[0, index].copy()
-    )
+    return _with_mask(found, index, found.masks[0, index])
 
 
 def _answer_in_view(found: MaskPrediction, index: int, window: Window, before: Taken | None) -> Answer:
-    """An answer of which the earlier one stays where the view does not reach."""
-    mask, region = found.masks[0, index], window.region
-    seen = region.cut(mask)
-    is_cut = region.cuts_off(seen, window.image_hw)
-    if before is not None:
+    """The answer of a prediction whose masks are those of a view; outside the view the earlier answer stays."""
+    seen, region = found.masks[0, index], window.region
+    if before is None:
+        whole = region.paste(seen, window.image_hw)
+    else:
         whole = before.answer.mask
-        whole[region.y0 : region.y1, region.x0 : region.x1] = seen
-        mask = whole
-    return replace(_answer(found, index), rle=mask_to_rle(mask), is_cut=is_cut)
+        part, inside = region.part_inside(seen, window.image_hw)
+        whole[inside.y0 : inside.y1, inside.x0 : inside.x1] = part
+    return _with_mask(found, index, whole, is_cut=region.cuts_off(seen, window.image_hw))
+
+
+def _with_mask(found: MaskPrediction, index: int, mask: BoolArray, *, is_cut: bool = False) -> Answer:
+    scores, logits = found.iou_scores[0, index], found.low_res_logits[0, index]
+    return Answer(mask_to_rle(mask), float(scores), logits.copy(), is_cut)
