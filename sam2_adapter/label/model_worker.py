@@ -39,6 +39,12 @@ MOST_TABS = 32
 # Of these, only the newest of each tab is worth an answer: where the pointer is, and what is looked at.
 _ONLY_NEWEST = ("hover", "look")
 
+# Embeddings at hand beside the cache, which holds the same values: the open pictures of a few tabs, and the next ones.
+_KEPT_READY = 12
+_MOST_AHEAD = 2
+
+_NO_STEP = "A step is a point, a box or a mask, such as {'point': [420, 310], 'inside': true}."
+
 Json = dict[str, Any]
 Report = Callable[[Json], None]
 
@@ -56,7 +62,7 @@ class _Image:
 
 @dataclass
 class _Tab:
-    """One page: the newest visit to a picture that was heard of, and its session."""
+    """One page: its session, and the picture that is open in it."""
 
     session: Session
     open_image: str = ""
@@ -108,18 +114,19 @@ class ModelWorker:
         """`None` for what nobody waits for any more."""
         if self._is_stale(request):
             return None
-        embedding = self._encoder.encoded(_Image.of(request["image"]), lambda: self._is_stale(request))
+        image = _Image.of(request["image"])
+        embedding = self._encoder.encoded(image, lambda: self._is_stale(request))
         if embedding is None:
             return None
-        tab = self._tab(request["tab"], _Image.of(request["image"]), embedding)
-        session, kind = tab.session, request["kind"]
+        session, kind = self._session(request["tab"], image, embedding), request["kind"]
         if kind == "look":
             view = _view(request)
             if view is not None:
                 session.look(view)
             return {}
         if kind == "hover":
-            found = session.preview(*request["point"], view_xyxy=_view(request))
+            x, y = _point(request)
+            found = session.preview(x, y, view_xyxy=_view(request))
             return None if found is None else _as_json(found)
         steps = [_step(step, embedding.original_hw) for step in request["steps"]]
         answer = session.go_to(steps)
@@ -133,7 +140,7 @@ class ModelWorker:
             return True
         return bool(request["kind"] in _ONLY_NEWEST and request["id"] < self._newest.get((tab, request["kind"]), 0))
 
-    def _tab(self, name: str, image: _Image, embedding: ImageEmbedding) -> _Tab:
+    def _session(self, name: str, image: _Image, embedding: ImageEmbedding) -> Session:
         tab = self._tabs.pop(name, None) or _Tab(Session(self._predictor, self._sources))
         self._tabs[name] = tab
         while len(self._tabs) > MOST_TABS:
@@ -141,7 +148,7 @@ class ModelWorker:
         if tab.open_image != image.id:
             tab.session.open(embedding, read=lambda: read_image(image.path, name=image.name))
             tab.open_image = image.id
-        return tab
+        return tab.session
 
 
 class _Encoder:
@@ -231,11 +238,6 @@ class _Encoder:
         return image.id not in self._ready and image.id not in self._failed
 
 
-# Embeddings at hand beside the cache, which holds the same values; the open pictures of a few tabs, and the next ones.
-_KEPT_READY = 12
-_MOST_AHEAD = 2
-
-
 def _content(image: _Image) -> bytes:
     try:
         with open_regular(image.path) as file:
@@ -256,14 +258,19 @@ def _step(value: Mapping[str, Any], original_hw: tuple[int, int]) -> Step:
             return Step(mask=Rle(value["mask"], original_hw), **where)
         if value.get("box") is not None:
             return Step(box_xyxy=tuple(float(side) for side in value["box"]), **where)
-        x, y = value["point"]
-        return Step(point_xy=(float(x), float(y)), foreground=bool(value.get("inside", True)), **where)
+        return Step(point_xy=_point(value), foreground=bool(value.get("inside", True)), **where)
     except Sam2AdapterError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PromptError(
-            "A step is a point, a box or a mask, such as {'point': [420, 310], 'inside': true}."
-        ) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise PromptError(_NO_STEP) from error
+
+
+def _point(value: Mapping[str, Any]) -> tuple[float, float]:
+    try:
+        x, y = value["point"]
+        return float(x), float(y)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PromptError(_NO_STEP) from error
 
 
 def _view(value: Mapping[str, Any]) -> tuple[int, int, int, int] | None:

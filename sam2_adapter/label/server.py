@@ -38,7 +38,6 @@ _KEPT = {"cache-control": "private, max-age=600"}
 # Requests that read or scale pictures at the same time.
 _AT_ONCE = 3
 
-
 # What the questions to the model are made of, by their kind.
 _ASKED = {"click": ("steps",), "candidates": ("steps",), "hover": ("point", "view"), "look": ("view",)}
 
@@ -195,17 +194,14 @@ class LabelServer:
     async def _ask(self, request: Request) -> Response:
         picture, body = self._picture(request), await _body(request)
         kind = _text(body, "kind")
-        wanted: Json = {}
-        for key in _ASKED.get(kind, ()):
-            wanted[key] = body.get(key) and _list(body, key) if key == "view" else _list(body, key)
-        if not wanted:
+        if kind not in _ASKED:
             raise RequestError(f"The kind of a question is {', '.join(_ASKED)}, but got {kind!r:.40}.")
         question = {
             "kind": kind,
             "tab": _text(body, "tab"),
             "visit": _whole(body, "visit"),
             "image": _told(picture),
-            **wanted,
+            **{key: _list(body, key) for key in _ASKED[kind] if key != "view" or body.get(key) is not None},
         }
         return JSONResponse({"answer": await self.model.ask(question)})
 

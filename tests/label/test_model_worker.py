@@ -136,6 +136,11 @@ def test_what_cannot_be_answered_is_said_and_costs_nothing_else(harness, images,
     assert harness.ask(images["disk"], steps=[{"point": [80, 60], "inside": True}])["answer"]
 
 
+def test_a_place_under_the_pointer_that_is_no_point_is_refused_as_a_step_is(harness, images):
+    refused = harness.ask(images["disk"], kind="hover", point=[5])["error"]
+    assert refused == harness.ask(images["disk"], steps=[{"point": [5]}])["error"]
+
+
 def test_a_broken_picture_fails_alone(harness, images):
     assert "broken.png" in harness.ask(images["broken"], steps=[{"point": [1, 1], "inside": True}])["error"]
     missing = {"id": "gone", "name": "gone.png", "path": images["disk"]["path"] + ".gone"}
