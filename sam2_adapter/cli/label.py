@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from sam2_adapter.label.export import Exported
     from sam2_adapter.label.run import LabelSession
 
-_DEFAULT_MODEL = "sam2_hiera_s.yaml"
-
 
 @one_clear_message
 def label(
@@ -78,7 +76,8 @@ def label(
             if browser:
                 webbrowser.open(url)
 
-        exported = serve(session, address, {"model": model or _DEFAULT_MODEL, "device": device or "auto"}, opened)
+        chosen = {name: value for name, value in (("model", model), ("device", device)) if value is not None}
+        exported = serve(session, address, chosen, opened)
         if exported is not None:
             _report(exported, session, as_json=as_json)
 

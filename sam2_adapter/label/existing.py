@@ -1,4 +1,4 @@
-"""Annotations that lie beside the pictures, in any format that data sets are read from: taken over when a session is new, to be gone on with."""
+"""Annotations that lie beside the pictures, in any format that data sets are read from: a new session begins with them."""
 
 from __future__ import annotations
 

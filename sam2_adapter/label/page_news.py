@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-# PageNews that wait for a page that does not read; then it is let go, and comes back by itself.
+# Events that wait for a page that does not read; then it is let go, and comes back by itself.
 _MOST_WAITING = 1000
 _ALIVE_S = 15.0
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from sam2_adapter.embeddings.cache import ByteBoundedCache
@@ -23,9 +22,8 @@ from sam2_adapter.errors import ImageError
 from sam2_adapter.files import encodable, reason_of
 from sam2_adapter.images.decoders import exif_orientation
 from sam2_adapter.images.read import image_size, read_image, upright
+from sam2_adapter.images.sources import Pixels
 from sam2_adapter.input_files import open_regular
-
-Pixels = npt.NDArray[np.uint8]
 
 OVERVIEW_PX = 2048
 """Longest side of the view of the whole picture; a larger picture has tiles."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import secrets
 import socket
@@ -11,7 +10,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from sam2_adapter.errors import ConfigError, DataError, ExportError
@@ -20,13 +18,11 @@ from sam2_adapter.images.find import search_images
 from sam2_adapter.label.change_journal import JOURNAL_NAME
 from sam2_adapter.label.existing import take_over
 from sam2_adapter.label.export import DEFAULT_FORMATS, Exported, Exporter, entries
-from sam2_adapter.label.guard import bracketed, is_loopback
+from sam2_adapter.label.guard import Guard, bracketed, is_loopback
 from sam2_adapter.label.pictures import named_pictures
 from sam2_adapter.label.work import Work
 from sam2_adapter.numbered_folder import open_numbered_folder
 from sam2_adapter.owned_folder import OwnedFolder
-
-logger = logging.getLogger(__name__)
 
 COMMAND = "label"
 DEFAULT_OUTPUT = "labels"
@@ -124,7 +120,7 @@ class LabelSession:
         return self.exporter.write(self.work.snapshot(), formats, model or {})
 
     def is_at(self, address: str) -> None:
-        """Tell who wants to label the same pictures a second time where the page is; without the secret, which the browser knows."""
+        """Note where the page is, for somebody who starts a second one on the same pictures; without the secret, which the browser knows."""
         with suppress(ExportError):  # the page works without
             self._folder.tell_others(f"a page is open at {address}")
 
@@ -137,9 +133,7 @@ class LabelSession:
         """The session itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Let the folder go."""
         self.close()
 
@@ -165,7 +159,6 @@ def serve(
     try:
         import uvicorn
 
-        from sam2_adapter.label.guard import Guard
         from sam2_adapter.label.server import LabelServer
     except ImportError as error:
         raise ConfigError(
