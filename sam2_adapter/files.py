@@ -252,6 +252,15 @@ def encoded_json(document: Any) -> bytes:
         return json.dumps(document, allow_nan=False).encode("ascii")
 
 
+def parsed_line(text: bytes) -> dict[str, Any] | None:
+    """The object in one line of a journal; `None` where the line is damaged, or was torn before its end."""
+    try:
+        line = json.loads(text) if text.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) else None
+
+
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:

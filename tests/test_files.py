@@ -10,6 +10,7 @@ from sam2_adapter.errors import DataError, ExportError, OutputExistsError
 from sam2_adapter.files import (
     atomic_file,
     encodable,
+    parsed_line,
     read_json,
     refuse_to_replace,
     remove_partial_files,
@@ -92,3 +93,18 @@ def test_a_file_that_is_no_json_says_what_is_wrong_and_where(tmp_path: Path, tex
         read_json(path)
     assert str(caught.value).startswith(f"{path}: not a valid JSON file: ")
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (b'{"a": 1}\n', {"a": 1}),
+        (b'{"a": 1}', None),
+        (b'{"a": 1\n', None),
+        (b"[1]\n", None),
+        (b"\xff\n", None),
+        (b"[" * 100_000 + b"\n", None),
+    ],
+)
+def test_a_line_of_a_journal_is_a_whole_object_or_nothing(text: bytes, line: dict[str, int] | None) -> None:
+    assert parsed_line(text) == line

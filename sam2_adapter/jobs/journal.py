@@ -18,7 +18,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.errors import ConfigError, ExportError
-from sam2_adapter.files import file_sha256, reason_of, remove_partial_files
+from sam2_adapter.files import file_sha256, parsed_line, reason_of, remove_partial_files
 from sam2_adapter.jobs.tasks import ImageTask, prompts_sha256
 from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.ownership import JOURNAL_NAME, is_inside
@@ -192,7 +192,7 @@ class Journal:
         end = 0
         with self._path.open("rb") as file:
             for number, text in enumerate(file):
-                line = _parsed(text)
+                line = parsed_line(text)
                 if line is None or (number > 0 and not self._holds_image(line)):
                     logger.warning(
                         "%s: line %d is damaged; the images from there on are done again.", self._path, number + 1
@@ -267,11 +267,3 @@ def _digest_of(path: Path) -> str | None:
         return file_sha256(path)
     except OSError:  # removed again already
         return None
-
-
-def _parsed(text: bytes) -> dict[str, Any] | None:
-    try:
-        line = json.loads(text) if text.endswith(b"\n") else None
-    except (ValueError, RecursionError):
-        return None
-    return line if isinstance(line, dict) else None

@@ -7,7 +7,6 @@ there is to know about what it changes.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sam2_adapter.errors import ExportError
-from sam2_adapter.files import encoded_json, reason_of
+from sam2_adapter.files import encoded_json, parsed_line, reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open("rb") as file:
             for number, text in enumerate(file, start=1):
-                line = _parsed(text)
+                line = parsed_line(text)
                 if line is not None:
                     yield line
                 elif text.endswith(b"\n"):
@@ -95,14 +94,6 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 # else it was torn when the program was killed, before anybody was told that it is saved
     except OSError as error:
         raise ExportError(f"{path}: cannot read the journal: {reason_of(error)}.") from error
-
-
-def _parsed(text: bytes) -> dict[str, Any] | None:
-    try:
-        line = json.loads(text) if text.endswith(b"\n") else None
-    except (ValueError, RecursionError):
-        return None
-    return line if isinstance(line, dict) else None
 
 
 def _end_of_whole_lines(file: IO[bytes]) -> int:
