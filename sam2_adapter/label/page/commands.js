@@ -1,8 +1,8 @@
 // What a person can do, whether by pointer, key or button. Each changes the state; asking and saving follow from the state.
 
 import { get, imagePath, newId, post, tab } from "./api.js";
-import { keyOf, ownAnswer, shownAnswer } from "./state.js";
-import { shapeOf } from "./rle.js";
+import { plural } from "./elements.js";
+import { keyOf, ownAnswer, shownCandidates, singleStep } from "./state.js";
 
 const DOUBLE_CLICK_MS = 500;
 const SAME_PLACE_PX = 4; // on the screen
@@ -78,15 +78,13 @@ export class Commands {
     const answer = ownAnswer(this.state);
     if (!answer) return this.store.dispatch({ type: "accepting" });
     if (answer.error) return this.say(answer.error, true);
-    const { area } = shapeOf(answer.counts, this.state.image.height);
-    if (!area) return this.say("There is no mask to accept here. Click somewhere else, or press Esc.", true);
+    if (!this.stage.shape(answer.counts).area) return this.say("There is no mask to accept here. Click somewhere else, or press Esc.", true);
     const id = draft.editing ?? newId();
     const earlier = this.state.objects[id] ?? {};
     const { label, model } = this.state;
     const object = { ...earlier, label, counts: answer.counts, score: answer.score, steps: draft.steps, model: model.model };
     this.store.dispatch({ type: "accept", id, object });
-    const count = Object.keys(this.state.objects).length;
-    this.say(`Accepted as ${label}. ${count} ${count === 1 ? "object" : "objects"} in this picture.`);
+    this.say(`Accepted as ${label}. ${plural(Object.keys(this.state.objects).length, "object")} in this picture.`);
   }
 
   /** Esc: give up what is under way, or let go what is selected. */
@@ -146,27 +144,23 @@ export class Commands {
 
   /** The next of the three candidates of a single step. */
   async cycle() {
-    const { draft } = this.desk;
-    if (!draft || draft.steps.length !== 1 || draft.steps[0].mask) return false;
-    const { visit, id } = this.state.image;
-    const { choice, ...plain } = draft.steps[0];
-    const key = keyOf([plain]);
-    if (!this.state.candidates[key]) {
+    const plain = singleStep(this.desk);
+    if (!plain) return;
+    const asked = keyOf(this.desk.draft.steps);
+    if (!shownCandidates(this.state)) {
+      const { visit, id } = this.state.image;
       try {
         const { answer } = await post(imagePath(id, "ask"), { kind: "candidates", tab, visit, steps: [plain] });
-        if (answer) this.store.dispatch({ type: "candidates", key, visit, candidates: answer.candidates });
+        if (answer) this.store.dispatch({ type: "candidates", key: keyOf([plain]), visit, candidates: answer.candidates });
       } catch (error) {
         this.say(error.message, true);
       }
     }
-    const candidates = this.state.candidates[key];
-    const now = this.desk.draft;
-    if (!candidates || !now || keyOf(now.steps) !== keyOf(draft.steps)) return true;
-    const shown = choice ?? candidates.findIndex(({ counts }) => counts === shownAnswer(this.state)?.counts);
-    const next = (shown + 1) % candidates.length;
+    const known = shownCandidates(this.state);
+    if (!known || keyOf(this.desk.draft.steps) !== asked) return;
+    const next = (known.place + 1) % known.candidates.length;
     this.store.dispatch({ type: "choose", choice: next });
-    this.say(`Candidate ${next + 1} of ${candidates.length}.`);
-    return true;
+    this.say(`Candidate ${next + 1} of ${known.candidates.length}.`);
   }
 
   /** Open a picture by its place in the list. */

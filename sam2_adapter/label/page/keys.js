@@ -1,5 +1,7 @@
 // The keyboard: one table, from which the help is written, too.
 
+import { singleStep } from "./state.js";
+
 const MOVE_PX = 10;
 
 /** What is in the help but not in the table of keys. */
@@ -17,7 +19,7 @@ export function keyTable(commands, stage, actions) {
   return [
     { keys: ["Enter", " "], shown: "Enter or Space", help: "Accept the mask; edit what is selected", run: () => commands.accept() },
     { keys: ["Escape"], shown: "Esc", help: "Give up the object under way", run: () => actions.escape() },
-    { keys: ["Tab"], shown: "Tab", help: "Next of the three candidates of a single click", when: () => isSingle(commands), run: () => commands.cycle() },
+    { keys: ["Tab"], shown: "Tab", help: "Next of the three candidates of a single click", when: () => singleStep(commands.desk) !== null, run: () => commands.cycle() },
     { keys: ["z"], ctrl: true, shift: false, shown: "Ctrl + Z", help: "Undo", run: () => commands.undo() },
     { keys: ["Backspace"], shown: "Backspace", help: "Take the newest click back; delete what is selected", run: () => backspace(commands) },
     { keys: ["y"], ctrl: true, run: () => commands.redo() },
@@ -86,10 +88,6 @@ function isElsewhere(event) {
   const isPress = event.key === " " || event.key === "Enter";
   if (isPress && target.matches("button, summary, a[href]")) return true;
   return target.matches("input[type=range]") && (event.key.startsWith("Arrow") || event.key === "Tab");
-}
-
-function isSingle({ desk: { draft } }) {
-  return draft !== null && draft.steps.length === 1 && !draft.steps[0].mask;
 }
 
 function label(commands, index) {

@@ -1,17 +1,17 @@
 // Puts the page together.
 
-import { get, listen, post, tab } from "./api.js";
+import { get, imagePath, listen, post, tab } from "./api.js";
 import { askForDrafts, Look, Preview } from "./asking.js";
 import { Commands } from "./commands.js";
+import { byId, element, plural } from "./elements.js";
 import { listenToPointers } from "./gestures.js";
 import { keyTable, listenToKeys, POINTER_HELP } from "./keys.js";
-import { element, Panels } from "./panels.js";
+import { Panels } from "./panels.js";
 import { Progress } from "./progress.js";
 import { saveChanges } from "./saving.js";
 import { Stage } from "./stage.js";
 import { createStore, ownAnswer } from "./state.js";
 
-const byId = (id) => document.getElementById(id);
 const NOTICE_MS = 6000;
 
 const store = createStore();
@@ -181,7 +181,7 @@ on("export-now", async () => {
   try {
     const { paths, images, objects, notes } = await post("/api/export", { formats });
     told.replaceChildren(
-      element("p", {}, `${objects} ${objects === 1 ? "object" : "objects"} in ${images} ${images === 1 ? "picture" : "pictures"}:`),
+      element("p", {}, `${plural(objects, "object")} in ${plural(images, "picture")}:`),
       ...paths.map(({ path }) => element("p", {}, element("code", {}, path))),
       ...notes.slice(0, 20).map((note) => element("p", { className: "soft" }, note)),
     );
@@ -208,7 +208,7 @@ async function catchUp() {
     await start();
     const { image } = store.state;
     if (image) {
-      post(`/api/images/${image.id}/open`, { tab, visit: image.visit, next: [] }).catch(() => {});
+      post(imagePath(image.id, "open"), { tab, visit: image.visit, next: [] }).catch(() => {});
       await commands.load(image.id);
     }
   } catch {

@@ -2,21 +2,8 @@
 // as text, never as HTML.
 
 import { imagePath } from "./api.js";
-import { shapeOf } from "./rle.js";
-import { ownAnswer, shownAnswer } from "./state.js";
-
-const byId = (id) => document.getElementById(id);
-
-/** An element with properties and children; texts are children, too. */
-export function element(name, properties = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key.startsWith("aria-") || key === "role") made.setAttribute(key, value);
-    else made[key] = value;
-  }
-  made.append(...children.filter((child) => child !== null));
-  return made;
-}
+import { byId, element, plural } from "./elements.js";
+import { ownAnswer, shownAnswer, shownCandidates, singleStep } from "./state.js";
 
 const percent = (score) => `${Math.round(100 * Math.min(Math.max(score, 0), 1))} %`;
 
@@ -35,7 +22,7 @@ export class Panels {
       document.title = `${state.title} · label`;
     }
     if (did("images", "image")) this.showPictures(state);
-    if (did("labels", "label", "objects", "desk")) this.showLabels(state);
+    if (did("labels", "label", "objects")) this.showLabels(state);
     if (did("objects", "desk", "labels", "image")) this.showObjects(state);
     if (did("desk", "answers", "candidates", "label", "objects", "image", "model")) this.showStrip(state);
     if (did("title", "outbox", "trouble", "connected")) this.showSaved(state);
@@ -81,7 +68,7 @@ export class Panels {
       found.shown = one;
       found.number.textContent = one.count === null ? "" : String(one.count);
       found.number.classList.toggle("some", one.count > 0);
-      const told = one.broken ? "cannot be shown" : one.count === null ? "nothing labelled yet" : `${one.count} objects`;
+      const told = one.broken ? "cannot be shown" : one.count === null ? "nothing labelled yet" : plural(one.count, "object");
       found.node.setAttribute("aria-label", `${one.name}, ${told}`);
     }
     if (found.isOpen !== isOpen) {
@@ -182,7 +169,7 @@ export class Panels {
     const { draft, selected } = state.desk;
     strip.hidden = !state.image?.width;
     strip.className = "";
-    if (draft) return this.showDraft(strip, state, draft);
+    if (draft && !strip.hidden) return this.showDraft(strip, state);
     const object = selected && state.objects[selected];
     if (object) {
       return strip.replaceChildren(
@@ -197,24 +184,21 @@ export class Panels {
     strip.replaceChildren("Click an object, or drag a box around it");
   }
 
-  showDraft(strip, state, draft) {
+  showDraft(strip, state) {
     const own = ownAnswer(state);
     const shown = shownAnswer(state);
-    const isEmpty = shown && !shapeOf(shown.counts, state.image.height).area;
+    const isEmpty = shown && !this.stage.shape(shown.counts).area;
     const text = own?.error ? own.error : isEmpty ? "Nothing found there" : shown ? percent(shown.score) : "…";
     strip.classList.toggle("waiting", !own);
-    const [{ choice, ...plain }] = draft.steps;
-    const candidates = draft.steps.length === 1 ? state.candidates[JSON.stringify([plain])] : null;
-    const place = candidates ? (choice ?? candidates.findIndex(({ counts }) => counts === shown?.counts)) : -1;
-    const dots = candidates && element("span", { className: "dots", title: "Candidates (Tab)" }, ...candidates.map((_, index) => element("i", { className: index === place ? "on" : "" })));
-    const canCycle = draft.steps.length === 1 && !draft.steps[0].mask;
+    const known = shownCandidates(state);
+    const dots = known && element("span", { className: "dots", title: "Candidates (Tab)" }, ...known.candidates.map((_, index) => element("i", { className: index === known.place ? "on" : "" })));
     strip.replaceChildren(
       ...[
         element("span", { className: "what" }, this.swatch(state.label), element("span", {}, state.label)),
         element("span", { className: own?.error ? "bad" : "score", title: "How sure the model is" }, text),
         shown?.cut ? element("span", { className: "cut", title: "Zoom out, or move the picture, and click again to go on" }, "reaches the edge of the view") : null,
         dots,
-        canCycle ? element("button", { onclick: () => this.commands.cycle(), title: "Another of the three masks that this may mean" }, "Other ", element("kbd", {}, "Tab")) : null,
+        singleStep(state.desk) ? element("button", { onclick: () => this.commands.cycle(), title: "Another of the three masks that this may mean" }, "Other ", element("kbd", {}, "Tab")) : null,
         element("button", { onclick: () => this.commands.escape() }, "Clear ", element("kbd", {}, "Esc")),
         element("button", { className: "primary", onclick: () => this.commands.accept() }, "Accept", element("kbd", {}, "Enter")),
       ].filter(Boolean),

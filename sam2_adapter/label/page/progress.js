@@ -1,6 +1,7 @@
 // How far the model is with the picture that is open: loaded, encoding, broken. The bar fills in the time that other pictures took.
 
-const byId = (id) => document.getElementById(id);
+import { byId } from "./elements.js";
+
 const SHOWN_AFTER_MS = 120;
 
 export class Progress {

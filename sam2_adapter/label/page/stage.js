@@ -12,7 +12,7 @@ export class Stage {
   constructor(canvas, store, options) {
     this.canvas = canvas;
     this.store = store;
-    this.options = options; // {opacity, outlines, hidden}
+    this.options = options; // {opacity, outlines, hidden, inView, colorOf}
     this.context = canvas.getContext("2d", { alpha: false });
     this.view = new View();
     this.picture = new PictureLayer(store.state.tile, () => this.changed());

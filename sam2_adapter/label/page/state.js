@@ -51,6 +51,23 @@ export function ownAnswer(state, draft = state.desk.draft) {
   return draft ? answerTo(state, draft, draft.steps.length) : undefined;
 }
 
+/** The only step of the draft, a click or a box, without the candidate that was taken; null where the draft is something else. */
+export function singleStep({ draft }) {
+  if (!draft || draft.steps.length !== 1 || draft.steps[0].mask) return null;
+  const { choice, ...plain } = draft.steps[0];
+  return plain;
+}
+
+/** The candidates of a single step, and the place of the one that is shown; null until somebody has asked for them. */
+export function shownCandidates(state) {
+  const plain = singleStep(state.desk);
+  const candidates = plain && state.candidates[keyOf([plain])];
+  if (!candidates) return null;
+  const shown = shownAnswer(state);
+  const place = state.desk.draft.steps[0].choice ?? candidates.findIndex(({ counts }) => counts === shown?.counts);
+  return { candidates, place };
+}
+
 const reducers = {
   session: (state, { session, kept }) => ({
     ...state,

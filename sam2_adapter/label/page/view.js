@@ -64,7 +64,7 @@ export class View {
     this.y = Math.min(Math.max(this.y, margin - this.imageHeight * this.scale), this.height - margin);
   }
 
-  /** Move the view so that a point of the picture is in it. */
+  /** Move the view so that a box of the picture is in it. */
   reveal([x0, y0, x1, y1]) {
     const [left, top] = this.toScreen(x0, y0);
     const [right, bottom] = this.toScreen(x1, y1);
