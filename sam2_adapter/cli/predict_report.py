@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MOST_WARNINGS = 5
 _MOST_REFUSED = 20
 
-# Of an image with very many objects so many are named on its line.
+# The line of an image names so many of its objects.
 _MOST_SHOWN = 50
 
 

@@ -30,12 +30,13 @@ def terminal_bars(speed_seconds: float = _SECONDS_OF_SPEED) -> Progress | None:
     Args:
         speed_seconds: the time left is estimated from the last so many seconds; more where one step takes long.
     """
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not _is_terminal():
         return None
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Names of files are shown, in which brackets are no markup.
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     return Progress(
         *columns,
         console=Console(stderr=True),
@@ -60,7 +61,7 @@ def progress(what: str) -> Iterator[Advance]:
 @contextmanager
 def download_bar(name: str, done: int, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show a download on a terminal, and nothing elsewhere; see `sam2_adapter.download_progress`."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not _is_terminal():
         yield lambda num_bytes: None
         return
     from rich.console import Console
@@ -83,6 +84,10 @@ def download_bar(name: str, done: int, total: int | None) -> Iterator[Callable[[
     with Progress(*columns, console=Console(stderr=True)) as bars:
         task = bars.add_task(name, completed=done, total=total)
         yield lambda num_bytes: bars.advance(task, num_bytes)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def dated_line(text: str) -> None:

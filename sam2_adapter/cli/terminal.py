@@ -1,7 +1,7 @@
 """What all commands share: exit statuses, the options of all, logging, and one message for what went wrong.
 
-Exit status 0: all went well. 1: an input failed, or the work could not be done. 2: the command line or a setting is wrong, also where it names
-a place for results that is not to be written to; nothing was begun. 130 and 143: Ctrl-C and SIGTERM.
+Exit status 0: all went well. 1: an input failed, or the work could not be done. 2: the command line or a setting is wrong, or names a place
+for results that must not be written to, and nothing was begun. 130 and 143: Ctrl-C and SIGTERM.
 """
 
 from __future__ import annotations

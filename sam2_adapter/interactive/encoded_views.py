@@ -31,7 +31,7 @@ class EncodedViews:
         self._windows: OrderedDict[Region, Window] = OrderedDict()
 
     def window(self, view_xyxy: tuple[int, int, int, int] | None) -> Window:
-        """A view, encoded unless it was lately; the whole image without one."""
+        """A view, which is encoded unless it is kept from earlier; the whole image for `None`."""
         if view_xyxy is None:
             return self.whole
         region = Region(*view_xyxy).within(self.whole.image_hw)

@@ -33,9 +33,9 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
-    with progress("measuring") as advance:
+    with progress("measuring [/b].jpg") as advance:
         advance(3, 8)
-    assert "measuring" in screen.getvalue()
+    assert "measuring [/b].jpg" in screen.getvalue()
     assert "3/8" in screen.getvalue()
 
 
