@@ -123,6 +123,10 @@ class LeftOut:
         """The table below a heading of its own, or the one sentence; for the end of a message."""
         return f"Left out:\n{self}" if self else str(self)
 
+    def notes_on(self, name: str) -> tuple[str, ...]:
+        """One sentence per reason for which something of a file or image of this name was left out, and the remarks."""
+        return (*(f"{name}: {row['count']} left out: {row['reason']}." for row in self), *self.remarks)
+
     def _add(self, kind: Kind, reason: Reason, name: str) -> None:
         self._counts.setdefault((kind, reason), _Count()).add(name)
 

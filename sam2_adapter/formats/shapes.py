@@ -23,6 +23,9 @@ from sam2_adapter.formats.left_out import LeftOut, Reason
 
 Points = npt.NDArray[np.float64]
 
+# Beyond this, a coordinate is no place in an image.
+LARGEST_COORDINATE = 1e9
+
 # Corners of the polygon that stands for a circle or an ellipse: it lacks less than a thousandth of the area.
 _CORNERS = 128
 
@@ -105,14 +108,34 @@ def area_of_part(part: BoolArray, left: int, top: int, original_hw: tuple[int, i
     return placed_mask_to_rle(inside, (x0, y0), original_hw), False
 
 
-def objects_of_shapes(shapes: Sequence[Shape], default_label: str, left_out: LeftOut) -> list[Annotation]:
+def readable_shapes(readers: Iterable[Callable[[], Shape]]) -> tuple[list[Shape], list[str]]:
+    """The shapes that can be read, and what is wrong with each of the others.
+
+    Args:
+        readers: each reads one shape, or raises a `DataError`.
+    """
+    shapes, problems = [], []
+    for read in readers:
+        try:
+            shapes.append(read())
+        except DataError as error:
+            problems.append(str(error))
+    return shapes, problems
+
+
+def objects_of_shapes(
+    shapes: Sequence[Shape], default_label: str, left_out: LeftOut, problems: Iterable[str] = ()
+) -> list[Annotation]:
     """The objects of one image, in the order of their first shapes.
 
     Args:
         shapes: all shapes of the image.
         default_label: label of shapes that have none.
-        left_out: counts the shapes that are no area, and takes remarks.
+        left_out: counts the shapes that are no area, and those that cannot be read; takes remarks.
+        problems: what is wrong with each shape that cannot be read.
     """
+    for problem in problems:
+        left_out.add_object(Reason.MALFORMED, problem)
     areas = _uncovered(list(_areas(shapes, left_out)), left_out)
     objects = []
     for parts in by_group(areas):
@@ -143,13 +166,6 @@ def by_group(shapes: Iterable[Shape]) -> list[list[Shape]]:
         key: object = next(alone) if shape.group is None else shape.group
         groups.setdefault((key, shape.label), []).append(shape)
     return list(groups.values())
-
-
-def numbers_of_groups(taken: Iterable[str | None]) -> Callable[[], int]:
-    """Gives a number that no group has yet at each call, from 1 on."""
-    known = set(taken)
-    free = (number for number in count(1) if str(number) not in known)
-    return lambda: next(free)
 
 
 def _areas(shapes: Iterable[Shape], left_out: LeftOut) -> Iterator[Shape]:

@@ -13,7 +13,6 @@ from sam2_adapter.formats.shapes import (
     area_of_ring,
     by_group,
     ellipse_ring,
-    numbers_of_groups,
     objects_of_shapes,
 )
 from tests.formats.folders import HW, rectangle
@@ -77,8 +76,3 @@ def test_what_is_no_area_and_no_score_is_counted():
     assert found.label == "thing"
     assert left_out.count(Reason.UNSUPPORTED_TYPE) == left_out.count(Reason.MALFORMED) == 1
     assert left_out.remarks == ("1 object without a label, labelled 'thing' (x).",)
-
-
-def test_new_groups_have_numbers_of_their_own():
-    next_number = numbers_of_groups(["1", "3", None, "a"])
-    assert [next_number(), next_number(), next_number()] == [2, 4, 5]

@@ -118,6 +118,4 @@ def _objects(
     image: ListedImage, original_hw: tuple[int, int], options: ReadingOptions, left_out: LeftOut
 ) -> list[Annotation]:
     shapes, problems = read_shapes(image, original_hw)
-    for problem in problems:
-        left_out.add_object(Reason.MALFORMED, problem)
-    return objects_of_shapes(shapes, options.default_label, left_out)
+    return objects_of_shapes(shapes, options.default_label, left_out, problems)

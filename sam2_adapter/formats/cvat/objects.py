@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -17,7 +19,7 @@ from sam2_adapter.formats.cvat.document import ListedImage, read_document
 from sam2_adapter.formats.cvat.shapes import OBJECT_ID, PARENT_ID, SCORE, mask_to_runs, read_element
 from sam2_adapter.formats.document import Import
 from sam2_adapter.formats.left_out import LeftOut
-from sam2_adapter.formats.shapes import Shape, numbers_of_groups, objects_of_shapes
+from sam2_adapter.formats.shapes import Shape, objects_of_shapes, readable_shapes
 from sam2_adapter.formats.xml_files import as_xml
 
 _DEFAULT_LABEL = "object"
@@ -30,13 +32,10 @@ def read_shapes(image: ListedImage, original_hw: tuple[int, int] | None) -> tupl
         image: the image.
         original_hw: (height, width) of the upright image; `None` where areas are not asked for.
     """
-    shapes, problems = [], []
-    for index, element in enumerate(image.elements):
-        try:
-            shapes.append(read_element(element, original_hw, f"{image.name}: {element.kind} {index}"))
-        except DataError as error:
-            problems.append(str(error))
-    return shapes, problems
+    return readable_shapes(
+        partial(read_element, element, original_hw, f"{image.name}: {element.kind} {index}")
+        for index, element in enumerate(image.elements)
+    )
 
 
 def read_cvat(path: str | Path) -> Import:
@@ -53,8 +52,7 @@ def read_cvat(path: str | Path) -> Import:
             raise DataError(f"{path}: {problems[0]}")
         objects = objects_of_shapes(shapes, _DEFAULT_LABEL, left_out)
         images.append(AnnotatedImage(listed.name, listed.listed_hw, tuple(objects)))
-        notes += [f"{listed.name}: {row['count']} left out: {row['reason']}." for row in left_out]
-        notes += left_out.remarks
+        notes += left_out.notes_on(listed.name)
     return Import(tuple(images), tuple(notes))
 
 
@@ -73,7 +71,7 @@ def image_to_element(
         The element, and what it could not hold, one sentence each.
     """
     height, width = image.original_hw
-    next_group = numbers_of_groups(())
+    groups = count(1)
     lines, notes = [], []
     for index, annotation in enumerate(image.annotations):
         outlines = _outlines(annotation, tolerance) if output_type == "polygon" else None
@@ -84,7 +82,7 @@ def image_to_element(
                     f"{image.file_name}: object {index} ({annotation.label!r}) has holes, which polygons of CVAT cannot express: written as a mask."
                 )
             continue
-        group = {"group_id": str(next_group())} if len(outlines) > 1 else {}
+        group = {"group_id": str(next(groups))} if len(outlines) > 1 else {}
         lines += [_shape(annotation, "polygon", {"points": points, **group}) for points in outlines]
     head = _tag("image", {"id": str(number), "name": image.file_name, "width": str(width), "height": str(height)})
     return "\n".join([f"  <{head}>", *lines, "  </image>\n"]), tuple(notes)

@@ -16,13 +16,10 @@ from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.cvat.document import Element
 from sam2_adapter.formats.document import short
-from sam2_adapter.formats.shapes import Points, Shape, area_of_part, area_of_ring, ellipse_ring
+from sam2_adapter.formats.shapes import LARGEST_COORDINATE, Points, Shape, area_of_part, area_of_ring, ellipse_ring
 
 # Attributes with the facts of an object that CVAT has no place for.
 SCORE, OBJECT_ID, PARENT_ID = "iou_score", "object_id", "parent_id"
-
-# Beyond this, a coordinate is no place in an image.
-_LARGEST_COORDINATE = 1e9
 
 _Size = tuple[int, int] | None
 _Values = Mapping[str, str]
@@ -96,7 +93,7 @@ def _number(values: _Values, key: str, default: float | None = None) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not abs(number) < _LARGEST_COORDINATE:
+    if not abs(number) < LARGEST_COORDINATE:
         raise DataError(f"{key!r} is a number of pixels, but got {short(values.get(key))}.")
     return number
 
@@ -114,7 +111,7 @@ def _points(values: _Values) -> Points:
         points = np.array([[float(number) for number in pair.split(",")] for pair in text.split(";")], np.float64)
     except ValueError:
         points = np.zeros(0)
-    if points.ndim != 2 or points.shape[1] != 2 or not (np.abs(points) < _LARGEST_COORDINATE).all():
+    if points.ndim != 2 or points.shape[1] != 2 or not (np.abs(points) < LARGEST_COORDINATE).all():
         raise DataError(f"'points' is a text 'x,y;x,y;...' in pixels, but got {short(values.get('points'))}.")
     return points
 

@@ -160,6 +160,4 @@ def _objects(
     found: LabelFile, original_hw: tuple[int, int], where: str, options: ReadingOptions, left_out: LeftOut
 ) -> list[Annotation]:
     shapes, problems = found.read_shapes(original_hw, where)
-    for problem in problems:
-        left_out.add_object(Reason.MALFORMED, problem)
-    return objects_of_shapes(shapes, options.default_label, left_out)
+    return objects_of_shapes(shapes, options.default_label, left_out, problems)

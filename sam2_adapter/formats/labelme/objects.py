@@ -11,6 +11,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +27,7 @@ from sam2_adapter.formats.base import OutputType
 from sam2_adapter.formats.document import Export, Import, field, optional, short
 from sam2_adapter.formats.labelme.shapes import mask_entry, read_shape
 from sam2_adapter.formats.left_out import LeftOut
-from sam2_adapter.formats.shapes import Shape, numbers_of_groups, objects_of_shapes
+from sam2_adapter.formats.shapes import Shape, objects_of_shapes, readable_shapes
 from sam2_adapter.images.mask_files import png
 
 # The layout of the files; labelme warns where the first number is another than its own.
@@ -61,13 +63,10 @@ class LabelFile:
             original_hw: (height, width) of the upright image; `None` where areas are not asked for.
             source: the file, for messages.
         """
-        shapes, problems = [], []
-        for index, entry in enumerate(self.entries):
-            try:
-                shapes.append(read_shape(entry, original_hw, f"{source}: shape {index}"))
-            except DataError as error:
-                problems.append(str(error))
-        return shapes, problems
+        return readable_shapes(
+            partial(read_shape, entry, original_hw, f"{source}: shape {index}")
+            for index, entry in enumerate(self.entries)
+        )
 
 
 def read_label_file(path: Path) -> LabelFile:
@@ -123,8 +122,7 @@ def read_labelme(path: str | Path) -> Import:
         raise DataError(problems[0])
     objects = objects_of_shapes(shapes, _DEFAULT_LABEL, left_out)
     name = found.image_name.replace("\\", "/") or PurePosixPath(source).stem
-    notes = tuple(f"{name}: {row['count']} left out: {row['reason']}." for row in left_out)
-    return Import((AnnotatedImage(name, (height, width), tuple(objects)),), (*notes, *left_out.remarks))
+    return Import((AnnotatedImage(name, (height, width), tuple(objects)),), left_out.notes_on(name))
 
 
 def image_to_labelme(image: AnnotatedImage, *, output_type: OutputType = "mask", tolerance: float = 1.0) -> Export:
@@ -138,7 +136,7 @@ def image_to_labelme(image: AnnotatedImage, *, output_type: OutputType = "mask",
     height, width = image.original_hw
     shapes: list[dict[str, Any]] = []
     notes: list[str] = []
-    next_group = numbers_of_groups(())
+    groups = count(1)
     for index, annotation in enumerate(image.annotations):
         rings = _rings(annotation, tolerance) if output_type == "polygon" else None
         if rings is None:
@@ -148,7 +146,7 @@ def image_to_labelme(image: AnnotatedImage, *, output_type: OutputType = "mask",
                     f"{image.file_name}: object {index} ({annotation.label!r}) has holes, which polygons of labelme cannot express: written as a mask."
                 )
             continue
-        group = next_group() if len(rings) > 1 else None
+        group = next(groups) if len(rings) > 1 else None
         shapes += [_shape(annotation, group, {"points": ring, "shape_type": "polygon", "mask": None}) for ring in rings]
     document: dict[str, Any] = {
         "version": _VERSION,

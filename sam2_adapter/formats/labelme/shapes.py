@@ -16,16 +16,13 @@ import numpy as np
 from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.formats.document import field, optional, short
-from sam2_adapter.formats.shapes import Points, Shape, area_of_part, area_of_ring, ellipse_ring
+from sam2_adapter.formats.shapes import LARGEST_COORDINATE, Points, Shape, area_of_part, area_of_ring, ellipse_ring
 from sam2_adapter.images.mask_files import read_mask
 
 _Size = tuple[int, int] | None
 
 # What is drawn with one of these has no area, and is no hint at one.
 _LINES = ("line", "linestrip")
-
-# Beyond this, a coordinate is no place in an image.
-_LARGEST_COORDINATE = 1e9
 
 
 def read_shape(entry: Any, original_hw: tuple[int, int] | None, where: str) -> Shape:
@@ -89,7 +86,7 @@ def _points(entry: Any, where: str) -> Points:
         raise DataError(form) from None
     if points.ndim != 2 or points.shape[1] != 2:
         raise DataError(form)
-    if not (np.abs(points) < _LARGEST_COORDINATE).all():
+    if not (np.abs(points) < LARGEST_COORDINATE).all():
         raise DataError(f"{where}: coordinates are pixels of the image, but got {short(given)}.")
     return points
 
