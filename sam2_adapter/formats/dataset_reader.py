@@ -131,6 +131,28 @@ def usable_hw(source: Path | bytes, name: str, options: ReadingOptions, left_out
     return height, width
 
 
+def fits_listed(listed_hw: tuple[int | None, int | None], original_hw: tuple[int | None, int | None]) -> bool:
+    """Whether a (height, width) that a file gives an image is that of the image; `None` for a side that is not given."""
+    return all(listed in (None, known) for listed, known in zip(listed_hw, original_hw, strict=True))
+
+
+def has_listed_size(
+    name: str,
+    listed_hw: tuple[int | None, int | None],
+    original_hw: tuple[int, int],
+    left_out: LeftOut,
+    *,
+    place: str = "the file",
+) -> bool:
+    """As `fits_listed`; an image of another size than `place` says is counted as left out."""
+    if fits_listed(listed_hw, original_hw):
+        return True
+    reason = Reason.TURNED if listed_hw == original_hw[::-1] else Reason.OTHER_SIZE
+    sizes = f"{listed_hw[1]}x{listed_hw[0]} in {place}, {original_hw[1]}x{original_hw[0]} here"
+    left_out.add_image(reason, f"{name} ({sizes})")
+    return False
+
+
 def _stands_in(path: Path) -> bool:
     try:
         with open_regular(path) as file:

@@ -17,10 +17,10 @@ from sam2_adapter.formats.other_layouts import advice_on
 from sam2_adapter.formats.registry import data_formats, load_format
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_by_folders, split_off_validation
+from sam2_adapter.ownership import results_in
 from sam2_adapter.text import plural
 
 __all__ = ["DataFormat", "Dataset", "LeftOut", "Reason", "Sample", "find_format", "load_dataset"]
-from sam2_adapter.ownership import results_in
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def load_dataset(
     """Read a data set; images are only looked at, their pixels are read when they are needed.
 
     Args:
-        path: the folder, or a COCO file.
+        path: the folder, or a file of COCO, CVAT or labelme.
         data_format: its layout; found automatically when left out.
         min_area_px: objects with fewer pixels of the original image are left out.
         validation_share: share of the training images that become the validation split where none was given; 0 makes none.

@@ -12,6 +12,7 @@ import numpy as np
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.formats.base import ListedPrompts
+from sam2_adapter.formats.dataset_reader import fits_listed
 from sam2_adapter.formats.image_names import find_listed, is_foreign
 from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.shapes import Shape, by_group
@@ -86,15 +87,13 @@ def _problems_of_size(images: Sequence[HintedImage], image_paths: Sequence[Path]
             height, width = image_size(Path(found[0])) if len(found) == 1 else image.listed_hw
         except ImageError:  # told when the image is read
             height, width = image.listed_hw
+        if fits_listed(image.listed_hw, (height, width)):
+            yield ""
+            continue
         listed_height, listed_width = image.listed_hw
-        fits = listed_height in (None, height) and listed_width in (None, width)
         yield (
-            ""
-            if fits
-            else (
-                f"{image.name}: this was drawn on an image of {listed_width}x{listed_height} pixels, but the image has {width}x{height}. "
-                "Give the image that was drawn on."
-            )
+            f"{image.name}: this was drawn on an image of {listed_width}x{listed_height} pixels, but the image has {width}x{height}. "
+            "Give the image that was drawn on."
         )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.formats.cvat.document import ListedImage, looks_like_cvat, read_document
 from sam2_adapter.formats.cvat.objects import read_shapes
 from sam2_adapter.formats.dataset_reader import (
@@ -18,6 +17,7 @@ from sam2_adapter.formats.dataset_reader import (
     Samples,
     add_sample,
     child,
+    has_listed_size,
     images_below,
     split_name,
     usable_hw,
@@ -103,19 +103,8 @@ def _read_image(
         left_out.add_image(Reason.NO_ANNOTATION, name)
         return
     original_hw = usable_hw(images[name], name, options, left_out)
-    if original_hw is None:
+    if original_hw is None or not has_listed_size(name, image.listed_hw, original_hw, left_out):
         return
-    if image.listed_hw != original_hw:
-        reason = Reason.TURNED if image.listed_hw == original_hw[::-1] else Reason.OTHER_SIZE
-        height, width = image.listed_hw
-        left_out.add_image(reason, f"{name} ({width}x{height} in the file, {original_hw[1]}x{original_hw[0]} here)")
-        return
-    objects = _objects(image, original_hw, options, left_out)
-    add_sample(samples.setdefault(split, []), name, images[name], original_hw, objects, options, left_out)
-
-
-def _objects(
-    image: ListedImage, original_hw: tuple[int, int], options: ReadingOptions, left_out: LeftOut
-) -> list[Annotation]:
     shapes, problems = read_shapes(image, original_hw)
-    return objects_of_shapes(shapes, options.default_label, left_out, problems)
+    objects = objects_of_shapes(shapes, options.default_label, left_out, problems)
+    add_sample(samples.setdefault(split, []), name, images[name], original_hw, objects, options, left_out)

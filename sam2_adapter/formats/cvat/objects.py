@@ -44,7 +44,8 @@ def read_cvat(path: str | Path) -> Import:
     Raises:
         DataError: it is not of this format, or a shape is malformed; the text names it.
     """
-    images, notes = [], []
+    images: list[AnnotatedImage] = []
+    notes: list[str] = []
     for listed in read_document(Path(path)):
         left_out = LeftOut()
         shapes, problems = read_shapes(listed, listed.listed_hw)

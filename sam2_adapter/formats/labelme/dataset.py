@@ -14,7 +14,15 @@ from pathlib import Path, PurePosixPath
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.errors import DataError
-from sam2_adapter.formats.dataset_reader import WHOLE, ReadingOptions, Samples, add_sample, images_below, usable_hw
+from sam2_adapter.formats.dataset_reader import (
+    WHOLE,
+    ReadingOptions,
+    Samples,
+    add_sample,
+    has_listed_size,
+    images_below,
+    usable_hw,
+)
 from sam2_adapter.formats.image_names import at_that_path, find_listed, is_foreign
 from sam2_adapter.formats.labelme.objects import LabelFile, embedded_picture, read_label_file
 from sam2_adapter.formats.left_out import LeftOut, Reason
@@ -147,13 +155,7 @@ def _read_embedded(
 
 
 def _fits(found: LabelFile, original_hw: tuple[int, int], name: str, left_out: LeftOut) -> bool:
-    if found.fits(original_hw):
-        return True
-    height, width = original_hw
-    listed_height, listed_width = found.listed_hw
-    reason = Reason.TURNED if found.listed_hw == (width, height) else Reason.OTHER_SIZE
-    left_out.add_image(reason, f"{name} ({listed_width}x{listed_height} in the label file, {width}x{height} here)")
-    return False
+    return has_listed_size(name, found.listed_hw, original_hw, left_out, place="the label file")
 
 
 def _objects(

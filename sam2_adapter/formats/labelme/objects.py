@@ -52,10 +52,6 @@ class LabelFile:
     entries: list[Any]
     has_picture: bool
 
-    def fits(self, original_hw: tuple[int, int]) -> bool:
-        """Whether it was made for a picture of this (height, width)."""
-        return all(listed in (None, known) for listed, known in zip(self.listed_hw, original_hw, strict=True))
-
     def read_shapes(self, original_hw: tuple[int, int] | None, source: str) -> tuple[list[Shape], list[str]]:
         """The shapes that can be read, and what is wrong with each of the others.
 

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.errors import DataError
+from sam2_adapter.formats.dataset_reader import fits_listed
 from sam2_adapter.formats.labelme.objects import embedded_picture, image_to_labelme, parse_label_file, read_labelme
 from tests.formats.examples import annotated_image
 from tests.formats.folders import HW, rectangle, write_json
@@ -137,5 +138,5 @@ def test_embedded_pictures(tmp_path):
 def test_sizes_that_are_not_given_fit_any_picture():
     document = json.loads(json.dumps(label_file(hw=(None, 32))))
     found = parse_label_file(document, "a.json")
-    assert found.fits((7, 32))
-    assert not found.fits((7, 31))
+    assert fits_listed(found.listed_hw, (7, 32))
+    assert not fits_listed(found.listed_hw, (7, 31))
