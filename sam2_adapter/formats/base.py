@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
+from sam2_adapter.files import write_file
 from sam2_adapter.formats.dataset_reader import ReadingOptions, Samples
 from sam2_adapter.formats.left_out import LeftOut
 
@@ -44,6 +45,14 @@ class WritingTarget:
         path = self.path / below
         self.claim(path)
         return path
+
+    def renew(self, below: str, content: bytes) -> None:
+        """Write a file of an image of an earlier run again where it changed."""
+        path = self.path / below
+        if not path.is_file() or path.read_bytes() != content:
+            self.claim(path)
+            write_file(path, lambda file: file.write(content))
+            self.wrote(path)
 
 
 @dataclass(frozen=True)

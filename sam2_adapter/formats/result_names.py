@@ -51,6 +51,11 @@ def base_of(stem: str) -> str:
     return stem.rpartition("/")[2]
 
 
+def has_longer_name(stem: str, file_name: str) -> bool:
+    """Whether the results of an image are called otherwise than the image without its suffix, since another image is in the way."""
+    return base_of(stem) != base_of(stem_of(file_name))
+
+
 def _in_the_way(stems: Mapping[str, str], level: Mapping[str, int]) -> set[str]:
     """The images that need a longer name."""
     images: dict[str, list[str]] = defaultdict(list)

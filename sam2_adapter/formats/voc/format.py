@@ -20,7 +20,7 @@ from sam2_adapter.errors import ExportError
 from sam2_adapter.files import encodable, write_file
 from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
 from sam2_adapter.formats.label_maps.objects import image_to_label_map
-from sam2_adapter.formats.result_names import base_of, stem_of
+from sam2_adapter.formats.result_names import base_of, has_longer_name
 from sam2_adapter.formats.voc.boxes import image_to_xml
 from sam2_adapter.formats.voc.classes import LABEL_MAP, VOID, labelmap_lines, line_name, palette
 from sam2_adapter.formats.voc.dataset import BOXES, CLASSES, OBJECTS, SPLITS, is_voc_data, read_voc_data
@@ -51,11 +51,7 @@ class VocWriter(Writer):
         """Write files of an earlier run again where they changed: the number of a class depends on the images before."""
         contents, notes = self._contents(image, stem)
         for name, content in contents.items():
-            path = self._target.path / name
-            if not path.is_file() or path.read_bytes() != content:
-                self._target.claim(path)
-                _write(path, content)
-                self._target.wrote(path)
+            self._target.renew(name, content)
         return Written((), notes)
 
     def close(self) -> tuple[Path, ...]:
@@ -113,7 +109,7 @@ def _renamed(image: AnnotatedImage, labels: list[str]) -> list[str]:
 
 
 def _other_name(image: AnnotatedImage, stem: str) -> list[str]:
-    if base_of(stem) == base_of(stem_of(image.file_name)):
+    if not has_longer_name(stem, image.file_name):
         return []
     return [
         f"{image.file_name}: Pascal VOC finds masks by the name of the picture without suffix, which another picture has too; its masks are called "

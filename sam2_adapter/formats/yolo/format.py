@@ -14,7 +14,7 @@ import yaml
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.files import write_file
 from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
-from sam2_adapter.formats.result_names import base_of, stem_of
+from sam2_adapter.formats.result_names import base_of, has_longer_name
 from sam2_adapter.formats.yolo.dataset import is_yolo_data, read_yolo_data
 from sam2_adapter.formats.yolo.lines import annotation_to_line
 from sam2_adapter.formats.yolo.prompts import read_yolo_prompts
@@ -42,11 +42,8 @@ class YoloWriter(Writer):
 
     def add_done(self, image: AnnotatedImage, stem: str) -> Written:
         """Write an image of an earlier run again where it changed: the number of a class depends on the images before."""
-        path, (content, notes) = self._target.path / self._name(stem), self._content(image, stem)
-        if not path.is_file() or path.read_bytes() != content:
-            self._target.claim(path)
-            write_file(path, lambda file: file.write(content))
-            self._target.wrote(path)
+        content, notes = self._content(image, stem)
+        self._target.renew(self._name(stem), content)
         return Written((), notes)
 
     @staticmethod
@@ -65,7 +62,7 @@ class YoloWriter(Writer):
                     f"{image.file_name}: object {index} ({annotation.label!r}) has {joined}, but a line of YOLO holds one outline: they were "
                     "connected by lines, which some programs paint one pixel wide."
                 )
-        if base_of(stem) != base_of(stem_of(image.file_name)):
+        if has_longer_name(stem, image.file_name):
             notes.append(
                 f"{image.file_name}: YOLO finds labels by the name of the picture without suffix, which another picture has too; its labels are "
                 f"in labels/{stem}.txt: call the picture {base_of(stem)} and its suffix."
