@@ -83,6 +83,11 @@ def child(folder: Path, name: str) -> Path | None:
     return min((path for path in found if path.name not in own_results), default=None)
 
 
+def is_folder(path: Path | None) -> bool:
+    """Whether there is a folder; `None`, as `child` gives it, is none."""
+    return path is not None and path.is_dir()
+
+
 def split_folders(root: Path, required: str) -> dict[str, Path]:
     """The folders that hold a file or folder `required`: `root` itself as `WHOLE`, or those of its subfolders that do, by split.
 

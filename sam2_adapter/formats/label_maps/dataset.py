@@ -22,10 +22,10 @@ from sam2_adapter.formats.dataset_reader import (
     Samples,
     child,
     images_below,
+    is_folder,
     split_folders,
 )
 from sam2_adapter.formats.label_maps.paired import PairedMasks
-from sam2_adapter.formats.label_maps.reading import Numbers
 from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.ownership import results_in
@@ -33,7 +33,7 @@ from sam2_adapter.ownership import results_in
 
 def is_label_map_data(root: Path) -> bool:
     """Whether a folder has this layout."""
-    return root.is_dir() and any(_is_folder(child(folder, "images")) for folder in _folders(root).values())
+    return root.is_dir() and any(is_folder(child(folder, "images")) for folder in _folders(root).values())
 
 
 def read_label_map_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Samples:
@@ -63,7 +63,7 @@ def _read_folder(
     if mask_folder.name in results_in(folder):
         left_out.remark("folder", "of masks that predict made, taken as true masks", mask_folder.name)
 
-    def labels_of(image: str, mask: str, _: Numbers) -> Mapping[str, Any]:
+    def labels_of(image: str, mask: str, *_: object) -> Mapping[str, Any]:
         own = categories.get(str(PurePosixPath(image).with_suffix("")))
         if isinstance(own, dict):
             return own
@@ -73,10 +73,6 @@ def _read_folder(
 
     images = images_below(child(folder, "images") or folder / "images")
     return PairedMasks(images, masks, labels_of, options, left_out, folder=mask_folder.name).read()
-
-
-def _is_folder(path: Path | None) -> bool:
-    return path is not None and path.is_dir()
 
 
 def _is_picture_of_one_object(name: str, path: Path, masks: Mapping[str, Path]) -> bool:

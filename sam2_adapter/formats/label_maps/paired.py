@@ -39,8 +39,12 @@ _PARTS = (
 )
 
 
-# Given an image, its mask (both by their paths below their folders) and its numbers without those of no object: number, as a text, to label.
-LabelsOf = Callable[[str, str, Numbers], Mapping[str, Any]]
+# Row and column range of each number but 0.
+BoxesOfNumbers = dict[int, tuple[slice, slice]]
+
+# Given an image, its mask (both by their paths below their folders), its numbers without those of no object, and their boxes: number, as a
+# text, to label.
+LabelsOf = Callable[[str, str, Numbers, BoxesOfNumbers], Mapping[str, Any]]
 
 
 class PairedMasks:
@@ -119,7 +123,9 @@ class PairedMasks:
                     self._left_out.remark("mask", remark, mask)
             for note in image_size_with_notes(self._masks[mask])[1]:
                 self._left_out.remark("mask", "with more in the file than is read", f"{mask}: {note}")
-            objects = self._objects(label_map.numbers, self._labels_of(image, mask, label_map.numbers), mask)
+            boxes = boxes_of_numbers(label_map.numbers)
+            labels = self._labels_of(image, mask, label_map.numbers, boxes)
+            objects = self._objects(label_map.numbers, boxes, labels, mask)
             path = self._images[image]
             add_sample(samples, image, path, original_hw, objects, self._options, self._left_out, ignored)
 
@@ -137,11 +143,13 @@ class PairedMasks:
                 self._left_out.remark("mask", _VOID.format(void, void), mask)
         return label_map, None
 
-    def _objects(self, numbers: Numbers, labels: Mapping[str, Any], name: str) -> Iterator[Annotation]:
+    def _objects(
+        self, numbers: Numbers, boxes: BoxesOfNumbers, labels: Mapping[str, Any], name: str
+    ) -> Iterator[Annotation]:
         """The objects of a label map in the order of their numbers."""
         mask = np.zeros(numbers.shape, np.bool_)
         most_parts = 0
-        for number, (rows, columns) in boxes_of_numbers(numbers).items():
+        for number, (rows, columns) in boxes.items():
             mask[rows, columns] = numbers[rows, columns] == number
             label = labels.get(str(number))
             most_parts = max(most_parts, count_parts(mask[rows, columns], self._options.min_area_px))
@@ -158,7 +166,7 @@ def _looks_inverted(numbers: Numbers) -> bool:
     return bool(is_enclosing) and bool((numbers[numbers > 0] == border[0]).all())
 
 
-def boxes_of_numbers(numbers: Numbers) -> dict[int, tuple[slice, slice]]:
+def boxes_of_numbers(numbers: Numbers) -> BoxesOfNumbers:
     """Row and column range of every number but 0, in one pass over the pixels that are not background."""
     rows, columns = np.nonzero(numbers)
     found, inverse = np.unique(numbers[rows, columns], return_inverse=True)

@@ -41,6 +41,20 @@ class LabelMap(NamedTuple):
     remark: str = ""
 
 
+class StoredPicture(NamedTuple):
+    """A picture as it is stored.
+
+    Attributes:
+        values: H x W of any type of numbers, the only channel or the indices of a palette; `None` for colours.
+        rgba: uint8 H x W x 4, the colours; `None` where there are values.
+        is_lossy: whether its format has changed them.
+    """
+
+    values: Any
+    rgba: npt.NDArray[np.uint8] | None
+    is_lossy: bool
+
+
 def read_label_map(path: str | Path) -> LabelMap:
     """Read a label map.
 
@@ -48,10 +62,21 @@ def read_label_map(path: str | Path) -> LabelMap:
         ImageError: the file is missing, broken or too large.
         DataError: the picture's values cannot be the numbers of objects; the text says why and what to do.
     """
+    return to_label_map(read_stored(path), path)
+
+
+def read_stored(path: str | Path) -> StoredPicture:
+    """Read a picture without asking what it means; errors as in `read_label_map`."""
     with decoded(path, max_pixels=MAX_PIXELS) as image:
         is_lossy = has_lossy_pixels(image)
         values = _stored_values(image)
         rgba = np.array(image.convert("RGBA")) if values is None else None
+    return StoredPicture(values, rgba, is_lossy)
+
+
+def to_label_map(stored: StoredPicture, path: str | Path) -> LabelMap:
+    """The label map that a picture is; `path` and errors as in `read_label_map`."""
+    values, rgba, is_lossy = stored
     return _of_values(values, is_lossy, path) if rgba is None else _of_colours(rgba, is_lossy, path)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from sam2_adapter.annotations.colors import Color
@@ -19,9 +20,9 @@ from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_text
 from sam2_adapter.formats.dataset_reader import child
 from sam2_adapter.formats.document import short
-from sam2_adapter.formats.label_maps.reading import LabelMap, Numbers, read_label_map
+from sam2_adapter.formats.label_maps.reading import LabelMap, Numbers, read_stored, to_label_map
 from sam2_adapter.images.mask_files import has_lossy_pixels
-from sam2_adapter.images.read import MAX_PIXELS, decoded
+from sam2_adapter.images.read import decoded
 
 BACKGROUND = "background"
 VOID = 255
@@ -144,24 +145,29 @@ def read_object_map(path: Path) -> LabelMap:
         ImageError: as in `read_label_map`.
         DataError: as in `read_label_map`.
     """
-    with decoded(path, max_pixels=MAX_PIXELS) as image:
-        found = None if has_lossy_pixels(image) else _values(image)
-    if found is not None and found.are_colors:
+    stored = read_stored(path)
+    if stored.rgba is not None and not stored.is_lossy:
+        found = _packed_picture(stored.rgba)
         number_of = {_packed(color): number for number, color in enumerate(palette())}
-        colors, inverse = np.unique(found.numbers, return_inverse=True)
+        colors, inverse = np.unique(found, return_inverse=True)
         if all(color in number_of for color in colors.tolist()):
             numbers = np.array([number_of[color] for color in colors.tolist()], np.uint32)
-            return LabelMap(numbers[inverse.reshape(found.numbers.shape)])
-    return read_label_map(path)
+            return LabelMap(numbers[inverse.reshape(found.shape)])
+    return to_label_map(stored, path)
 
 
 def _values(image: Image.Image) -> ClassMap:
     """The values of a picture as they are stored, or its colours."""
     if image.mode in ("1", "L", "P", "I") or image.mode.startswith("I;16"):
         return ClassMap(np.array(image).astype(np.uint32), are_colors=False)
-    rgb = np.array(image.convert("RGB")).astype(np.uint32)
-    colors: Numbers = (rgb[..., 0] << np.uint32(16)) | (rgb[..., 1] << np.uint32(8)) | rgb[..., 2]
-    return ClassMap(colors, are_colors=True)
+    return ClassMap(_packed_picture(np.array(image.convert("RGB"))), are_colors=True)
+
+
+def _packed_picture(pixels: npt.NDArray[np.uint8]) -> Numbers:
+    """The colours H x W as 0xRRGGBB of pixels H x W x 3 or more."""
+    red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
+    colors: Numbers = (red << np.uint32(16)) | (green << np.uint32(8)) | blue
+    return colors
 
 
 def _packed(color: Color) -> int:

@@ -6,7 +6,8 @@ SegmentationClass/         the same with numbers of classes; `classes` says what
 Annotations/               for each picture an XML file with names and boxes, for objects without a class in the picture of classes
 ImageSets/Segmentation/    a text file with the names of the pictures of each split
 
-Only the first two have to be there. Without SegmentationObject, `split_parts` makes every separate part of a class an object.
+JPEGImages and one of the next two have to be there. Where SegmentationObject is missing, the setting `split_parts` turns every separate part of
+a class into an object.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from sam2_adapter.formats.dataset_reader import (
     Samples,
     child,
     images_below,
+    is_folder,
     split_name,
 )
-from sam2_adapter.formats.label_maps.paired import PairedMasks, boxes_of_numbers
+from sam2_adapter.formats.label_maps.paired import BoxesOfNumbers, PairedMasks
 from sam2_adapter.formats.label_maps.reading import Numbers
 from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.sample import Sample
@@ -52,7 +54,7 @@ _UNREAD = "of classes or boxes that cannot be read; labels come from elsewhere"
 
 def is_voc_data(root: Path) -> bool:
     """Whether a folder has this layout."""
-    return _is_folder(child(root, IMAGES)) and any(_folder(root, name) is not None for name in (OBJECTS, CLASSES))
+    return is_folder(child(root, IMAGES)) and any(_folder(root, name) is not None for name in (OBJECTS, CLASSES))
 
 
 def read_voc_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Samples:
@@ -91,10 +93,6 @@ def _folder(root: Path, name: str) -> Path | None:
     return next((path for path in found if path is not None and path.is_dir()), None)
 
 
-def _is_folder(path: Path | None) -> bool:
-    return path is not None and path.is_dir()
-
-
 class _Labels:
     """What the numbers of a picture are called: by the picture of classes, else by the box that fits best."""
 
@@ -107,11 +105,11 @@ class _Labels:
         self._default_label = default_label
         self._left_out = left_out
 
-    def of(self, image: str, mask: str, numbers: Numbers) -> Mapping[str, str]:
+    def of(self, image: str, mask: str, numbers: Numbers, places: BoxesOfNumbers) -> Mapping[str, str]:
         """Number of an object, as a text, to its label."""
         class_map, boxes = self._class_map(mask, numbers.shape), None
         labels: dict[str, str] = {}
-        for number, (rows, columns) in boxes_of_numbers(numbers).items():
+        for number, (rows, columns) in places.items():
             is_object = numbers[rows, columns] == number
             label = _most_frequent_class(class_map, rows, columns, is_object, self._names) if class_map else None
             if label is None:

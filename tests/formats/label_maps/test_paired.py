@@ -23,7 +23,8 @@ def test_boxes_of_numbers():
 def test_labels_are_asked_for_with_the_numbers_that_are_objects(tmp_path, ignore_label):
     asked = []
 
-    def labels_of(image, mask, numbers):
+    def labels_of(image, mask, numbers, boxes):
+        assert boxes == boxes_of_numbers(numbers)
         asked.append((image, mask, np.unique(numbers).tolist()))
         return {"1": "cat"}
 
