@@ -138,6 +138,12 @@ class Annotation:
         return box
 
     @property
+    def given(self) -> dict[str, Any]:
+        """Those of `attributes`, `object_id` and `parent_id` that the object has, plain data."""
+        facts = {"attributes": self.attributes, "object_id": self.object_id, "parent_id": self.parent_id}
+        return {name: value for name, value in facts.items() if value is not None}
+
+    @property
     def found(self) -> dict[str, Any]:
         """How an object without a prompt was found, plain data: its `stability_score` and `point`; nothing for others."""
         facts = {

@@ -136,7 +136,7 @@ def coco_rings_to_rle(rings: Sequence[Sequence[float]], original_hw: tuple[int, 
 
 def rle_iou(first: Rle, second: Rle) -> float:
     """Intersection over union of two masks of one size, in [0, 1], without decoding them."""
-    return float(coco_mask.iou([_encoded(first)], [_encoded(second)], [0])[0, 0])
+    return float(rle_overlaps([first], [second])[0, 0])
 
 
 def rle_overlaps(

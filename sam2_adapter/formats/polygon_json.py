@@ -77,16 +77,11 @@ def polygons_to_image(document: Any, *, source: str = "polygon document") -> Ann
 
 
 def _to_entry(annotation: Annotation, tolerance: float) -> dict[str, Any]:
-    optional_fields = {
-        "attributes": annotation.attributes,
-        "object_id": annotation.object_id,
-        "parent_id": annotation.parent_id,
-        **annotation.found,
-    }
     return {
         "label": annotation.label,
         "iou_score": annotation.iou_score,
-        **{key: value for key, value in optional_fields.items() if value is not None},
+        **annotation.given,
+        **annotation.found,
         "parts": [
             {"exterior": _coordinates(part.exterior), "holes": [_coordinates(hole) for hole in part.holes]}
             for part in annotation.to_polygons(tolerance)

@@ -187,9 +187,7 @@ def _next_id(rows: Sequence[Any], source: str) -> int:
 def _properties(annotation: Annotation) -> dict[str, Any]:
     x0, y0, x1, y1 = annotation.box_xyxy
     optional_fields = {
-        "attributes": annotation.attributes,
-        "object_id": annotation.object_id,
-        "parent_id": annotation.parent_id,
+        **annotation.given,
         "stability_score": annotation.stability_score,
         "point_coords": None if annotation.point_xy is None else [list(annotation.point_xy)],
     }

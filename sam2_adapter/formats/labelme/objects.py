@@ -181,11 +181,6 @@ def _mask(annotation: Annotation) -> dict[str, Any]:
 
 
 def _shape(annotation: Annotation, group: int | None, geometry: Mapping[str, Any]) -> dict[str, Any]:
-    optional_fields = {
-        "attributes": annotation.attributes,
-        "object_id": annotation.object_id,
-        "parent_id": annotation.parent_id,
-    }
     return {
         "label": annotation.label,
         **geometry,
@@ -193,5 +188,5 @@ def _shape(annotation: Annotation, group: int | None, geometry: Mapping[str, Any
         "description": "",
         "flags": {},
         "iou_score": annotation.iou_score,
-        **{key: value for key, value in optional_fields.items() if value is not None},
+        **annotation.given,
     }

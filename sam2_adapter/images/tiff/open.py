@@ -13,10 +13,8 @@ from sam2_adapter.annotations.regions import Region
 from sam2_adapter.images.tiff.pixel_layout import TiffLayout, any_layout, read_layout
 from sam2_adapter.images.tiff.pixels import passed_over_channels, samples_to_image
 from sam2_adapter.images.tiff.samples import read_samples
-from sam2_adapter.images.tiff.tags import Directory, Tag, read_directories
+from sam2_adapter.images.tiff.tags import MAGIC, Directory, Tag, read_directories
 from sam2_adapter.images.tiff.tiles import TiffRegions
-
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # Memory that the samples of a picture may take, however few of its pixels there are.
 _MOST_BYTES = 2**32

@@ -10,6 +10,9 @@ from typing import IO, Literal
 
 ByteOrder = Literal["<", ">"]
 
+# How a file begins, in either byte order, BigTIFF last.
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
 
 class Tag(IntEnum):
     """The entries that are read, by their numbers in the TIFF 6.0 specification and its supplements."""

@@ -31,7 +31,7 @@ from sam2_adapter.images.tiff.pixel_layout import (
 )
 from sam2_adapter.images.tiff.pixels import samples_to_image
 from sam2_adapter.images.tiff.samples import read_samples
-from sam2_adapter.images.tiff.tags import Directory, read_directories
+from sam2_adapter.images.tiff.tags import MAGIC, Directory, read_directories
 from sam2_adapter.input_files import open_regular
 
 # Bytes of a tile or strip, decoded: it is read as a whole.
@@ -113,8 +113,7 @@ class TiffRegions:
 
     def _first_directory(self) -> Directory:
         try:
-            start = self._file.read(4)
-            if start[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            if self._file.read(4) not in MAGIC:
                 raise ValueError("it is no TIFF file")
             directory = next(read_directories(self._file), None)
             if directory is None:
