@@ -13,7 +13,7 @@ from sam2_adapter.annotations.regions import Region
 from sam2_adapter.images.tiff.pixel_layout import TiffLayout, any_layout, read_layout
 from sam2_adapter.images.tiff.pixels import passed_over_channels, samples_to_image
 from sam2_adapter.images.tiff.samples import read_samples
-from sam2_adapter.images.tiff.tags import MAGIC, Directory, Tag, read_directories
+from sam2_adapter.images.tiff.tags import Directory, Tag, read_directories
 from sam2_adapter.images.tiff.tiles import TiffRegions
 
 # Memory that the samples of a picture may take, however few of its pixels there are.
@@ -53,17 +53,15 @@ def open_tiff(file: IO[bytes]) -> OpenedTiff | None:
     directory = next(read_directories(file), None)
     if directory is None:
         raise ValueError("TIFF header: there is no picture in the file")
-    layout = read_layout(directory)
-    if _leaves_out_segments(directory):
-        sparse = layout or any_layout(directory)
-        return OpenedTiff((sparse.width, sparse.height), sparse.orientation, lambda: _load_sparse(file), None)
-    if layout is None:
+    ours, is_sparse = read_layout(directory), _leaves_out_segments(directory)
+    if ours is None and not is_sparse:
         return None
-    num_bytes = layout.width * layout.height * layout.channels * max(8, layout.bits) // 8
-    if num_bytes > _MOST_BYTES:
-        raise ValueError(f"the {layout.channels} channels of {layout.bits} bits take {num_bytes:,} bytes of memory")
-    size_wh = (layout.width, layout.height)
-    return OpenedTiff(size_wh, layout.orientation, lambda: _load(file, layout), passed_over_channels(layout))
+    layout = ours or any_layout(directory)
+    if not is_sparse:  # of a sparse picture, parts are read where the whole is too large
+        _check_memory(layout)
+    size_wh, note = (layout.width, layout.height), passed_over_channels(layout) if ours else None
+    load = _load_sparse if is_sparse else _load
+    return OpenedTiff(size_wh, layout.orientation, lambda: load(file, layout), note)
 
 
 def count_pages(file: IO[bytes]) -> int:
@@ -79,9 +77,16 @@ def _leaves_out_segments(directory: Directory) -> bool:
     return any(0 in directory.tags.get(tag, ()) for tag in tags)
 
 
-def _load_sparse(file: IO[bytes]) -> Image.Image:
+def _check_memory(layout: TiffLayout) -> None:
+    num_bytes = layout.width * layout.height * layout.channels * max(8, layout.bits) // 8
+    if num_bytes > _MOST_BYTES:
+        raise ValueError(f"the {layout.channels} channels of {layout.bits} bits take {num_bytes:,} bytes of memory")
+
+
+def _load_sparse(file: IO[bytes], layout: TiffLayout) -> Image.Image:
+    _check_memory(layout)
     file.seek(0)
-    parts = TiffRegions(file)
+    parts = TiffRegions(file, as_stored=True)
     return Image.fromarray(parts.read(Region.whole(parts.original_hw)))
 
 

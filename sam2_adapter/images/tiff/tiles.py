@@ -48,11 +48,12 @@ class TiffRegions:
         segments_read: tiles or strips that were decoded so far; empty ones, which a sparse file leaves out, do not count.
     """
 
-    def __init__(self, source: str | Path | IO[bytes]) -> None:
+    def __init__(self, source: str | Path | IO[bytes], *, as_stored: bool = False) -> None:
         """Read the header.
 
         Args:
             source: the file, or where it is.
+            as_stored: regions are those of the picture as it is stored; otherwise a picture that is stored turned is refused.
 
         Raises:
             ImageError: it is no TIFF file, or its parts cannot be read one by one; the text names the file and says what to do.
@@ -64,6 +65,8 @@ class TiffRegions:
         try:
             self._directory = self._first_directory()
             self._layout, self._is_ours = self._read_layout()
+            if self._layout.orientation != 1 and not as_stored:
+                raise self._refused("it is stored turned, which is only read as a whole")
             self._check_segments()
         except ImageError:
             self._file.close()
@@ -132,8 +135,6 @@ class TiffRegions:
 
     def _check_segments(self) -> None:
         layout = self._layout
-        if layout.orientation != 1:
-            raise self._refused("it is stored turned, which is only read as a whole")
         rows, columns = layout.segment_hw
         if rows * columns * layout.channels * max(8, layout.bits) // 8 > _MOST_BYTES:
             kind = "tiles" if layout.is_tiled else "strips"

@@ -49,12 +49,35 @@ def test_the_tiles_of_a_sparse_picture_are_in_their_places(tmp_path):
     assert np.array_equal(read_image(tmp_path / "a.tif"), expected)
 
 
+def test_sparse_pictures_are_upright(tmp_path):
+    tile = np.zeros((256, 256, 3), np.uint8)
+    tile[10, 20] = 200
+    write_sparse(tmp_path / "a.tif", 500, {(0, 1): tile})
+    write_sparse(tmp_path / "turned.tif", 500, {(0, 1): tile}, orientation=6)
+    expected = np.rot90(read_image(tmp_path / "a.tif"), -1)
+    assert expected.any()
+    assert np.array_equal(read_image(tmp_path / "turned.tif"), expected)
+
+
 def test_a_picture_whose_samples_fill_the_memory_is_refused():
-    data = Layout("f8", 5).write(Layout("f8", 5).samples(8, 8))
-    raw = bytearray(data)
+    with pytest.raises(ValueError, match="the 5 channels of 64 bits take 16,000,000,000 bytes of memory"):
+        open_tiff(io.BytesIO(_huge()))
+
+
+def test_a_sparse_picture_whose_samples_fill_the_memory_is_not_read_as_a_whole():
+    opened = open_tiff(io.BytesIO(_huge({279: 0})))
+    assert opened.note.startswith("5 channels")
+    with pytest.raises(ValueError, match="the 5 channels of 64 bits take 16,000,000,000 bytes of memory"):
+        opened.load()
+
+
+def _huge(values=()):
+    """A small file that claims a huge picture; with other values of one entry each."""
+    values = {256: 20_000, 257: 20_000, 278: 20_000, **dict(values)}
+    raw = bytearray(Layout("f8", 5).write(Layout("f8", 5).samples(8, 8)))
     start = int.from_bytes(raw[4:8], "little")
     for entry in range(start + 2, start + 2 + 12 * int.from_bytes(raw[start : start + 2], "little"), 12):
-        if int.from_bytes(raw[entry : entry + 2], "little") in (256, 257, 278):
-            raw[entry + 8 : entry + 12] = (20_000).to_bytes(4, "little")
-    with pytest.raises(ValueError, match="the 5 channels of 64 bits take 16,000,000,000 bytes of memory"):
-        open_tiff(io.BytesIO(bytes(raw)))
+        tag = int.from_bytes(raw[entry : entry + 2], "little")
+        if tag in values:
+            raw[entry + 8 : entry + 12] = values[tag].to_bytes(4, "little")
+    return bytes(raw)

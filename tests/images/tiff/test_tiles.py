@@ -63,7 +63,7 @@ def test_only_the_tiles_that_a_region_touches_are_read(tmp_path):
         assert regions.segments_read == 5
 
 
-def write_sparse(path, side, tiles):
+def write_sparse(path, side, tiles, orientation=1):
     """A picture whose tiles are left out but for those at (down, across), as GDAL writes it with SPARSE_OK."""
     per_side = -(-side // 256)
     offsets, counts = [0] * per_side**2, [0] * per_side**2
@@ -78,7 +78,7 @@ def write_sparse(path, side, tiles):
             places.append(file.tell())
             file.write(struct.pack(f"<{len(values)}{form}", *values))
         entries = [(256, 4, 1, side), (257, 4, 1, side), (258, 3, 3, places[2]), (259, 3, 1, 1), (262, 3, 1, 2)]
-        entries += [(277, 3, 1, 3), (322, 4, 1, 256), (323, 4, 1, 256)]
+        entries += [(274, 3, 1, orientation), (277, 3, 1, 3), (322, 4, 1, 256), (323, 4, 1, 256)]
         entries += [(324, 4, len(offsets), places[0]), (325, 4, len(counts), places[1])]
         start = file.tell()
         file.write(
