@@ -26,6 +26,8 @@ def test_an_annotation_keeps_what_it_was_given():
     assert annotation.mask.dtype == np.bool_
     assert (annotation.label, annotation.iou_score, annotation.attributes) == ("cat", 0.875, {"colour": "black"})
     assert (annotation.object_id, annotation.parent_id, annotation.prompt_index) == ("7", "3", 2)
+    assert annotation.given == {"attributes": {"colour": "black"}, "object_id": "7", "parent_id": "3"}
+    assert Annotation.from_mask(MASK, "cat", attributes={}, parent_id="3").given == {"attributes": {}, "parent_id": "3"}
     assert annotation.area == MASK.sum()
     assert annotation.original_hw == (40, 60)
     rows, columns = np.nonzero(MASK)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sam2_adapter.annotations.rle import Rle, placed_mask_to_rle, rle_to_mask_in_box
-from sam2_adapter.annotations.specks import without_small_regions
+from sam2_adapter.annotations.separate_parts import without_small_regions
 from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.predict.everything.overlaps import box_ious, keep_best, mask_containments, mask_ious
 from sam2_adapter.predict.everything.thresholds import NMS_THRESH, Thresholds
