@@ -212,7 +212,7 @@ class ModelAdapter(EmbeddingFunctions):
         overwrite: bool = False,
         **kwargs: Any,
     ) -> tuple[str, str, str]:
-        """Download the model's subsets into folders that are made again; what an earlier training left there goes.
+        """Download the model's subsets into folders; what an earlier training left there is removed first.
 
         Returns:
             The paths of the root, the data and the output.

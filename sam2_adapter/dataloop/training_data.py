@@ -40,7 +40,7 @@ def download_subsets(model: Any, dataset: Any, folder: Path, on_downloaded: OnDo
     Args:
         model: `dl.Model` with subsets.
         dataset: `dl.Dataset` that they are parts of.
-        folder: made again.
+        folder: empty; gets one folder per subset.
         on_downloaded: called after every item with the name of its subset and the number of items so far.
 
     Raises:
