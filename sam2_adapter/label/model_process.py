@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
-import signal
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from sam2_adapter.errors import PromptError, Sam2AdapterError
+from sam2_adapter.label.child_process import ChildProcess, Json
 
-Json = dict[str, Any]
-
-# A mask of a hundred million pixels, as a message.
-_MOST_LINE_BYTES = 64 * 2**20
 _MOST_RESTARTS = 3
 
 _WORKER = "sam2_adapter.label.model_worker"
@@ -50,7 +44,7 @@ class ModelProcess:
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._opened: dict[str, Json] = {}
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ChildProcess | None = None
         self._running: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
@@ -64,7 +58,18 @@ class ModelProcess:
             self._running.cancel()
             with suppress(asyncio.CancelledError):
                 await self._running
-        await self._end_process()
+        if self._process is not None:
+            await self._process.end()
+
+    async def use(self, options: Mapping[str, Any]) -> None:
+        """Go on with another model, whose process takes the place of the one that runs; the pages ask again what was under way."""
+        await self.stop()
+        self._options = dict(options)
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ModelError("Another model was chosen. The click is answered when it is loaded."))
+        self._set_state("loading")
+        self.start()
 
     def open(self, tab: str, request: Json) -> None:
         """Say which picture a tab looks at; repeated to a process that is started again."""
@@ -95,10 +100,8 @@ class ModelProcess:
             self._waiting.pop(number, None)
 
     def _send(self, message: Json) -> None:
-        process = self._process
-        if process is not None and process.stdin is not None and self.state == "ready":
-            with suppress(OSError, RuntimeError):
-                process.stdin.write(json.dumps(message).encode() + b"\n")
+        if self._process is not None and self.state == "ready":
+            self._process.send(message)
 
     async def _keep_running(self) -> None:
         for _ in range(_MOST_RESTARTS + 1):
@@ -115,25 +118,8 @@ class ModelProcess:
 
     async def _run_once(self) -> str:
         """One life of the process; returns how it ended."""
-        process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            _WORKER,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_MOST_LINE_BYTES,
-            start_new_session=True,  # Ctrl-C is for the server, which ends this process in good order
-        )
-        assert process.stdin is not None  # both are pipes
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(self._options).encode() + b"\n")
-        try:
-            while line := await process.stdout.readline():
-                self._take(json.loads(line))
-            status = await process.wait()
-        finally:
-            await self._end_process()
-        return f"The model's process ended ({_reason(status)})."
+        self._process = ChildProcess(_WORKER)
+        return f"The model's process ended ({await self._process.run(self._options, self._take)})."
 
     def _take(self, message: Json) -> None:
         news = message.get("news")
@@ -165,25 +151,3 @@ class ModelProcess:
     def shown(self) -> Json:
         """The state for the page."""
         return {"state": self.state, "text": self.text, "model": self.model}
-
-    async def _end_process(self) -> None:
-        process = self._process
-        if process is None:
-            return
-        self._process = None
-        if process.stdin is not None:
-            process.stdin.close()
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-        if process.stdout is not None:
-            await process.stdout.read()  # what it still had to say is for nobody; its pipe is closed with it
-        await process.wait()
-
-
-def _reason(status: int) -> str:
-    if status >= 0:
-        return f"exit status {status}"
-    with suppress(ValueError):
-        return signal.Signals(-status).name
-    return f"signal {-status}"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import sys
 import threading
 import time
 import traceback
@@ -20,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.embeddings.cache import ByteBoundedCache
@@ -29,6 +28,7 @@ from sam2_adapter.files import reason_of
 from sam2_adapter.images.read import read_image
 from sam2_adapter.input_files import open_regular
 from sam2_adapter.interactive import Answer, EncodedSources, Session, Step
+from sam2_adapter.label.child_process import own_streams
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 
 CACHE_BYTES = 512 * 2**20
@@ -291,7 +291,7 @@ def _as_json(answer: Answer) -> Json:
 
 def main() -> None:
     """Load the model that the first line of the input names, and answer what follows."""
-    requests, answers = _own_streams()
+    requests, answers = own_streams()
     lock = threading.Lock()
 
     def report(message: Json) -> None:
@@ -324,13 +324,6 @@ def main() -> None:
     worker = ModelWorker(predictor, report)
     for line in requests:
         worker.handle(json.loads(line))
-
-
-def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """Input and output for messages alone: what a library prints goes to the error output."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return sys.stdin.buffer, answers
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ The model is in another process (`model_process`), files are read and written in
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -24,10 +23,10 @@ from sam2_adapter.errors import ExportError, ImageError, Sam2AdapterError
 from sam2_adapter.files import encodable
 from sam2_adapter.formats.registry import output_formats
 from sam2_adapter.label.export import Exporter
-from sam2_adapter.label.guard import MOST_BODY_BYTES
 from sam2_adapter.label.model_process import ModelError, ModelProcess
 from sam2_adapter.label.page_news import PageNews
 from sam2_adapter.label.pictures import TILE_PX, Picture, PictureFiles, Sent
+from sam2_adapter.label.request_values import RequestError, body_of, list_in, text_in, whole_in
 from sam2_adapter.label.work import Work
 
 Json = dict[str, Any]
@@ -40,10 +39,6 @@ _AT_ONCE = 3
 
 # What the questions to the model are made of, by their kind.
 _ASKED = {"click": ("steps",), "candidates": ("steps",), "hover": ("point", "view"), "look": ("view",)}
-
-
-class RequestError(Sam2AdapterError):
-    """A request that the page does not send: something is missing or of another kind."""
 
 
 class LabelServer:
@@ -183,30 +178,30 @@ class LabelServer:
         return Response(sent.content, media_type=sent.media_type, headers=_KEPT)
 
     async def _open(self, request: Request) -> Response:
-        picture, body = self._picture(request), await _body(request)
-        following = [self._files.by_id[key] for key in _list(body, "next") if key in self._files.by_id]
+        picture, body = self._picture(request), await body_of(request)
+        following = [self._files.by_id[key] for key in list_in(body, "next") if key in self._files.by_id]
         self.model.open(
-            _text(body, "tab"),
-            {"visit": _whole(body, "visit"), "image": _told(picture), "next": list(map(_told, following[:2]))},
+            text_in(body, "tab"),
+            {"visit": whole_in(body, "visit"), "image": _told(picture), "next": list(map(_told, following[:2]))},
         )
         return JSONResponse({})
 
     async def _ask(self, request: Request) -> Response:
-        picture, body = self._picture(request), await _body(request)
-        kind = _text(body, "kind")
+        picture, body = self._picture(request), await body_of(request)
+        kind = text_in(body, "kind")
         if kind not in _ASKED:
             raise RequestError(f"The kind of a question is {', '.join(_ASKED)}, but got {kind!r:.40}.")
         question = {
             "kind": kind,
-            "tab": _text(body, "tab"),
-            "visit": _whole(body, "visit"),
+            "tab": text_in(body, "tab"),
+            "visit": whole_in(body, "visit"),
             "image": _told(picture),
-            **{key: _list(body, key) for key in _ASKED[kind] if key != "view" or body.get(key) is not None},
+            **{key: list_in(body, key) for key in _ASKED[kind] if key != "view" or body.get(key) is not None},
         }
         return JSONResponse({"answer": await self.model.ask(question)})
 
     async def _changes(self, request: Request) -> Response:
-        picture, body = self._picture(request), await _body(request)
+        picture, body = self._picture(request), await body_of(request)
         changes = body.get("changes")
         if not isinstance(changes, dict):
             raise RequestError("'changes' are ids with an object or null each.")
@@ -218,7 +213,7 @@ class LabelServer:
         self._news.tell(
             {
                 "news": "changes",
-                "tab": _text(body, "tab"),
+                "tab": text_in(body, "tab"),
                 "image": picture.id,
                 "changes": kept,
                 "number": number,
@@ -230,14 +225,14 @@ class LabelServer:
         return JSONResponse({"number": number, "labels": labels, "count": count})
 
     async def _labels(self, request: Request) -> Response:
-        body = await _body(request)
-        labels = await asyncio.to_thread(self._work.add_labels, _list(body, "labels"))
+        body = await body_of(request)
+        labels = await asyncio.to_thread(self._work.add_labels, list_in(body, "labels"))
         self._news.tell({"news": "labels", "labels": labels, "number": self._work.number})
         return JSONResponse({"labels": labels})
 
     async def _export(self, request: Request) -> Response:
-        body = await _body(request)
-        write = partial(self._exporter.write, self._work.snapshot(), _list(body, "formats"), self.model.model)
+        body = await body_of(request)
+        write = partial(self._exporter.write, self._work.snapshot(), list_in(body, "formats"), self.model.model)
         done = await asyncio.to_thread(write)
         paths = [{"format": name, "path": encodable(str(path))} for name, path in done.paths.items()]
         return JSONResponse(
@@ -293,38 +288,3 @@ def _status(error: Sam2AdapterError) -> int:
 
 def _refused(status: int, text: str) -> Response:
     return JSONResponse({"error": encodable(text)}, status_code=status)
-
-
-async def _body(request: Request) -> Json:
-    content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > MOST_BODY_BYTES:
-            raise RequestError(f"A request has at most {MOST_BODY_BYTES:,} bytes.")
-    body: Any = None
-    with suppress(ValueError, RecursionError):
-        body = json.loads(bytes(content))
-    if not isinstance(body, dict):
-        raise RequestError("A request is one JSON object.")
-    return body
-
-
-def _text(body: Json, key: str) -> str:
-    value = body.get(key)
-    if not isinstance(value, str) or len(value) > 80:
-        raise RequestError(f"{key!r} is a short text.")
-    return value
-
-
-def _whole(body: Json, key: str) -> int:
-    value = body.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-        raise RequestError(f"{key!r} is a whole number.")
-    return value
-
-
-def _list(body: Json, key: str) -> list[Any]:
-    value = body.get(key, [])
-    if not isinstance(value, list) or len(value) > 1000:
-        raise RequestError(f"{key!r} is a list.")
-    return value

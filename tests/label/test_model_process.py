@@ -69,3 +69,32 @@ def test_a_process_that_ends_again_and_again_is_given_up(monkeypatch):
             await process.ask({})
 
     asyncio.run(run())
+
+
+def test_another_model_takes_the_place_of_the_first_and_back(tmp_path):
+    disk_photo().save(tmp_path / "disk.png")
+    image = {"id": "1", "name": "disk.png", "path": str(tmp_path / "disk.png")}
+    question = {"kind": "click", "tab": "t", "visit": 1, "image": image, "steps": [{"point": [80, 60], "inside": True}]}
+    nano = {"model": "sam2_nano", "device": "cpu", "runtime": "torch"}
+
+    async def run():
+        process = ModelProcess(nano, lambda news: None)
+        process.start()
+        process.open("t", {"visit": 1, "image": image})
+        first = await process.ask(question)
+        waiting = asyncio.create_task(process.ask(question))
+        await asyncio.sleep(0)
+        await process.use({"model": "sam2_hiera_x"})
+        with pytest.raises(ModelError, match=r"Another model was chosen|sam2_hiera_x"):
+            await waiting
+        with pytest.raises(ModelError, match="sam2_hiera_x"):
+            await process.ask(question)
+        assert process.state == "failed"
+        await process.use(nano)
+        assert process.state == "loading"
+        again = await process.ask(question)
+        await process.stop()
+        return first, again, process.pictures["1"]["news"]
+
+    first, again, news = asyncio.run(run())
+    assert (first, news) == (again, "encoded")
