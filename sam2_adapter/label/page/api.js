@@ -18,6 +18,12 @@ export const get = (path) => request(path);
 export const post = (path, body) =>
   request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 
+/** The model's answer to a question about the open picture; null where the picture was left meanwhile. */
+export async function ask({ id, visit }, question) {
+  const { answer } = await post(imagePath(id, "ask"), { tab, visit, ...question });
+  return answer;
+}
+
 async function request(path, options) {
   let response;
   try {

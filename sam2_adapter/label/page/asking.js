@@ -1,6 +1,6 @@
 // Asks the model for what the state waits for: the answer to the object under way, and what lies under a pointer that rests.
 
-import { imagePath, post, tab } from "./api.js";
+import { ask } from "./api.js";
 import { keyOf, ownAnswer } from "./state.js";
 
 const REST_MS = 90;
@@ -14,14 +14,14 @@ export function askForDrafts(store, onAnswer) {
     const { draft } = state.desk;
     if (!draft || !draft.steps.length || !state.image?.width || !state.connected) return;
     if (state.model.state === "failed" || ownAnswer(state)) return;
-    const { id, visit } = state.image;
+    const { visit } = state.image;
     const key = keyOf(draft.steps);
     const question = `${visit} ${key}`;
     if (asked.has(question)) return;
     asked.add(question);
     let answer = null;
     try {
-      ({ answer } = await post(imagePath(id, "ask"), { kind: "click", tab, visit, steps: draft.steps }));
+      answer = await ask(state.image, { kind: "click", steps: draft.steps });
     } catch (error) {
       // A step that cannot be used is told; everything else is asked again when the state changes.
       if (error.status === 400) answer = { error: error.message };
@@ -52,8 +52,7 @@ export class Preview {
     const { image, desk, pictures } = this.store.state;
     if (!image || desk.draft || pictures[image.id] !== "ready" || this.stage.hovered || this.stage.isMoving) return this.show(null);
     try {
-      const view = this.stage.options.inView ? this.stage.view.part() : undefined;
-      const { answer } = await post(imagePath(image.id, "ask"), { kind: "hover", tab, visit: image.visit, point, view });
+      const answer = await ask(image, { kind: "hover", point, view: this.stage.lookedAt });
       if (this.point === point && this.store.state.image?.visit === image.visit && !this.store.state.desk.draft) this.show(answer);
     } catch {
       // a preview is no promise
@@ -90,7 +89,7 @@ export class Look {
     if (!seen) return this.onLook(false);
     this.onLook(true);
     try {
-      await post(imagePath(image.id, "ask"), { kind: "look", tab, visit: image.visit, view });
+      await ask(image, { kind: "look", view });
     } catch {
       // the click in it says what is wrong
     }

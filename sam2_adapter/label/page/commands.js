@@ -1,6 +1,6 @@
 // What a person can do, whether by pointer, key or button. Each changes the state; asking and saving follow from the state.
 
-import { get, imagePath, newId, post, tab } from "./api.js";
+import { ask, get, imagePath, newId, post, tab } from "./api.js";
 import { plural } from "./elements.js";
 import { keyOf, ownAnswer, shownCandidates, singleStep } from "./state.js";
 
@@ -49,7 +49,7 @@ export class Commands {
 
   /** A step, with the view that it is to be answered in where that is wanted. */
   inView(step) {
-    const view = this.stage.options.inView ? this.stage.view.part() : undefined;
+    const view = this.stage.lookedAt;
     return view ? { ...step, view } : step;
   }
 
@@ -148,10 +148,10 @@ export class Commands {
     if (!plain) return;
     const asked = keyOf(this.desk.draft.steps);
     if (!shownCandidates(this.state)) {
-      const { visit, id } = this.state.image;
+      const { image } = this.state;
       try {
-        const { answer } = await post(imagePath(id, "ask"), { kind: "candidates", tab, visit, steps: [plain] });
-        if (answer) this.store.dispatch({ type: "candidates", key: keyOf([plain]), visit, candidates: answer.candidates });
+        const answer = await ask(image, { kind: "candidates", steps: [plain] });
+        if (answer) this.store.dispatch({ type: "candidates", key: keyOf([plain]), visit: image.visit, candidates: answer.candidates });
       } catch (error) {
         this.say(error.message, true);
       }

@@ -32,6 +32,11 @@ export class Stage {
     this.resize();
   }
 
+  /** The part of the picture that clicks are answered in at full resolution; undefined for all of it. */
+  get lookedAt() {
+    return this.options.inView ? this.view.part() : undefined;
+  }
+
   resize() {
     const { clientWidth, clientHeight } = this.canvas.parentElement;
     const ratio = devicePixelRatio;
