@@ -108,10 +108,21 @@ def placed_mask_to_rle(mask: BoolArray, offset_xy: tuple[int, int], original_hw:
     columns = np.zeros((x1 - x0, y1 - y0 + 2), np.bool_)
     columns[:, 1:-1] = mask[y0:y1, x0:x1].T
     column, row = np.divmod(np.flatnonzero(columns[:, 1:] != columns[:, :-1]), y1 - y0 + 1)
-    bounds = _without_empty_runs((offset_xy[0] + x0 + column) * height + offset_xy[1] + y0 + row)
-    edges = np.concatenate([[0], bounds, [height * width]])
-    runs = np.diff(edges)
-    return runs_to_rle(runs if runs[-1] else runs[:-1], (height, width))
+    return bounds_to_rle(
+        _without_empty_runs((offset_xy[0] + x0 + column) * height + offset_xy[1] + y0 + row), original_hw
+    )
+
+
+def bounds_to_rle(bounds: IntArray, original_hw: tuple[int, int]) -> Rle:
+    """Encode a mask of which the places are known where it changes.
+
+    Args:
+        bounds: rising positions, column-major, at which a run of set pixels begins, and at every other one ends.
+        original_hw: (height, width) of the mask.
+    """
+    height, width = original_hw
+    runs = np.diff(np.concatenate([[0], bounds, [height * width]]))
+    return runs_to_rle(runs if runs[-1] else runs[:-1], original_hw)
 
 
 def union_rle(rles: Sequence[Rle]) -> Rle:

@@ -55,11 +55,10 @@ def answer_prompt(predictor: Predictor, embedding: ImageEmbedding | Window, prom
     Raises:
         PromptError: the prompt lies outside the image, or its mask has another size.
     """
-    if isinstance(embedding, Window):
-        found = predict_in_window(predictor, embedding, [prompt.fitted_to(embedding.image_hw)])
-    else:
-        found = predictor.predict(embedding, [prompt])
-    return _answer(found, 0)
+    if not isinstance(embedding, Window):
+        return Answer(*predictor.predict_rles(embedding, prompt)[0])
+    found = predict_in_window(predictor, embedding, [prompt.fitted_to(embedding.image_hw)])
+    return _with_mask(found, 0, found.masks[0, 0])
 
 
 def pointed(last: Taken | None, step: Step, window: Window) -> Prompt:
@@ -86,15 +85,10 @@ def answers_in(
 ) -> list[Answer]:
     """The masks that the model gives for a prompt in a window; what lies outside the window stays as in the earlier answer."""
     if window.region == Region.whole(window.image_hw):
-        found = predictor.predict(window.embedding, [prompt], multimask_output)
-        return [_answer(found, index) for index in range(found.masks.shape[1])]
+        return [Answer(*found) for found in predictor.predict_rles(window.embedding, prompt, multimask_output)]
     # A view leaves out what lies outside it; what lies outside the image is refused as ever.
     ((_, found),) = predict_window_parts(predictor, window, [prompt.fitted_to(window.image_hw)], multimask_output)
     return [_answer_in_view(found, index, window, before) for index in range(found.masks.shape[1])]
-
-
-def _answer(found: MaskPrediction, index: int) -> Answer:
-    return _with_mask(found, index, found.masks[0, index])
 
 
 def _answer_in_view(found: MaskPrediction, index: int, window: Window, before: Taken | None) -> Answer:

@@ -28,6 +28,8 @@ class Visit:
         # Steps that were taken, also those taken back: going there again asks the model nothing.
         self._known: KnownSteps[Taken] = KnownSteps()
         self._candidates: KnownSteps[tuple[Answer, ...]] = KnownSteps()
+        # What was looked at before it is clicked on: the click is then answered at once.
+        self._previewed: tuple[Step, Taken] | None = None
 
     @property
     def answer(self) -> Answer | None:
@@ -73,22 +75,30 @@ class Visit:
 
     def preview(self, step: Step) -> Answer:
         """The answer to a step alone, which is not taken."""
+        taken = self._answered(None, step)
+        self._previewed = step, taken
+        return taken.answer
+
+    def _answered(self, before: Taken | None, step: Step) -> Taken:
+        seen = self._previewed if before is None else None
+        if seen is not None and seen[0] == step:
+            return seen[1]
         window = self.views.window(step.view_xyxy)
-        return answers_in(self.predictor, window, pointed(None, step, window), None)[0]
+        prompt = pointed(before, step, window)
+        return Taken(prompt, answers_in(self.predictor, window, prompt, before)[0], window)
 
     def _taken(self, steps: Steps) -> Taken:
         """The last of these steps with its answer; the model is asked for those that are not known."""
         start = next((n for n in range(len(steps), 0, -1) if self._known.get(steps[:n])), 0)
         taken = self._known.get(steps[:start])
         for number in range(start, len(steps)):
-            window = self.views.window(steps[number].view_xyxy)
-            prompt = pointed(taken, steps[number], window)
             choice = steps[number].choice
             if choice is None:
-                answer = answers_in(self.predictor, window, prompt, taken)[0]
+                taken = self._answered(taken, steps[number])
             else:
-                answer = _chosen(self._candidates_of(steps[: number + 1]), choice)
-            taken = Taken(prompt, answer, window)
+                window = self.views.window(steps[number].view_xyxy)
+                chosen = _chosen(self._candidates_of(steps[: number + 1]), choice)
+                taken = Taken(pointed(taken, steps[number], window), chosen, window)
             self._known.put(steps[: number + 1], taken)
         assert taken is not None  # there is at least one step
         return taken

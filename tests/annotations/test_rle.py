@@ -10,6 +10,7 @@ from pycocotools import mask as coco_mask
 
 from sam2_adapter.annotations.rle import (
     Rle,
+    bounds_to_rle,
     coco_rings_to_rle,
     mask_to_rle,
     placed_mask_to_rle,
@@ -53,6 +54,16 @@ def test_a_part_is_encoded_at_its_place(part, before_xy, after_xy):
     (left, top), (right, bottom) = before_xy, after_xy
     whole = np.pad(part, ((top, bottom), (left, right)))
     assert placed_mask_to_rle(part, (left, top), whole.shape) == mask_to_rle(whole)
+
+
+@QUICK
+@given(pixel_masks())
+def test_the_places_where_a_mask_changes_are_all_that_is_needed(mask):
+    down_the_columns = np.concatenate([[False], mask.T.ravel()])
+    bounds = np.flatnonzero(down_the_columns[1:] != down_the_columns[:-1])
+    assert bounds_to_rle(bounds, mask.shape) == mask_to_rle(mask)
+    if mask[-1, -1]:
+        assert bounds_to_rle(np.append(bounds, mask.size), mask.shape) == mask_to_rle(mask)
 
 
 @QUICK

@@ -313,9 +313,9 @@ class _Counting:
     def __init__(self, predictor):
         self._predictor, self.calls = predictor, 0
 
-    def predict(self, *arguments, **options):
+    def predict_rles(self, *arguments, **options):
         self.calls += 1
-        return self._predictor.predict(*arguments, **options)
+        return self._predictor.predict_rles(*arguments, **options)
 
 
 class _Slow:
@@ -333,10 +333,10 @@ class _Slow:
         assert self.may_go_on.wait(60)
         return self._predictor.embed(images)
 
-    def predict(self, *arguments, **options):
+    def predict_rles(self, *arguments, **options):
         self.is_asked.set()
         assert self.may_go_on.wait(60)
-        return self._predictor.predict(*arguments, **options)
+        return self._predictor.predict_rles(*arguments, **options)
 
 
 @pytest.mark.parametrize("leave", [lambda s, i: s.open(i[::-1]), lambda s, i: s.close(), lambda s, i: s.clear()])

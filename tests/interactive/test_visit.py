@@ -37,6 +37,19 @@ def test_what_is_answered_is_not_taken_yet(visit):
     assert visit.steps == (FIRST,)
 
 
+def test_a_click_on_what_was_looked_at_is_answered_with_what_was_seen(visit):
+    seen = visit.preview(FIRST)
+    assert visit.preview(FIRST) is seen
+    assert visit.answer_to((SECOND,)) is not seen
+    assert visit.answer_to((FIRST,)) is seen
+    again = visit.answer_to((FIRST, SECOND))
+    fresh = Visit(visit.predictor, visit.views).answer_to((FIRST, SECOND))
+    assert (again.rle, again.iou_score) == (fresh.rle, fresh.iou_score)
+    other_side = Step(point_xy=(80, 60), foreground=False)
+    with pytest.raises(PromptError):
+        visit.answer_to((other_side,))
+
+
 def test_steps_are_taken_back_and_again_until_others_are_taken(visit):
     visit.take((FIRST, SECOND))
     newest = visit.answer

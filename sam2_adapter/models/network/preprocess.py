@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 
 from sam2_adapter.config_views import LARGEST_WINDOW, SMALLEST_WINDOW
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.models.network.upsampling import mask_bounds, upsampled, upsampled_masks
 
 Resize = Literal["stretch", "pad"]
 
@@ -96,14 +96,15 @@ class Geometry:
 
         `device_logits_to_masks` does the same on the device where logits are.
         """
-        height, width = self.original_hw
-        masks = np.empty((len(low_res_logits), height, width), np.bool_)
-        # One mask's logits at a time: those of many would fill the memory. OpenCV upsamples them several times as fast as torch.
-        upsampled = np.empty((height, width), np.float32)
-        for logits, mask in zip(low_res_logits, masks, strict=True):
-            cv2.resize(self._without_padding(logits), (width, height), upsampled, interpolation=cv2.INTER_LINEAR)
-            np.greater(upsampled, 0, out=mask)
-        return masks
+        if self.resize == "pad":
+            low_res_logits = np.stack([self._without_padding(logits) for logits in low_res_logits])
+        return upsampled_masks(low_res_logits, self.original_hw)
+
+    def logits_to_bounds(self, low_res_logits: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+        """The same mask as `logits_to_masks`, of logits h x w, without its pixels: what `annotations.rle.bounds_to_rle` takes."""
+        if self.resize == "pad":
+            low_res_logits = self._without_padding(low_res_logits)
+        return mask_bounds(low_res_logits, self.original_hw)
 
     def device_logits_to_masks(self, low_res_logits: torch.Tensor) -> npt.NDArray[np.bool_]:
         """As `logits_to_masks`, upsampled where the logits are: only finished masks leave a GPU."""
@@ -119,11 +120,8 @@ class Geometry:
         return masks.numpy()
 
     def _without_padding(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        if self.resize == "stretch":
-            return logits
-        square = cv2.resize(logits, (self.image_size, self.image_size), interpolation=cv2.INTER_LINEAR)
         input_height, input_width = self.input_hw
-        return square[:input_height, :input_width]  # type: ignore[return-value]
+        return upsampled(logits, (self.image_size, self.image_size))[:input_height, :input_width]
 
 
 def images_to_pixel_values(
