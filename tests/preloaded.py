@@ -1,12 +1,18 @@
-"""What the processes of tests/processes.py start with."""
+"""What the processes of tests/processes.py start with.
+
+The server passes over an import that fails, and every process would import all by itself: here that is another error, which ends the server.
+"""
 
 from __future__ import annotations
 
-import sam2_adapter.training.fine_tuning
-import transformers.models.sam2.modeling_sam2
+try:
+    import transformers.models.sam2.modeling_sam2
 
-import sam2_adapter.cli
-import sam2_adapter.jobs.predict_images
-import tests.training.child_run
+    import sam2_adapter.cli
+    import sam2_adapter.jobs.predict_images
+    import sam2_adapter.training.fine_tune
+    import tests.training.child_run
+except ImportError as error:
+    raise RuntimeError("tests/preloaded.py names a module that cannot be imported") from error
 
 __all__ = ["sam2_adapter", "tests", "transformers"]

@@ -1,28 +1,23 @@
 """The command line: every command parses its options, calls one function and prints what it returned.
 
-Results go to stdout, messages and progress bars to stderr. Torch and transformers are imported inside the commands that need them, so that
-`--help` answers at once.
+Results go to stdout, messages and progress bars to stderr. Torch and transformers are imported inside the commands that need them, and of the
+commands only the one that is asked for, so that `--help` answers at once.
 """
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
 from functools import cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
 
-from sam2_adapter.cli.blend import blend
-from sam2_adapter.cli.convert import convert
-from sam2_adapter.cli.demo import demo
-from sam2_adapter.cli.doctor import doctor
-from sam2_adapter.cli.evaluate import evaluate
 from sam2_adapter.cli.help_texts import PlainCommand
-from sam2_adapter.cli.label import label
 from sam2_adapter.cli.output import (
     OutputError,
     flush,
@@ -33,9 +28,7 @@ from sam2_adapter.cli.output import (
     show_any_character,
     tell,
 )
-from sam2_adapter.cli.predict import predict
 from sam2_adapter.cli.terminal import FAILED, OK, USAGE
-from sam2_adapter.cli.train import train
 from sam2_adapter.cli.wrong_arguments import sentence
 
 NAME = "sam2-adapter"
@@ -43,14 +36,17 @@ NAME = "sam2-adapter"
 # Help texts use a wide terminal, but stay readable.
 _WIDEST_HELP = 110
 
-app = typer.Typer(
-    name=NAME,
-    help="Masks from points, boxes or nothing at all, with Segment Anything Model 2.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST_HELP},
-)
+# Each command is the function of its name in the module of its name; beside it, what the list of commands says about it.
+COMMANDS = {
+    "predict": "Find the masks of objects in images.",
+    "label": "Click on pictures in the browser, and export the masks.",
+    "train": "Fine-tune a model on your own masks.",
+    "evaluate": "Measure a model on a data set with known masks.",
+    "convert": "Write a model's weights in another layout.",
+    "blend": "Mix a tuned model with the untouched one.",
+    "doctor": "Show what this machine has, and what is missing.",
+    "demo": "Predict and fine-tune on bundled pictures, offline.",
+}
 
 
 def _print_version(wanted: bool) -> None:
@@ -61,7 +57,23 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+def make_app(wanted: Collection[str] = tuple(COMMANDS)) -> typer.Typer:
+    """The program with all its commands, of which those that are not `wanted` are names in the list of commands only."""
+    app = typer.Typer(
+        name=NAME,
+        help="Masks from points, boxes or nothing at all, with Segment Anything Model 2.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST_HELP},
+    )
+    app.callback()(_root)
+    for name, short_help in COMMANDS.items():
+        function = getattr(import_module(f"{__name__}.{name}"), name) if name in wanted else _name_only
+        app.command(name, cls=PlainCommand, short_help=short_help)(function)
+    return app
+
+
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
@@ -70,14 +82,8 @@ def _root(
     pass
 
 
-app.command(cls=PlainCommand, short_help="Find the masks of objects in images.")(predict)
-app.command(cls=PlainCommand, short_help="Click on pictures in the browser, and export the masks.")(label)
-app.command(cls=PlainCommand, short_help="Fine-tune a model on your own masks.")(train)
-app.command(cls=PlainCommand, short_help="Measure a model on a data set with known masks.")(evaluate)
-app.command(cls=PlainCommand, short_help="Write a model's weights in another layout.")(convert)
-app.command(cls=PlainCommand, short_help="Mix a tuned model with the untouched one.")(blend)
-app.command(cls=PlainCommand, short_help="Show what this machine has, and what is missing.")(doctor)
-app.command(cls=PlainCommand, short_help="Predict and fine-tune on bundled pictures, offline.")(demo)
+def _name_only() -> None:
+    pass
 
 
 def main() -> None:
@@ -100,16 +106,16 @@ def run(arguments: Sequence[str]) -> int:
 
 
 @cache
-def _command() -> Any:
-    """All commands with their options, worked out once in a process; typer keeps their class to itself."""
-    return get_command(app)
+def _command(wanted: str) -> Any:
+    """The program with the options of one command, worked out once in a process; typer keeps its class to itself."""
+    return get_command(make_app((wanted,)))
 
 
 def _run(arguments: Sequence[str]) -> int:
     try:
         if "--json" in arguments and {"--help", "-h"}.intersection(arguments):
             return _help_as_json(arguments)
-        status = _command().main(list(arguments), NAME, standalone_mode=False)
+        status = _main(arguments)
     except SystemExit as end:
         # How typer ends a help text that nobody reads.
         if isinstance(end.__context__, BrokenPipeError):
@@ -123,11 +129,17 @@ def _run(arguments: Sequence[str]) -> int:
     return status if isinstance(status, int) else OK
 
 
+def _main(arguments: Sequence[str]) -> Any:
+    # The program itself has no options with values, so that the first word is a command.
+    wanted = next((word for word in arguments if not word.startswith("-")), "")
+    return _command(wanted).main(list(arguments), NAME, standalone_mode=False)
+
+
 def _help_as_json(arguments: Sequence[str]) -> int:
     """Print the help text inside one document, which is all that `--json` lets come to stdout."""
     text = io.StringIO()
     with redirect_stdout(text):
-        _command().main(list(arguments), NAME, standalone_mode=False)
+        _main(arguments)
     print_json({"help": text.getvalue()})
     return OK
 

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 import sam2_adapter
-from sam2_adapter.cli import app
+from sam2_adapter.cli import COMMANDS, make_app
 from tests.command_line import run, run_process
 
 NANO = Path(sam2_adapter.__file__).parent / "assets" / "sam2_nano.safetensors"
-COMMANDS = ("predict", "train", "evaluate", "label", "convert", "blend", "doctor", "demo")
+NAMES = ("predict", "train", "evaluate", "label", "convert", "blend", "doctor", "demo")
 
 
 def test_version() -> None:
     assert run("--version").stdout == f"sam2-adapter {sam2_adapter.__version__}\n"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", NAMES)
 def test_every_command_has_help(command: str) -> None:
     done = run(command, "--help")
     assert done.status == 0
@@ -30,9 +30,8 @@ def test_every_command_has_help(command: str) -> None:
 
 
 def test_only_finished_commands_are_there() -> None:
-    assert sorted(command.callback.__name__ for command in app.registered_commands if command.callback) == sorted(
-        COMMANDS
-    )
+    registered = make_app().registered_commands
+    assert sorted(command.callback.__name__ for command in registered if command.callback) == sorted(NAMES)
 
 
 def test_without_arguments_the_help_is_shown() -> None:
@@ -59,3 +58,21 @@ def test_heavy_libraries_are_imported_late(module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("asked", "imported"), [("--help", []), ("predict --help", ["predict"]), ("nothing", [])])
+def test_only_the_command_that_is_asked_for_is_imported(asked: str, imported: list[str]) -> None:
+    code = (
+        f"import sys; from sam2_adapter.cli import COMMANDS, run; run({asked.split()}); "
+        "sys.exit(str([name for name in COMMANDS if f'sam2_adapter.cli.{name}' in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == str(imported)
+
+
+def test_the_list_of_commands_says_the_same_whichever_is_asked_for() -> None:
+    asked = run("--help").stdout
+    assert run("--help", "predict").stdout == asked
+    for text in COMMANDS.values():
+        assert text in asked

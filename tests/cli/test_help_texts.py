@@ -6,11 +6,9 @@ import re
 
 import pytest
 
-from sam2_adapter.cli import app
+from sam2_adapter.cli import COMMANDS
 from sam2_adapter.cli.help_texts import plain_name, plain_text
 from tests.command_line import run
-
-COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])

@@ -26,7 +26,7 @@ def test_data_formats_are_those_of_the_table() -> None:
 def test_an_option_is_told_alike_wherever_it_is(option: str) -> None:
     found = {
         name: parameter.help
-        for name, command in get_command(cli.app).commands.items()
+        for name, command in get_command(cli.make_app()).commands.items()
         for parameter in command.params
         if option in parameter.opts
     }

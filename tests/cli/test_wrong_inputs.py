@@ -265,7 +265,7 @@ def test_in_a_process_of_its_own(arguments: tuple[str, ...], status: int, text: 
 
 
 def _options() -> Iterator[tuple[str, str]]:
-    for name, command in get_command(cli.app).commands.items():
+    for name, command in get_command(cli.make_app()).commands.items():
         for option in command.params:
             if option.opts[0].startswith("--") and not option.is_flag:
                 yield name, option.opts[0]
