@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -41,13 +41,17 @@ def test_without_arguments_the_help_is_shown() -> None:
 
 
 @pytest.mark.slow
-def test_help_answers_in_a_second() -> None:
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        assert run_process("predict", "--help").status == 0
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 1
+@pytest.mark.parametrize("arguments", [("--help",), ("predict", "--help")])
+def test_help_answers_at_once(arguments: tuple[str, ...]) -> None:
+    """In seconds of processor time, so that a busy machine changes little; 0.15 s is what a quiet one may need for the list of commands."""
+    assert min(_cpu_seconds(arguments) for _ in range(4)) < 0.3
+
+
+def _cpu_seconds(arguments: tuple[str, ...]) -> float:
+    before = os.times()
+    assert run_process(*arguments).status == 0
+    after = os.times()
+    return after.children_user - before.children_user + after.children_system - before.children_system
 
 
 @pytest.mark.slow
