@@ -14,7 +14,7 @@ from sam2_adapter.formats.base import OutputType, WritingTarget
 from sam2_adapter.formats.registry import load_format, output_formats
 from sam2_adapter.formats.result_names import unique_stems
 from sam2_adapter.label.objects import annotations_of
-from sam2_adapter.label.work import PictureWork
+from sam2_adapter.label.picture_work import PictureWork
 from sam2_adapter.owned_folder import OwnedFolder
 
 DEFAULT_FORMATS = ("coco",)

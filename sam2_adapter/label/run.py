@@ -8,7 +8,7 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -117,7 +117,8 @@ class LabelSession:
             ConfigError: an unknown format.
             ExportError: a file cannot be written.
         """
-        return self.exporter.write(self.work.snapshot(), formats, model or {})
+        done = self.exporter.write(self.work.snapshot(), formats, model or {})
+        return replace(done, notes=(*done.notes, *self.work.left_out()))
 
     def is_at(self, address: str) -> None:
         """Note where the page is, for somebody who starts a second one on the same pictures; without the secret, which the browser knows."""

@@ -6,30 +6,29 @@ The model is in another process (`model_process`), files are read and written in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from sam2_adapter.annotations.colors import PALETTE
-from sam2_adapter.errors import ExportError, ImageError, Sam2AdapterError
 from sam2_adapter.files import encodable
 from sam2_adapter.formats.registry import output_formats
+from sam2_adapter.label.endpoints import Endpoint, answering, refused
 from sam2_adapter.label.export import Exporter
-from sam2_adapter.label.model_process import ModelError, ModelProcess
-from sam2_adapter.label.page_news import PageNews
-from sam2_adapter.label.pictures import TILE_PX, Picture, PictureFiles, Sent
-from sam2_adapter.label.request_values import RequestError, body_of, list_in, text_in, whole_in
+from sam2_adapter.label.label_routes import LabelRoutes
+from sam2_adapter.label.model_process import ModelProcess
+from sam2_adapter.label.pictures import TILE_PX, Picture, Sent
+from sam2_adapter.label.queue_routes import QueueRoutes
+from sam2_adapter.label.request_values import Json, RequestError, body_of, list_in, text_in, whole_in
+from sam2_adapter.label.served import Routes, Served
 from sam2_adapter.label.work import Work
-
-Json = dict[str, Any]
 
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 # Pictures do not change while they are labelled; a page that is opened later asks again.
@@ -67,11 +66,11 @@ class LabelServer:
             model_options: arguments of `load_predictor`.
             notes: sentences for the page, such as what was left out of the annotations that were found.
         """
-        self._title, self._pictures, self._notes = title, list(pictures), list(notes)
-        self._files = PictureFiles(pictures)
+        self._title, self._notes = title, list(notes)
+        self._served = Served(pictures, work)
+        self._files, self._news = self._served.files, self._served.news
         self._work, self._exporter = work, exporter
-        self._sizes: dict[str, tuple[int, int]] = {}
-        self._news = PageNews()
+        self._parts: list[Routes] = [LabelRoutes(self._served), QueueRoutes(self._served)]
         self.model = ModelProcess(model_options, self._news.tell)
         self._reading = asyncio.Semaphore(_AT_ONCE)
         self._assets = _assets()
@@ -83,7 +82,7 @@ class LabelServer:
 
     def _routes(self) -> list[Route]:
         image = "/api/images/{id}"
-        get: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
+        get: list[tuple[str, Endpoint]] = [
             ("/", self._page),
             ("/page/{name}", self._page),
             ("/api/session", self._session),
@@ -93,16 +92,18 @@ class LabelServer:
             (f"{image}/thumbnail", self._thumbnail),
             (f"{image}/tiles/{{column:int}}/{{row:int}}", self._tile),
         ]
-        post: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
+        post: list[tuple[str, Endpoint]] = [
             (f"{image}/open", self._open),
             (f"{image}/ask", self._ask),
             (f"{image}/changes", self._changes),
-            ("/api/labels", self._labels),
             ("/api/export", self._export),
         ]
+        for part in self._parts:
+            get += part.get
+            post += part.post
         return [
-            *(Route(path, _answering(endpoint), methods=["GET"]) for path, endpoint in get),
-            *(Route(path, _answering(endpoint), methods=["POST"]) for path, endpoint in post),
+            *(Route(path, answering(endpoint), methods=["GET"]) for path, endpoint in get),
+            *(Route(path, answering(endpoint), methods=["POST"]) for path, endpoint in post),
         ]
 
     @asynccontextmanager
@@ -117,21 +118,26 @@ class LabelServer:
     async def _page(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
         if name not in self._assets:
-            return _refused(404, "There is no such file.")
+            return refused(404, "There is no such file.")
         return Response(self._assets[name], media_type=_MEDIA_TYPES[Path(name).suffix])
 
     async def _session(self, request: Request) -> Response:
         counts = self._work.counts()
         images = [
-            {"id": picture.id, "name": picture.name, "count": counts.get(picture.name)} for picture in self._pictures
+            {
+                "id": picture.id,
+                "name": picture.name,
+                "count": counts.get(picture.name),
+                "state": self._work.state_of(picture.name),
+            }
+            for picture in self._served.pictures
         ]
         return JSONResponse(
             {
                 "title": encodable(self._title),
                 "images": images,
-                "labels": self._work.labels,
+                **self._served.labels(),
                 "model": self.model.shown(),
-                "number": self._work.number,
                 "formats": [{"name": name, "results": entry.results} for name, entry in output_formats().items()],
                 "output": encodable(str(self._exporter.directory)),
                 "tile": TILE_PX,
@@ -157,20 +163,20 @@ class LabelServer:
         return {"news": "hello", "number": self._work.number, "model": self.model.shown(), "pictures": pictures}
 
     async def _image(self, request: Request) -> Response:
-        picture = self._picture(request)
-        height, width = await self._size(picture)
+        picture = self._served.picture(request)
+        height, width = await self._served.size(picture)
         objects = self._work.objects_of(picture.name)
         return JSONResponse({"width": width, "height": height, "objects": objects, "number": self._work.number})
 
     async def _overview(self, request: Request) -> Response:
-        return await self._sent(self._files.overview, self._picture(request))
+        return await self._sent(self._files.overview, self._served.picture(request))
 
     async def _thumbnail(self, request: Request) -> Response:
-        return await self._sent(self._files.thumbnail, self._picture(request))
+        return await self._sent(self._files.thumbnail, self._served.picture(request))
 
     async def _tile(self, request: Request) -> Response:
         place = request.path_params
-        return await self._sent(self._files.tile, self._picture(request), place["column"], place["row"])
+        return await self._sent(self._files.tile, self._served.picture(request), place["column"], place["row"])
 
     async def _sent(self, make: Callable[..., Sent], picture: Picture, *place: int) -> Response:
         async with self._reading:
@@ -178,7 +184,7 @@ class LabelServer:
         return Response(sent.content, media_type=sent.media_type, headers=_KEPT)
 
     async def _open(self, request: Request) -> Response:
-        picture, body = self._picture(request), await body_of(request)
+        picture, body = self._served.picture(request), await body_of(request)
         following = [self._files.by_id[key] for key in list_in(body, "next") if key in self._files.by_id]
         self.model.open(
             text_in(body, "tab"),
@@ -187,7 +193,7 @@ class LabelServer:
         return JSONResponse({})
 
     async def _ask(self, request: Request) -> Response:
-        picture, body = self._picture(request), await body_of(request)
+        picture, body = self._served.picture(request), await body_of(request)
         kind = text_in(body, "kind")
         if kind not in _ASKED:
             raise RequestError(f"The kind of a question is {', '.join(_ASKED)}, but got {kind!r:.40}.")
@@ -201,34 +207,23 @@ class LabelServer:
         return JSONResponse({"answer": await self.model.ask(question)})
 
     async def _changes(self, request: Request) -> Response:
-        picture, body = self._picture(request), await body_of(request)
+        picture, body = self._served.picture(request), await body_of(request)
         changes = body.get("changes")
         if not isinstance(changes, dict):
             raise RequestError("'changes' are ids with an object or null each.")
-        size = await self._size(picture)
+        size = await self._served.size(picture)
         num_labels = len(self._work.labels)
         kept = await asyncio.to_thread(self._work.change, picture.name, size, changes)
-        count = len(self._work.objects_of(picture.name))
-        number, labels = self._work.number, self._work.labels
-        self._news.tell(
-            {
-                "news": "changes",
-                "tab": text_in(body, "tab"),
-                "image": picture.id,
-                "changes": kept,
-                "number": number,
-                "count": count,
-            }
-        )
-        if len(labels) != num_labels:
-            self._news.tell({"news": "labels", "labels": labels, "number": number})
-        return JSONResponse({"number": number, "labels": labels, "count": count})
-
-    async def _labels(self, request: Request) -> Response:
-        body = await body_of(request)
-        labels = await asyncio.to_thread(self._work.add_labels, list_in(body, "labels"))
-        self._news.tell({"news": "labels", "labels": labels, "number": self._work.number})
-        return JSONResponse({"labels": labels})
+        told: Json = {
+            **self._served.labels(),
+            "count": len(self._work.objects_of(picture.name)),
+            "state": self._work.state_of(picture.name),
+        }
+        facts = {key: told[key] for key in ("number", "count", "state")}
+        self._news.tell({"news": "changes", "tab": text_in(body, "tab"), "image": picture.id, "changes": kept, **facts})
+        if len(told["labels"]) != num_labels:
+            self._news.tell({"news": "labels", "tab": "", **self._served.labels()})
+        return JSONResponse(told)
 
     async def _export(self, request: Request) -> Response:
         body = await body_of(request)
@@ -236,19 +231,13 @@ class LabelServer:
         done = await asyncio.to_thread(write)
         paths = [{"format": name, "path": encodable(str(path))} for name, path in done.paths.items()]
         return JSONResponse(
-            {"paths": paths, "images": done.num_images, "objects": done.num_objects, "notes": list(done.notes)}
+            {
+                "paths": paths,
+                "images": done.num_images,
+                "objects": done.num_objects,
+                "notes": [*done.notes, *self._work.left_out()],
+            }
         )
-
-    def _picture(self, request: Request) -> Picture:
-        picture = self._files.by_id.get(request.path_params["id"])
-        if picture is None:
-            raise ImageError("There is no picture with this id.")
-        return picture
-
-    async def _size(self, picture: Picture) -> tuple[int, int]:
-        if picture.id not in self._sizes:
-            self._sizes[picture.id] = await asyncio.to_thread(self._files.original_hw, picture)
-        return self._sizes[picture.id]
 
 
 def _assets() -> dict[str, bytes]:
@@ -260,31 +249,3 @@ def _assets() -> dict[str, bytes]:
 def _told(picture: Picture) -> Json:
     """A picture for the model's process."""
     return {"id": picture.id, "name": picture.name, "path": str(picture.path)}
-
-
-def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint whose errors become an answer with a status and a text."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        except Sam2AdapterError as error:
-            return _refused(_status(error), str(error))
-
-    return answer
-
-
-def _status(error: Sam2AdapterError) -> int:
-    if isinstance(error, ImageError):
-        return 404
-    if isinstance(error, ModelError):
-        return 503
-    if isinstance(error, ExportError):
-        return 507
-    return 400
-
-
-def _refused(status: int, text: str) -> Response:
-    return JSONResponse({"error": encodable(text)}, status_code=status)

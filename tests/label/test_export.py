@@ -12,7 +12,7 @@ from sam2_adapter.errors import ConfigError, OutputExistsError
 from sam2_adapter.formats.base import WritingTarget
 from sam2_adapter.formats.registry import load_format, output_formats
 from sam2_adapter.label.export import Exporter, check_formats, entries
-from sam2_adapter.label.work import PictureWork
+from sam2_adapter.label.picture_work import PictureWork
 from sam2_adapter.owned_folder import OwnedFolder
 
 HW = (6, 8)

@@ -18,8 +18,8 @@ from sam2_adapter.evaluation.scores import EvaluationSettings
 from sam2_adapter.formats.registry import output_formats
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.label.export import Exporter, entries
+from sam2_adapter.label.picture_work import PictureWork
 from sam2_adapter.label.run import LabelSession
-from sam2_adapter.label.work import PictureWork
 from sam2_adapter.owned_folder import OwnedFolder
 from tests.label.pages import engine, opened_page, serving
 from tests.label.test_export import _files

@@ -107,6 +107,7 @@ def test_what_is_accepted_is_on_disk_when_the_page_hears_so(app, session):
     change = {"tab": "t", "changes": {"1": {**OBJECT, "counts": _counts()}, "2": None}}
     reply = request(app, "POST", f"/api/images/{ids[HOSTILE]}/changes", change)
     assert (reply.status, reply.json["count"], reply.json["labels"]) == (200, 1, ["car", OBJECT["label"]])
+    assert (reply.json["places"], reply.json["state"]) == ([0, 1], "progress")
     assert OBJECT["label"] in (session.directory / "journal.jsonl").read_text().splitlines()[-1]
     shown = request(app, "GET", f"/api/images/{ids[HOSTILE]}").json
     assert (shown["width"], shown["height"], shown["objects"]) == (160, 120, {"1": {**OBJECT, "counts": _counts()}})
@@ -151,7 +152,7 @@ def test_questions_of_another_form_are_refused(app, path, body, message):
 
 
 def test_labels_and_exports(app, session):
-    assert request(app, "POST", "/api/labels", {"labels": ["dog", "car"]}).json == {"labels": ["car", "dog"]}
+    assert request(app, "POST", "/api/labels", {"labels": ["dog", "car"]}).json["labels"] == ["car", "dog"]
     assert request(app, "POST", "/api/labels", {"labels": [""]}).status == 400
     assert request(app, "POST", "/api/export", {"formats": ["xls"]}).status == 400
     change = {"tab": "t", "changes": {"1": {**OBJECT, "counts": _counts()}}}

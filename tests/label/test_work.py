@@ -99,10 +99,87 @@ def test_there_is_a_limit_to_the_objects_of_a_picture(path, monkeypatch):
     work.close()
 
 
+def test_states_follow_from_marks_and_changes_and_are_there_after_a_restart(path):
+    work = Work(path)
+    work.take_over("file.jpg", HW, [_object()])
+    work.mark("done.jpg", HW, "done")
+    work.mark("broken.jpg", None, "skipped")
+    work.change("edited.jpg", HW, {"1": _object()})
+    work.mark("edited.jpg", HW, "done")
+    work.change("edited.jpg", HW, {"1": None})  # stays done
+    work.change("skipped.jpg", HW, {"1": _object()})
+    work.mark("skipped.jpg", HW, "skipped")
+    work.change("skipped.jpg", HW, {"2": None})  # stays skipped
+    work.mark("back.jpg", HW, "done")
+    work.mark("back.jpg", HW, "open")
+    for _ in range(2):
+        names = ("file", "done", "broken", "edited", "skipped", "back", "none")
+        states = {name: work.state_of(f"{name}.jpg") for name in names}
+        assert states == {
+            "file": "new",
+            "done": "done",
+            "broken": "skipped",
+            "edited": "done",
+            "skipped": "skipped",
+            "back": "new",
+            "none": "new",
+        }
+        # What is done has no objects where there are none; what is skipped is left out, and so is what nobody has worked on.
+        assert {name: len(known.objects) for name, known in work.snapshot().items()} == {
+            "file.jpg": 1,
+            "done.jpg": 0,
+            "edited.jpg": 0,
+        }
+        assert work.left_out() == ["Left out: 1 object in 1 skipped picture."]
+        work = _again(work, path)
+    work.change("skipped.jpg", HW, {"3": _object()})  # whoever labels it does not skip it
+    assert (work.state_of("skipped.jpg"), work.left_out()) == ("progress", [])
+    work.close()
+
+
+def test_labels_are_renamed_merged_restored_and_removed_by_one_line_each(path):
+    work = Work(path)
+    work.add_labels(["cat", "dog", "bird"])
+    work.change("a.jpg", HW, {"1": _object("cat"), "2": _object("dog")})
+    work.change("b.jpg", HW, {"1": _object("cat")})
+    lines = path.read_text().count("\n")
+    work.rename_label("cat", " tiger ", "r1")
+    work.rename_label("cat", "tiger", "r1")  # the same once more
+    work.rename_label("tiger", "dog", "r2")
+    work.remove_label("bird")
+    work.remove_label("bird")
+    assert path.read_text().count("\n") == lines + 3
+    for _ in range(2):
+        assert (work.labels, work.label_places) == (["dog"], [1])
+        assert work.label_uses() == {"dog": (3, 2)}
+        assert work.pictures_with("dog") == {"a.jpg", "b.jpg"}
+        assert [(one.old, one.new, one.is_merge) for one in work.renamings.values()] == [
+            ("cat", "tiger", False),
+            ("tiger", "dog", True),
+        ]
+        work = _again(work, path)
+    work.restore_label("r2")
+    assert (work.labels, work.label_uses()) == (["tiger", "dog"], {"tiger": (2, 2), "dog": (1, 1)})
+    work.restore_label("r1")
+    work.restore_label("r1")
+    work.rename_label("cat", "tiger", "r1")  # redo
+    work.restore_label("r1")
+    for _ in range(2):
+        assert (work.labels, work.label_places) == (["cat", "dog"], [0, 1])
+        assert work.objects_of("a.jpg") == {"1": _object("cat"), "2": _object("dog")}
+        work = _again(work, path)
+    with pytest.raises(DataError, match="2 objects in 2 pictures have the label 'cat'"):
+        work.remove_label("cat")
+    work.close()
+
+
 def test_lines_of_another_kind_are_passed_over(path):
     Work(path).close()
     with path.open("a") as file:
         file.write('{"image": 5, "hw": [3, 4], "changes": {}}\n{"image": "a", "hw": [3], "changes": {"1": {}}}\n')
+        file.write(
+            '{"image": "a", "state": "best"}\n{"rename": "x", "to": 5, "id": "r"}\n{"restore": "none"}\n{"remove": 5}\n'
+        )
         file.write('{"labels": [5, "ok"]}\n{"image": "a", "hw": [3, 4], "changes": {"1": {"label": 1}, "2": 5}}\n')
     work = Work(path)
     assert (work.labels, work.counts()) == (["ok"], {"a": 0})

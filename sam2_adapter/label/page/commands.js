@@ -2,7 +2,7 @@
 
 import { ask, get, imagePath, newId, post, tab } from "./api.js";
 import { plural } from "./elements.js";
-import { keyOf, ownAnswer, shownCandidates, singleStep } from "./state.js";
+import { keyOf, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
 
 const DOUBLE_CLICK_MS = 500;
 const SAME_PLACE_PX = 4; // on the screen
@@ -134,8 +134,7 @@ export class Commands {
     const label = text.trim();
     if (!label) return;
     try {
-      const { labels } = await post("/api/labels", { labels: [label] });
-      this.store.dispatch({ type: "labels", labels });
+      this.store.dispatch({ type: "labels", ...(await post("/api/labels", { labels: [label] })) });
       this.label(label);
     } catch (error) {
       this.say(error.message, true);
@@ -170,10 +169,12 @@ export class Commands {
     const visit = Date.now();
     this.store.dispatch({ type: "leave", id: one.id, visit });
     this.stage.close();
-    const next = [1, 2].map((step) => this.state.images[index + step]?.id).filter(Boolean);
+    const shown = shownImages(this.state);
+    const at = shown.indexOf(this.state.images[index]);
+    const next = [1, 2].map((step) => shown[at + step]?.id).filter(Boolean);
     post(imagePath(one.id, "open"), { tab, visit, next }).catch(() => {});
     await this.load(one.id);
-    this.say(`${one.name}, picture ${index + 1} of ${this.state.images.length}.`);
+    this.say(`${one.name}, picture ${at + 1} of ${shown.length}.`);
   }
 
   /** Fetch the open picture's size and objects. */
@@ -188,12 +189,16 @@ export class Commands {
     }
   }
 
-  get index() {
-    return this.state.images.findIndex((one) => one.id === this.state.image?.id);
-  }
+  next() { this.move(1); }
+  previous() { this.move(-1); }
 
-  next() { this.open(Math.min(this.index + 1, this.state.images.length - 1)); }
-  previous() { this.open(Math.max(this.index - 1, 0)); }
+  /** To the next picture of the list, or the one before; into the list where the open picture is not in it. */
+  move(by) {
+    const shown = shownImages(this.state);
+    const at = shown.findIndex((one) => one.id === this.state.image?.id);
+    const one = shown[at + by];
+    if (one) this.open(this.state.images.indexOf(one));
+  }
 }
 
 /** To a hundredth of a pixel: what is sent and kept reads well. */

@@ -6,8 +6,10 @@ import { Commands } from "./commands.js";
 import { byId, element, plural } from "./elements.js";
 import { listenToPointers } from "./gestures.js";
 import { keyTable, listenToKeys, POINTER_HELP } from "./keys.js";
+import { LabelDialog } from "./label_dialog.js";
 import { Panels } from "./panels.js";
 import { Progress } from "./progress.js";
+import { Queue } from "./queue.js";
 import { saveChanges } from "./saving.js";
 import { Stage } from "./stage.js";
 import { createStore, ownAnswer } from "./state.js";
@@ -21,14 +23,17 @@ const options = {
   hidden: false,
   inView: false,
   colorOf: (label) => {
-    const { labels, palette } = store.state;
-    const place = labels.indexOf(label);
-    return palette.length ? palette[(place < 0 ? labels.length : place) % palette.length] : "#2ca0ff";
+    const { labels, places, palette } = store.state;
+    const place = places[labels.indexOf(label)] ?? Math.max(-1, ...places) + 1;
+    return palette.length ? palette[place % palette.length] : "#2ca0ff";
   },
 };
 const stage = new Stage(byId("canvas"), store, options);
 const commands = new Commands(store, stage, say);
 const panels = new Panels(store, stage, commands, options);
+const queue = new Queue(store, commands, say);
+const labelDialog = new LabelDialog(store, commands, say);
+panels.onEditLabel = (label) => labelDialog.open(label);
 const preview = new Preview(store, stage);
 const progress = new Progress(store);
 const look = new Look(store, stage, (isLooking) => progress.look(isLooking));
@@ -105,6 +110,8 @@ const actions = {
     }
     stage.changed();
   },
+  mark: (mark) => queue.mark(mark),
+  editLabel: () => labelDialog.open(store.state.label),
   help() {
     byId("help-dialog").showModal();
   },
@@ -117,7 +124,10 @@ askForDrafts(store, (answer) => {
   say(answer.error ?? `Mask found, score ${Math.round(answer.score * 100)} percent.`, Boolean(answer.error));
   if (commands.desk.draft?.accepting) commands.accept();
 });
-saveChanges(store);
+saveChanges(store, {
+  onSaved: ({ relabel }) => { if (relabel) loadAgain(); },
+  onRefused: ({ changes }) => { if (!changes) catchUp(); },
+});
 
 store.listen((state, before) => {
   if (state.desk.draft !== before.desk.draft) {
@@ -202,6 +212,11 @@ async function start() {
   if (session.notes.length) say(session.notes.join(" "), true);
 }
 
+/** The objects of the open picture as the server has them. */
+function loadAgain() {
+  if (store.state.image) commands.load(store.state.image.id);
+}
+
 /** After a gap in the news, everything is asked for again. */
 async function catchUp() {
   try {
@@ -230,7 +245,17 @@ const news = {
     store.dispatch({ type: "picture", image, how: "ready" });
   },
   broken: ({ image, text }) => store.dispatch({ type: "picture", image, how: "broken", text }),
-  labels: ({ labels }) => store.dispatch({ type: "labels", labels }),
+  labels(event) {
+    if (event.tab !== tab) store.dispatch({ ...event, type: "labels" });
+  },
+  relabelled(event) {
+    if (event.tab === tab) return;
+    store.dispatch({ ...event, type: "labels" });
+    loadAgain();
+  },
+  marked(event) {
+    if (event.tab !== tab) store.dispatch({ ...event, type: "marked" });
+  },
   changes(event) {
     if (event.tab !== tab) store.dispatch({ type: "remote", ...event });
   },

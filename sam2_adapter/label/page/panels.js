@@ -1,7 +1,6 @@
-// What stands around the canvas: pictures, labels, objects, the strip below the picture, and what is saved. Texts of people are only ever set
+// What stands around the canvas: labels, objects, the strip below the picture, and what is saved. Texts of people are only ever set
 // as text, never as HTML.
 
-import { imagePath } from "./api.js";
 import { byId, element, plural } from "./elements.js";
 import { ownAnswer, shownAnswer, shownCandidates, singleStep } from "./state.js";
 
@@ -10,8 +9,8 @@ const percent = (score) => `${Math.round(100 * Math.min(Math.max(score, 0), 1))}
 export class Panels {
   constructor(store, stage, commands, options) {
     Object.assign(this, { store, stage, commands, options });
-    this.pictureNodes = new Map();
     this.objectNodes = new Map();
+    this.onEditLabel = () => {}; // a label is to be renamed or removed
     store.listen((state, before) => this.update(state, before));
   }
 
@@ -21,7 +20,6 @@ export class Panels {
       byId("title").textContent = state.title;
       document.title = `${state.title} · label`;
     }
-    if (did("images", "image")) this.showPictures(state);
     if (did("labels", "label", "objects")) this.showLabels(state);
     if (did("objects", "desk", "labels", "image")) this.showObjects(state);
     if (did("desk", "answers", "candidates", "label", "objects", "image", "model")) this.showStrip(state);
@@ -36,48 +34,6 @@ export class Panels {
     return made;
   }
 
-  showPictures(state) {
-    const list = byId("pictures");
-    if (this.pictureNodes.size !== state.images.length) {
-      this.pictureNodes.clear();
-      list.replaceChildren(...state.images.map((one, index) => this.pictureNode(one, index)));
-    }
-    state.images.forEach((one) => this.updatePicture(one, state));
-    const index = state.images.findIndex((one) => one.id === state.image?.id);
-    byId("name").textContent = state.images[index]?.name ?? "";
-    byId("name").title = state.images[index]?.name ?? "";
-    byId("place").textContent = index < 0 ? "" : `${index + 1} of ${state.images.length}`;
-    byId("previous").disabled = index <= 0;
-    byId("next").disabled = index < 0 || index === state.images.length - 1;
-  }
-
-  pictureNode(one, index) {
-    const image = element("img", { className: "thumb", alt: "", loading: "lazy", decoding: "async", src: imagePath(one.id, "thumbnail") });
-    image.onerror = () => image.replaceWith(element("span", { className: "thumb broken" }, "cannot be shown"));
-    const number = element("span", { className: "number" });
-    const text = element("span", { className: "text" }, element("span", { className: "file" }, one.name.split("/").pop()), number);
-    const node = element("button", { className: "picture", title: one.name, onclick: () => this.commands.open(index) }, image, text);
-    this.pictureNodes.set(one.id, { node, number, shown: null });
-    return node;
-  }
-
-  updatePicture(one, state) {
-    const found = this.pictureNodes.get(one.id);
-    const isOpen = state.image?.id === one.id;
-    if (found.shown !== one) {
-      found.shown = one;
-      found.number.textContent = one.count === null ? "" : String(one.count);
-      found.number.classList.toggle("some", one.count > 0);
-      const told = one.broken ? "cannot be shown" : one.count === null ? "nothing labelled yet" : plural(one.count, "object");
-      found.node.setAttribute("aria-label", `${one.name}, ${told}`);
-    }
-    if (found.isOpen !== isOpen) {
-      found.isOpen = isOpen;
-      found.node.setAttribute("aria-current", String(isOpen));
-      if (isOpen) found.node.scrollIntoView({ block: "nearest" });
-    }
-  }
-
   showLabels(state) {
     const text = byId("find").value.trim().toLowerCase();
     const counts = {};
@@ -86,16 +42,18 @@ export class Panels {
     const rows = all
       .map((label, index) => [label, index])
       .filter(([label]) => label.toLowerCase().includes(text))
-      .map(([label, index]) =>
-        element(
+      .map(([label, index]) => {
+        const row = element(
           "button",
           { className: "row", onclick: () => this.commands.label(label), "aria-pressed": String(label === state.label), title: label },
           this.swatch(label),
           element("span", { className: "text" }, label),
           counts[label] ? element("span", { className: "number", title: "In this picture" }, String(counts[label])) : null,
           index < 9 ? element("kbd", { "aria-label": `key ${index + 1}` }, String(index + 1)) : null,
-        ),
-      );
+        );
+        const more = element("button", { className: "icon more", title: "Rename or remove (F2)", "aria-label": `Rename or remove ${label}`, onclick: () => this.onEditLabel(label) }, "✎");
+        return element("div", { className: "entry" }, row, more);
+      });
     const isNew = text && !all.some((label) => label.toLowerCase() === text);
     if (isNew) {
       const meant = this.commands.meant(text);
@@ -211,6 +169,8 @@ export class Panels {
     saved.className = `saved${isBad ? " bad" : state.outbox.length ? " busy" : ""}`;
     saved.textContent = isBad ? "Not saved" : state.outbox.length ? "Saving" : "Saved";
     const notice = byId("notice");
+    if (!isBad && !state.trouble && notice.className === "calm") return; // what was just said stays for its time
+    notice.className = "";
     const lost = state.outbox.length
       ? `${state.outbox.length === 1 ? "One change is" : `${state.outbox.length} changes are`} kept in this page and saved as soon as that works. Do not close it.`
       : "Everything that was accepted is saved.";

@@ -4,7 +4,8 @@ import { imagePath, post, tab } from "./api.js";
 
 const AGAIN_MS = 2000;
 
-export function saveChanges(store) {
+/** `onSaved` hears of each entry of the outbox when it is on disk, `onRefused` of one that can never be. */
+export function saveChanges(store, { onSaved, onRefused }) {
   let isBusy = false;
   store.listen(send);
   addEventListener("beforeunload", (event) => {
@@ -18,8 +19,7 @@ export function saveChanges(store) {
     let wait = 0;
     let action;
     try {
-      const { number, count, labels } = await post(imagePath(first.image, "changes"), { tab, changes: first.changes });
-      action = { type: "saved", number, count, labels };
+      action = { type: "saved", answer: await sent(first) };
     } catch (error) {
       const isFinal = error.status >= 400 && error.status < 500 && error.status !== 403;
       action = { type: isFinal ? "refusedChange" : "trouble", text: error.message };
@@ -32,9 +32,15 @@ export function saveChanges(store) {
     } else {
       isBusy = false;
       store.dispatch(action);
+      (action.type === "saved" ? onSaved : onRefused)(first);
     }
     send();
   }
+}
+
+function sent({ image, changes, mark, relabel }) {
+  if (relabel) return post("/api/labels/change", { tab, ...relabel });
+  return mark ? post(imagePath(image, "mark"), { tab, mark }) : post(imagePath(image, "changes"), { tab, changes });
 }
 
 /** Whether more than one click would be lost with the page: the browser asks before it closes. */

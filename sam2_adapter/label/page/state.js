@@ -1,10 +1,13 @@
 // The state of the page, and the pure functions that change it. Undo and redo are one mechanism for everything that a person does:
-// a click, a box, another candidate, accepting, a new label, deleting. What is to be saved is a list in the state, too.
+// a click, a box, another candidate, accepting, a new label, deleting, the mark of a picture, other names of labels. What is to be saved is a
+// list in the state, too.
+
+import { forth, inverse, nowCalled, relabelledState, withLabels } from "./label_changes.js";
 
 export const MOST_UNDONE = 300;
 
 export const initial = {
-  title: "", images: [], labels: [], formats: [], output: "", notes: [], palette: [], tile: 512,
+  title: "", images: [], labels: [], places: [], renamings: [], formats: [], output: "", notes: [], palette: [], tile: 512,
   number: 0, // of the last change that was heard of
   model: { state: "loading", text: "", model: {} },
   pictures: {}, // id -> how far the model is with it: "encoding" | "ready" | "broken"
@@ -16,7 +19,8 @@ export const initial = {
   label: "",
   answers: {}, // steps as a text -> {counts, score} | {error}
   candidates: {}, // steps as a text -> [{counts, score}, ...]
-  outbox: [], // [{image, changes}]: accepted and not on disk yet
+  queue: { filter: "all", label: "", order: "name", ids: null, scores: {} }, // what the list of pictures shows; ids: null is all of them
+  outbox: [], // [{image, changes} | {image, mark} | {relabel}]: done and not on disk yet
   trouble: "", // why the outbox cannot be saved
   connected: true,
 };
@@ -69,12 +73,11 @@ export function shownCandidates(state) {
 }
 
 const reducers = {
-  session: (state, { session, kept }) => ({
-    ...state,
-    ...session,
-    label: state.label || (session.labels.includes(kept) ? kept : session.labels[0]) || "object",
-    connected: true,
-  }),
+  session: (state, { session, kept }) => {
+    const { labels, places, renamings, ...rest } = session;
+    const label = state.label || (labels.includes(kept) ? kept : labels[0]) || "object";
+    return { ...withLabels({ ...state, label }, { labels, places, renamings }), ...rest, connected: true };
+  },
   connected: (state, { connected }) => ({ ...state, connected }),
   model: (state, { model }) => ({ ...state, model, pictures: model.state === "loading" ? {} : state.pictures }),
   picture: (state, { image, how, text, at }) => ({
@@ -134,11 +137,16 @@ const reducers = {
   accept: (state, { id, object }) => done(state, { draft: null, selected: null }, { [id]: object }),
   change: (state, { changes, selected = null }) => done(state, { selected }, changes),
   label: (state, { label }) => ({ ...state, label }),
-  labels: (state, { labels }) => ({ ...state, labels }),
+  labels: (state, { labels, places, renamings, number = 0 }) =>
+    withLabels({ ...state, number: Math.max(state.number, number) }, { labels, places, renamings }),
+  relabel: (state, { relabel }) => done(state, {}, {}, { relabel: forth(state, relabel) }),
+  mark: (state, { mark }) => done(state, {}, {}, { mark }),
+  marked: (state, { image, number, count, state: how }) => ({ ...state, number: Math.max(state.number, number), images: told(state.images, image, { count, state: how }) }),
+  queue: (state, { queue }) => ({ ...state, queue: { ...state.queue, ...queue } }),
   undo: (state) => moved(state, "past", "future"),
   redo: (state) => moved(state, "future", "past"),
   // Somebody else, or this page in another tab, changed something: it is not ours to undo.
-  remote: (state, { image, changes, number, count }) => {
+  remote: (state, { image, changes, number, count, state: how }) => {
     const isOpen = state.image && state.image.id === image;
     const objects = isOpen ? withWaiting(state, image, changed(state.objects, changes)) : state.objects;
     const { draft, selected } = state.desk;
@@ -146,16 +154,16 @@ const reducers = {
     const desk = isOpen && (isGone(selected) || (draft && isGone(draft.editing)))
       ? { ...state.desk, selected: isGone(selected) ? null : selected, draft: draft && isGone(draft.editing) ? { ...draft, editing: null } : draft }
       : state.desk;
-    return { ...state, objects, desk, number: Math.max(state.number, number), images: counted(state.images, image, count) };
+    return { ...state, objects, desk, number: Math.max(state.number, number), images: told(state.images, image, { count, state: how }) };
   },
-  saved: (state, { number, count, labels }) => ({
-    ...state,
-    number: Math.max(state.number, number),
-    labels,
-    images: counted(state.images, state.outbox[0].image, count),
-    outbox: state.outbox.slice(1),
-    trouble: "",
-  }),
+  // What the server answered to the first entry of the outbox; labels that are being changed here are newer than those that it knows.
+  saved: (state, { answer }) => {
+    const [{ image }, ...outbox] = state.outbox;
+    const { number, count, state: how, labels, places, renamings } = answer;
+    const after = { ...state, number: Math.max(state.number, number), outbox, trouble: "" };
+    if (image) after.images = told(state.images, image, { count, state: how });
+    return labels && !outbox.some((one) => one.relabel) ? withLabels(after, { labels, places, renamings }) : after;
+  },
   trouble: (state, { text }) => ({ ...state, trouble: text }),
   refusedChange: (state, { text }) => ({ ...state, outbox: state.outbox.slice(1), trouble: text }),
 };
@@ -165,33 +173,65 @@ export function reduce(state, action) {
   return reducers[action.type](state, action);
 }
 
-/** One thing that a person did: the desk and the objects after it, and how to go back. */
-function done(state, desk, changes = {}) {
-  const past = [...state.desk.past, back(state, changes)].slice(-MOST_UNDONE);
-  return applied(state, { ...state.desk, ...desk, past, future: [] }, changes);
+/** One thing that a person did: the desk and the objects after it, and how to go back. More: a mark of the picture, a change of labels. */
+function done(state, desk, changes = {}, more = {}) {
+  const past = [...state.desk.past, back(state, changes, more)].slice(-MOST_UNDONE);
+  return applied(state, { ...state.desk, ...desk, past, future: [] }, changes, more);
 }
 
-/** How to return to the state as it is now from one in which `changes` were made. */
-function back(state, changes) {
+/** How to return to the state as it is now from one in which `changes` and `more` were made. */
+function back(state, changes, { mark, relabel }) {
   const { draft, selected } = state.desk;
-  return { draft, selected, changes: Object.fromEntries(Object.keys(changes).map((id) => [id, state.objects[id] ?? null])) };
+  const before = Object.fromEntries(Object.keys(changes).map((id) => [id, state.objects[id] ?? null]));
+  return { draft, selected, changes: before, mark: mark && markNow(state), relabel: relabel && inverse(relabel), renamings: state.renamings };
 }
 
 /** Undo or redo: the last entry of one pile is applied, and the way back is put on the other one. */
 function moved(state, from, to) {
   const entry = state.desk[from][state.desk[from].length - 1];
   if (!entry) return state;
-  const piles = { [from]: state.desk[from].slice(0, -1), [to]: [...state.desk[to], back(state, entry.changes)] };
+  const changes = withNewNames(state, entry);
+  const piles = { [from]: state.desk[from].slice(0, -1), [to]: [...state.desk[to], back(state, changes, entry)] };
   const draft = entry.draft && { ...entry.draft, accepting: false };
-  return applied(state, { ...state.desk, ...piles, draft, selected: entry.selected }, entry.changes);
+  return applied(state, { ...state.desk, ...piles, draft, selected: entry.selected }, changes, entry);
 }
 
-function applied(state, desk, changes) {
-  if (!Object.keys(changes).length) return { ...state, desk };
-  const objects = changed(state.objects, changes);
-  const outbox = [...state.outbox, { image: state.image.id, changes }];
-  const images = counted(state.images, state.image.id, Object.keys(objects).length);
-  return { ...state, desk, objects, outbox, images };
+/** The changes of an entry; labels that were renamed since are called as they are now. */
+function withNewNames(state, { changes, renamings }) {
+  if (renamings === state.renamings) return changes;
+  const named = (object) => object && { ...object, label: nowCalled(object.label, state.renamings, renamings) };
+  return Object.fromEntries(Object.entries(changes).map(([id, object]) => [id, named(object)]));
+}
+
+function applied(state, desk, changes, { mark, relabel }) {
+  let after = { ...state, desk };
+  if (Object.keys(changes).length) {
+    const objects = changed(state.objects, changes);
+    const facts = { count: Object.keys(objects).length, state: stateAfter(stateOf(state), changes) };
+    after = { ...after, objects, images: told(state.images, state.image.id, facts), outbox: [...after.outbox, { image: state.image.id, changes }] };
+  }
+  if (mark) {
+    const { id } = state.image;
+    const shown = mark === "open" ? (Object.keys(state.objects).length ? "progress" : "new") : mark;
+    after = { ...after, images: told(after.images, id, { state: shown }), outbox: [...after.outbox, { image: id, mark }] };
+  }
+  return relabel ? relabelledState(after, relabel) : after;
+}
+
+/** How far the open picture is: new, progress, done or skipped. */
+export function stateOf(state) {
+  return state.images.find((one) => one.id === state.image?.id)?.state ?? "new";
+}
+
+function markNow(state) {
+  const how = stateOf(state);
+  return how === "done" || how === "skipped" ? how : "open";
+}
+
+/** Work begins a picture, and whoever puts an object into a skipped one does not skip it; a picture that is done stays so. */
+function stateAfter(how, changes) {
+  const isPut = Object.values(changes).some(Boolean);
+  return how === "new" || (how === "skipped" && isPut) ? "progress" : how;
 }
 
 function changed(objects, changes) {
@@ -208,8 +248,18 @@ function withWaiting(state, image, objects) {
   return state.outbox.filter((one) => one.image === image).reduce((all, one) => changed(all, one.changes), objects);
 }
 
-function counted(images, id, count) {
-  return images.map((one) => (one.id === id && one.count !== count ? { ...one, count } : one));
+/** The pictures, with what was told of one of them. */
+function told(images, id, facts) {
+  const known = Object.entries(facts).filter(([, value]) => value !== undefined);
+  const isNews = (one) => one.id === id && known.some(([name, value]) => one[name] !== value);
+  return images.some(isNews) ? images.map((one) => (isNews(one) ? { ...one, ...Object.fromEntries(known) } : one)) : images;
+}
+
+/** The pictures that the list shows, in its order. */
+export function shownImages({ images, queue }) {
+  if (!queue.ids) return images;
+  const byId = new Map(images.map((one) => [one.id, one]));
+  return queue.ids.map((id) => byId.get(id)).filter(Boolean);
 }
 
 /** A store: the state, a way to change it, and those who want to know. */

@@ -1,0 +1,256 @@
+"""The queue of pictures and other names of labels, in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from sam2_adapter.label.run import LabelSession
+from tests.label.pages import opened_page, serving
+from tests.label.test_page import DEMO, HOSTILE
+
+pytestmark = pytest.mark.browser
+
+NAMES = ["a.png", "b.png", "broken.jpg", "c.png"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        shutil.copy(DEMO / "coins.png", folder / name)
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture
+def server(folder):
+    with serving(folder, "--model", "sam2_nano", "--labels", "cat,dog,bird") as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser, server):
+    with opened_page(browser, server.url) as page:
+        page.ready()
+        yield page
+
+
+def _open(page):
+    return page.js("label.store.state.images.find((one) => one.id === label.store.state.image.id).name")
+
+
+def _states(page):
+    return page.js("label.store.state.images.map((one) => one.state)")
+
+
+def _listed(page):
+    return page.js("[...document.querySelectorAll('#pictures .picture')].map((one) => one.title)")
+
+
+def _accept(page, x, y):
+    page.point(x, y)
+    page.press("Enter")
+    page.saved()
+
+
+def _is_open(page, name):
+    page.until(
+        "(name) => { const { images, image } = label.store.state; return image.width > 0 && images.find((one) => one.id === image.id).name === name; }",
+        name,
+    )
+
+
+def test_pictures_are_worked_off(page, browser, server, folder):
+    assert (_listed(page), _states(page)) == (NAMES, ["new"] * 4)
+    assert page.window.inner_text("#queue-text") == "0 of 4 pictures done"
+    _accept(page, 155, 51)
+    assert _states(page) == ["progress", "new", "new", "new"]
+    page.point(335, 43)
+    page.press("f")  # not with an object under way
+    assert "not accepted yet" in page.window.inner_text("#notice")
+    page.press("Escape", "f")
+    _is_open(page, "b.png")
+    page.press("d")
+    page.until("label.store.state.image.error")
+    page.press("f")
+    assert "Skip it" in page.window.inner_text("#notice")
+    page.window.click("#skip")
+    _is_open(page, "c.png")
+    page.press("f")
+    _is_open(page, "b.png")  # from the start again
+    page.saved()
+    assert _states(page) == ["done", "new", "skipped", "done"]
+    assert page.window.inner_text("#queue-text") == "2 of 4 pictures done, 1 skipped"
+    marks = page.js("[...document.querySelectorAll('#pictures .picture')].map((one) => one.getAttribute('aria-label'))")
+    assert marks[0] == "a.png, done, 1 object"
+    assert marks[2].startswith("broken.jpg, skipped, cannot be shown")
+    signs = page.js(
+        "[...document.querySelectorAll('#pictures .badge')].map((one) => getComputedStyle(one, '::before').content)"
+    )
+    assert signs == ['"✓"', "none", '"»"', '"✓"']
+    page.press("f")
+    assert "All pictures are done or skipped." in page.window.inner_text("#notice")
+    page.press("Control+z")
+    assert _states(page)[1] == "new"
+    page.press("Control+Shift+z", "f")  # done again, then taken back by the same key
+    page.saved()
+    assert _states(page)[1] == "new"
+    # A picture that is done stays so when something is changed in it; work on a skipped one begins it.
+    page.press("a")
+    _is_open(page, "a.png")
+    page.ready()
+    _accept(page, 335, 43)
+    assert _states(page)[0] == "done"
+    page.press("s", "a")
+    page.saved()
+    _is_open(page, "a.png")
+    page.ready()
+    page.press("Control+z")  # takes the mark back
+    page.press("s", "a")
+    _is_open(page, "a.png")
+    page.ready()
+    _accept(page, 271, 118)
+    assert _states(page)[0] == "progress"
+    with opened_page(browser, server.url) as other:
+        other.ready()
+        assert _states(other) == ["progress", "new", "skipped", "done"]
+        page.press("f")
+        other.until("label.store.state.images[0].state === 'done'")
+    page.window.reload()
+    page.until("window.label && label.store.state.images.length === 4")
+    assert _states(page) == ["done", "new", "skipped", "done"]
+    server.kill()
+    page.complaints.clear()
+    with LabelSession([folder]) as session:
+        assert [session.work.state_of(name) for name in NAMES] == ["done", "new", "skipped", "done"]
+        assert sorted(session.work.snapshot()) == ["a.png", "c.png"]
+
+
+def test_the_list_shows_what_is_chosen_and_changes_only_when_asked(page):
+    _accept(page, 155, 51)
+    page.window.select_option("#filter", "new")
+    page.until("label.store.state.queue.ids?.length === 3")
+    assert _listed(page) == NAMES[1:]
+    assert _open(page) == "a.png"  # the open picture stays where it is
+    assert page.window.inner_text("#place") == ""
+    page.press("d")
+    _is_open(page, "b.png")
+    assert page.window.inner_text("#place") == "1 of 3"
+    assert not page.window.is_visible("#update")
+    page.press("f")
+    page.until("label.store.state.image.error")  # the next one is broken, and new
+    assert _listed(page) == NAMES[1:]
+    page.saved()
+    page.window.click("#update")
+    page.until("label.store.state.queue.ids.length === 2")
+    assert _listed(page) == NAMES[2:]
+    assert not page.window.is_visible("#update")
+    assert page.js("[...document.getElementById('filter').options].map((one) => one.textContent)") == [
+        "All (4)",
+        "New (2)",
+        "In progress (1)",
+        "Done (1)",
+        "Skipped (0)",
+        "cat",
+        "dog",
+        "bird",
+    ]
+    page.window.select_option("#filter", "label:cat")
+    page.until("label.store.state.queue.filter === 'label'")
+    assert _listed(page) == ["a.png"]
+    page.window.select_option("#filter", "skipped")
+    page.until("label.store.state.queue.ids.length === 0")
+    assert "no such picture" in page.window.inner_text("#notice")
+    page.window.select_option("#filter", "all")
+    page.until("label.store.state.queue.ids === null")
+    assert _listed(page) == NAMES
+
+
+def test_labels_are_renamed_merged_and_removed_in_all_pictures_and_back(page, browser, server, folder):
+    _accept(page, 155, 51)
+    page.press("2")
+    _accept(page, 335, 43)
+    page.press("d")
+    _is_open(page, "b.png")
+    page.ready()
+    page.press("1")
+    _accept(page, 155, 51)
+    color = page.js("label.stage.options.colorOf('dog')")
+    with opened_page(browser, server.url) as other:
+        other.until("window.label && label.store.state.image?.width")
+        other.press("d")
+        _is_open(other, "b.png")
+        other.press("1")
+        page.press("F2")
+        page.until("document.getElementById('label-uses').textContent")
+        assert page.window.inner_text("#label-uses") == "2 objects in 2 pictures."
+        page.window.fill("#label-name", HOSTILE)
+        page.press("Enter")
+        page.saved()
+        assert (page.labels, page.js("label.store.state.label")) == ([HOSTILE], HOSTILE)
+        other.until("(name) => Object.values(label.store.state.objects)[0].label === name", HOSTILE)
+        assert other.js("label.store.state.label") == HOSTILE
+        # A label that exists takes the objects over; the colours of the others stay.
+        page.press("F2")
+        page.window.fill("#label-name", "dog")
+        assert "There is “dog” already" in page.window.inner_text("#label-meaning")
+        assert page.window.inner_text("#label-rename") == "Merge"
+        page.window.click("#label-rename")
+        page.saved()
+        assert page.js("label.store.state.labels") == ["dog", "bird"]
+        assert page.js("label.stage.options.colorOf('dog')") == color
+        other.until("Object.values(label.store.state.objects)[0].label === 'dog'")
+        assert other.js("label.stage.options.colorOf('dog')") == color
+        page.press("Control+z")
+        page.saved()
+        assert page.labels == [HOSTILE]
+        other.until("(name) => Object.values(label.store.state.objects)[0].label === name", HOSTILE)
+        page.press("Control+z")
+        page.saved()
+        assert (page.labels, page.js("label.store.state.labels")) == (["cat"], ["cat", "dog", "bird"])
+        page.press("Control+Shift+z")
+        page.saved()
+        assert page.labels == [HOSTILE]
+        page.press("a")
+        _is_open(page, "a.png")
+        assert page.labels == [HOSTILE, "dog"]
+        # What is undone after a renaming comes back with the name of today.
+        page.press("Control+z")
+        assert page.labels == [HOSTILE]
+        page.press("Control+Shift+z")
+        page.press("Control+z", "Control+z", "Control+z", "Control+z")
+        assert page.labels == []
+        for _ in range(4):
+            page.press("Control+Shift+z")
+        page.saved()
+        assert page.labels == [HOSTILE, "dog"]
+        assert other.js("label.store.state.labels") == [HOSTILE, "dog", "bird"]
+    # One that no object has goes at once, one that is used asks where its objects go.
+    page.press("3", "F2")
+    page.until("document.getElementById('label-uses').textContent === 'No object has it.'")
+    page.window.click("#label-remove")
+    page.saved()
+    assert page.js("label.store.state.labels") == [HOSTILE, "dog"]
+    page.press("Control+z")
+    page.saved()
+    assert page.js("[label.store.state.labels, label.store.state.places]") == [[HOSTILE, "dog", "bird"], [0, 1, 2]]
+    page.window.hover("#labels .entry:nth-child(2)")
+    page.window.click("#labels .entry:nth-child(2) .more")
+    page.until("document.getElementById('label-uses').textContent === '1 object in 1 picture.'")
+    page.window.click("#label-remove")
+    page.window.select_option("#label-target", "bird")
+    page.window.click("#label-move")
+    page.saved()
+    assert (page.labels, page.js("label.store.state.labels")) == ([HOSTILE, "bird"], [HOSTILE, "bird"])
+    page.window.reload()
+    page.until("window.label && label.store.state.image?.width")
+    assert (page.labels, page.js("label.store.state.labels")) == ([HOSTILE, "bird"], [HOSTILE, "bird"])
+    assert page.window.locator("#pictures img[src=x], #labels img, #label-dialog img, #filter img").count() == 0
+    server.kill()
+    page.complaints.clear()
+    with LabelSession([folder]) as session:
+        labels = [[entry["label"] for entry in session.work.objects_of(name).values()] for name in ("a.png", "b.png")]
+        assert (labels, session.work.label_places) == ([[HOSTILE, "bird"], [HOSTILE]], [0, 2])
