@@ -25,6 +25,7 @@ from sam2_adapter.interactive.mask_answers import Answer
 from sam2_adapter.interactive.steps import Step, Steps
 from sam2_adapter.interactive.visit import Visit
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
+from sam2_adapter.predict.window import Window
 
 CACHE_BYTES = 2**30
 """Most memory for the encoded images of a session, where they are kept: about 60 images in fp32."""
@@ -177,18 +178,21 @@ class Session:
         answer = visit.preview(Step(point_xy=(x, y), view_xyxy=view_xyxy))
         return answer if self._visit is visit else None
 
-    def look(self, view_xyxy: tuple[int, int, int, int]) -> None:
+    def look(self, view_xyxy: tuple[int, int, int, int] | None) -> Window:
         """Encode a view ahead, so that the first click in it is answered as quickly as the next ones.
 
         Args:
             view_xyxy: as in `click`.
+
+        Returns:
+            The view, encoded; it shows the whole image for `None`.
 
         Raises:
             PromptError: no image is open, or the view lies outside it.
         """
         visit = self._opened()
         with visit.working:
-            visit.views.window(view_xyxy)
+            return visit.views.window(view_xyxy)
 
     def candidates(self) -> tuple[Answer, ...]:
         """Three masks that the newest prompt may mean, such as a part and the whole; best-scored first, none before it."""

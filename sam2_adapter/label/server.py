@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -35,9 +36,6 @@ _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/cs
 _KEPT = {"cache-control": "private, max-age=600"}
 # Requests that read or scale pictures at the same time.
 _AT_ONCE = 3
-
-# What the questions to the model are made of, by their kind.
-_ASKED = {"click": ("steps",), "candidates": ("steps",), "hover": ("point", "view"), "look": ("view",)}
 
 
 class LabelServer:
@@ -202,7 +200,7 @@ class LabelServer:
             "tab": text_in(body, "tab"),
             "visit": whole_in(body, "visit"),
             "image": _told(picture),
-            **{key: list_in(body, key) for key in _ASKED[kind] if key != "view" or body.get(key) is not None},
+            **{key: checked(body, key) for key, checked in _ASKED[kind].items()},
         }
         return JSONResponse({"answer": await self.model.ask(question)})
 
@@ -249,3 +247,18 @@ def _assets() -> dict[str, bytes]:
 def _told(picture: Picture) -> Json:
     """A picture for the model's process."""
     return {"id": picture.id, "name": picture.name, "path": str(picture.path)}
+
+
+def _view(body: Json, key: str) -> list[Any] | None:
+    return None if body.get(key) is None else list_in(body, key)
+
+
+# What the questions to the model are made of, by their kind.
+_ASKED: dict[str, dict[str, Callable[[Json, str], Any]]] = {
+    "click": {"steps": list_in},
+    "candidates": {"steps": list_in},
+    "hover": {"point": list_in, "view": _view},
+    "look": {"view": _view},
+    "everything": {"search": whole_in, "after": whole_in, "view": _view},
+    "stop": {"search": whole_in},
+}

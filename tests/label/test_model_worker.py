@@ -91,6 +91,27 @@ def test_answers_are_those_of_a_session(harness, predictor, images):
     assert harness.ask(images["disk"], steps=mask)["answer"] == _json(session.click(80, 60))
 
 
+def test_everything_is_found_while_clicks_are_answered(harness, images):
+    """The small model finds nothing, but says how far it is; a click that comes meanwhile does not wait for the end."""
+    asked = harness.send(images["disk"], kind="everything", search=1, after=0)
+    clicked = harness.send(images["disk"], steps=[{"point": [80, 60], "inside": True}])
+    assert harness.reply(clicked)["answer"]["counts"]
+    assert all(message.get("id") != asked or not message["answer"]["is_done"] for message in harness.news)
+    told = [message for message in harness.news if message.get("id") == asked]
+    answer = (told or [harness.reply(asked)])[0]["answer"]
+    assert (answer["begins"], answer["total"]) == (True, 1024)
+    left = harness.send(images["disk"], kind="everything", search=1, after=1)
+    harness.send(images["square"], kind="open", visit=2)
+    assert harness.reply(left)["answer"] is None
+    waiting = harness.send(images["square"], kind="everything", search=2, after=0, visit=2)
+    assert harness.ask(images["square"], kind="stop", search=2, visit=2)["answer"] == {}
+    assert {"id": waiting, "answer": None} in harness.news
+    assert (
+        "A view is four"
+        in harness.ask(images["square"], kind="everything", search=3, after=0, visit=2, view=[1])["error"]
+    )
+
+
 def test_pictures_are_encoded_when_they_are_opened_the_next_ones_after_them(harness, images):
     harness.send(images["square"], kind="open", next=[images["disk"], images["broken"]])
     news = [harness.reports.get(timeout=30) for _ in range(6)]

@@ -136,7 +136,7 @@ def test_changes_that_cannot_be_used_are_refused(app, body, status, message):
         (
             "ask",
             {"tab": "t", "visit": 1, "kind": "steal", "steps": []},
-            "click, candidates, hover, look, but got 'steal'",
+            "click, candidates, hover, look, everything, stop, but got 'steal'",
         ),
         ("ask", {"tab": 5, "visit": 1, "kind": "click", "steps": []}, "'tab' is a short text"),
         ("ask", {"tab": "t", "visit": "1", "kind": "click", "steps": []}, "'visit' is a whole number"),

@@ -41,7 +41,7 @@ export class Commands {
   }
 
   box([x0, y0, x1, y1]) {
-    if (!this.isOpen()) return;
+    if (!this.isOpen() || this.stage.proposals.box([x0, y0, x1, y1])) return;
     const box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)].map(round);
     if (box[2] - box[0] < 1 || box[3] - box[1] < 1) return;
     this.store.dispatch({ type: "point", step: this.inView({ box }) });
@@ -55,6 +55,8 @@ export class Commands {
 
   /** A click on the picture: an accepted object is selected, anything else is pointed at. */
   click(x, y, { inside, through }) {
+    if (this.stage.brush.isOn) return this.stage.brush.dot(x, y, !inside);
+    if (inside && !through && this.stage.proposals.click(x, y)) return;
     const id = !this.desk.draft && inside && !through ? this.stage.objectAt(x, y) : null;
     if (id) return this.select(id);
     const isAgain = this.isAgain(this.stepAt(x, y, inside));
@@ -87,10 +89,12 @@ export class Commands {
     this.say(`Accepted as ${label}. ${plural(Object.keys(this.state.objects).length, "object")} in this picture.`);
   }
 
-  /** Esc: give up what is under way, or let go what is selected. */
+  /** Esc: put the brush away, give up what is under way, let go what is selected, or end the proposals. */
   escape() {
+    if (this.stage.brush.putAway()) return;
     if (this.desk.draft) this.store.dispatch({ type: "clear" });
-    else this.store.dispatch({ type: "select", id: null });
+    else if (this.desk.selected) this.store.dispatch({ type: "select", id: null });
+    else this.stage.proposals.end();
   }
 
   undo() { this.store.dispatch({ type: "undo" }); }

@@ -1,5 +1,6 @@
 // Pointer, wheel and touch on the canvas, turned into commands.
 //   left: inside; right or with Shift: outside; with Alt: also on an accepted object; drag: box
+//   with brush or eraser in the hand: left paints or erases, right does the other of the two
 //   middle button, or Space and drag: pan; wheel: zoom; touch: tap, long press, drag, two fingers
 
 const DRAG_PX = 4;
@@ -33,6 +34,13 @@ export function listenToPointers(stage, commands, preview) {
     }
     const isPan = event.button === 1 || (event.button === 0 && isSpaceDown);
     if (isPan) event.preventDefault();
+    const { brush } = stage;
+    if (brush.isOn && !isPan) {
+      const isOther = event.button !== 0 || event.shiftKey; // a pen's eraser is another button, too
+      press = { isStroke: true };
+      preview.at(null);
+      return brush.begin(...view.toImage(...at), isOther);
+    }
     press = { start: at, last: at, button: event.button, isPan, isTouch: event.pointerType === "touch", isDrag: false };
     press.inside = event.button === 0 && !event.shiftKey;
     press.through = event.altKey;
@@ -44,6 +52,11 @@ export function listenToPointers(stage, commands, preview) {
     const at = place(event);
     if (touches.has(event.pointerId)) touches.set(event.pointerId, at);
     if (press && press.pinch) return pinched();
+    if (press && press.isStroke) {
+      const all = event.getCoalescedEvents?.() ?? [];
+      for (const one of all.length ? all : [event]) stage.brush.move(...view.toImage(...place(one)));
+      return;
+    }
     if (!press) return hover(at);
     const isFar = Math.hypot(at[0] - press.start[0], at[1] - press.start[1]) > (press.isTouch ? TOUCH_DRAG_PX : DRAG_PX);
     if (isFar && !press.isDrag) {
@@ -57,6 +70,11 @@ export function listenToPointers(stage, commands, preview) {
   const end = (event) => {
     touches.delete(event.pointerId);
     if (!press) return;
+    if (press.isStroke) {
+      press = null;
+      if (event.pointerType === "touch") stage.brush.at = null;
+      return stage.brush.end(event.type === "pointercancel");
+    }
     const { isDrag, isPan, pinch: wasPinch, button } = press;
     clearTimeout(press.timer);
     const ended = press;
@@ -98,6 +116,7 @@ export function listenToPointers(stage, commands, preview) {
 
   function pinch() {
     clearTimeout(press && press.timer);
+    stage.brush.end(true);
     stage.box = null;
     press = { pinch: spread(), timer: 0 };
   }
@@ -119,15 +138,21 @@ export function listenToPointers(stage, commands, preview) {
 
   function hover(at) {
     const point = at && view.toImage(...at);
+    if (stage.brush.isOn) {
+      preview.at(null);
+      return stage.brush.hover(point);
+    }
     const isInside = point && view.isInside(...point);
     const { draft } = commands.desk;
-    const hovered = isInside && !draft ? stage.objectAt(...point) : null;
+    const proposal = isInside && stage.proposals.at(...point);
+    stage.proposals.hover(proposal || null);
+    const hovered = isInside && !draft && !proposal ? stage.objectAt(...point) : null;
     if (hovered !== stage.hovered) {
       stage.hovered = hovered;
       stage.changed();
-      canvas.classList.toggle("over", hovered !== null);
     }
-    preview.at(isInside && !draft && !hovered && !stage.options.hidden ? point : null);
+    canvas.classList.toggle("over", Boolean(hovered || proposal));
+    preview.at(isInside && !draft && !hovered && !proposal && !stage.options.hidden ? point : null);
   }
 
   canvas.addEventListener(

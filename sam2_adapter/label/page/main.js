@@ -2,6 +2,8 @@
 
 import { get, imagePath, listen, post, tab } from "./api.js";
 import { askForDrafts, Look, Preview } from "./asking.js";
+import { Brush } from "./brush.js";
+import { BrushBar } from "./brush_bar.js";
 import { Commands } from "./commands.js";
 import { byId, element, plural } from "./elements.js";
 import { listenToPointers } from "./gestures.js";
@@ -9,6 +11,8 @@ import { keyTable, listenToKeys, POINTER_HELP } from "./keys.js";
 import { LabelDialog } from "./label_dialog.js";
 import { Panels } from "./panels.js";
 import { Progress } from "./progress.js";
+import { Proposals } from "./proposals.js";
+import { ProposalsStrip } from "./proposals_strip.js";
 import { Queue } from "./queue.js";
 import { saveChanges } from "./saving.js";
 import { Stage } from "./stage.js";
@@ -29,7 +33,11 @@ const options = {
   },
 };
 const stage = new Stage(byId("canvas"), store, options);
+stage.proposals = new Proposals(store, stage, say);
+const strip = new ProposalsStrip(stage.proposals, stage, store);
 const commands = new Commands(store, stage, say);
+stage.brush = new Brush(store, stage, commands, say);
+new BrushBar(stage.brush);
 const panels = new Panels(store, stage, commands, options);
 const queue = new Queue(store, commands, say);
 const labelDialog = new LabelDialog(store, commands, say);
@@ -112,6 +120,9 @@ const actions = {
   },
   mark: (mark) => queue.mark(mark),
   editLabel: () => labelDialog.open(store.state.label),
+  everything() {
+    stage.proposals.look(options.inView);
+  },
   help() {
     byId("help-dialog").showModal();
   },
@@ -138,6 +149,7 @@ store.listen((state, before) => {
 });
 stage.onView = () => {
   byId("zoom").textContent = store.state.image?.width ? `${Math.round(stage.view.scale * 100)} %` : "";
+  strip.showView();
   look.changed();
 };
 
@@ -150,6 +162,9 @@ on("fit", () => actions.fit());
 on("outlines", () => actions.toggle("outlines"));
 on("hidden", () => actions.toggle("hidden"));
 on("inView", () => actions.toggle("inView"));
+on("everything", () => stage.proposals.end() || actions.everything());
+on("brush", () => stage.brush.toggle("brush"));
+on("eraser", () => stage.brush.toggle("eraser"));
 on("help", () => actions.help());
 byId("opacity").addEventListener("input", (event) => {
   options.opacity = event.target.value / 100;

@@ -146,7 +146,8 @@ export class Panels {
     const own = ownAnswer(state);
     const shown = shownAnswer(state);
     const isEmpty = shown && !this.stage.shape(shown.counts).area;
-    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : shown ? percent(shown.score) : "…";
+    const isErased = own && !own.error && !shown;
+    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? percent(shown.score) : "…";
     strip.classList.toggle("waiting", !own);
     const known = shownCandidates(state);
     const dots = known && element("span", { className: "dots", title: "Candidates (Tab)" }, ...known.candidates.map((_, index) => element("i", { className: index === known.place ? "on" : "" })));

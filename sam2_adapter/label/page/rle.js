@@ -53,7 +53,7 @@ export function contains(shape, x, y) {
 }
 
 /** Columns with set pixels: [x, [y0, y1, y0, y1, ...]] each, from left to right. */
-function columnsOf(bounds, height) {
+export function columnsOf(bounds, height) {
   const columns = [];
   for (let i = 0; i < bounds.length; i += 2) {
     let start = bounds[i];
@@ -82,7 +82,7 @@ function boxOf(columns) {
 }
 
 /** Closed rings of corners [x, y, x, y, ...] along pixel edges, holes included; filled by the even-odd rule they are the mask. */
-function ringsOf(columns) {
+export function ringsOf(columns) {
   const xs = [];
   const froms = [];
   const tos = [];

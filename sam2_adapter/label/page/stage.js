@@ -1,12 +1,12 @@
 // The canvas: the picture, the masks over it, and what is being pointed at. It draws what the state says, and knows which object lies where.
 
+import { CachedLayer } from "./cached_layer.js";
 import { contains, shapeOf } from "./rle.js";
 import { shownAnswer } from "./state.js";
 import { View } from "./view.js";
 import { PictureLayer } from "./picture.js";
 
 const REST_MS = 140; // after which everything is drawn sharp again
-const SHEET_PX = 2048;
 
 export class Stage {
   constructor(canvas, store, options) {
@@ -17,9 +17,9 @@ export class Stage {
     this.view = new View();
     this.picture = new PictureLayer(store.state.tile, () => this.changed());
     this.shapes = new Map(); // counts -> shape with its path
-    this.layer = document.createElement("canvas"); // all objects as they lie in the window at rest
-    this.sheet = document.createElement("canvas"); // all objects over the whole picture, for moving
-    this.layerKey = this.sheetKey = null;
+    this.objectsLayer = new CachedLayer((context, pixel) => this.paintObjects(context, pixel));
+    this.proposals = null; // drawn over the objects
+    this.brush = null; // drawn over everything
     this.isMoving = false;
     this.hovered = null; // id of the object under the pointer
     this.preview = null; // {counts, score}: what a click would find
@@ -46,7 +46,8 @@ export class Stage {
     const style = getComputedStyle(this.canvas);
     this.ground = style.getPropertyValue("--ground");
     this.blank = style.getPropertyValue("--blank");
-    this.layerKey = null;
+    this.objectsLayer.clear();
+    this.proposals?.layer.clear();
     this.onView?.();
     this.changed();
   }
@@ -54,7 +55,7 @@ export class Stage {
   /** Show another picture; its size is known. */
   open(image) {
     this.shapes.clear();
-    this.layerKey = this.sheetKey = null;
+    this.objectsLayer.clear();
     this.preview = this.hovered = this.box = this.cursor = null;
     this.view.open(image.width, image.height);
     this.picture.tilePx = this.store.state.tile;
@@ -136,8 +137,11 @@ export class Stage {
     context.fillRect(0, 0, image.width, image.height);
     this.picture.draw(context, view);
     if (!this.options.hidden) this.drawObjects();
+    this.proposals?.draw(this);
     this.drawMarked();
-    this.drawDraft();
+    const isPainted = this.brush?.drawMask(this);
+    this.drawDraft(isPainted);
+    this.brush?.draw(this);
     if (this.box) this.drawBox(this.box, true);
     if (this.cursor) this.drawCursor();
   }
@@ -151,42 +155,14 @@ export class Stage {
   drawObjects() {
     const { objects, desk, image, labels } = this.store.state;
     const { opacity, outlines } = this.options;
-    const editing = desk.draft && desk.draft.editing;
-    const same = (key, other) => key && key.every((value, index) => value === other[index]);
-    const what = [objects, editing, opacity, outlines, labels, image.visit];
-    const { context, view } = this;
-    if (this.isMoving) {
-      const shrink = Math.min(1, SHEET_PX / Math.max(image.width, image.height));
-      if (!same(this.sheetKey, what)) {
-        this.sheet.width = Math.ceil(image.width * shrink);
-        this.sheet.height = Math.ceil(image.height * shrink);
-        const sheet = this.sheet.getContext("2d");
-        sheet.setTransform(shrink, 0, 0, shrink, 0, 0);
-        this.paintObjects(sheet, 1 / shrink, editing);
-        this.sheetKey = what;
-      }
-      context.imageSmoothingEnabled = true;
-      context.drawImage(this.sheet, 0, 0, image.width, image.height);
-      return;
-    }
-    const where = [...what, view.scale, view.x, view.y];
-    if (!same(this.layerKey, where)) {
-      this.layer.width = this.canvas.width;
-      this.layer.height = this.canvas.height;
-      const layer = this.layer.getContext("2d");
-      this.place(layer);
-      this.paintObjects(layer, 1 / view.scale, editing);
-      this.layerKey = where;
-    }
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.drawImage(this.layer, 0, 0);
-    this.place(context);
+    this.objectsLayer.draw(this, [objects, desk.draft?.editing, opacity, outlines, labels, image.visit]);
   }
 
-  /** All accepted objects; `pixel` is the length of a CSS pixel in pixels of the picture. */
-  paintObjects(context, pixel, editing) {
-    for (const [id, object] of Object.entries(this.store.state.objects)) {
-      if (id !== editing) this.paint(context, object, this.options.opacity, this.options.outlines ? 1.5 * pixel : 0);
+  /** All accepted objects but the one that is edited; `pixel` is the length of a CSS pixel in pixels of the picture. */
+  paintObjects(context, pixel) {
+    const { objects, desk } = this.store.state;
+    for (const [id, object] of Object.entries(objects)) {
+      if (id !== desk.draft?.editing) this.paint(context, object, this.options.opacity, this.options.outlines ? 1.5 * pixel : 0);
     }
   }
 
@@ -213,7 +189,7 @@ export class Stage {
   drawMarked() {
     const { objects, desk } = this.store.state;
     const pixel = 1 / this.view.scale;
-    if (this.preview && !desk.draft) {
+    if (this.preview && !desk.draft && !this.brush?.isOn) {
       const { path } = this.shape(this.preview.counts);
       const { context } = this;
       context.globalAlpha = 0.16;
@@ -234,14 +210,15 @@ export class Stage {
     }
   }
 
-  drawDraft() {
+  /** The object under way; its mask is not drawn where that is done already. */
+  drawDraft(isPainted) {
     const { state } = this.store;
     const { draft } = state.desk;
     if (!draft) return;
     const { context } = this;
     const pixel = 1 / this.view.scale;
     const answer = shownAnswer(state);
-    if (answer) {
+    if (answer && !isPainted) {
       const { path } = this.shape(answer.counts);
       const color = this.options.colorOf(state.label);
       context.globalAlpha = Math.max(this.options.opacity, 0.3);

@@ -121,6 +121,14 @@ const reducers = {
     const steps = [...(draft ? draft.steps : []), step];
     return done(state, { draft: { editing: null, ...draft, steps, accepting: false }, selected: null });
   },
+  // Pixels were painted: the mask is what counts from now on, and what the next click refines.
+  paint: (state, { counts, isEmpty }) => {
+    const { draft } = state.desk;
+    const steps = isEmpty ? [] : [{ mask: counts, painted: true }];
+    const given = { length: steps.length, answer: { counts, score: 1, painted: true } };
+    const strokes = 1 + (draft ? (draft.strokes ?? 0) + draft.steps.length - (draft.given?.length ?? 0) : 0); // what would be lost with the page
+    return done(state, { draft: { editing: null, ...draft, steps, given, strokes, accepting: false }, selected: null });
+  },
   choose: (state, { choice }) => {
     const { draft } = state.desk;
     const last = { ...draft.steps[draft.steps.length - 1], choice };

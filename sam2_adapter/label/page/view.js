@@ -3,6 +3,7 @@
 const MOST_ZOOM = 64;
 const ROOM = 20; // around a picture that fits
 const STRIP = 76; // below it, for the strip
+const TOOLS = 58; // left of it, for the tools
 
 export class View {
   constructor() {
@@ -30,12 +31,12 @@ export class View {
   }
 
   fitScale() {
-    return Math.min((this.width - 2 * ROOM) / this.imageWidth, (this.height - ROOM - STRIP) / this.imageHeight, 8);
+    return Math.min((this.width - TOOLS - ROOM) / this.imageWidth, (this.height - ROOM - STRIP) / this.imageHeight, 8);
   }
 
   fit() {
     this.scale = Math.max(this.fitScale(), 0.001);
-    this.x = (this.width - this.imageWidth * this.scale) / 2;
+    this.x = TOOLS + (this.width - TOOLS - ROOM - this.imageWidth * this.scale) / 2;
     this.y = ROOM + (this.height - ROOM - STRIP - this.imageHeight * this.scale) / 2;
     this.isFitted = true;
   }

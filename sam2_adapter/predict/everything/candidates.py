@@ -31,6 +31,7 @@ class Candidate:
         point_xy: the point, (x, y) pixels of the view.
         cut: its logits, float16.
         low_res_hw: (h, w) of all low-res logits.
+        choice: position of the mask among the three of its point, best-scored first.
         box_xyxy: first and last pixel, (x0, y0, x1, y1) of the view; `None` where it was not computed.
     """
 
@@ -39,6 +40,7 @@ class Candidate:
     point_xy: tuple[float, float]
     cut: CutLogits
     low_res_hw: tuple[int, int]
+    choice: int = 0
     box_xyxy: Box | None = None
 
     @cached_property
@@ -76,11 +78,12 @@ def low_res_candidates(
         thresholds: see `Thresholds`.
     """
     height, width = visible_hw(geometry, (decoded.low_res_logits.shape[-2], decoded.low_res_logits.shape[-1]))
-    rows, scores, logits = _well_scored(decoded, thresholds.iou)
+    rows, choices, scores, logits = _well_scored(decoded, thresholds.iou)
     visible = logits[:, :height, :width]
     stability = stability_scores(visible, thresholds.offset)
     is_stable = (stability >= thresholds.stability) & (visible > 0).flatten(1).any(dim=1)
-    found = zip(rows[is_stable.cpu()], scores[is_stable], stability[is_stable], logits[is_stable], strict=True)
+    kept = is_stable.cpu()
+    found = zip(rows[kept], choices[kept], scores[is_stable], stability[is_stable], logits[is_stable], strict=True)
     return [_small(candidate) for candidate in _candidates(found, points, 0.0)]
 
 
@@ -95,10 +98,10 @@ def full_size_candidates(
         full_size: upsamples logits of the view.
         thresholds: see `Thresholds`.
     """
-    rows, scores, logits = _well_scored(decoded, thresholds.iou)
+    rows, choices, scores, logits = _well_scored(decoded, thresholds.iou)
     unstable = torch.zeros_like(scores)
     measured = []
-    for candidate in _candidates(zip(rows, scores, unstable, logits, strict=True), points, -thresholds.offset):
+    for candidate in _candidates(zip(rows, choices, scores, unstable, logits, strict=True), points, -thresholds.offset):
         pixels, (x0, y0) = full_size(candidate.cut)
         larger = np.count_nonzero(pixels > -thresholds.offset)
         stability = np.count_nonzero(pixels > thresholds.offset) / larger if larger else 0.0
@@ -115,20 +118,22 @@ def visible_hw(geometry: Geometry, low_res_hw: tuple[int, int]) -> tuple[int, in
     return -(-input_height * height // geometry.image_size), -(-input_width * width // geometry.image_size)
 
 
-def _well_scored(decoded: DecodedMasks, least: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Positions of the points (on the CPU), scores and logits of those of P x 3 candidates whose predicted IoU is above `least`."""
+def _well_scored(decoded: DecodedMasks, least: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of those of P x 3 candidates whose predicted IoU is above `least`: positions of the points and ranks in them (on the CPU), scores, logits."""
     scores = decoded.iou_scores[:, 1:]
     rows, masks = torch.nonzero(scores > least, as_tuple=True)
-    return rows.cpu(), scores[rows, masks], decoded.low_res_logits[rows, masks + 1]
+    ranks = (-scores).argsort(dim=1, stable=True).argsort(dim=1)
+    return rows.cpu(), ranks[rows, masks].cpu(), scores[rows, masks], decoded.low_res_logits[rows, masks + 1]
 
 
 def _candidates(found: Iterator[tuple[torch.Tensor, ...]], points: FloatArray, threshold: float) -> Iterator[Candidate]:
-    for row, score, stability, logits in found:
+    for row, choice, score, stability, logits in found:
         values = logits.float().cpu().numpy()
         cut = CutLogits.of(values, threshold)
         if cut is not None:
             x, y = points[int(row)].tolist()
-            yield Candidate(float(score), float(stability), (x, y), cut, (values.shape[0], values.shape[1]))
+            low_res_hw = values.shape[0], values.shape[1]
+            yield Candidate(float(score), float(stability), (x, y), cut, low_res_hw, int(choice))
 
 
 def _small(candidate: Candidate) -> Candidate:

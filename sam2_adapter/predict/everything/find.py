@@ -25,7 +25,7 @@ from sam2_adapter.predict.everything.overlaps import box_ious, keep_best, mask_i
 from sam2_adapter.predict.everything.thresholds import Thresholds
 from sam2_adapter.predict.everything.views import Box, View, views_of
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
-from sam2_adapter.predict.window import embed_window
+from sam2_adapter.predict.window import Window, embed_window
 
 # Meta's generator drops an object of a crop that comes so close to a side of it where the image goes on, in pixels.
 _EXACT_CUT_PX = 20.0
@@ -61,9 +61,18 @@ class EverythingStep:
         here = search.chosen(self._candidates) if self._candidates else []
         return finish([*self._found, *here], search.settings, search.thresholds)
 
+    def preparing(self) -> Iterator[None]:
+        """Do what `finished` needs object by object, for callers that have something else to do in between."""
+        return self._search.preparing(self._candidates)
+
 
 def find_everything(
-    predictor: Predictor, image: Pixels | None, embedding: ImageEmbedding, settings: EverythingSettings
+    predictor: Predictor,
+    image: Pixels | None,
+    embedding: ImageEmbedding | Window,
+    settings: EverythingSettings,
+    *,
+    points_per_call: int | None = None,
 ) -> Iterator[EverythingStep]:
     """Find all objects of an image.
 
@@ -73,25 +82,35 @@ def find_everything(
     Args:
         predictor: the model.
         image: uint8 RGB H x W x 3; needed where the settings ask for crops or tiles.
-        embedding: the encoded image.
+        embedding: the encoded image; or a window of it, in which alone it looks, and whose sides cut no object.
         settings: see `EverythingSettings`.
+        points_per_call: most points in a call of the decoder, which says how long a step takes; by default as suits the model.
 
     Yields:
         A step after every call of the decoder, the last of which has everything. Left early, nothing more is computed.
     """
     thresholds = Thresholds.of(settings, predictor.info.everything, predictor.info.architecture)
-    views = views_of(embedding.original_hw, settings)
+    window = embedding if isinstance(embedding, Window) else Window.whole(embedding)
+    views = _views(window, settings)
     total = sum(len(view.points) for view in views)
     found: tuple[Found, ...] = ()
     done = 0
     for view in views:
-        encoded = embedding if view.is_whole else _embedded(predictor, image, view)
-        search = _Search(predictor, encoded, view, settings, thresholds)
+        encoded = window.embedding if view is views[0] else _embedded(predictor, image, view)
+        search = _Search(predictor, encoded, view, settings, thresholds, points_per_call)
         for looked_at in search.look():
             yield EverythingStep(done + looked_at, total, search, found, tuple(search.candidates))
         found += tuple(search.chosen(search.candidates))
         done += len(view.points)
     yield EverythingStep(total, total, search, found, ())
+
+
+def _views(window: Window, settings: EverythingSettings) -> list[View]:
+    """The views of an image, the whole of which comes first; or a window of it alone."""
+    if window.region == Region.whole(window.image_hw):
+        return views_of(window.image_hw, settings)
+    region = window.region.within(window.image_hw)
+    return [View((region.x0, region.y0, region.x1, region.y1), window.image_hw, settings.points_per_side)]
 
 
 def _embedded(predictor: Predictor, image: Pixels | None, view: View) -> ImageEmbedding:
@@ -109,11 +128,14 @@ class _Search:
         view: View,
         settings: EverythingSettings,
         thresholds: Thresholds,
+        points_per_call: int | None,
     ) -> None:
         self.settings = settings
         self.thresholds = thresholds
         self.candidates: list[Candidate] = []
         self._predictor = predictor
+        self._points_per_call = min(points_per_call or predictor.clicks_per_call, predictor.clicks_per_call)
+        self._placed: dict[Candidate, Found | None] = {}
         self._embedding = embedding
         self._view = view
         self._full_size = FullSize(embedding.geometry, predictor.low_res_hw)
@@ -128,9 +150,18 @@ class _Search:
 
     def chosen(self, candidates: Sequence[Candidate]) -> list[Found]:
         """Of the candidates of one object the best one, at full size in the image."""
-        whole = [candidate for candidate in candidates if not self._is_cut(candidate)]
-        found = [self._found(candidate) for candidate in self._best(whole)]
+        found = [self._found(candidate) for candidate in self._best_whole(candidates)]
         return [entry for entry in found if entry is not None]
+
+    def preparing(self, candidates: Sequence[Candidate]) -> Iterator[None]:
+        """What `chosen` does, one object after the other; each is kept."""
+        for candidate in self._best_whole(candidates):
+            if candidate not in self._placed:
+                self._found(candidate)
+                yield
+
+    def _best_whole(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        return self._best([candidate for candidate in candidates if not self._is_cut(candidate)])
 
     def _look_at_all(self) -> Iterator[int]:
         points = self._view.points
@@ -146,7 +177,7 @@ class _Search:
         cells, is_pending = self._cells(points), np.ones(len(points), np.bool_)
         is_fine = np.arange(len(points)) >= np.count_nonzero(is_coarse)
         while is_pending.any():
-            batch = np.flatnonzero(is_pending)[: self._predictor.clicks_per_call]
+            batch = np.flatnonzero(is_pending)[: self._points_per_call]
             is_pending[batch] = False
             for candidate in self._low_res_candidates(points[batch]):
                 self.candidates.append(candidate)
@@ -203,10 +234,15 @@ class _Search:
         return self._view.cuts((left + x0, top + y0, left + x1, top + y1), tolerance)
 
     def _found(self, candidate: Candidate) -> Found | None:
+        if candidate not in self._placed:
+            self._placed[candidate] = self._at_full_size(candidate)
+        return self._placed[candidate]
+
+    def _at_full_size(self, candidate: Candidate) -> Found | None:
         mask, (x, y) = self._full_size.mask(candidate.cut)
         if not mask.any():
             return None
         left, top, _, _ = self._view.box_xyxy
         rle = placed_mask_to_rle(mask, (left + x, top + y), self._view.original_hw)
         point = candidate.point_xy[0] + left, candidate.point_xy[1] + top
-        return Found(rle, candidate.iou_score, candidate.stability_score, point, self._view.area)
+        return Found(rle, candidate.iou_score, candidate.stability_score, point, self._view.area, candidate.choice)

@@ -27,6 +27,7 @@ class Found:
         stability_score: IoU of the mask at two thresholds.
         point_xy: the point that found it, (x, y) pixels of the image.
         view_area: pixels of the view that it was seen in.
+        choice: position of the mask among the three that the point may mean there, best-scored first.
     """
 
     rle: Rle
@@ -34,6 +35,7 @@ class Found:
     stability_score: float
     point_xy: tuple[float, float]
     view_area: int
+    choice: int = 0
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def test_at_full_size_stability_and_box_are_those_of_the_whole_mask(decoded: Dec
     found = full_size_candidates(decoded, POINTS, FullSize(GEOMETRY, (16, 16)), thresholds(0.5, 0.0))
     assert [round(candidate.iou_score, 2) for candidate in found] == [0.9, 0.9, 0.8, 0.7]
     assert [candidate.point_xy for candidate in found] == [(10, 20), (10, 20), (70, 40), (70, 40)]
+    assert [candidate.choice for candidate in found] == [0, 1, 1, 2]  # among the three of a point, ties in their order
     for candidate, (row, mask) in zip(found, [(0, 1), (0, 2), (1, 1), (1, 3)], strict=True):
         logits = torch.nn.functional.interpolate(
             decoded.low_res_logits[row, mask][None, None], (50, 90), mode="bilinear"

@@ -77,6 +77,18 @@ def test_steps_tell_how_far_it_is_and_what_there_is_so_far(predictor: Predictor,
     assert num_found(steps[-1].finished().objects, masks) >= MOST_OF_SIX
 
 
+def test_object_by_object_the_result_is_the_same(predictor: Predictor, picture: Any) -> None:
+    image, _, embedding = picture
+    settings = EverythingSettings(**EASY, points_per_side=8)
+    at_once = next(find_everything(predictor, image, embedding, settings, points_per_call=16))
+    one_by_one = next(find_everything(predictor, image, embedding, settings, points_per_call=16))
+    assert at_once.done < 64
+    pieces = sum(1 for _ in one_by_one.preparing())
+    assert pieces == len(one_by_one.finished().objects) > 0
+    assert [entry.rle for entry in one_by_one.finished().objects] == [entry.rle for entry in at_once.finished().objects]
+    assert sum(1 for _ in one_by_one.preparing()) == 0
+
+
 def test_points_in_small_masks_need_no_look(predictor: Predictor, picture: Any) -> None:
     class Counting(Predictor):
         looks = 0

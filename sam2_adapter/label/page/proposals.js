@@ -1,0 +1,233 @@
+// Proposals: masks that somebody may accept, drawn with dashes. None is saved before it is accepted; one that overlaps an accepted object is not shown.
+// "Everything" asks the model for all objects of the picture, or of its visible part, and the answers come while it still looks.
+
+import { imagePath, newId, post, tab } from "./api.js";
+import { CachedLayer } from "./cached_layer.js";
+import { plural } from "./elements.js";
+import { iouOf } from "./pixels.js";
+import { contains } from "./rle.js";
+
+const TAKEN_IOU = 0.5; // with an accepted object
+const AGAIN_MS = 700; // after a question that was not answered
+
+export class Proposals {
+  constructor(store, stage, say) {
+    Object.assign(this, { store, stage, say });
+    this.layer = new CachedLayer((context, pixel) => this.paint(context, pixel));
+    this.onChange = () => {};
+    this.numSearches = 0;
+    this.clear();
+    store.listen((state, before) => {
+      if (state.image?.visit !== before.image?.visit) this.end();
+      else if (this.isOn && state.objects !== before.objects) this.update();
+      if (this.isOn && state.pictures !== before.pictures) this.begin();
+    });
+  }
+
+  clear() {
+    this.isOn = false;
+    this.list = new Map(); // id -> {counts, score, steps, label}
+    this.shown = []; // what can be accepted
+    this.taken = new Map(); // id of a proposal -> {counts of an object: whether they are one object}
+    this.hovered = null;
+    this.title = "";
+    this.least = 0; // score of what is shown
+    this.lowest = 0; // score that can be asked for
+    this.search = null; // {number, after, view, visit, done, total, began}
+  }
+
+  /** Ask for all objects of the picture; of its visible part where there is one and `isView`. */
+  look(isView) {
+    const { image, model } = this.store.state;
+    if (!image?.width || model.state === "failed") return;
+    this.end();
+    const view = isView ? this.stage.view.part() : undefined;
+    this.isOn = true;
+    this.search = { number: ++this.numSearches, after: 0, view, visit: image.visit, done: 0, total: 0, began: 0 };
+    this.title = view ? "in this view" : "";
+    this.say(view ? "Looking for everything in this view." : "Looking for everything.");
+    this.update();
+    this.begin();
+  }
+
+  /** Show masks that came from elsewhere: [{counts, score, steps, label}], the label in use where there is none. */
+  offer(list, title) {
+    this.end();
+    this.isOn = true;
+    this.title = title;
+    list.forEach((one, id) => this.list.set(id, { steps: [], ...one }));
+    this.lowest = this.least = 0;
+    this.update();
+    this.say(`${plural(this.shown.length, "proposal")} ${title}.`);
+  }
+
+  /** Give up the search and what was not accepted; tells whether there was something. */
+  end() {
+    if (!this.isOn) return false;
+    this.stop();
+    this.clear();
+    this.update();
+    return true;
+  }
+
+  /** Look no further; what was found stays. */
+  stop() {
+    const { search } = this;
+    if (!search) return;
+    this.search = null;
+    const { image } = this.store.state;
+    if (search.began && image) post(imagePath(image.id, "ask"), { kind: "stop", tab, visit: image.visit, search: search.number }).catch(() => {});
+    this.update();
+  }
+
+  /** Begin to ask once the picture is prepared. */
+  begin() {
+    const { search } = this;
+    const { image, pictures } = this.store.state;
+    if (!search || search.began || pictures[image.id] !== "ready") return;
+    search.began = performance.now();
+    this.ask(search, image.id);
+  }
+
+  async ask(search, id) {
+    const { number, view, visit } = search;
+    while (this.search === search) {
+      let answer = null;
+      try {
+        ({ answer } = await post(imagePath(id, "ask"), { kind: "everything", tab, visit, search: number, after: search.after, view }));
+      } catch (error) {
+        if (error.status === 400 && this.search === search) {
+          this.say(error.message, true);
+          this.end();
+        }
+      }
+      if (this.search !== search) return;
+      if (answer) this.take(search, answer);
+      else await new Promise((resolve) => setTimeout(resolve, AGAIN_MS)); // the model is started again
+    }
+  }
+
+  take(search, { begins, is_done: isDone, done, total, least, added, gone }) {
+    if (begins) {
+      this.list.clear();
+      search.after = 0;
+      if (this.least <= this.lowest) this.least = least;
+      this.lowest = least;
+    }
+    Object.assign(search, { after: search.after + 1, done, total });
+    for (const id of gone) this.list.delete(id);
+    for (const { id, counts, score, point, choice } of added) {
+      const step = { point, inside: true, choice };
+      this.list.set(id, { counts, score, steps: [search.view ? { ...step, view: search.view } : step] });
+    }
+    if (isDone) this.search = null;
+    this.update();
+    if (isDone) this.say(`${plural(this.shown.length, "proposal")} found.`);
+  }
+
+  /** Seconds until the search ends, as it went so far; undefined where that is not known yet. */
+  secondsLeft() {
+    const { began, done, total } = this.search ?? {};
+    const seconds = (performance.now() - began) / 1000;
+    return done && seconds > 1 ? (seconds / done) * (total - done) : undefined;
+  }
+
+  setLeast(score) {
+    this.least = score;
+    this.update();
+  }
+
+  update() {
+    const objects = Object.values(this.store.state.objects);
+    this.shown = [...this.list.entries()].filter(([id, { score, counts }]) => score >= this.least && !this.isTaken(id, counts, objects)).map(([, one]) => one);
+    if (!this.shown.includes(this.hovered)) this.hovered = null;
+    this.onChange();
+    this.stage.changed();
+  }
+
+  isTaken(id, counts, objects) {
+    if (!this.taken.has(id)) this.taken.set(id, new Map());
+    const known = this.taken.get(id);
+    return objects.some((object) => {
+      if (!known.has(object.counts)) known.set(object.counts, iouOf(this.stage.shape(counts), this.stage.shape(object.counts)) > TAKEN_IOU);
+      return known.get(object.counts);
+    });
+  }
+
+  /** The smallest one at a point of the picture. */
+  at(x, y) {
+    if (!this.isOn || this.store.state.desk.draft) return null;
+    let found = null;
+    for (const one of this.shown) {
+      const shape = this.stage.shape(one.counts);
+      if (contains(shape, Math.floor(x), Math.floor(y)) && (!found || shape.area < found.area)) found = { one, area: shape.area };
+    }
+    return found && found.one;
+  }
+
+  hover(one) {
+    if (one === this.hovered) return;
+    this.hovered = one;
+    this.stage.changed();
+  }
+
+  /** A click; tells whether a proposal was accepted with it. */
+  click(x, y) {
+    const one = this.at(x, y);
+    if (one) this.accept([one]);
+    return one !== null;
+  }
+
+  /** A rubber band: those that lie in it are accepted; tells whether it was one. */
+  box([x0, y0, x1, y1]) {
+    if (!this.isOn || this.store.state.desk.draft) return false;
+    const [left, right] = [Math.min(x0, x1), Math.max(x0, x1)];
+    const [top, bottom] = [Math.min(y0, y1), Math.max(y0, y1)];
+    const inside = this.shown.filter(({ counts }) => {
+      const { box } = this.stage.shape(counts);
+      return box[0] >= left && box[1] >= top && box[2] <= right && box[3] <= bottom;
+    });
+    if (inside.length) this.accept(inside);
+    else this.say("No proposal lies in this box. Esc ends the proposals.", true);
+    return true;
+  }
+
+  acceptAll() {
+    if (this.isOn && this.shown.length) this.accept(this.shown);
+  }
+
+  /** All of these become objects: one thing to undo. */
+  accept(list) {
+    const { label, model } = this.store.state;
+    const changes = {};
+    for (const one of list) {
+      const { counts, score, steps } = one;
+      changes[newId()] = { label: one.label ?? label, counts, score, steps, model: model.model };
+    }
+    this.store.dispatch({ type: "change", changes });
+    this.say(list.length === 1 ? `Accepted as ${list[0].label ?? label}.` : `${plural(list.length, "object")} accepted.`, list.length > 1);
+  }
+
+  draw(stage) {
+    if (!this.isOn) return;
+    this.layer.draw(stage, [this.shown, stage.store.state.image.visit]);
+    if (this.hovered && !stage.store.state.desk.draft) {
+      const { context } = stage;
+      const { path } = stage.shape(this.hovered.counts);
+      context.globalAlpha = Math.max(stage.options.opacity, 0.3);
+      context.fillStyle = stage.options.colorOf(this.hovered.label ?? stage.store.state.label);
+      context.fill(path, "evenodd");
+      context.globalAlpha = 1;
+      stage.stroke(context, path, "#fff", 2.5 / stage.view.scale);
+    }
+  }
+
+  paint(context, pixel) {
+    const all = new Path2D();
+    for (const { counts } of this.shown) all.addPath(this.stage.shape(counts).path);
+    this.stage.stroke(context, all, "rgba(0, 0, 0, .5)", 2.5 * pixel);
+    context.setLineDash([5 * pixel, 3 * pixel]);
+    this.stage.stroke(context, all, "#fff", 1.5 * pixel);
+    context.setLineDash([]);
+  }
+}

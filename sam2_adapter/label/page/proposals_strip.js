@@ -1,0 +1,64 @@
+// The strip of the proposals: how many, how far the search is, which are shown, and accepting them all.
+
+import { byId, element, plural } from "./elements.js";
+
+export class ProposalsStrip {
+  constructor(proposals, stage, store) {
+    Object.assign(this, { proposals, stage, store });
+    this.node = byId("proposals");
+    this.text = element("span", { className: "text", role: "status" });
+    this.bar = element("div", { className: "share" });
+    this.track = element("div", { className: "track" }, this.bar);
+    this.slider = element("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Score at least", oninput: () => proposals.setLeast(this.slider.value / 100) });
+    this.least = element("output");
+    this.again = element("button", { title: "Look for everything in the visible part of the picture, at full resolution", onclick: () => proposals.look(true) }, "In this view");
+    this.stop = element("button", { onclick: () => proposals.stop() }, "Stop");
+    this.all = element("button", { className: "primary", onclick: () => proposals.acceptAll() });
+    const end = element("button", { className: "icon", title: "End (Esc)", "aria-label": "End the proposals", onclick: () => proposals.end() }, "×");
+    const score = element("label", { className: "score" }, "Score at least", this.slider, this.least);
+    this.node.replaceChildren(
+      element("div", { className: "line" }, this.text, this.stop, this.again, end),
+      this.track,
+      element("div", { className: "line" }, score, this.all),
+    );
+    proposals.onChange = () => this.show();
+    store.listen((state, before) => { if (state.desk !== before.desk || state.pictures !== before.pictures) this.show(); });
+    this.show();
+  }
+
+  show() {
+    const { proposals, node } = this;
+    const { desk } = this.store.state;
+    const isOn = proposals.isOn && !desk.draft && !desk.selected;
+    byId("stage").classList.toggle("proposing", isOn);
+    byId("everything").setAttribute("aria-pressed", String(proposals.isOn));
+    node.hidden = !isOn;
+    if (!isOn) return;
+    const { search, shown, lowest, least } = proposals;
+    this.text.textContent = this.told();
+    this.track.hidden = this.stop.hidden = !search;
+    this.bar.style.transform = `scaleX(${search?.total ? search.done / search.total : 0})`;
+    this.slider.min = Math.floor(100 * lowest);
+    this.slider.value = Math.round(100 * least);
+    this.least.textContent = `${Math.round(100 * least)} %`;
+    this.all.disabled = !shown.length;
+    this.all.replaceChildren(shown.length === 1 ? "Accept it " : `Accept all ${shown.length || ""} `, element("kbd", {}, "⇧G"));
+    this.showView();
+  }
+
+  /** The view has changed. */
+  showView() {
+    const { search } = this.proposals;
+    if (!this.node.hidden) this.again.hidden = Boolean(search) || !this.stage.view.part();
+  }
+
+  told() {
+    const { search, shown, title } = this.proposals;
+    const count = plural(shown.length, "proposal");
+    if (!search) return shown.length ? `${count} ${title}`.trim() : "No proposals are left";
+    if (!search.began) return "Everything is looked for once the picture is prepared …";
+    if (!search.total) return "Looking …";
+    const left = this.proposals.secondsLeft();
+    return `Looking … ${Math.floor((100 * search.done) / search.total)} %${left === undefined ? "" : `, ${Math.ceil(left)} s left`} · ${count}`;
+  }
+}

@@ -1,0 +1,234 @@
+"""Brush and eraser on the page, in Chromium: what is painted, undone, refined and saved, pixel by pixel against numpy."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+
+import numpy as np
+import pytest
+
+from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
+from sam2_adapter.annotations.separate_parts import without_small_regions
+from sam2_adapter.interactive import Step
+from tests.label.pages import engine, opened_page, serving
+from tests.label.test_page import DEMO
+from tests.label.test_page_everything import _saved_objects
+
+pytestmark = pytest.mark.browser
+
+HW = (303, 384)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("brush") / "photos"
+    folder.mkdir()
+    shutil.copy(DEMO / "coins.png", folder / "coins.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    with serving(folder, "--model", "sam2_nano", "--labels", "coin,hole") as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser, server):
+    with opened_page(browser, server.url, has_touch=True) as page:
+        page.ready()
+        yield page
+        page.saved()
+
+
+def painted(points, size, hw=HW):
+    """The pixels whose centre is at most half the size away from the line through points (x, y), in half pixels and whole numbers."""
+    snap = (lambda value: 2 * int(np.floor(value)) + 1) if size % 2 else (lambda value: 2 * int(np.floor(value + 0.5)))
+    places = [(snap(x), snap(y)) for x, y in points]
+    y, x = 2 * np.mgrid[: hw[0], : hw[1]].astype(np.int64) + 1
+    mask = np.zeros(hw, bool)
+    for (ax, ay), (bx, by) in itertools.pairwise([places[0], *places]):
+        dx, dy, px, py = bx - ax, by - ay, x - ax, y - ay
+        length, along = dx * dx + dy * dy, px * dx + py * dy
+        beside = (px * dy - py * dx) ** 2 <= size * size * length
+        ends = (px * px + py * py <= size * size) | ((px - dx) ** 2 + (py - dy) ** 2 <= size * size)
+        mask |= ends | (beside & (along > 0) & (along < length))
+    return mask
+
+
+def _stroke(page, points, button="left"):
+    places = [page.place(*point) for point in points]
+    page.window.mouse.move(*places[0])
+    page.window.mouse.down(button=button)
+    for place in places[1:]:
+        page.window.mouse.move(*place)
+    page.window.mouse.up(button=button)
+
+
+def _mask(page):
+    return rle_to_mask(Rle(page.shown["counts"], HW))
+
+
+def test_strokes_are_exact_undone_one_by_one_and_saved_as_they_were_painted(page, folder):
+    page.press("p")
+    assert page.window.get_attribute("#brush", "aria-pressed") == "true"
+    sizes = [page.js("label.stage.brush.size")]
+    page.press("]", "]", "[")
+    sizes.append(page.js("label.stage.brush.size"))
+    assert sizes == [20, 22]
+    assert "22 px" in page.window.inner_text("#brush-bar")
+    first = [(60.5, 60.5), (120.5, 80.5), (110.5, 140.5)]
+    _stroke(page, first)
+    expected = painted(first, 22)
+    assert np.array_equal(_mask(page), expected)
+    assert "painted" in page.window.inner_text("#strip")
+    page.js("label.stage.brush.setSize(8)")
+    second = [(90, 70), (90, 250), (-30, 150)]  # leaves the picture
+    _stroke(page, second)
+    expected_2 = expected | painted(second, 8)
+    assert np.array_equal(_mask(page), expected_2)
+    page.press("w")
+    third = [(40, 100), (200, 100)]
+    _stroke(page, third)
+    expected_3 = expected_2 & ~painted(third, 8)
+    assert np.array_equal(_mask(page), expected_3)
+    _stroke(page, [(300, 20), (310, 20)])  # where nothing is: no step
+    page.press("p")
+    _stroke(page, [(65, 65)], button="right")
+    assert np.array_equal(_mask(page), expected_3 & ~painted([(65, 65)], 8))
+    page.press("Control+z")
+    assert np.array_equal(_mask(page), expected_3)
+    page.press("Control+z")
+    assert np.array_equal(_mask(page), expected_2)
+    page.press("Control+Shift+z", "Enter")
+    page.saved()
+    (saved,) = _saved_objects(folder)
+    assert saved["counts"] == mask_to_rle(expected_3).counts
+    assert (saved["label"], saved["score"]) == ("coin", 1)
+    assert saved["steps"] == [{"mask": saved["counts"], "painted": True}]
+    assert page.js("label.stage.brush.isOn")  # for the next object
+    page.press("Escape")
+    assert not page.js("label.stage.brush.isOn")
+    page.press("Control+z", "Control+z", "Control+z", "Control+z")
+    assert (page.draft, page.objects) == (None, [])
+
+
+def test_a_brush_of_one_pixel_zoomed_and_while_the_pointer_is_down(page):
+    page.window.mouse.move(*page.place(200.5, 150.5))
+    for _ in range(5):
+        page.window.mouse.wheel(0, -240)
+    page.until("label.stage.view.scale > 8 && !label.stage.isMoving")
+    page.press("p")
+    page.js("label.stage.brush.setSize(1)")
+    places = [page.place(x, y) for x, y in ((190.9, 150.2), (196.1, 153.8))]
+    page.window.mouse.move(*places[0])
+    page.window.mouse.down()
+    page.window.mouse.move(*places[1])
+    page.until("!label.stage.isDue")
+    assert page.draft is None  # drawn, but no step yet
+    color = [int(page.js("label.store.state.palette[0]")[i : i + 2], 16) for i in (1, 3, 5)]
+    at = "([x, y]) => { const { view, canvas } = label.stage; const [a, b] = view.toScreen(x, y); return [...canvas.getContext('2d').getImageData(Math.round(a), Math.round(b), 1, 1).data.slice(0, 3)]; }"
+    page.js(
+        "() => { label.options_ = label.stage.options.opacity; label.stage.options.opacity = 1; label.stage.brush.at = null; label.stage.draw(); }"
+    )
+    assert np.abs(np.array(page.js(at, [190.5, 150.5])) - color).max() <= 3
+    assert np.abs(np.array(page.js(at, [190.5, 152.5])) - color).max() > 3
+    page.window.mouse.up()
+    page.js("() => { label.stage.options.opacity = label.options_; }")
+    assert np.array_equal(_mask(page), painted([(190.9, 150.2), (196.1, 153.8)], 1))
+    assert _mask(page).sum() == 10
+    page.press("Escape", "Escape")
+
+
+def test_a_click_after_a_stroke_refines_it_and_accepted_objects_are_painted_on(page, folder):
+    session = engine(folder, "coins.png")
+    page.point(335, 43)
+    answer = session.click(335, 43)
+    page.press("p")
+    page.js("label.stage.brush.setSize(9)")
+    _stroke(page, [(300, 43), (300, 60)])
+    together = answer.mask | painted([(300, 43), (300, 60)], 9)
+    assert np.array_equal(_mask(page), together)
+    assert page.js(
+        "() => { const event = new Event('beforeunload', { cancelable: true }); dispatchEvent(event); return event.defaultPrevented; }"
+    )
+    page.press("Escape")
+    page.point(318, 60, button="right")
+    assert (
+        page.shown["counts"]
+        == session.go_to([Step(mask=mask_to_rle(together)), Step(point_xy=(318, 60), foreground=False)]).rle.counts
+    )
+    page.press("Control+z", "Enter")
+    assert page.objects[0]["counts"] == mask_to_rle(together).counts
+    page.point(300.5, 50.5)  # selects it
+    page.press("w")
+    _stroke(page, [(300, 43), (300, 60)])
+    assert page.draft["editing"]
+    assert np.array_equal(_mask(page), together & ~painted([(300, 43), (300, 60)], 9))
+    page.js("label.stage.brush.setSize(500)")
+    _stroke(page, [(335, 43)])
+    assert "Everything is erased" in page.window.inner_text("#strip")
+    page.press("Enter")  # nothing to accept
+    assert len(page.objects) == 1
+    page.press("Escape")
+    page.point(335, 43)
+    assert page.shown["counts"] == answer.rle.counts
+    page.press("Escape")
+    page.js("label.commands.select(Object.keys(label.store.state.objects)[0])")
+    page.press("Delete")
+
+
+def test_holes_and_specks_are_marked_filled_and_dropped(page, folder):
+    rng = np.random.default_rng(3)
+    mask = np.zeros(HW, bool)
+    mask[40:200, 50:260] = True
+    mask[60:180, 80:240] &= rng.random((120, 160)) > 0.15
+    mask[210:300, 100:384] = rng.random((90, 284)) > 0.9
+    counts = mask_to_rle(mask).counts
+    page.js(
+        "(counts) => label.store.dispatch({ type: 'change', changes: { noisy: { label: 'hole', counts, score: 0.5 } }, selected: 'noisy' })",
+        counts,
+    )
+    page.press("p")
+    page.window.fill("#brush-bar input[type=number]", "12")
+    told = page.window.inner_text("#brush-bar")
+    page.window.keyboard.press("Enter")
+    holes, specks = page.js("[label.stage.brush.small.holes.length, label.stage.brush.small.specks.length]")
+    assert f"Fill {holes} holes" in told
+    assert f"Drop {specks} specks" in told
+    page.press("Shift+P")
+    filled = _mask(page)
+    page.press("Shift+W")
+    assert np.array_equal(_mask(page), without_small_regions(mask, 12))
+    assert np.array_equal(filled | _mask(page), filled)
+    page.press("Control+z")
+    assert np.array_equal(_mask(page), filled)
+    page.press("Control+z", "Control+z")
+    assert page.objects[0]["counts"] == counts
+    page.press("Control+Shift+z", "Control+Shift+z", "Control+Shift+z", "Enter")
+    page.saved()
+    assert _saved_objects(folder)[-1]["counts"] == mask_to_rle(without_small_regions(mask, 12)).counts
+    page.press("Escape")
+    page.js("label.store.dispatch({ type: 'change', changes: { noisy: null } })")
+
+
+def test_a_finger_paints_and_two_fingers_give_the_stroke_up(page):
+    page.press("p")
+    page.js("label.stage.brush.setSize(11)")
+    client = page.window.context.new_cdp_session(page.window)
+
+    def touch(kind, *points):
+        places = [dict(zip("xy", page.place(*point), strict=True), id=number) for number, point in enumerate(points)]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    touch("touchStart", (50.5, 50.5))
+    touch("touchMove", (90.5, 70.5))
+    touch("touchEnd")
+    assert np.array_equal(_mask(page), painted([(50.5, 50.5), (90.5, 70.5)], 11))
+    before = page.draft
+    touch("touchStart", (150.5, 50.5))
+    touch("touchStart", (150.5, 50.5), (200.5, 100.5))
+    touch("touchEnd")
+    assert page.draft == before
+    page.press("Escape", "Escape")

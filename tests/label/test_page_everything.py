@@ -1,0 +1,188 @@
+"""Everything as proposals on the page, in Chromium: what is shown, accepted, undone and saved, by value."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from sam2_adapter.annotations.rle import Rle, rle_iou
+from sam2_adapter.interactive import Step
+from sam2_adapter.label.change_journal import read_lines
+from tests.label.pages import engine, opened_page, serving
+from tests.label.test_page import DEMO
+
+pytestmark = pytest.mark.browser
+
+HW = (303, 384)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("everything") / "photos"
+    folder.mkdir()
+    for name in ("coins.png", "flower.jpg"):
+        shutil.copy(DEMO / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    with serving(folder, "--model", "sam2_nano", "--labels", "coin,hole") as server:
+        yield server
+
+
+def _found(page):
+    """The proposals of a search that has ended."""
+    page.until("label.stage.proposals.isOn && !label.stage.proposals.search")
+    return page.js("[...label.stage.proposals.list.values()]")
+
+
+def _shown(page):
+    return page.js("label.stage.proposals.shown")
+
+
+def _saved_objects(folder):
+    """What the journal says there is."""
+    objects = {}
+    for line in read_lines(folder / "labels" / "journal.jsonl"):
+        for key, value in line.get("changes", {}).items():
+            objects.pop(key, None)
+            if value is not None:
+                objects[key] = value
+    return list(objects.values())
+
+
+def _box(entry):
+    return Rle(entry["counts"], HW).box_xyxy
+
+
+def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server, folder):
+    with opened_page(browser, server.url) as page:
+        page.ready()
+        page.press("g")
+        found = _found(page)
+        session = engine(folder, "coins.png")
+        for entry in found[:3]:
+            (step,) = entry["steps"]
+            answer = session.go_to([Step(point_xy=tuple(step["point"]), choice=step["choice"])])
+            assert rle_iou(answer.rle, Rle(entry["counts"], HW)) > 0.97
+            assert entry["score"] == pytest.approx(answer.iou_score, abs=1e-3)
+        assert len(found) > 10
+        assert f"{len(found)} proposals" in page.window.inner_text("#proposals")
+        assert f"Accept all {len(found)}" in page.window.inner_text("#proposals")
+        assert not page.window.is_visible("#strip")
+        assert (page.objects, _saved_objects(folder)) == ([], [])
+
+        # a click
+        smallest = min(_shown(page), key=lambda entry: Rle(entry["counts"], HW).area)
+        x, y = smallest["steps"][0]["point"]
+        page.press("2")
+        page.point(x, y)
+        page.saved()
+        (object_,) = page.objects
+        assert (object_["label"], object_["counts"], object_["score"]) == (
+            "hole",
+            smallest["counts"],
+            smallest["score"],
+        )
+        assert object_["steps"] == smallest["steps"]
+        assert object_["model"] == page.js("label.store.state.model.model")
+        assert [entry["counts"] for entry in _saved_objects(folder)] == [smallest["counts"]]
+        others = [entry for entry in found if rle_iou(Rle(entry["counts"], HW), Rle(smallest["counts"], HW)) <= 0.5]
+        assert {entry["counts"] for entry in _shown(page)} == {entry["counts"] for entry in others}
+        page.press("Control+z")
+        assert len(_shown(page)) == len(found)
+        page.press("Control+Shift+z")
+        page.saved()
+
+        # a rubber band around the left half
+        page.press("1")
+        page.drag((1, 1), (200, 302))
+        inside = [entry for entry in others if max(_box(entry)[2] - 200, 1 - _box(entry)[0], 1 - _box(entry)[1]) <= 0]
+        assert 0 < len(inside) < len(others)
+        assert {entry["counts"] for entry in page.objects[1:]} == {entry["counts"] for entry in inside}
+        assert set(page.labels[1:]) == {"coin"}
+        page.press("Control+z")
+        assert len(page.objects) == 1
+
+        # all above a score
+        scores = sorted(entry["score"] for entry in _shown(page))
+        least = int(100 * np.median(scores)) + 1
+        page.window.fill("#proposals input", str(least))
+        chosen = [entry for entry in others if entry["score"] >= least / 100]
+        assert 0 < len(chosen) < len(others)
+        assert f"{len(chosen)} proposals" in page.window.inner_text("#proposals").replace("proposal ", "proposals ")
+        page.press("Shift+G")
+        page.saved()
+        assert {entry["counts"] for entry in _saved_objects(folder)[1:]} == {entry["counts"] for entry in chosen}
+        page.press("Control+z")
+        page.saved()
+        assert len(_saved_objects(folder)) == 1
+        page.press("Control+Shift+z")
+        page.saved()
+
+        # the end, and again: what is accepted is not proposed
+        page.window.locator("#canvas").focus()
+        page.press("Escape")
+        assert not page.window.is_visible("#proposals")
+        assert page.window.is_visible("#strip")
+        page.press("g")
+        _found(page)
+        accepted = [Rle(entry["counts"], HW) for entry in page.objects]
+        assert all(max(rle_iou(Rle(e["counts"], HW), other) for other in accepted) <= 0.5 for e in _shown(page))
+        page.window.reload()
+        page.ready()
+        assert len(page.objects) == 1 + len(chosen)
+        assert not page.js("label.stage.proposals.isOn")
+
+        # what was accepted is refined from the very mask that was proposed
+        page.js("label.commands.edit(Object.keys(label.store.state.objects)[0])")
+        steps = page.draft["steps"]
+        assert page.shown["counts"] == smallest["counts"]
+        page.point(x + 3, y)
+        point = page.draft["steps"][-1]["point"]
+        answer = session.go_to(
+            [Step(point_xy=tuple(steps[0]["point"]), choice=steps[0]["choice"]), Step(point_xy=tuple(point))]
+        )
+        assert page.shown["counts"] == answer.rle.counts
+        page.press("Escape", "Control+z", "Control+z")
+
+
+def test_a_search_in_the_view_ends_when_the_picture_is_left_and_gives_way_to_clicks(browser, server, folder):
+    with opened_page(browser, server.url) as page:
+        page.ready()
+        page.js("() => { label.stage.view.zoomAt(500, 400, 2); label.stage.moving(); }")
+        page.until("!label.stage.isMoving")
+        page.press("v", "g")
+        page.until("label.stage.proposals.search?.total > 0")
+        x0, y0, x1, y1 = page.js("label.stage.view.part()")
+        page.js(f"label.commands.point({(x0 + x1) / 2}, {(y0 + y1) / 2}, true)")
+        page.answered()  # long before the search ends
+        assert page.js("label.stage.proposals.search !== null")
+        assert page.window.is_visible("#strip")
+        page.press("Escape")
+        assert page.window.is_visible("#proposals")
+        found = _found(page)
+        assert found
+        for entry in found:
+            (step,) = entry["steps"]
+            assert step["view"] == [x0, y0, x1, y1]
+            assert x0 <= step["point"][0] < x1
+            assert y0 <= step["point"][1] < y1
+            box = Rle(entry["counts"], HW).box_xyxy
+            assert (box[0] >= x0, box[1] >= y0, box[2] <= x1, box[3] <= y1) == (True,) * 4
+        page.press("v", "g")
+        page.until("label.stage.proposals.search?.done > 0")
+        page.window.click("#proposals button:text('Stop')")
+        assert page.js("label.stage.proposals.search") is None
+        assert page.js("label.stage.proposals.isOn")
+        page.press("g")
+        page.until("label.stage.proposals.search?.total > 0")
+        page.press("d")
+        assert not page.js("label.stage.proposals.isOn")
+        page.ready()
+        page.point(200, 200)
+        assert page.shown["counts"]
+        page.press("Escape")
