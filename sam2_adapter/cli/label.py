@@ -44,6 +44,10 @@ def label(
         ),
     ] = None,
     device: DeviceOption = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting of teaching on the page; may be repeated."),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port of the page; 0 takes a free one.")] = 0,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where to listen; anything but this machine itself needs --token.")
@@ -66,6 +70,7 @@ def label(
     if not images:
         raise UsageError("Name a folder of pictures, as in `sam2-adapter label my_photos`.")
     address = Address(host, port, token)
+    settings = _settings(assignments or [])
     with sigterm_like_ctrl_c(), LabelSession(images, output, labels=_split(labels)) as session:
         if export:
             _report(session.export(_split(export)), session, as_json=as_json)
@@ -77,7 +82,7 @@ def label(
                 webbrowser.open(url)
 
         chosen = {name: value for name, value in (("model", model), ("device", device)) if value is not None}
-        exported = serve(session, address, chosen, opened)
+        exported = serve(session, address, chosen, opened, settings)
         if exported is not None:
             _report(exported, session, as_json=as_json)
 
@@ -101,6 +106,14 @@ def _report(exported: Exported, session: LabelSession, *, as_json: bool) -> None
     tell(
         *exported.notes, f"{exported.num_objects} objects in {exported.num_images} pictures are in {session.directory}"
     )
+
+
+def _settings(assignments: list[str]) -> dict[str, Any]:
+    """Settings for teaching on the page, each checked."""
+    from sam2_adapter.cli.config_options import config_from_options, parse_assignment
+
+    config_from_options(None, assignments, {})
+    return dict(map(parse_assignment, assignments))
 
 
 def _split(values: list[str] | None) -> list[str]:

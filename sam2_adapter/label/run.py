@@ -20,6 +20,7 @@ from sam2_adapter.label.existing import take_over
 from sam2_adapter.label.export import DEFAULT_FORMATS, Exported, Exporter, entries
 from sam2_adapter.label.guard import Guard, bracketed, is_loopback
 from sam2_adapter.label.pictures import named_pictures
+from sam2_adapter.label.teaching_runs import FOLDER
 from sam2_adapter.label.work import Work
 from sam2_adapter.numbered_folder import open_numbered_folder
 from sam2_adapter.owned_folder import OwnedFolder
@@ -82,7 +83,7 @@ class LabelSession:
         else:
             self._folder = open_numbered_folder(self.anchor / DEFAULT_OUTPUT, COMMAND, resume=True)
         try:
-            self._folder.begin([JOURNAL_NAME, *entries()])
+            self._folder.begin([JOURNAL_NAME, FOLDER, *entries()])
             journal = self._folder.directory / JOURNAL_NAME
             if journal.is_symlink():
                 raise ExportError(
@@ -140,7 +141,11 @@ class LabelSession:
 
 
 def serve(
-    session: LabelSession, address: Address, model_options: dict[str, Any], opened: Callable[[str], None]
+    session: LabelSession,
+    address: Address,
+    model_options: dict[str, Any],
+    opened: Callable[[str], None],
+    teaching_settings: dict[str, Any] | None = None,
 ) -> Exported | None:
     """Serve the page until Ctrl-C or SIGTERM, then write what was labelled.
 
@@ -149,12 +154,13 @@ def serve(
         address: where to listen.
         model_options: arguments of `load_predictor`.
         opened: called with the address of the page as soon as it can be opened.
+        teaching_settings: of the configuration, for teaching.
 
     Returns:
         What was written at the end; `None` where nothing was ever labelled.
 
     Raises:
-        ConfigError: the address cannot be used, or the extra `label` is not installed.
+        ConfigError: the address or a setting cannot be used, or the extra `label` is not installed.
         ExportError: what was labelled cannot be written; it is in the journal.
     """
     try:
@@ -165,10 +171,18 @@ def serve(
         raise ConfigError(
             f"The page needs the extra 'label', which is not installed ({error.name}). Run: pip install 'sam2-adapter[label]'"
         ) from error
+    server = LabelServer(
+        session.title,
+        session.pictures,
+        session.work,
+        session.exporter,
+        model_options,
+        session.notes,
+        teaching_settings,
+    )
     listener = _listener(address)
     port = listener.getsockname()[1]
     secret = address.token or secrets.token_urlsafe(24)
-    server = LabelServer(session.title, session.pictures, session.work, session.exporter, model_options, session.notes)
     guarded = Guard(server.app, host=address.host, port=port, secret=secret)
 
     class Server(uvicorn.Server):

@@ -24,11 +24,14 @@ from sam2_adapter.formats.registry import output_formats
 from sam2_adapter.label.endpoints import Endpoint, answering, refused
 from sam2_adapter.label.export import Exporter
 from sam2_adapter.label.label_routes import LabelRoutes
-from sam2_adapter.label.model_process import ModelProcess
+from sam2_adapter.label.model_choice import ModelChoice
 from sam2_adapter.label.pictures import TILE_PX, Picture, Sent
 from sam2_adapter.label.queue_routes import QueueRoutes
 from sam2_adapter.label.request_values import Json, RequestError, body_of, list_in, text_in, whole_in
 from sam2_adapter.label.served import Routes, Served
+from sam2_adapter.label.teaching import Teaching
+from sam2_adapter.label.teaching_routes import TeachingRoutes
+from sam2_adapter.label.teaching_runs import FOLDER, Runs
 from sam2_adapter.label.work import Work
 
 _MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -53,6 +56,7 @@ class LabelServer:
         exporter: Exporter,
         model_options: Json,
         notes: Sequence[str] = (),
+        teaching_settings: Json | None = None,
     ) -> None:
         """Serve a session.
 
@@ -63,13 +67,27 @@ class LabelServer:
             exporter: writes files.
             model_options: arguments of `load_predictor`.
             notes: sentences for the page, such as what was left out of the annotations that were found.
+            teaching_settings: of the configuration, for teaching.
+
+        Raises:
+            ConfigError: one of these settings cannot be used.
+            ExportError: there is a link in the place of the folder for teaching.
         """
         self._title, self._notes = title, list(notes)
         self._served = Served(pictures, work)
         self._files, self._news = self._served.files, self._served.news
         self._work, self._exporter = work, exporter
-        self._parts: list[Routes] = [LabelRoutes(self._served), QueueRoutes(self._served)]
-        self.model = ModelProcess(model_options, self._news.tell)
+        runs = Runs(exporter.directory / FOLDER)
+        choice = ModelChoice(runs, model_options, self._news.tell, self._tell_teaching)
+        self.model = choice.process
+        device = {"device": model_options["device"]} if "device" in model_options else {}
+        settings = {**device, **(teaching_settings or {})}
+        self._teaching = Teaching(runs, work, pictures, choice, settings, self._news.tell)
+        self._parts: list[Routes] = [
+            LabelRoutes(self._served),
+            QueueRoutes(self._served),
+            TeachingRoutes(self._teaching, choice),
+        ]
         self._reading = asyncio.Semaphore(_AT_ONCE)
         self._assets = _assets()
         self.app = Starlette(routes=self._routes(), lifespan=self._lifespan)
@@ -111,7 +129,11 @@ class LabelServer:
             yield
         finally:
             self._news.close()
+            await self._teaching.close()
             await self.model.stop()
+
+    def _tell_teaching(self) -> None:
+        self._news.tell({"news": "teaching", "teaching": self._teaching.shown()})
 
     async def _page(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
@@ -158,7 +180,13 @@ class LabelServer:
 
     def _hello(self) -> Json:
         pictures = list(self.model.pictures.values())
-        return {"news": "hello", "number": self._work.number, "model": self.model.shown(), "pictures": pictures}
+        return {
+            "news": "hello",
+            "number": self._work.number,
+            "model": self.model.shown(),
+            "pictures": pictures,
+            "teaching": self._teaching.shown(),
+        }
 
     async def _image(self, request: Request) -> Response:
         picture = self._served.picture(request)

@@ -51,3 +51,13 @@ def test_ctrl_c_ends_in_good_order_and_leaves_the_export(labelled):
         assert server.url == f"http://127.0.0.1:{server.port}/?key=tokenOfTheTests"
         assert server.stop() == 0
     assert json.loads((labelled / "labels" / "annotations.json").read_text())["annotations"][0]["score"] == 0.5
+
+
+def test_settings_of_teaching_are_checked_before_a_page_opens(photos, capsys):
+    for setting, message in (
+        ("num_epochs=0", "num_epochs"),
+        ("epochs=3", "unknown"),
+        ("blend=0.5", "teaching sets this itself"),
+    ):
+        assert run(["label", str(photos), "--set", setting, "--no-browser"]) == 2
+        assert message.lower() in capsys.readouterr().err.lower()

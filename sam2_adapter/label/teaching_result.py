@@ -1,0 +1,79 @@
+"""What teaching came to, for the page: every share of what was learned with its figures and one plain sentence, and the share that is chosen.
+
+Figures, the choice and the bound of what may be forgotten are those of the training (`blend_choice`, `general`); only the words are the page's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sam2_adapter.text import plural
+from sam2_adapter.training.blend_choice import BlendPoint, choose_share
+from sam2_adapter.training.general import GeneralChange
+from sam2_adapter.training.records import TrainingResult
+
+Json = dict[str, Any]
+
+BETTER, NOT_BETTER, FORGETS = "better", "not better", "forgets"
+
+
+def result_of(result: TrainingResult) -> Json:
+    """The result of a training as plain data for JSON.
+
+    Args:
+        result: of a run whose saved model has all that was learned (`blend` 1), so that any share can still be chosen.
+    """
+    curve = _curve(result)
+    share, reason = choose_share("auto", curve)
+    general = result.general
+    return {
+        "stopped": result.stopped,
+        "epochs": result.epochs,
+        "best_epoch": result.best_epoch,
+        "seconds": round(result.seconds, 3),
+        "curve": [{**point.to_dict(), **_judged(point, curve[0], result)} for point in curve],
+        "share": share,
+        "reason": reason if result.blend.curve else "",
+        "general": None if general is None else {"images": general.num_images, "objects": general.num_objects},
+    }
+
+
+def _curve(result: TrainingResult) -> tuple[BlendPoint, ...]:
+    """What was measured over shares; of a run that gained nothing the model before alone, of one that was stopped the two ends."""
+    if result.blend.curve:
+        return result.blend.curve
+    before = BlendPoint(0.0, result.history[0].figures, result.general.before if result.general else None)
+    if result.best_epoch == 0:
+        return (before,)
+    return before, BlendPoint(1.0, result.history[result.best_epoch].figures)
+
+
+def _judged(point: BlendPoint, before: BlendPoint, result: TrainingResult) -> Json:
+    if point.share == 0:
+        nothing = f"Not better: in {plural(result.epochs, 'epoch')} no model was better than the one before. More objects, or objects in more pictures, may help."
+        return {"verdict": NOT_BETTER, "text": nothing if result.best_epoch == 0 else "The model as it was before."}
+    went = f"{_percent(before.score)} → {_percent(point.score)}"
+    if point.score <= before.score:
+        return {"verdict": NOT_BETTER, "text": f"Not better: masks of the objects kept to check it match {went}."}
+    better = f"masks of the objects kept to check it match better ({went})"
+    if result.general is None or point.general is None or before.general is None:
+        why = "What it forgets was not measured" + (
+            ", since it was stopped." if result.stopped == "interrupted" else "."
+        )
+        return {"verdict": BETTER, "text": f"Better: {better}. {why}"}
+    general = result.general
+    change = GeneralChange(general.name, general.num_images, general.num_objects, before.general, point.general)
+    elsewhere = f"{_percent(before.general.score)} → {_percent(point.general.score)}"
+    if change.warning:
+        return {
+            "verdict": FORGETS,
+            "text": f"It forgets: {better}, but those on other photographs get worse ({elsewhere}).",
+        }
+    return {
+        "verdict": BETTER,
+        "text": f"Better: {better}, and on other photographs it keeps what it could ({elsewhere}).",
+    }
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
