@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from composites import Cutout, change_colours, cut_objects, paste_on, window_of
+from composites import Cutout, change_colours, cut_objects, large_thing, paste_on, window_of
 from photographs import Photograph
 
 
@@ -56,3 +56,15 @@ def test_colours_stay_in_range_and_change() -> None:
     changed = [change_colours(image, np.random.default_rng(seed)) for seed in range(6)]
     assert all(one.shape == image.shape and one.dtype == np.uint8 for one in changed)
     assert sum(not np.array_equal(one, image) for one in changed) >= 4
+
+
+def test_a_large_thing_is_alone_and_fills_much_of_the_picture() -> None:
+    photo = _photograph(np.ones((120, 150), np.uint8))
+    shares = []
+    for seed in range(12):
+        image, labels = large_thing([photo], np.random.default_rng(seed))
+        assert image.shape == (256, 256, 3)
+        assert set(np.unique(labels)) == {0, 1}
+        shares.append((labels == 1).mean())
+    assert 0.05 < min(shares)
+    assert 0.3 < max(shares) < 0.95

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from photographs import Photograph
-from scenes import EVERYDAY_SQUEEZE, SCENE_SIZE, Canvas, cast_shadow, log_uniform, rasterise
+from scenes import EVERYDAY_SQUEEZE, SCENE_SIZE, Canvas, away_from, background, cast_shadow, disturb, log_uniform, rasterise, surface
 from scipy.ndimage import find_objects
-from shapes import random_shape
+from shapes import large_shape, random_shape
 
 Rng = np.random.Generator
 Floats = npt.NDArray[np.float32]
@@ -27,6 +27,9 @@ _PASTED = (1, 4)
 _CUTOUT_EXTENT, _SHAPE_EXTENT = (0.12, 0.75), (0.06, 0.35)
 _SHAPE_SHARE = 0.35
 _SHADOW_SHARE = 0.25
+
+# How large a thing is that fills much of a picture (radius as a share of the scene's side), and how it is squeezed.
+_LARGE_EXTENT, _LARGE_SQUEEZE = (0.3, 0.55), (0.7, 1.0)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,27 @@ def paste_on(
         canvas.paint(alpha, colours, corner)
     pasted = np.clip(np.round(canvas.image * 255), 0, 255).astype(np.uint8)
     return pasted, canvas.visible_labels(SMALLEST_AREA_PX)
+
+
+def large_thing(photographs: list[Photograph], rng: Rng) -> tuple[Image, Image]:
+    """One thing that fills much of a picture, on a plain ground or on a photograph out of focus; the picture and its label map."""
+    if rng.random() < 0.6:
+        ground = background(rng)
+    else:
+        image, _ = window_of(photographs[rng.integers(len(photographs))], rng)
+        ground = cv2.GaussianBlur(image.astype(np.float32) / 255, (0, 0), rng.uniform(2, 8))
+    canvas = Canvas(ground.astype(np.float32))
+    centre, extent_px = rng.uniform(0.4, 0.6, 2) * SCENE_SIZE, rng.uniform(*_LARGE_EXTENT) * SCENE_SIZE
+    alpha, corner = rasterise(large_shape(rng), extent_px, centre, _LARGE_SQUEEZE, rng)
+    assert alpha is not None
+    if rng.random() < 0.5:
+        colours = surface(alpha.shape, away_from(rng.random(3), ground.mean((0, 1)), rng), rng)
+        if rng.random() < 0.5:
+            colours = 0.7 * colours + 0.3 * _piece(photographs, alpha.shape, rng).astype(np.float32) / 255
+    else:
+        colours = change_colours(_piece(photographs, alpha.shape, rng), rng).astype(np.float32) / 255
+    canvas.paint(alpha, colours.astype(np.float32), corner)
+    return disturb(canvas.image, rng), canvas.visible_labels(SMALLEST_AREA_PX)
 
 
 def change_colours(image: Image, rng: Rng) -> Image:
@@ -164,17 +188,22 @@ def _filled_shape(photographs: list[Photograph], rng: Rng) -> tuple[Floats | Non
     alpha, corner = rasterise(random_shape(rng), extent_px, centre, EVERYDAY_SQUEEZE, rng)
     if alpha is None:
         return None, np.zeros((0, 0, 3), np.float32), corner
-    height, width = alpha.shape
+    piece = _piece(photographs, alpha.shape, rng)
+    softness = rng.uniform(0, 1.2)
+    soft = cv2.GaussianBlur(alpha, (0, 0), softness) if softness > 0.3 else alpha
+    return soft, change_colours(piece, rng).astype(np.float32) / 255, corner
+
+
+def _piece(photographs: list[Photograph], size: tuple[int, int], rng: Rng) -> Image:
+    """A piece of a photograph, of about the size and stretched to it: uint8 h x w x 3."""
+    height, width = size
     image = photographs[rng.integers(len(photographs))].image
     h, w = (
         min(int(rng.uniform(0.5, 1.5) * side), whole) for side, whole in zip((height, width), image.shape, strict=False)
     )
     h, w = max(h, 4), max(w, 4)
     y, x = rng.integers(0, image.shape[0] - h + 1), rng.integers(0, image.shape[1] - w + 1)
-    piece = cv2.resize(image[y : y + h, x : x + w], (width, height), interpolation=cv2.INTER_AREA)
-    softness = rng.uniform(0, 1.2)
-    soft = cv2.GaussianBlur(alpha, (0, 0), softness) if softness > 0.3 else alpha
-    return soft, change_colours(np.asarray(piece), rng).astype(np.float32) / 255, corner
+    return np.asarray(cv2.resize(image[y : y + h, x : x + w], (width, height), interpolation=cv2.INTER_AREA))
 
 
 def _within_scene(

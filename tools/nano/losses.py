@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 
@@ -10,10 +12,14 @@ from sam2_adapter.models.network.mask_decoder import DecodedMasks
 # Share of the loss that candidates other than the best one get, so that none is forgotten.
 _OTHERS_SHARE = 0.1
 _OUTSIDE_WEIGHT = 0.15
+# What is left of BCE beside the overlap, so that logits keep their size.
+_BCE_BESIDE_OVERLAP = 0.3
+
+MaskLosses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def prompt_loss(
-    decoded: DecodedMasks, targets: torch.Tensor, weights: torch.Tensor | None = None
+    decoded: DecodedMasks, targets: torch.Tensor, mask_losses: MaskLosses, weights: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of all four masks of P prompts against targets P x h x w in 0..1.
 
@@ -23,6 +29,7 @@ def prompt_loss(
     Args:
         decoded: the decoder's outputs.
         targets: what is wanted.
+        mask_losses: `calibrated_losses` or `overlap_losses`.
         weights: of each prompt, P; ones by default.
 
     Returns:
@@ -41,17 +48,29 @@ def prompt_loss(
     return each.mean() if weights is None else (each * weights).mean(), ious
 
 
-def mask_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """BCE in the neighbourhood of the object plus dice, P x K, for logits P x K x h x w and targets P x h x w."""
+def calibrated_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """BCE in the neighbourhood of the object plus dice, P x K, for logits P x K x h x w and targets P x h x w.
+
+    Least where each logit says how likely its cell is the object's, so that a mask holds the cells of more than one half.
+    """
     wanted = targets[:, None].expand_as(logits)
-    weights = _neighbourhood(targets)[:, None]
-    bce = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    bce = (bce * weights).sum((2, 3)) / weights.sum((2, 3))
     probabilities = logits.sigmoid()
     overlap = (probabilities * wanted).sum((2, 3))
     # squared sizes: a soft target of 0.5 at the border is then matched exactly by 0.5
     sizes = probabilities.square().sum((2, 3)) + wanted.square().sum((2, 3))
-    return 2 * bce + 1 - (2 * overlap + 0.5) / (sizes + 0.5)
+    return 2 * _local_bce(logits, targets) + 1 - (2 * overlap + 0.5) / (sizes + 0.5)
+
+
+def overlap_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """1 - soft IoU, twice, and a little BCE; shapes as above.
+
+    Where the model is unsure, the mask of the largest expected IoU also holds cells that are the object's with less than one half.
+    """
+    wanted = targets[:, None].expand_as(logits)
+    probabilities = logits.sigmoid()
+    shared = (probabilities * wanted).sum((2, 3))
+    union = probabilities.sum((2, 3)) + wanted.sum((2, 3)) - shared
+    return _BCE_BESIDE_OVERLAP * _local_bce(logits, targets) + 2 * (1 - (shared + 0.5) / (union + 0.5))
 
 
 def low_res_iou(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -71,6 +90,13 @@ def dense_loss(outputs: torch.Tensor, targets: torch.Tensor, known: torch.Tensor
         4 * inside.sum().clamp(min=1)
     )
     return binary + 3 * distance
+
+
+def _local_bce(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean BCE P x K, in which the neighbourhood of the object counts most."""
+    weights = _neighbourhood(targets)[:, None]
+    bce = F.binary_cross_entropy_with_logits(logits, targets[:, None].expand_as(logits), reduction="none")
+    return (bce * weights).sum((2, 3)) / weights.sum((2, 3))
 
 
 def _neighbourhood(targets: torch.Tensor) -> torch.Tensor:

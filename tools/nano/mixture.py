@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from batches import LOW_RES_STRIDE, augment, choose_objects, low_res_coverage, mosaic, sample
-from composites import SMALLEST_AREA_PX, change_colours, cut_objects, paste_on, window_of
+from composites import SMALLEST_AREA_PX, change_colours, cut_objects, large_thing, paste_on, window_of
 from photographs import load_photographs
 from scenes import SCENE_SIZE, TRAIN_SEED, Scene, render_scene
 from torch.utils.data import Dataset
@@ -41,7 +41,8 @@ class MixturePlan:
         batch_size: images per batch, in each process.
         prompts: objects prompted per image.
         photo_share: pictures that are windows of photographs.
-        composite_share: pictures that are generated scenes with objects and shapes of photographs pasted on; the rest is generated alone.
+        composite_share: pictures that are generated scenes with objects and shapes of photographs pasted on.
+        large_share: pictures of one thing that fills much of them; the rest is generated alone.
         paste_share: windows of photographs that things are pasted on.
         mosaic_share: generated scenes that are four at reduced size.
         crowd_preference: other generated scenes of which the fuller one of two is taken.
@@ -58,6 +59,7 @@ class MixturePlan:
     prompts: int = 3
     photo_share: float = 0.50
     composite_share: float = 0.08
+    large_share: float = 0.0
     paste_share: float = 0.35
     mosaic_share: float = 0.35
     crowd_preference: float = 0.6
@@ -68,6 +70,11 @@ class MixturePlan:
     new_scenes: int = 1
     pool: int = 768
     first_scene: int = 20_000
+
+    @classmethod
+    def for_overlap(cls) -> MixturePlan:
+        """The third part: one process, and large things."""
+        return cls(batch_size=16, large_share=0.12, small_steps=0)
 
     def image_size(self, step: int) -> int:
         """Model input in pixels at a step."""
@@ -103,6 +110,8 @@ class MixedBatches(Dataset[dict[str, torch.Tensor]]):
             kind = rng.random()
             if kind < self.plan.photo_share:
                 picture = self._from_photograph(rng)
+            elif kind >= 1 - self.plan.large_share:
+                picture = _Picture(*large_thing(self._photographs, rng), 1, WHOLE_OBJECT, True)
             else:
                 picture = self._from_scene(rng, step, pasted=kind < self.plan.photo_share + self.plan.composite_share)
             chosen = choose_objects(picture.label_map, self.plan.smallest_px, SMALLEST_AREA_PX, self.plan.prompts, rng)
@@ -118,7 +127,9 @@ class MixedBatches(Dataset[dict[str, torch.Tensor]]):
         image = change_colours(image, rng)
         if rng.random() < self.plan.paste_share:
             image, label_map = paste_on(image, label_map, self._cutouts, self._photographs, rng)
-            whole, kind = 0, WHOLE_UNKNOWN
+            # what lies pasted is known, and so is whether one thing is much larger than all that is labelled
+            whole, kind = _prominent(label_map, lead=_PROMINENT_LEAD)
+            kind = WHOLE_UNKNOWN if kind == WHOLE_NOTHING else kind
         return _Picture(image, label_map, whole, kind, photo.is_complete)
 
     def _from_scene(self, rng: Rng, step: int, pasted: bool) -> _Picture:

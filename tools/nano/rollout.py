@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from losses import prompt_loss
+from losses import MaskLosses, calibrated_losses, prompt_loss
 from network import PATCH_SIZE, NanoTrainer
 
 from sam2_adapter.models.network.image_encoder import EncodedImages
@@ -19,6 +19,8 @@ _ROUNDS, _ROUND_SHARES = (1, 2, 3, 4, 6, 8, 12), (0.36, 0.18, 0.12, 0.12, 0.1, 0
 _CORRECT_BOX_SHARE = 0.25
 # A user's click is not amid a low-res cell: pixels of the model's input by which it may be off, and stays in the cell.
 _CLICK_OFF_PX = 1.5
+# Weight of the whole image's prompt: there is one per image, of the others three.
+_WHOLE_IMAGE_SHARE = 1.5
 
 
 @dataclass
@@ -44,6 +46,7 @@ def prompt_losses(
     positions: torch.Tensor,
     batch: dict[str, torch.Tensor],
     chance: random.Random,
+    mask_losses: MaskLosses = calibrated_losses,
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Losses and mean low-res IoUs of a box, a click and a correction round, and of the whole image where the batch says what it wants."""
     targets = batch["targets"].float() / 255
@@ -69,22 +72,23 @@ def prompt_losses(
         ("correction", run(corrected), flat_corrected),
     )
     for name, decoded, wanted in rounds:
-        losses[name], ious = prompt_loss(decoded, wanted)
+        losses[name], ious = prompt_loss(decoded, wanted, mask_losses)
         figures[f"{name}_iou"] = ious[:, 0].mean()
         figures[f"{name}_best_iou"] = ious[:, 1:].max(1).values.mean()
     if "whole" in batch:
-        losses["whole"], figures["whole_best_iou"] = _whole_image_loss(run, batch)
+        whole, figures["whole_best_iou"] = _whole_image_loss(run, batch, mask_losses)
+        losses["whole"] = _WHOLE_IMAGE_SHARE * whole
     return losses, figures
 
 
 def _whole_image_loss(
-    run: Callable[[Prompts], DecodedMasks], batch: dict[str, torch.Tensor]
+    run: Callable[[Prompts], DecodedMasks], batch: dict[str, torch.Tensor], mask_losses: MaskLosses
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss and mean best low-res IoU of the whole image as a box; images of which nobody knows what it wants (kind -1) do not count."""
     wanted, kind = batch["whole"].float() / 255, batch["whole_kind"]
     side = wanted.shape[-1] * PATCH_SIZE / 4
     whole = torch.tensor([0.0, 0.0, side, side], device=wanted.device).expand(len(wanted), 1, 4)
-    loss, ious = prompt_loss(run(Prompts(boxes=whole)), wanted, (kind >= 0).float())
+    loss, ious = prompt_loss(run(Prompts(boxes=whole)), wanted, mask_losses, (kind >= 0).float())
     found = kind > 0
     best = ious[:, 1:].max(1).values
     return loss, (best * found).sum() / found.sum().clamp(min=1)

@@ -70,7 +70,7 @@ class Scene:
 def render_scene(seed: int, index: int) -> Scene:
     """Render scene `index` of stream `seed`, SCENE_SIZE pixels square."""
     rng = np.random.default_rng([seed, index])
-    canvas = Canvas(_background(rng))
+    canvas = Canvas(background(rng))
     if rng.random() < CROWD_SHARE:
         _draw_crowd(canvas, rng)
     else:
@@ -116,15 +116,15 @@ def _draw_everyday(canvas: Canvas, rng: Rng) -> None:
         if shadows:
             cast_shadow(canvas, alpha, corner, rng)
         colour = rng.random(3) if palette is None else palette[rng.integers(3)] + rng.normal(0, 0.06, 3)
-        colour = _away_from(colour, _colour_at(canvas.image, centre), rng)
-        canvas.paint(alpha, _surface(alpha.shape, colour, rng), corner)
+        colour = away_from(colour, _colour_at(canvas.image, centre), rng)
+        canvas.paint(alpha, surface(alpha.shape, colour, rng), corner)
 
 
 def _draw_crowd(canvas: Canvas, rng: Rng) -> None:
     typical_px = log_uniform(rng, CROWD_EXTENT) * SCENE_SIZE
     spacing = rng.uniform(*CROWD_SPACING)
     base = canvas.image.mean((0, 1))
-    colour = _away_from(rng.random(3) if rng.random() < 0.5 else np.full(3, rng.random()), base, rng)
+    colour = away_from(rng.random(3) if rng.random() < 0.5 else np.full(3, rng.random()), base, rng)
     roughness, variation = rng.uniform(0, 0.25), rng.uniform(0.01, 0.12)
     texture, softness = rng.uniform(0, 0.15), rng.uniform(0, 1.2)
     for centre, extent_px in _crowd_places(rng, typical_px, spacing):
@@ -134,7 +134,7 @@ def _draw_crowd(canvas: Canvas, rng: Rng) -> None:
         if softness > 0.3:
             alpha = cv2.GaussianBlur(alpha, (0, 0), softness)
         own = colour + rng.normal(0, variation) + rng.normal(0, variation / 3, 3)
-        canvas.paint(alpha, _surface(alpha.shape, own, rng, strength=texture), corner)
+        canvas.paint(alpha, surface(alpha.shape, own, rng, strength=texture), corner)
 
 
 def _crowd_places(rng: Rng, typical_px: float, spacing: float) -> list[tuple[npt.NDArray[np.float64], float]]:
@@ -179,15 +179,15 @@ def cast_shadow(canvas: Canvas, alpha: Floats, corner: tuple[int, int], rng: Rng
     canvas.image *= 1 - rng.uniform(0.2, 0.6) * cv2.GaussianBlur(layer, (0, 0), rng.uniform(1, 5))[..., None]
 
 
-def _background(rng: Rng) -> Floats:
+def background(rng: Rng) -> Floats:
     """A plain, graded or textured background, float32 RGB in 0..1."""
     kind = rng.random()
     colour = rng.random(3) if kind < 0.7 else np.full(3, rng.choice([rng.uniform(0, 0.15), rng.uniform(0.75, 1)]))
     strength = rng.uniform(0, 0.25) if kind < 0.7 else rng.uniform(0, 0.06)
-    return np.clip(_surface((SCENE_SIZE, SCENE_SIZE), colour, rng, strength), 0, 1)
+    return np.clip(surface((SCENE_SIZE, SCENE_SIZE), colour, rng, strength), 0, 1)
 
 
-def _surface(shape: tuple[int, ...], colour: npt.ArrayLike, rng: Rng, strength: float | None = None) -> Floats:
+def surface(shape: tuple[int, ...], colour: npt.ArrayLike, rng: Rng, strength: float | None = None) -> Floats:
     """Colour h x w x 3 with shading and a texture of up to `strength`."""
     height, width = shape[:2]
     strength = rng.uniform(0, 0.25) if strength is None else strength
@@ -239,7 +239,7 @@ def disturb(image: Floats, rng: Rng) -> npt.NDArray[np.uint8]:
     return np.asarray(np.clip(np.round(image * 255), 0, 255).astype(np.uint8))
 
 
-def _away_from(colour: npt.ArrayLike, behind: npt.ArrayLike, rng: Rng) -> npt.NDArray[np.float64]:
+def away_from(colour: npt.ArrayLike, behind: npt.ArrayLike, rng: Rng) -> npt.NDArray[np.float64]:
     """The colour, or another one when it can hardly be told from what lies behind."""
     chosen, other = np.asarray(colour, np.float64), np.asarray(behind, np.float64)
     while np.linalg.norm(chosen - other) < SMALLEST_DIFFERENCE:

@@ -34,6 +34,16 @@ def random_shape(rng: Rng) -> Shape:
     return families[rng.integers(len(families))](rng)
 
 
+def large_shape(rng: Rng) -> Shape:
+    """A compact shape: an ellipse, a smooth blob, a rectangle or a polygon."""
+    kind = rng.random()
+    if kind < 0.4:
+        return _ellipse(rng)
+    if kind < 0.7:
+        return random_blob(rng, rng.uniform(0.03, 0.2))
+    return _rectangle(rng) if kind < 0.85 else _polygon(rng)
+
+
 def random_blob(rng: Rng, roughness: float) -> Shape:
     """A smooth blob: a circle with a few waves of relative amplitude `roughness`."""
     angles = _angles(48)

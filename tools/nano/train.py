@@ -1,9 +1,11 @@
-"""Train sam2_nano: first from scratch on generated scenes, then from those weights on photographs as well.
+"""Train sam2_nano: from scratch on generated scenes, from those weights on photographs as well, and then the decoder for overlap.
 
     python tools/nano/train.py --output runs/first                         the first part; goes on where the run in that folder stopped
     python tools/nano/train.py --output runs/first --export first.safetensors
     python tools/nano/train.py --output runs/second --data DIR --weights first.safetensors
-    python tools/nano/train.py --output runs/second --data DIR --export sam2_adapter/assets/sam2_nano.safetensors
+    python tools/nano/train.py --output runs/second --data DIR --export second.safetensors
+    python tools/nano/train.py --output runs/third --data DIR --overlap --weights second.safetensors
+    python tools/nano/train.py --output runs/third --data DIR --export sam2_adapter/assets/sam2_nano.safetensors
 
 Runs on a CUDA GPU in bf16 where there is one, else on the CPU in bf16. On a CPU use one process per core:
 
@@ -28,7 +30,7 @@ import cv2
 import torch
 import torch.distributed as dist
 from batches import BatchPlan, TrainingBatches
-from losses import dense_loss
+from losses import calibrated_losses, dense_loss, overlap_losses
 from mixture import MixedBatches, MixturePlan
 from network import NanoTrainer, initialise, save_weights, use_lean_attention
 from rollout import prompt_losses
@@ -56,6 +58,7 @@ class Recipe:
         clip_norm: largest gradient norm.
         average: decay of the exponential moving average of the weights.
         dense_share: weight of the throw-away head's loss.
+        overlap: the encoder stays as it is, and masks learn their expected IoU (`overlap_losses`).
         seed: of the starting weights.
     """
 
@@ -67,6 +70,7 @@ class Recipe:
     clip_norm: float = 1.0
     average: float = 0.998
     dense_share: float = 1.0
+    overlap: bool = False
     seed: int = 0
 
     @classmethod
@@ -80,6 +84,19 @@ class Recipe:
             weight_decay=0.05,
             average=0.996,
             dense_share=0.5,
+        )
+
+    @classmethod
+    def for_overlap(cls) -> Recipe:
+        """The third part, which teaches the decoder alone."""
+        return cls(
+            steps=500,
+            learning_rate=2e-4,
+            warmup_steps=20,
+            decay_steps=480,
+            weight_decay=0.0,
+            average=0.98,
+            overlap=True,
         )
 
     def rate(self, step: int) -> float:
@@ -139,11 +156,14 @@ class Run:
         chance = random.Random(self.step)
         torch.manual_seed(seed)
         positions = image_position_tokens(self.fast.model)
+        mask_losses = overlap_losses if self.recipe.overlap else calibrated_losses
         # The fused attention kernel is slow for few queries on a CPU.
         with sdpa_kernel(SDPBackend.MATH) if self.device.type == "cpu" else nullcontext():
-            images, dense = self.fast.encode(_normalised(batch["image"]).bfloat16())
-            losses, figures = prompt_losses(self.fast, images, positions, batch, chance)
-        losses["dense"] = self.recipe.dense_share * dense_loss(dense, batch["dense"], batch.get("dense_known"))
+            with torch.set_grad_enabled(not self.recipe.overlap):
+                images, dense = self.fast.encode(_normalised(batch["image"]).bfloat16())
+            losses, figures = prompt_losses(self.fast, images, positions, batch, chance, mask_losses)
+        if not self.recipe.overlap:
+            losses["dense"] = self.recipe.dense_share * dense_loss(dense, batch["dense"], batch.get("dense_known"))
         self.fast.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
         for weight, twin in zip(self.trainer.parameters(), self.fast.parameters(), strict=True):
@@ -213,9 +233,11 @@ def main() -> None:
 
 def _recipe_and_plan(arguments: argparse.Namespace) -> tuple[Recipe, BatchPlan | MixturePlan]:
     recipe = Recipe.for_photographs() if arguments.data else Recipe()
+    plan: BatchPlan | MixturePlan = MixturePlan() if arguments.data else BatchPlan()
+    if arguments.overlap:
+        recipe, plan = Recipe.for_overlap(), MixturePlan.for_overlap()
     names = ("steps", "decay_steps", "learning_rate")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    plan: BatchPlan | MixturePlan = MixturePlan() if arguments.data else BatchPlan()
     in_plan = {name: getattr(arguments, name) for name in ("batch_size", "small_steps")}
     plan = replace(plan, **{name: value for name, value in in_plan.items() if value is not None})
     return replace(recipe, **given), plan
@@ -287,8 +309,9 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument(
-        "--data", type=Path, help="folder of coco-cc, coco-objects and nuclei-dsb2018: train the second part"
+        "--data", type=Path, help="folder of coco-cc, coco-objects and nuclei-dsb2018: train on photographs"
     )
+    parser.add_argument("--overlap", action="store_true", help="train the third part; needs --data and --weights")
     parser.add_argument("--weights", type=Path, help="weights file that a new run begins with")
     parser.add_argument("--export", type=Path, help="write the averaged weights into this file and stop")
     parser.add_argument(
