@@ -59,7 +59,9 @@ def test_only_photographs_of_which_all_is_known_say_that_there_is_nothing(tmp_pa
 
 
 def test_large_things_are_what_the_whole_image_means(tmp_path: Path) -> None:
-    plan = replace(MixturePlan.for_overlap(), photo_share=0.0, composite_share=0.0, large_share=1.0, batch_size=4, prompts=1)
+    plan = replace(
+        MixturePlan.for_overlap(), photo_share=0.0, composite_share=0.0, large_share=1.0, batch_size=4, prompts=1
+    )
     batch = MixedBatches(plan, two_folders(tmp_path), 10)[0]
     assert batch["image"].shape == (4, 3, 256, 256)
     assert batch["whole_kind"].tolist() == [WHOLE_OBJECT] * 4

@@ -8,7 +8,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from photographs import Photograph
-from scenes import EVERYDAY_SQUEEZE, SCENE_SIZE, Canvas, away_from, background, cast_shadow, disturb, log_uniform, rasterise, surface
+from scenes import (
+    EVERYDAY_SQUEEZE,
+    SCENE_SIZE,
+    Canvas,
+    away_from,
+    background,
+    cast_shadow,
+    disturb,
+    log_uniform,
+    rasterise,
+    surface,
+)
 from scipy.ndimage import find_objects
 from shapes import large_shape, random_shape
 
