@@ -6,6 +6,8 @@ The server passes over an import that fails, and every process would import all 
 from __future__ import annotations
 
 try:
+    # What an optimizer imports when it is made first.
+    import torch._dynamo
     import transformers.models.sam2.modeling_sam2
 
     import sam2_adapter.cli
@@ -15,4 +17,4 @@ try:
 except ImportError as error:
     raise RuntimeError("tests/preloaded.py names a module that cannot be imported") from error
 
-__all__ = ["sam2_adapter", "tests", "transformers"]
+__all__ = ["sam2_adapter", "tests", "torch", "transformers"]

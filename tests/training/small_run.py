@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from sam2_adapter.annotations.objects import Annotation
@@ -13,6 +16,7 @@ from sam2_adapter.config import Config
 from sam2_adapter.config_views import LossWeights
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.load import LoadedModel
+from sam2_adapter.training import quality
 from tests.small_model import loaded, small_model
 
 
@@ -75,3 +79,11 @@ def small_config_of_run(**changes: object) -> Config:
         "general_set": "none",
     }
     return Config.from_mapping({**settings, **changes})
+
+
+@contextmanager
+def click_curve(num_clicks: int = 7) -> Iterator[None]:
+    """Runs measure click curves of so many clicks; the twenty of real ones take half of the time of a small run."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(quality, "CURVE_CLICKS", num_clicks)
+        yield

@@ -64,6 +64,7 @@ def test_states_are_told_when_they_are_saved(told):
     assert saved == [(1, None), (2, None), (3, None), (3, "all epochs done")]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_a_state_that_was_handed_out(told, data, tmp_path):
     _, states, result = told
     events = []
@@ -74,6 +75,7 @@ def test_a_run_goes_on_from_a_state_that_was_handed_out(told, data, tmp_path):
     assert [record.score for record in again.history] == [record.score for record in result.history]
 
 
+@pytest.mark.slow
 def test_damaged_states_are_refused_and_leave_nothing(told, data, tmp_path):
     _, states, _ = told
     for damaged in (states[1][:-100], b"", b"no state"):
@@ -89,6 +91,7 @@ def test_a_state_of_another_run_is_refused(told, data, tmp_path):
         train(small_loaded_model(), *data, tmp_path, small_config_of_run(learning_rate=0.5), resume_from=states[1])
 
 
+@pytest.mark.slow
 def test_a_state_is_not_put_over_a_run(told, data, tmp_path):
     _, states, _ = told
     config = small_config_of_run(save_interval=1)
@@ -97,6 +100,7 @@ def test_a_state_is_not_put_over_a_run(told, data, tmp_path):
         train(small_loaded_model(), *data, tmp_path, config, resume_from=states[1])
 
 
+@pytest.mark.slow
 def test_the_data_set_is_told_first(tmp_path):
     events = []
     config = small_config_of_run(num_epochs=1, correction_rounds=0)

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -83,14 +84,36 @@ def test_a_killed_run_resumes_to_the_same_weights(images, tmp_path, num_kills, s
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_two_processes_come_to_the_result_of_one(images, tmp_path):
-    """With five objects per step the last step of an epoch has one, so that one process has nothing to do in it."""
-    one = child_run.run(images, tmp_path / "one", batch_size=5)
+def share_forked(images, output):
+    """Two processes with the variables that torchrun sets."""
+    ready()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    variables = [{**shared, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+    arguments = [(images, output, 5, values) for values in variables]
+    processes = [CONTEXT.Process(target=child_run.run_and_report, args=given) for given in arguments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
+def share_with_torchrun(images, output):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    arguments = [child_run.__file__, str(images), str(tmp_path / "two"), "5"]
+    arguments = [child_run.__file__, str(images), str(output), "5"]
     finished = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stderr[-3000:]
+
+
+@pytest.mark.parametrize("share", [share_forked, pytest.param(share_with_torchrun, marks=pytest.mark.soak)])
+def test_two_processes_come_to_the_result_of_one(images, tmp_path, share):
+    """With five objects per step the last step of an epoch has one, so that one process has nothing to do in it."""
+    one = child_run.run(images, tmp_path / "one", batch_size=5)
+    share(images, tmp_path / "two")
     reports = [json.loads((tmp_path / "two" / f"process_{index}.json").read_text()) for index in range(2)]
     assert [report["processes"] for report in reports] == [2, 2]
     assert reports[0] == reports[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,19 @@ from sam2_adapter.training.measuring import measure_blends, measure_general_set,
 from sam2_adapter.training.optim import put
 from sam2_adapter.training.run_state import copied_to_cpu
 from sam2_adapter.training.setup import Parts, build
-from tests.training.small_run import make_label_maps, make_samples, small_config_of_run, small_loaded_model
+from tests.training.small_run import (
+    click_curve,
+    make_label_maps,
+    make_samples,
+    small_config_of_run,
+    small_loaded_model,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _whole_click_curve() -> Iterator[None]:
+    with click_curve(20):
+        yield
 
 
 @pytest.fixture(scope="module")

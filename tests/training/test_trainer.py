@@ -93,6 +93,7 @@ def test_epoch_0_is_the_untouched_model_on_the_same_prompts(done, data):
     assert all(record.loss > 0 for record in records[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "limits"),
     [("fp32", {"memory_mib": 0, "disk_mib": 64, "min_free_mib": 0}), ("bf16", {"memory_mib": 0})],
@@ -169,6 +170,7 @@ def test_a_checkpoint_holds_the_trained_part_alone(done):
     assert (directory / "checkpoints" / STATE_NAME).stat().st_size > 3.9 * num_bytes
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_resumes_to_the_same_weights(done, data, tmp_path, caplog):
     whole, _, _, directory = done
     _check_interruption(data, tmp_path / "cut", {"save_interval": 1}, whole, directory)
@@ -229,6 +231,7 @@ def test_resuming_a_finished_run_trains_nothing(done, data):
     assert again.stopped == "all epochs done"
 
 
+@pytest.mark.slow
 def test_without_gain_the_run_stops_says_so_and_saves_the_original(data, tmp_path):
     result = run(data, tmp_path, learning_rate=1e-12, num_epochs=50, patience=2)
     assert (result.stopped, result.best_epoch, result.epochs, result.gained) == ("no improvement", 0, 2, 0.0)
@@ -274,6 +277,7 @@ def test_running_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
     assert result.history[1].loss == pytest.approx(expected.history[1].loss, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_memory_for_not_even_one_object_is_an_error(data, tmp_path, monkeypatch):
     def failing(self, batch):
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -303,6 +307,7 @@ def test_diverged_training_stops_and_keeps_the_best_model(data, tmp_path, monkey
     assert all(parameter.isfinite().all() for parameter in loaded.model.parameters())
 
 
+@pytest.mark.slow
 def test_one_step_without_finite_gradients_is_skipped_and_counted(data, tmp_path, monkeypatch):
     forward, calls = TrainableDecoder.forward, []
 
@@ -385,6 +390,7 @@ def test_without_any_store_the_result_is_the_same(data, tmp_path):
     assert stored.weights_sha256 == made_anew.weights_sha256
 
 
+@pytest.mark.slow
 def test_training_encodes_what_prediction_encodes(data, tmp_path, monkeypatch):
     """The existing adapter multiplies 0..255 by 255 again and trains on negatives."""
     seen = []
@@ -400,6 +406,7 @@ def test_training_encodes_what_prediction_encodes(data, tmp_path, monkeypatch):
     assert all(torch.equal(one, other) for one, other in zip(trained_on, seen, strict=True))
 
 
+@pytest.mark.slow
 def test_a_broken_image_is_left_out_and_named(data, tmp_path, caplog):
     broken = replace(data[0][0], name="broken.png", image_path=tmp_path / "broken.png")
     broken.image_path.write_bytes(data[0][0].image_path.read_bytes()[:200])

@@ -15,6 +15,9 @@ from sam2_adapter.training.saving import check_proof
 from sam2_adapter.training.trainer import train
 from tests.training.small_run import make_label_maps, make_samples, small_config_of_run, small_loaded_model
 
+# Every test but the last makes runs.
+pytestmark = pytest.mark.slow
+
 EPOCHS = 2
 
 

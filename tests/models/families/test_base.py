@@ -76,6 +76,7 @@ def test_it_converts_there_and_back(saved: Path, tmp_path: Path) -> None:
     assert all(torch.equal(again[name], tensor) for name, tensor in original.items())
 
 
+@pytest.mark.slow
 def test_it_is_fine_tuned_and_its_encoder_stays(saved: Path, tmp_path: Path) -> None:
     samples = make_samples(tmp_path / "images", 2)
     settings = small_config_of_run(num_epochs=2, save_model_name="best.torch")

@@ -117,6 +117,7 @@ def test_crops_find_what_the_whole_image_finds(predictor: Predictor, picture: An
     assert num_found(search(predictor, image, embedding, **settings), masks, 0.5) >= MOST_OF_SIX
 
 
+@pytest.mark.slow
 def test_tiles_find_small_things_and_cut_none_at_their_sides(predictor: Predictor) -> None:
     image, masks = disc_picture(320, 320, 40, 9)
     embedding = predictor.embed(image)
