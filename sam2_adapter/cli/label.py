@@ -40,7 +40,7 @@ def label(
         list[str] | None,
         typer.Option(
             metavar="NAME[,NAME]...",
-            help=f"Only write what was labelled, in these formats, and open no page: {', '.join(output_formats())}.",
+            help=f"Only write what was labelled, in these formats, and open no page: {', '.join(output_formats())}; report is a page to look at.",
         ),
     ] = None,
     device: DeviceOption = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 from sam2_adapter import __version__
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.errors import ConfigError
+from sam2_adapter.files import write_file
 from sam2_adapter.formats.base import OutputType, WritingTarget
 from sam2_adapter.formats.registry import load_format, output_formats
 from sam2_adapter.formats.result_names import unique_stems
 from sam2_adapter.label.objects import annotations_of
 from sam2_adapter.label.picture_work import PictureWork
+from sam2_adapter.label.report import REPORT, REPORT_NAME
 from sam2_adapter.owned_folder import OwnedFolder
 
 DEFAULT_FORMATS = ("coco",)
@@ -39,7 +41,12 @@ class Exported:
 
 def entries() -> list[str]:
     """The top-level names of everything that an export may write."""
-    return [entry.results for entry in output_formats().values()]
+    return list(export_formats().values())
+
+
+def export_formats() -> dict[str, str]:
+    """What can be written: name of a format, or of the report page, to the file or folder that it writes."""
+    return {**{name: entry.results for name, entry in output_formats().items()}, REPORT: REPORT_NAME}
 
 
 def check_formats(names: Sequence[str]) -> list[str]:
@@ -48,7 +55,7 @@ def check_formats(names: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: one of them is none.
     """
-    known = output_formats()
+    known = export_formats()
     for name in names:
         if name not in known:
             raise ConfigError(f"Unknown format {name!r}; the formats are {', '.join(known)}.")
@@ -58,15 +65,19 @@ def check_formats(names: Sequence[str]) -> list[str]:
 class Exporter:
     """Writes exports into the folder of a session, again and again."""
 
-    def __init__(self, folder: OwnedFolder, names: Sequence[str]) -> None:
+    def __init__(
+        self, folder: OwnedFolder, names: Sequence[str], report: Callable[[Mapping[str, Any]], str] = lambda model: ""
+    ) -> None:
         """Export into `folder`.
 
         Args:
             folder: begun with `entries`.
             names: of all pictures, so that no two of them share a file.
+            report: gives the report page as text, from the facts of the model.
         """
         self._folder = folder
         self._stems = unique_stems(names)
+        self._report = report
         self._claimed: set[Path] = set()
 
     @property
@@ -98,17 +109,37 @@ class Exporter:
         notes: list[str] = []
         images = [self._annotated(name, done) for name, done in sorted(work.items())]
         for name in names:
-            entry = output_formats()[name]
-            open_writer = load_format(entry).open_writer
-            assert open_writer is not None  # the table says that it is written
-            paths[name] = self._folder.directory / entry.results
-            made_by = {"tool": f"sam2-adapter {__version__}", **model}
-            target = WritingTarget(paths[name], self._claim, str(model.get("name") or "none"), made_by, output_type)
-            writer = open_writer(target)
-            for image in images:
-                notes += writer.add(image, self._stems.get(image.file_name) or image.file_name).notes
-            writer.close()
+            paths[name] = self._folder.directory / export_formats()[name]
+            if name == REPORT:
+                self._write_report(paths[name], model)
+            else:
+                notes += self._write_format(name, paths[name], images, model, output_type)
         return Exported(paths, len(images), sum(len(image.annotations) for image in images), tuple(notes))
+
+    def _write_format(
+        self,
+        name: str,
+        path: Path,
+        images: Sequence[AnnotatedImage],
+        model: Mapping[str, Any],
+        output_type: OutputType,
+    ) -> list[str]:
+        """Write one format; returns what it could not hold."""
+        open_writer = load_format(output_formats()[name]).open_writer
+        assert open_writer is not None  # the table says that it is written
+        made_by = {"tool": f"sam2-adapter {__version__}", **model}
+        writer = open_writer(WritingTarget(path, self._claim, str(model.get("name") or "none"), made_by, output_type))
+        notes: list[str] = []
+        for image in images:
+            notes += writer.add(image, self._stems.get(image.file_name) or image.file_name).notes
+        writer.close()
+        return notes
+
+    def _write_report(self, path: Path, model: Mapping[str, Any]) -> None:
+        text = self._report(model)
+        self._claim(path)
+        write_file(path, lambda file: file.write(text.encode(errors="backslashreplace")))  # names need not be UTF-8
+        self._folder.wrote(path)
 
     def _annotated(self, name: str, done: PictureWork) -> AnnotatedImage:
         return AnnotatedImage(

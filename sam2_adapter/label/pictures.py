@@ -54,6 +54,10 @@ class Picture:
     name: str
     path: Path
 
+    def told(self) -> dict[str, str]:
+        """What the model's process is told."""
+        return {"id": self.id, "name": self.name, "path": str(self.path)}
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -113,7 +117,7 @@ class PictureFiles:
         """
         plain = _plain_file(picture)
         return plain or self._made(
-            picture, ("overview",), lambda: _encoded(_shrunk(self._pixels(picture), OVERVIEW_PX))
+            picture, ("overview",), lambda: encoded_jpeg(_shrunk(self.pixels(picture), OVERVIEW_PX))
         )
 
     def tile(self, picture: Picture, column: int, row: int) -> Sent:
@@ -124,11 +128,11 @@ class PictureFiles:
         """
 
         def cut_out() -> bytes:
-            pixels = self._pixels(picture)
+            pixels = self.pixels(picture)
             part = pixels[row * TILE_PX : (row + 1) * TILE_PX, column * TILE_PX : (column + 1) * TILE_PX]
             if not part.size:
                 raise ImageError(f"{picture.name}: there is no tile {column}, {row} in this picture.")
-            return _encoded(part)
+            return encoded_jpeg(part)
 
         return self._made(picture, ("tile", column, row), cut_out)
 
@@ -138,7 +142,7 @@ class PictureFiles:
         Raises:
             ImageError: it cannot be read.
         """
-        return self._made(picture, ("thumbnail",), lambda: _encoded(self._thumbnail(picture)))
+        return self._made(picture, ("thumbnail",), lambda: encoded_jpeg(self._thumbnail(picture)))
 
     def _made(self, picture: Picture, what: tuple[object, ...], make: Callable[[], bytes]) -> Sent:
         key = (picture.id, *what)
@@ -154,9 +158,14 @@ class PictureFiles:
             quick = _quick_thumbnail(picture)
             if quick is not None:
                 return quick
-        return _shrunk(self._pixels(picture) if decoded is None else decoded, THUMBNAIL_PX)
+        return _shrunk(self.pixels(picture) if decoded is None else decoded, THUMBNAIL_PX)
 
-    def _pixels(self, picture: Picture) -> Pixels:
+    def pixels(self, picture: Picture) -> Pixels:
+        """All pixels, uint8 RGB H x W x 3, not to be changed.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
         with self._decoding:
             pixels: Pixels | None = self._decoded.get(picture.id)
             if pixels is None:
@@ -205,7 +214,12 @@ def _shrunk(pixels: Pixels, longest_px: int) -> Pixels:
     return cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def _encoded(pixels: Pixels) -> bytes:
+def encoded_jpeg(pixels: Pixels) -> bytes:
+    """A JPEG file of pixels, uint8 RGB H x W x 3.
+
+    Raises:
+        ImageError: it cannot be written as JPEG.
+    """
     content = io.BytesIO()
     try:
         Image.fromarray(pixels).save(content, format="JPEG", quality=92, subsampling=0)

@@ -20,6 +20,7 @@ from sam2_adapter.label.existing import take_over
 from sam2_adapter.label.export import DEFAULT_FORMATS, Exported, Exporter, entries
 from sam2_adapter.label.guard import Guard, bracketed, is_loopback
 from sam2_adapter.label.pictures import named_pictures
+from sam2_adapter.label.report import report_html
 from sam2_adapter.label.teaching_runs import FOLDER
 from sam2_adapter.label.work import Work
 from sam2_adapter.numbered_folder import open_numbered_folder
@@ -99,7 +100,11 @@ class LabelSession:
         except BaseException:
             self._folder.close()
             raise
-        self.exporter = Exporter(self._folder, [picture.name for picture in self.pictures])
+        self.exporter = Exporter(
+            self._folder,
+            [picture.name for picture in self.pictures],
+            lambda model: report_html(self.title, self.pictures, self.work, model),
+        )
 
     @property
     def directory(self) -> Path:

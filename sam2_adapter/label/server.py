@@ -20,14 +20,14 @@ from starlette.routing import Route
 
 from sam2_adapter.annotations.colors import PALETTE
 from sam2_adapter.files import encodable
-from sam2_adapter.formats.registry import output_formats
 from sam2_adapter.label.endpoints import Endpoint, answering, refused
-from sam2_adapter.label.export import Exporter
+from sam2_adapter.label.export import Exporter, export_formats
 from sam2_adapter.label.label_routes import LabelRoutes
 from sam2_adapter.label.model_choice import ModelChoice
 from sam2_adapter.label.pictures import TILE_PX, Picture, Sent
 from sam2_adapter.label.queue_routes import QueueRoutes
 from sam2_adapter.label.request_values import Json, RequestError, body_of, list_in, text_in, whole_in
+from sam2_adapter.label.review_routes import ReviewRoutes
 from sam2_adapter.label.served import Routes, Served
 from sam2_adapter.label.teaching import Teaching
 from sam2_adapter.label.teaching_routes import TeachingRoutes
@@ -86,6 +86,7 @@ class LabelServer:
         self._parts: list[Routes] = [
             LabelRoutes(self._served),
             QueueRoutes(self._served),
+            ReviewRoutes(self._served),
             TeachingRoutes(self._teaching, choice),
         ]
         self._reading = asyncio.Semaphore(_AT_ONCE)
@@ -158,7 +159,7 @@ class LabelServer:
                 "images": images,
                 **self._served.labels(),
                 "model": self.model.shown(),
-                "formats": [{"name": name, "results": entry.results} for name, entry in output_formats().items()],
+                "formats": [{"name": name, "results": results} for name, results in export_formats().items()],
                 "output": encodable(str(self._exporter.directory)),
                 "tile": TILE_PX,
                 "palette": ["#{:02x}{:02x}{:02x}".format(*color) for color in PALETTE],
@@ -214,7 +215,7 @@ class LabelServer:
         following = [self._files.by_id[key] for key in list_in(body, "next") if key in self._files.by_id]
         self.model.open(
             text_in(body, "tab"),
-            {"visit": whole_in(body, "visit"), "image": _told(picture), "next": list(map(_told, following[:2]))},
+            {"visit": whole_in(body, "visit"), "image": picture.told(), "next": [one.told() for one in following[:2]]},
         )
         return JSONResponse({})
 
@@ -227,7 +228,7 @@ class LabelServer:
             "kind": kind,
             "tab": text_in(body, "tab"),
             "visit": whole_in(body, "visit"),
-            "image": _told(picture),
+            "image": picture.told(),
             **{key: checked(body, key) for key, checked in _ASKED[kind].items()},
         }
         return JSONResponse({"answer": await self.model.ask(question)})
@@ -270,11 +271,6 @@ def _assets() -> dict[str, bytes]:
     """The files of the page by name, read once: no request reads a path."""
     folder = resources.files("sam2_adapter.label").joinpath("page")
     return {file.name: file.read_bytes() for file in folder.iterdir() if Path(file.name).suffix in _MEDIA_TYPES}
-
-
-def _told(picture: Picture) -> Json:
-    """A picture for the model's process."""
-    return {"id": picture.id, "name": picture.name, "path": str(picture.path)}
 
 
 def _view(body: Json, key: str) -> list[Any] | None:

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from sam2_adapter.annotations.colors import Color, color_of_index, colors_of_labels
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.polygons import Ring
-from sam2_adapter.annotations.prompts import FOREGROUND, Prompt, rotated_box_corners
+from sam2_adapter.annotations.prompts import FOREGROUND, BoolArray, Prompt, rotated_box_corners
 from sam2_adapter.errors import ImageError
 from sam2_adapter.reports.labels import LabelFont
 
@@ -74,6 +74,23 @@ def draw_overlay(image: Picture, annotations: Sequence[Annotation], prompts: Seq
     for prompt, color in zip(prompts, prompt_colors, strict=True):
         _draw_prompt(picture, prompt, color, scale)
     return _draw_tags(picture, annotations, colors, scale)
+
+
+def draw_outline(image: Picture, mask: BoolArray, color: Color) -> Picture:
+    """Draw the outline of one mask, without a label, over a small image.
+
+    Args:
+        image: uint8 RGB H x W x 3; not changed.
+        mask: H x W, not empty.
+        color: of the line.
+
+    Returns:
+        uint8 RGB H x W x 3.
+    """
+    picture = image.copy()
+    rings = [ring for part in Annotation.from_mask(mask, "object").to_polygons() for ring in part.rings]
+    _draw_rimmed_lines(picture, rings, color, 1.0)
+    return picture
 
 
 def object_colors(annotations: Sequence[Annotation]) -> list[Color]:

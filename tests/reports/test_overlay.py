@@ -10,7 +10,7 @@ from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.errors import ImageError
 from sam2_adapter.images.read import read_image
-from sam2_adapter.reports.overlay import draw_overlay, object_colors
+from sam2_adapter.reports.overlay import draw_outline, draw_overlay, object_colors
 from tests.shapes import SHARED_DATA, ellipse, real_masks
 
 HW = (240, 320)
@@ -161,3 +161,15 @@ def test_a_real_scene():
     picture = draw_overlay(image, [Annotation.from_mask(mask, "thing", 0.5) for mask in masks])
     union = np.logical_or.reduce(masks)
     assert _changed(picture, image)[union].mean() > 0.95
+
+
+def test_an_outline_alone_leaves_what_is_in_and_around_it():
+    mask = np.zeros(HW, bool)
+    mask[60:180, 100:220] = True
+    picture = draw_outline(GREY, mask, (255, 0, 0))
+    changed = _changed(picture)
+    assert not changed[65:175, 105:215].any()
+    assert not changed[:55].any()
+    assert changed[60, 120:200].all()
+    assert (picture[60, 150].astype(int) - picture[60, 150, 2])[0] > 50
+    assert (GREY == 100).all()

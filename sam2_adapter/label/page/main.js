@@ -14,6 +14,7 @@ import { Progress } from "./progress.js";
 import { Proposals } from "./proposals.js";
 import { ProposalsStrip } from "./proposals_strip.js";
 import { Queue } from "./queue.js";
+import { Review } from "./review.js";
 import { saveChanges } from "./saving.js";
 import { Stage } from "./stage.js";
 import { createStore, ownAnswer } from "./state.js";
@@ -40,6 +41,7 @@ stage.brush = new Brush(store, stage, commands, say);
 new BrushBar(stage.brush);
 const panels = new Panels(store, stage, commands, options);
 const queue = new Queue(store, commands, say);
+const review = new Review(store, stage, commands, options, say);
 const labelDialog = new LabelDialog(store, commands, say);
 panels.onEditLabel = (label) => labelDialog.open(label);
 const preview = new Preview(store, stage);
@@ -119,6 +121,7 @@ const actions = {
     stage.changed();
   },
   mark: (mark) => queue.mark(mark),
+  review: () => review.open(),
   editLabel: () => labelDialog.open(store.state.label),
   everything() {
     stage.proposals.look(options.inView);
@@ -194,6 +197,7 @@ byId("help-keys").append(
   ...table.filter((entry) => entry.shown).flatMap(({ shown, help }) => [element("dt", {}, element("kbd", {}, shown)), element("dd", {}, help)]),
 );
 
+on("review", () => review.open());
 on("export", () => {
   byId("exported").replaceChildren();
   byId("export-dialog").showModal();
@@ -295,4 +299,4 @@ function keepPlace() {
 }
 
 /** For tests of the page. */
-window.label = { store, stage, commands, look: () => look, own: () => ownAnswer(store.state) };
+window.label = { store, stage, commands, look: () => look, review: () => review, own: () => ownAnswer(store.state) };

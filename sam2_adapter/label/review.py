@@ -1,0 +1,128 @@
+"""What was accepted, looked at as a whole: figures by label, and the objects in the order in which somebody wants to look at them."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sam2_adapter.annotations.rle import Rle
+from sam2_adapter.label.objects import Object
+from sam2_adapter.label.picture_work import PictureWork
+
+ORDERS = ("score", "-score", "area", "-area", "picture")
+"""By score or area, least first, or largest first with a minus; or picture by picture."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One object that was accepted.
+
+    Attributes:
+        name: of its picture.
+        key: its id there.
+        entry: the object.
+        original_hw: (height, width) of the picture in pixels.
+        area_px: of its mask.
+    """
+
+    name: str
+    key: str
+    entry: Object
+    original_hw: tuple[int, int]
+    area_px: int
+
+    @property
+    def version(self) -> str:
+        """Changes with what is seen of it."""
+        seen = f"{self.entry['label']} {self.entry['counts']}"
+        return hashlib.sha256(seen.encode(errors="replace")).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class LabelFigures:
+    """What there is of one label.
+
+    Attributes:
+        label: its name.
+        num_objects: objects with it.
+        num_pictures: pictures with such objects.
+        median_area_px: of their masks; 0 where there is none.
+        mean_score: the model's own guess of how good they are, 0..1.
+        num_from_file: those that were read from files and never pointed at.
+        num_by_hand: those with pixels that somebody painted or erased.
+        mean_steps: clicks, boxes and strokes for each of the others.
+    """
+
+    label: str
+    num_objects: int
+    num_pictures: int
+    median_area_px: float
+    mean_score: float
+    num_from_file: int
+    num_by_hand: int
+    mean_steps: float
+
+
+def accepted(work: Mapping[str, PictureWork]) -> list[Accepted]:
+    """All objects, picture by picture.
+
+    Args:
+        work: name of the picture to what was labelled in it.
+    """
+    return [
+        Accepted(name, key, entry, known.original_hw, _area_px(entry["counts"], known.original_hw))
+        for name, known in sorted(work.items())
+        for key, entry in known.objects.items()
+    ]
+
+
+def figures(objects: Sequence[Accepted], labels: Sequence[str]) -> list[LabelFigures]:
+    """Figures of each label, in the order of `labels`, those without objects too."""
+    by_label: dict[str, list[Accepted]] = {label: [] for label in labels}
+    for one in objects:
+        by_label.setdefault(one.entry["label"], []).append(one)
+    return [_figures(label, those) for label, those in by_label.items()]
+
+
+def in_order(objects: Sequence[Accepted], label: str | None, order: str) -> list[Accepted]:
+    """The objects of a label, or all of them.
+
+    Args:
+        objects: picture by picture.
+        label: `None` for all.
+        order: one of `ORDERS`.
+    """
+    chosen = [one for one in objects if label is None or one.entry["label"] == label]
+    sign = -1 if order.startswith("-") else 1
+    if order.endswith("score"):
+        chosen.sort(key=lambda one: sign * one.entry["score"])
+    elif order.endswith("area"):
+        chosen.sort(key=lambda one: sign * one.area_px)
+    return chosen
+
+
+def is_by_hand(entry: Object) -> bool:
+    """Whether somebody painted or erased pixels of an object."""
+    return any(step.get("painted") for step in entry.get("steps", []))
+
+
+def _figures(label: str, objects: Sequence[Accepted]) -> LabelFigures:
+    steps = [len(one.entry["steps"]) for one in objects if one.entry.get("steps")]
+    return LabelFigures(
+        label,
+        len(objects),
+        len({one.name for one in objects}),
+        statistics.median(one.area_px for one in objects) if objects else 0.0,
+        statistics.fmean(one.entry["score"] for one in objects) if objects else 0.0,
+        len(objects) - len(steps),
+        sum(is_by_hand(one.entry) for one in objects),
+        statistics.fmean(steps) if steps else 0.0,
+    )
+
+
+@lru_cache(maxsize=100_000)
+def _area_px(counts: str, original_hw: tuple[int, int]) -> int:
+    return Rle(counts, original_hw).area

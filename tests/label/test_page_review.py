@@ -1,0 +1,95 @@
+"""The review and its report page, in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.browser import faults_everywhere
+from tests.label.pages import opened_page, serving
+from tests.label.test_page import DEMO, HOSTILE
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("review") / "photos"
+    folder.mkdir()
+    shutil.copy(DEMO / "coins.png", folder / "a.png")
+    shutil.copy(DEMO / "astronaut.jpg", folder / "b.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    with serving(folder, "--model", "sam2_nano", "--labels", f"coin,face,{HOSTILE}") as server:
+        yield server
+
+
+def _shown(page):
+    page.until("!label.review().isAsking")
+    return page.js("[...document.querySelectorAll('.cutout')].map((one) => one.getAttribute('aria-label'))")
+
+
+def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server, folder):
+    with opened_page(browser, server.url) as page:
+        page.ready()
+        for x, y in ((155, 51), (335, 43), (271, 118)):
+            page.point(x, y)
+            page.press("Enter")
+        page.press("d")
+        page.until("label.store.state.image?.id === label.store.state.images[1].id")
+        page.ready()
+        page.press("2")
+        page.drag((145, 10), (300, 190))
+        page.answered()
+        page.press("3", "Enter")
+        page.saved()
+        objects = page.js("label.store.state.objects")
+        page.press("r")
+        page.until("document.querySelectorAll('.cutout').length === 4")
+        scores = [int(told.split("score ")[1].split(" %")[0]) for told in _shown(page)]
+        assert scores == sorted(scores)
+        rows = page.js(
+            "[...document.querySelectorAll('#review-labels tr')].map((row) => [...row.children].map((cell) => cell.innerText.trim()))"
+        )
+        assert [row[:3] for row in rows] == [["coin", "3", "1"], ["face", "0", "0"], [HOSTILE, "1", "1"]]
+        assert page.window.inner_text("#review-count") == "4 objects"
+        page.until(
+            "[...document.querySelectorAll('.cutout img')].every((one) => one.complete && one.naturalWidth > 20)"
+        )
+        assert (
+            page.js("Math.max(...[...document.querySelectorAll('.cutout img')].map((one) => one.naturalWidth))") <= 224
+        )
+        page.window.select_option("#review-order", "-area")
+        areas = [int(told.split(", ")[2].replace(",", "").split()[0]) for told in _shown(page)]
+        assert areas == sorted(areas, reverse=True)
+        page.window.click("#review-labels tr:first-child button")
+        page.until("document.querySelectorAll('.cutout').length === 3")
+        assert page.window.inner_text("#review-count") == "3 objects with the label coin"
+        page.window.click("#review-labels tr:first-child button")
+        page.until("document.querySelectorAll('.cutout').length === 4")
+        page.window.click("#review-labels tr:nth-child(2) button")
+        page.until("document.querySelectorAll('.cutout').length === 0")
+        assert "Nothing is accepted yet" in page.window.inner_text("#review-count")
+        page.window.click("#review-labels tr:first-child button")
+        page.until("document.querySelectorAll('.cutout').length === 3")
+        # The first one is the largest coin: a click opens its picture and selects it.
+        page.window.click(".cutout >> nth=0")
+        page.until("label.store.state.desk.selected && label.store.state.images[0].id === label.store.state.image.id")
+        assert not page.window.is_visible("#review-dialog")
+        shapes = page.js(
+            "Object.entries(label.store.state.objects).map(([id, { counts }]) => [label.stage.shape(counts).area, id])"
+        )
+        assert max(shapes)[1] == page.js("label.store.state.desk.selected")
+        assert set(objects).isdisjoint(page.js("Object.keys(label.store.state.objects)"))
+        page.press("Escape", "r")
+        page.window.click("#review-report")
+        page.until("document.querySelector('#review-told code')")
+        assert page.window.inner_text("#review-told code") == str(folder / "labels" / "report.html")
+        assert page.window.locator("#review-dialog img[src=x]").count() == 0
+    report = folder / "labels" / "report.html"
+    assert report.read_text().count("data:image/jpeg") == 4
+    assert faults_everywhere(browser, report) == {}

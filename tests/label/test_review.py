@@ -1,0 +1,60 @@
+"""Figures by label, and the order of the objects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sam2_adapter.annotations.rle import mask_to_rle
+from sam2_adapter.label.picture_work import PictureWork
+from sam2_adapter.label.review import accepted, figures, in_order, is_by_hand
+
+HW = (10, 12)
+
+
+def _object(label, area, score, **more):
+    mask = np.zeros(HW, bool)
+    mask.ravel()[:area] = True
+    return {"label": label, "counts": mask_to_rle(mask).counts, "score": score, **more}
+
+
+CLICK = {"point": [1, 1], "inside": True}
+WORK = {
+    "b.png": PictureWork(HW, {"1": _object("car", 30, 0.5, steps=[CLICK, CLICK]), "2": _object("dog", 7, 0.9)}),
+    "a.png": PictureWork(HW, {"3": _object("car", 10, 0.75, steps=[CLICK]), "4": _object("car", 40, 1.0)}),
+    "c.png": PictureWork(HW, {}),
+}
+
+
+def test_figures_of_each_label_also_of_those_without_objects():
+    car, dog, none = figures(accepted(WORK), ["car", "dog", "none"])
+    assert (car.label, car.num_objects, car.num_pictures, car.median_area_px, car.mean_score) == ("car", 3, 2, 30, 0.75)
+    assert (car.num_from_file, car.num_by_hand, car.mean_steps) == (1, 0, 1.5)
+    assert (dog.num_objects, dog.median_area_px, dog.num_from_file, dog.mean_steps) == (1, 7, 1, 0.0)
+    assert (none.num_objects, none.median_area_px, none.mean_score) == (0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("label", "order", "keys"),
+    [
+        (None, "picture", ["3", "4", "1", "2"]),
+        (None, "score", ["1", "3", "2", "4"]),
+        (None, "-score", ["4", "2", "3", "1"]),
+        (None, "area", ["2", "3", "1", "4"]),
+        ("car", "-area", ["4", "1", "3"]),
+        ("none", "score", []),
+    ],
+)
+def test_objects_come_in_the_order_that_is_asked_for(label, order, keys):
+    assert [one.key for one in in_order(accepted(WORK), label, order)] == keys
+
+
+def test_painted_pixels_are_by_hand_and_a_version_changes_with_what_is_seen():
+    assert not is_by_hand({"steps": [{"mask": "x"}, CLICK]})
+    assert is_by_hand({"steps": [CLICK, {"mask": "x", "painted": True}]})
+    one, other, *_ = accepted(WORK)
+    assert one.version != other.version
+    renamed = {"a.png": PictureWork(HW, {"3": {**one.entry, "label": "bus"}})}
+    assert accepted(renamed)[0].version != one.version
+    moved = {"z.png": PictureWork(HW, {"9": one.entry})}
+    assert accepted(moved)[0].version == one.version
