@@ -46,7 +46,11 @@ def label(
     device: DeviceOption = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting of teaching on the page; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting of teaching on the page, or output_type=polygon for --export; may be repeated.",
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port of the page; 0 takes a free one.")] = 0,
     host: Annotated[
@@ -73,7 +77,8 @@ def label(
     settings = _settings(assignments or [])
     with sigterm_like_ctrl_c(), LabelSession(images, output, labels=_split(labels)) as session:
         if export:
-            _report(session.export(_split(export)), session, as_json=as_json)
+            output_type = settings.get("output_type", "mask")
+            _report(session.export(_split(export), output_type=output_type), session, as_json=as_json)
             return
 
         def opened(url: str) -> None:

@@ -76,6 +76,10 @@ class ModelProcess:
         self._opened[tab] = {**request, "kind": "open", "tab": tab}
         self._send(self._opened[tab])
 
+    def looked_at(self) -> set[str]:
+        """Ids of the pictures that tabs look at."""
+        return {request["image"]["id"] for request in self._opened.values()}
+
     def forget(self, tab: str) -> None:
         """A tab was closed."""
         self._opened.pop(tab, None)

@@ -4,7 +4,7 @@
 
 Clicks are answered in the order in which they came; one for a picture that its tab has left is dropped. Pictures are encoded by a second
 thread (`picture_encoder`), so that a click on an encoded picture never waits for another picture. Searches for everything
-(`everything_answers`) go on piece by piece while nobody has clicked.
+(`everything_answers`) go on piece by piece while nobody has clicked, and pictures are scored (`scoring`) while nobody asks anything.
 It ends when its input does: a server that was killed leaves no model behind.
 """
 
@@ -27,6 +27,7 @@ from sam2_adapter.label.child_process import own_streams
 from sam2_adapter.label.everything_answers import EverythingSearches
 from sam2_adapter.label.picture_encoder import Json, PictureEncoder, PictureFile, Report
 from sam2_adapter.label.questions import point_of, step_of, view_of
+from sam2_adapter.label.scoring import Scorer
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.window import Window
 
@@ -60,11 +61,16 @@ class ModelWorker:
         self._asked: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
         self._encoder = PictureEncoder(self._sources, report)
         self._searches = EverythingSearches(predictor, report)
+        self._scorer = Scorer(predictor, report, self._is_free)
         self._answering = threading.Thread(target=self._answer_all, daemon=True)
         self._answering.start()
 
     def handle(self, request: Json) -> None:
         """Take a request; its answer is reported later."""
+        if request["kind"] == "score":
+            self._scorer.ask(request)
+            return
+        self._scorer.disturb()
         tab = request["tab"]
         self._visits[tab] = max(self._visits.get(tab, 0), request["visit"])
         if request["kind"] == "open":
@@ -78,7 +84,12 @@ class ModelWorker:
         """End both threads when they are done with what they do now."""
         self._asked.put(None)
         self._encoder.close()
+        self._scorer.close()
         self._answering.join(timeout=10)
+
+    def _is_free(self) -> bool:
+        """Whether nobody waits for anything but scores."""
+        return self._asked.empty() and not self._searches.is_busy and self._encoder.is_resting()
 
     def _answer_all(self) -> None:
         while (request := self._next()) is not None:

@@ -84,6 +84,12 @@ class PictureEncoder:
             self._ready.move_to_end(image.id)
             return self._ready[image.id]
 
+    def is_resting(self) -> bool:
+        """Whether nothing is to be encoded."""
+        with self._changed:
+            wanted = [image for images in self._wanted.values() for image in images[: _MOST_AHEAD + 1]]
+            return not any(self._is_missing(image) for image in wanted)
+
     def close(self) -> None:
         """End the thread when it is done with what it encodes now."""
         with self._changed:

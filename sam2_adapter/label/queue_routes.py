@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sam2_adapter.errors import ImageError
+from sam2_adapter.label.background_scores import BackgroundScores
 from sam2_adapter.label.endpoints import Endpoint
 from sam2_adapter.label.picture_work import STATES
 from sam2_adapter.label.pictures import Picture
@@ -16,15 +17,21 @@ from sam2_adapter.label.request_values import Json, RequestError, body_of, text_
 from sam2_adapter.label.served import Served
 
 ALL, WITH_LABEL = "all", "label"
+BY_NAME, BY_SCORE = "name", "score"
+
+_UNKNOWN = 2.0  # above all scores
 
 
 class QueueRoutes:
     """Requests on the queue of pictures."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, scores: BackgroundScores) -> None:
         """Answer for a session."""
-        self._served = served
-        self.get: Sequence[tuple[str, Endpoint]] = [("/api/queue", self._queue)]
+        self._served, self._scores = served, scores
+        self.get: Sequence[tuple[str, Endpoint]] = [
+            ("/api/queue", self._queue),
+            ("/api/queue/scores", self._progress),
+        ]
         self.post: Sequence[tuple[str, Endpoint]] = [("/api/images/{id}/mark", self._mark)]
 
     async def _mark(self, request: Request) -> Response:
@@ -54,9 +61,24 @@ class QueueRoutes:
             raise RequestError(
                 f"Pictures are chosen by {', '.join((ALL, WITH_LABEL, *STATES))}, but got {chosen!r:.40}."
             )
-        if chosen == ALL:
-            return JSONResponse({"ids": None})
-        return JSONResponse({"ids": await asyncio.to_thread(self._chosen, chosen, label)})
+        order = asked.get("order", BY_NAME)
+        if order not in (BY_NAME, BY_SCORE):
+            raise RequestError(f"The order of pictures is {BY_NAME} or {BY_SCORE}, but got {order!r:.40}.")
+        if order == BY_SCORE:
+            self._scores.start()
+            return JSONResponse(await asyncio.to_thread(self._by_score, chosen, label))
+        return JSONResponse({"ids": None if chosen == ALL else await asyncio.to_thread(self._chosen, chosen, label)})
+
+    async def _progress(self, request: Request) -> Response:
+        scored, total = await asyncio.to_thread(self._scores.progress)
+        return JSONResponse({"scored": scored, "total": total})
+
+    def _by_score(self, chosen: str, label: str) -> Json:
+        """Those that the model is least sure of first, then those that it has not looked at."""
+        scores = self._scores.scores()
+        scored, total = self._scores.progress()
+        ids = sorted(self._chosen(chosen, label), key=lambda key: scores.get(key, _UNKNOWN))
+        return {"ids": ids, "scores": scores, "scored": scored, "total": total}
 
     def _chosen(self, chosen: str, label: str) -> list[str]:
         work, pictures = self._served.work, self._served.pictures
@@ -64,5 +86,6 @@ class QueueRoutes:
         return [
             picture.id
             for picture in pictures
-            if (picture.name in names if chosen == WITH_LABEL else work.state_of(picture.name) == chosen)
+            if chosen == ALL
+            or (picture.name in names if chosen == WITH_LABEL else work.state_of(picture.name) == chosen)
         ]

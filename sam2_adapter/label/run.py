@@ -14,11 +14,13 @@ from typing import Any, Self
 
 from sam2_adapter.errors import ConfigError, DataError, ExportError
 from sam2_adapter.files import reason_of
+from sam2_adapter.formats.base import OutputType
 from sam2_adapter.images.find import search_images
 from sam2_adapter.label.change_journal import JOURNAL_NAME
 from sam2_adapter.label.existing import take_over
 from sam2_adapter.label.export import DEFAULT_FORMATS, Exported, Exporter, entries
 from sam2_adapter.label.guard import Guard, bracketed, is_loopback
+from sam2_adapter.label.picture_scores import SCORES_NAME, PictureScores
 from sam2_adapter.label.pictures import named_pictures
 from sam2_adapter.label.report import report_html
 from sam2_adapter.label.teaching_runs import FOLDER
@@ -84,7 +86,7 @@ class LabelSession:
         else:
             self._folder = open_numbered_folder(self.anchor / DEFAULT_OUTPUT, COMMAND, resume=True)
         try:
-            self._folder.begin([JOURNAL_NAME, FOLDER, *entries()])
+            self._folder.begin([JOURNAL_NAME, SCORES_NAME, FOLDER, *entries()])
             journal = self._folder.directory / JOURNAL_NAME
             if journal.is_symlink():
                 raise ExportError(
@@ -100,6 +102,7 @@ class LabelSession:
         except BaseException:
             self._folder.close()
             raise
+        self.scores = PictureScores(self._folder.directory / SCORES_NAME, self._folder.claim)
         self.exporter = Exporter(
             self._folder,
             [picture.name for picture in self.pictures],
@@ -116,14 +119,24 @@ class LabelSession:
         """What the page is called."""
         return self.anchor.name or str(self.anchor)
 
-    def export(self, formats: Sequence[str] = DEFAULT_FORMATS, model: dict[str, Any] | None = None) -> Exported:
+    def export(
+        self,
+        formats: Sequence[str] = DEFAULT_FORMATS,
+        model: dict[str, Any] | None = None,
+        output_type: OutputType = "mask",
+    ) -> Exported:
         """Write what was labelled.
+
+        Args:
+            formats: names of formats, or `report`.
+            model: `name` and further facts of the model that answered.
+            output_type: what the formats that hold masks and polygons get.
 
         Raises:
             ConfigError: an unknown format.
             ExportError: a file cannot be written.
         """
-        done = self.exporter.write(self.work.snapshot(), formats, model or {})
+        done = self.exporter.write(self.work.snapshot(), formats, model or {}, output_type)
         return replace(done, notes=(*done.notes, *self.work.left_out()))
 
     def is_at(self, address: str) -> None:
@@ -134,6 +147,7 @@ class LabelSession:
     def close(self) -> None:
         """Let the folder go."""
         self.work.close()
+        self.scores.close()
         self._folder.close()
 
     def __enter__(self) -> Self:
@@ -184,6 +198,7 @@ def serve(
         model_options,
         session.notes,
         teaching_settings,
+        session.scores,
     )
     listener = _listener(address)
     port = listener.getsockname()[1]

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,10 +20,13 @@ from starlette.routing import Route
 
 from sam2_adapter.annotations.colors import PALETTE
 from sam2_adapter.files import encodable
+from sam2_adapter.formats.base import OutputType
+from sam2_adapter.label.background_scores import BackgroundScores
 from sam2_adapter.label.endpoints import Endpoint, answering, refused
 from sam2_adapter.label.export import Exporter, export_formats
 from sam2_adapter.label.label_routes import LabelRoutes
 from sam2_adapter.label.model_choice import ModelChoice
+from sam2_adapter.label.picture_scores import PictureScores
 from sam2_adapter.label.pictures import TILE_PX, Picture, Sent
 from sam2_adapter.label.queue_routes import QueueRoutes
 from sam2_adapter.label.request_values import Json, RequestError, body_of, list_in, text_in, whole_in
@@ -57,6 +60,7 @@ class LabelServer:
         model_options: Json,
         notes: Sequence[str] = (),
         teaching_settings: Json | None = None,
+        scores: PictureScores | None = None,
     ) -> None:
         """Serve a session.
 
@@ -68,6 +72,7 @@ class LabelServer:
             model_options: arguments of `load_predictor`.
             notes: sentences for the page, such as what was left out of the annotations that were found.
             teaching_settings: of the configuration, for teaching.
+            scores: of pictures, from earlier sessions; `None` keeps those of this one in memory alone.
 
         Raises:
             ConfigError: one of these settings cannot be used.
@@ -83,9 +88,10 @@ class LabelServer:
         device = {"device": model_options["device"]} if "device" in model_options else {}
         settings = {**device, **(teaching_settings or {})}
         self._teaching = Teaching(runs, work, pictures, choice, settings, self._news.tell)
+        self._scores = BackgroundScores(self.model, work, pictures, scores or PictureScores())
         self._parts: list[Routes] = [
             LabelRoutes(self._served),
-            QueueRoutes(self._served),
+            QueueRoutes(self._served, self._scores),
             ReviewRoutes(self._served),
             TeachingRoutes(self._teaching, choice),
         ]
@@ -131,6 +137,7 @@ class LabelServer:
         finally:
             self._news.close()
             await self._teaching.close()
+            await self._scores.stop()
             await self.model.stop()
 
     def _tell_teaching(self) -> None:
@@ -254,7 +261,13 @@ class LabelServer:
 
     async def _export(self, request: Request) -> Response:
         body = await body_of(request)
-        write = partial(self._exporter.write, self._work.snapshot(), list_in(body, "formats"), self.model.model)
+        output_type = body.get("output_type", "mask")
+        if output_type not in get_args(OutputType):
+            raise RequestError(
+                f"Masks are written as {' or '.join(get_args(OutputType))}, but got {output_type!r:.40}."
+            )
+        names = list_in(body, "formats")
+        write = partial(self._exporter.write, self._work.snapshot(), names, self.model.model, output_type)
         done = await asyncio.to_thread(write)
         paths = [{"format": name, "path": encodable(str(path))} for name, path in done.paths.items()]
         return JSONResponse(

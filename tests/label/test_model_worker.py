@@ -195,3 +195,13 @@ def test_ten_clicks_are_answered_as_evaluation_measures_them(harness, predictor,
             ious.append(mask_iou(mask, gt_mask))
         assert len(ious) == 10
         assert ious == list(row.iou_by_click)
+
+
+def test_pictures_are_scored_beside_the_clicks(harness, images):
+    number = harness.send(images["disk"], kind="score", tab="", visit=0)
+    click = harness.ask(images["square"], steps=[{"point": [80, 60], "inside": True}])
+    assert "counts" in click["answer"]
+    answer = harness.reply(number)["answer"]
+    assert 0 <= answer["score"] <= 1
+    assert len(answer["weights"]) == 64
+    assert "broken.png" in harness.ask(images["broken"], kind="score", tab="", visit=0)["error"]

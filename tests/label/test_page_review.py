@@ -49,7 +49,7 @@ def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server
         page.saved()
         objects = page.js("label.store.state.objects")
         page.press("r")
-        page.until("document.querySelectorAll('.cutout').length === 4")
+        assert len(_shown(page)) == 4
         scores = [int(told.split("score ")[1].split(" %")[0]) for told in _shown(page)]
         assert scores == sorted(scores)
         rows = page.js(
@@ -67,15 +67,15 @@ def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server
         areas = [int(told.split(", ")[2].replace(",", "").split()[0]) for told in _shown(page)]
         assert areas == sorted(areas, reverse=True)
         page.window.click("#review-labels tr:first-child button")
-        page.until("document.querySelectorAll('.cutout').length === 3")
+        assert len(_shown(page)) == 3
         assert page.window.inner_text("#review-count") == "3 objects with the label coin"
         page.window.click("#review-labels tr:first-child button")
-        page.until("document.querySelectorAll('.cutout').length === 4")
+        assert len(_shown(page)) == 4
         page.window.click("#review-labels tr:nth-child(2) button")
-        page.until("document.querySelectorAll('.cutout').length === 0")
+        assert len(_shown(page)) == 0
         assert "Nothing is accepted yet" in page.window.inner_text("#review-count")
         page.window.click("#review-labels tr:first-child button")
-        page.until("document.querySelectorAll('.cutout').length === 3")
+        assert len(_shown(page)) == 3
         # The first one is the largest coin: a click opens its picture and selects it.
         page.window.click(".cutout >> nth=0")
         page.until("label.store.state.desk.selected && label.store.state.images[0].id === label.store.state.image.id")

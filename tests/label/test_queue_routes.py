@@ -57,9 +57,26 @@ def test_pictures_are_marked_and_chosen(app, session):
     assert _mark(app, "a.png", "open").json["state"] == "new"
 
 
+def test_the_least_certain_come_first_and_then_those_without_a_score(session, app):
+    by_name = {picture.name: picture for picture in session.pictures}
+    server = LabelServer(session.title, session.pictures, session.work, session.exporter, {}, scores=session.scores)
+    server.model.model = {"weights": "one"}
+    for name, score in (("a.png", 0.9), ("c.png", 0.2)):
+        session.scores.put("one", by_name[name], score)
+    _mark(app, "c.png", "done")
+    reply = request(server.app, "GET", "/api/queue?order=score").json
+    names = {picture.id: picture.name for picture in session.pictures}
+    assert [names[key] for key in reply["ids"]] == ["c.png", "a.png", "b.png", "broken.png"]
+    assert {names[key]: score for key, score in reply["scores"].items()} == {"a.png": 0.9, "c.png": 0.2}
+    reply = request(server.app, "GET", "/api/queue?order=score&filter=new").json
+    assert [names[key] for key in reply["ids"]] == ["a.png", "b.png", "broken.png"]
+    assert request(server.app, "GET", "/api/queue/scores").json["total"] == 3
+
+
 def test_what_cannot_be_marked_or_chosen_is_refused(app):
     reply = _mark(app, "broken.png", "done")
     assert (reply.status, "cannot be done. Skip it." in reply.json["error"]) == (400, True)
     assert "done, skipped, open, but got 'best'" in _mark(app, "a.png", "best").json["error"]
     assert "but got 'odd'" in request(app, "GET", "/api/queue?filter=odd").json["error"]
+    assert "name or score, but got 'odd'" in request(app, "GET", "/api/queue?order=odd").json["error"]
     assert request(app, "POST", "/api/images/none/mark", {"tab": "t", "mark": "done"}).status == 404

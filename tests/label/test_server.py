@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sam2_adapter.annotations.rle import mask_to_rle
@@ -151,6 +153,10 @@ def test_questions_of_another_form_are_refused(app, path, body, message):
     assert (reply.status, message in reply.json["error"]) == (400, True)
 
 
+def _segmentation(session):
+    return json.loads((session.directory / "annotations.json").read_text())["annotations"][0]["segmentation"]
+
+
 def test_labels_and_exports(app, session):
     assert request(app, "POST", "/api/labels", {"labels": ["dog", "car"]}).json["labels"] == ["car", "dog"]
     assert request(app, "POST", "/api/labels", {"labels": [""]}).status == 400
@@ -158,6 +164,11 @@ def test_labels_and_exports(app, session):
     change = {"tab": "t", "changes": {"1": {**OBJECT, "counts": _counts()}}}
     request(app, "POST", f"/api/images/{_ids(app)['disk.png']}/changes", change)
     done = request(app, "POST", "/api/export", {"formats": ["coco", "masks"]}).json
+    odd = request(app, "POST", "/api/export", {"formats": ["coco"], "output_type": "dots"})
+    assert (odd.status, "mask or polygon, but got 'dots'" in odd.json["error"]) == (400, True)
+    assert isinstance(_segmentation(session), dict)
+    request(app, "POST", "/api/export", {"formats": ["coco"], "output_type": "polygon"})
+    assert isinstance(_segmentation(session), list)
     assert (done["images"], done["objects"], [path["format"] for path in done["paths"]]) == (1, 1, ["coco", "masks"])
     assert {"annotations.json", "masks/disk.png"} <= set(_files(session.directory))
 

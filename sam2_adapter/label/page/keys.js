@@ -32,6 +32,7 @@ export function keyTable(commands, stage, actions) {
     { keys: ["a", "ArrowLeft", "PageUp"], shown: "A or ←", help: "Picture before", run: () => commands.previous() },
     { keys: ["f"], shown: "F", help: "The picture is done: on to the next one that is not", run: () => actions.mark("done") },
     { keys: ["s"], shown: "S", help: "Skip the picture", run: () => actions.mark("skipped") },
+    { keys: ["m"], shown: "M", help: "The same objects as in the picture before, as proposals", run: () => actions.sameObjects() },
     { keys: ["r"], shown: "R", help: "Review: everything that was accepted", run: () => actions.review() },
     { keys: ["F2"], shown: "F2", help: "Rename or remove the label in use", run: () => actions.editLabel() },
     { keys: ["0"], shown: "0", help: "The whole picture", run: () => actions.fit() },

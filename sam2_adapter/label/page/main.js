@@ -15,6 +15,7 @@ import { Proposals } from "./proposals.js";
 import { ProposalsStrip } from "./proposals_strip.js";
 import { Queue } from "./queue.js";
 import { Review } from "./review.js";
+import { SameObjects } from "./same_objects.js";
 import { saveChanges } from "./saving.js";
 import { Stage } from "./stage.js";
 import { createStore, ownAnswer } from "./state.js";
@@ -41,6 +42,7 @@ stage.brush = new Brush(store, stage, commands, say);
 new BrushBar(stage.brush);
 const panels = new Panels(store, stage, commands, options);
 const queue = new Queue(store, commands, say);
+const sameObjects = new SameObjects(store, stage, say);
 const review = new Review(store, stage, commands, options, say);
 const labelDialog = new LabelDialog(store, commands, say);
 panels.onEditLabel = (label) => labelDialog.open(label);
@@ -122,6 +124,7 @@ const actions = {
   },
   mark: (mark) => queue.mark(mark),
   review: () => review.open(),
+  sameObjects: () => sameObjects.propose(),
   editLabel: () => labelDialog.open(store.state.label),
   everything() {
     stage.proposals.look(options.inView);
@@ -208,7 +211,7 @@ on("export-now", async () => {
   if (!formats.length) return told.replaceChildren(element("p", {}, "Choose a format."));
   told.replaceChildren(element("p", { className: "soft" }, "Writing …"));
   try {
-    const { paths, images, objects, notes } = await post("/api/export", { formats });
+    const { paths, images, objects, notes } = await post("/api/export", { formats, output_type: byId("output-type").value });
     told.replaceChildren(
       element("p", {}, `${plural(objects, "object")} in ${plural(images, "picture")}:`),
       ...paths.map(({ path }) => element("p", {}, element("code", {}, path))),

@@ -53,7 +53,7 @@ export class Queue {
     byId("canvas").focus();
     try {
       const found = await get(`/api/queue?${new URLSearchParams({ filter, label, order })}`);
-      this.store.dispatch({ type: "queue", queue: { filter, label, order, ...found } });
+      this.store.dispatch({ type: "queue", queue: { filter, label, order, scores: {}, ...found, scoredThen: found.scored } });
       if (order === "score") this.watchScores();
       if (!found.ids.length) this.say("There is no such picture.", true);
     } catch (error) {
@@ -170,7 +170,7 @@ export class Queue {
   /** Whether the list would be another one if it were put together now. */
   isOld({ images, queue }) {
     if (!queue.ids) return false;
-    if (queue.order === "score" && queue.scored > Object.keys(queue.scores).length) return true;
+    if (queue.order === "score" && queue.scored > queue.scoredThen) return true;
     if (queue.filter === "all" || queue.filter === "label") return false;
     const fits = images.filter((one) => one.state === queue.filter).map((one) => one.id);
     const here = new Set(queue.ids);

@@ -1,0 +1,67 @@
+// The same objects as in another picture, for frames of a series: where they lay there, the model looks for them here. They are proposals; none is
+// saved before somebody accepts it.
+
+import { get, imagePath, post, tab } from "./api.js";
+import { plural } from "./elements.js";
+import { shapeOf } from "./rle.js";
+import { shownImages } from "./state.js";
+
+const ROOM = 0.04; // around the box of an object, as a share of its sides: things move
+
+export class SameObjects {
+  constructor(store, stage, say) {
+    Object.assign(this, { store, stage, say });
+    this.before = null; // the picture that was open before this one
+    store.listen((state, earlier) => {
+      if (state.image?.id !== earlier.image?.id && earlier.image) this.before = earlier.image.id;
+    });
+  }
+
+  /** The picture to take objects from: the one that was open before, or else the one before in the list. */
+  source() {
+    const { images, image } = this.store.state;
+    const shown = shownImages(this.store.state);
+    const inList = shown[shown.findIndex((one) => one.id === image?.id) - 1]?.id;
+    return [this.before, inList].map((id) => images.find((one) => one.id === id)).find((one) => one && one.id !== image?.id && one.count > 0);
+  }
+
+  async propose() {
+    const { image, model, desk } = this.store.state;
+    if (!image?.width || model.state === "failed" || this.isBusy) return;
+    if (desk.draft) return this.say("The object under way is not accepted yet. Press Enter to accept it, or Esc to give it up.", true);
+    const source = this.source();
+    if (!source) return this.say("There is no picture before this one with objects.", true);
+    this.isBusy = true;
+    try {
+      const found = await this.found(source, image);
+      if (this.store.state.image?.visit !== image.visit) return;
+      if (!found.length) return this.say(`Nothing of ${source.name} was found here.`, true);
+      this.stage.proposals.offer(found, `from ${source.name}`);
+    } catch (error) {
+      this.say(error.message, true);
+    } finally {
+      this.isBusy = false;
+    }
+  }
+
+  async found(source, image) {
+    const { width, height, objects } = await get(imagePath(source.id));
+    const scale = [image.width / width, image.height / height];
+    this.say(`Looking for ${plural(Object.keys(objects).length, "object")} of ${source.name} …`, true);
+    const found = [];
+    for (const { label, counts } of Object.values(objects)) {
+      if (this.store.state.image?.visit !== image.visit || this.store.state.desk.draft) break;
+      const steps = [{ box: boxIn(image, shapeOf(counts, height).box, scale) }];
+      const { answer } = await post(imagePath(image.id, "ask"), { kind: "click", tab, visit: image.visit, steps });
+      if (answer && this.stage.shape(answer.counts).area) found.push({ counts: answer.counts, score: answer.score, label, steps });
+    }
+    return found;
+  }
+}
+
+/** A box of another picture in this one, with some room, within its borders. */
+function boxIn({ width, height }, [x0, y0, x1, y1], [byX, byY]) {
+  const room = [ROOM * (x1 - x0), ROOM * (y1 - y0)];
+  const sides = [Math.max(0, x0 - room[0]) * byX, Math.max(0, y0 - room[1]) * byY, Math.min((x1 + room[0]) * byX, width), Math.min((y1 + room[1]) * byY, height)];
+  return sides.map((side) => Math.round(100 * side) / 100);
+}
