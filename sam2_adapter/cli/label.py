@@ -13,6 +13,7 @@ from sam2_adapter.cli.options import DeviceOption, ModelOption
 from sam2_adapter.cli.output import print_json, say, tell
 from sam2_adapter.cli.terminal import DebugOption, JsonOption, UsageError, VerboseOption, one_clear_message
 from sam2_adapter.formats.registry import output_formats
+from sam2_adapter.text import plural
 
 if TYPE_CHECKING:
     from sam2_adapter.label.export import Exported
@@ -98,7 +99,7 @@ def _announce(session: LabelSession, url: str, *, as_json: bool) -> None:
         return
     say(url)
     tell(*(f"Passed over: {kind}" for kind in session.passed_over), *session.notes)
-    tell(f"{len(session.pictures)} pictures. Work is saved in {session.directory} as you go. Ctrl-C ends.")
+    tell(f"{plural(len(session.pictures), 'picture')}. Work is saved in {session.directory} as you go. Ctrl-C ends.")
 
 
 def _report(exported: Exported, session: LabelSession, *, as_json: bool) -> None:
@@ -108,9 +109,9 @@ def _report(exported: Exported, session: LabelSession, *, as_json: bool) -> None
         print_json(document)
         return
     say(*paths.values())
-    tell(
-        *exported.notes, f"{exported.num_objects} objects in {exported.num_images} pictures are in {session.directory}"
-    )
+    count = f"{plural(exported.num_objects, 'object')} in {plural(exported.num_images, 'picture')}"
+    are = "is" if exported.num_objects == 1 else "are"
+    tell(*exported.notes, f"{count} {are} in {session.directory}")
 
 
 def _settings(assignments: list[str]) -> dict[str, Any]:

@@ -33,6 +33,9 @@ POINTS_PER_CALL = 16
 _ANSWER_S = 0.5
 _MOST_SHARE = 0.25
 
+# A person who accepts all proposals wants each thing once: no parts of it, and no second mask that is nearly the same.
+PROPOSED = EverythingSettings(drop_contained=True, mask_nms_thresh=0.5)
+
 Json = dict[str, Any]
 
 
@@ -44,7 +47,7 @@ class EverythingSearches:
     ) -> None:
         """Find with `predictor` and give answers to `report`."""
         self._predictor, self._report = predictor, report
-        self._settings = settings or EverythingSettings()
+        self._settings = settings or PROPOSED
         self._searches: dict[str, _Search] = {}
 
     @property
