@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sam2_adapter.annotations.rle import mask_to_rle
+from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
 from sam2_adapter.label.run import LabelSession
 
 HW = (96, 128)
@@ -31,6 +31,12 @@ def disk_pictures(folder: Path, count: int) -> dict[str, dict[str, object]]:
             found[f"o{place}"] = {"label": "disk", "counts": mask_to_rle(mask).counts, "score": 0.9}
         Image.fromarray(image).save(folder / f"disks{number}.png")
     return objects
+
+
+def middle_of(entry: dict[str, object]) -> tuple[float, float]:
+    """The (x, y) in the middle of an object."""
+    y, x = rle_to_mask(Rle(entry["counts"], HW)).nonzero()
+    return round(float(x.mean()), 1), round(float(y.mean()), 1)
 
 
 def accepted(folder: Path, count: int, *, objects_in: int | None = None) -> LabelSession:

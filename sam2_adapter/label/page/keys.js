@@ -54,6 +54,7 @@ export function keyTable(commands, stage, actions) {
     { keys: ["x"], when: () => stage.cursor, run: () => commands.click(...stage.cursor, { inside: true, through: false }) },
     { keys: ["c"], when: () => stage.cursor, run: () => commands.click(...stage.cursor, { inside: false, through: false }) },
     { keys: ["b"], when: () => stage.cursor, run: () => actions.corner() },
+    { keys: ["t"], shown: "T", help: "Teach the model what was accepted", run: () => actions.teach() },
     { keys: ["?"], shown: "?", help: "This help", run: () => actions.help() },
   ];
 }

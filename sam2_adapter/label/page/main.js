@@ -19,6 +19,7 @@ import { SameObjects } from "./same_objects.js";
 import { saveChanges } from "./saving.js";
 import { Stage } from "./stage.js";
 import { createStore, ownAnswer } from "./state.js";
+import { Teach } from "./teach.js";
 
 const NOTICE_MS = 6000;
 
@@ -48,6 +49,7 @@ const labelDialog = new LabelDialog(store, commands, say);
 panels.onEditLabel = (label) => labelDialog.open(label);
 const preview = new Preview(store, stage);
 const progress = new Progress(store);
+const teach = new Teach(store, say);
 const look = new Look(store, stage, (isLooking) => progress.look(isLooking));
 
 let noticeTimer = 0;
@@ -132,6 +134,9 @@ const actions = {
   help() {
     byId("help-dialog").showModal();
   },
+  teach() {
+    if (teach.told) teach.open();
+  },
 };
 
 const table = keyTable(commands, stage, actions);
@@ -172,6 +177,7 @@ on("everything", () => stage.proposals.end() || actions.everything());
 on("brush", () => stage.brush.toggle("brush"));
 on("eraser", () => stage.brush.toggle("eraser"));
 on("help", () => actions.help());
+on("teach", () => actions.teach());
 byId("opacity").addEventListener("input", (event) => {
   options.opacity = event.target.value / 100;
   stage.changed();
@@ -254,9 +260,10 @@ async function catchUp() {
 }
 
 const news = {
-  hello({ number, model, pictures }) {
+  hello({ number, model, pictures, teaching }) {
     store.dispatch({ type: "connected", connected: true });
     store.dispatch({ type: "model", model });
+    teach.take(teaching);
     for (const event of pictures) news[event.news](event); // what was told before this page listened
     if (number !== store.state.number) catchUp();
   },
@@ -266,6 +273,9 @@ const news = {
     progress.learn(seconds);
     store.dispatch({ type: "picture", image, how: "ready" });
   },
+  teaching: (event) => teach.take(event.teaching),
+  teachingEpoch: (event) => teach.takeEpoch(event),
+  teachingProgress: (event) => teach.takeProgress(event),
   broken: ({ image, text }) => store.dispatch({ type: "picture", image, how: "broken", text }),
   labels(event) {
     if (event.tab !== tab) store.dispatch({ ...event, type: "labels" });
@@ -302,4 +312,4 @@ function keepPlace() {
 }
 
 /** For tests of the page. */
-window.label = { store, stage, commands, look: () => look, review: () => review, own: () => ownAnswer(store.state) };
+window.label = { store, stage, commands, teach, look: () => look, review: () => review, own: () => ownAnswer(store.state) };

@@ -88,7 +88,7 @@ export class Panels {
         className: "row",
         "aria-pressed": String(isSelected),
         "aria-label": `${object.label}, score ${percent(object.score)}`,
-        title: object.label,
+        title: object.model?.name ? `${object.label}, by ${object.model.name}` : object.label,
         onclick: () => this.reveal(id),
         onpointerenter: () => this.hover(id),
         onpointerleave: () => this.hover(null),
@@ -133,6 +133,7 @@ export class Panels {
       return strip.replaceChildren(
         element("span", { className: "what" }, this.swatch(object.label), element("span", {}, object.label)),
         element("span", { className: "score" }, percent(object.score)),
+        ...(object.model?.name ? [element("span", { className: "soft by", title: "The model that answered when this was accepted" }, `by ${object.model.name}`)] : []),
         element("span", { className: "soft" }, "Alt + click: another object here"),
         element("button", { onclick: () => this.commands.remove(selected) }, "Delete ", element("kbd", {}, "Del")),
         element("button", { className: "primary", onclick: () => this.commands.edit(selected) }, "Edit", element("kbd", {}, "E")),

@@ -79,7 +79,12 @@ const reducers = {
     return { ...withLabels({ ...state, label }, { labels, places, renamings }), ...rest, connected: true };
   },
   connected: (state, { connected }) => ({ ...state, connected }),
-  model: (state, { model }) => ({ ...state, model, pictures: model.state === "loading" ? {} : state.pictures }),
+  // Another model answers otherwise: what is under way is asked again.
+  model: (state, { model }) => {
+    const [before, after] = [state.model.model?.weights, model.model?.weights];
+    const forgotten = before && after && before !== after ? { answers: {}, candidates: {} } : {};
+    return { ...state, model, pictures: model.state === "loading" ? {} : state.pictures, ...forgotten };
+  },
   picture: (state, { image, how, text, at }) => ({
     ...state,
     pictures: { ...state.pictures, [image]: how },
