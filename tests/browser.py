@@ -74,6 +74,44 @@ _LAYOUT = """
 """
 
 
+# Texts that are hard to read: less contrast than 4.5 to 1, or 3 to 1 for large ones (WCAG 2.2, 1.4.3).
+_CONTRAST = """
+() => {
+  const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
+  const rgba = (color) => {
+    context.clearRect(0, 0, 1, 1);
+    context.fillStyle = color;
+    context.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = context.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = ([r, g, b, a], under) => [r, g, b].map((value, index) => value * a + under[index] * (1 - a));
+  const light = (color) => color.map((value) => value / 255)
+    .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+  const ground = (element) => {
+    if (!element) return [255, 255, 255];
+    const color = rgba(getComputedStyle(element).backgroundColor);
+    return color[3] === 1 ? color.slice(0, 3) : over(color, ground(element.parentElement));
+  };
+  const opacity = (element) => (element ? Number(getComputedStyle(element).opacity) * opacity(element.parentElement) : 1);
+  const faults = new Set();
+  for (const element of document.body.querySelectorAll("*")) {
+    const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join(" ").trim();
+    if (!text || element.closest("svg, :disabled, .unseen") || !element.checkVisibility({ visibilityProperty: true })) continue;
+    if (!opacity(element)) continue; // shown when the pointer or the focus is there
+    const style = getComputedStyle(element), size = parseFloat(style.fontSize), under = ground(element);
+    const color = rgba(style.color);
+    const lights = [light(over([...color.slice(0, 3), color[3] * opacity(element)], under)), light(under)];
+    const ratio = (Math.max(...lights) + 0.05) / (Math.min(...lights) + 0.05);
+    if (ratio < (size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5))
+      faults.add(`<${element.tagName.toLowerCase()} class="${element.className}"> ${text.slice(0, 30)}: ${ratio.toFixed(2)}`);
+  }
+  return [...faults];
+}
+"""
+
+
 def executable() -> str | None:
     """The browser's program; `None` where there is none."""
     return next((found for name in _NAMES if (found := shutil.which(name))), None)
@@ -116,6 +154,12 @@ def opened(
 def layout_faults(window: Any) -> list[str]:
     """What lies over something else, leaves its chart, or makes people scroll sideways; empty where all is well."""
     found: list[str] = window.evaluate(_LAYOUT)
+    return found
+
+
+def contrast_faults(window: Any) -> list[str]:
+    """Texts with too little contrast to what is behind them; empty where all is well."""
+    found: list[str] = window.evaluate(_CONTRAST)
     return found
 
 

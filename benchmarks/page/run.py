@@ -1,10 +1,15 @@
-"""How quick the page is: clicks on a large picture, moving with many masks, and opening a folder of many large pictures.
+"""How quick the page is: clicks on a large picture, moving with many masks, opening a folder of many large pictures, and memory.
 
     python -m benchmarks.page.run --part clicks --model sam2_nano
+    python -m benchmarks.page.run --part clicks --seeded sam2_hiera_s --peers-python .venv-peers/bin/python
     python -m benchmarks.page.run --part moving
     python -m benchmarks.page.run --part many
+    python -m benchmarks.page.run --part memory
 
-Each part takes a minute or two on two cores and prints a JSON document of its own; without --part all of them run, one after the other. Needs Chromium and the extra `label`. Figures are only worth something on a machine that does nothing else.
+Each part takes one to three minutes on two cores and prints a JSON document of its own; without --part all of them run, one after the other.
+Needs Chromium and the extra `label`. Figures are only worth something on a machine that does nothing else. `--seeded` measures an official
+architecture with seeded weights, as `benchmarks/prediction` does: speed does not depend on their values, though noise has more outlines than
+objects have.
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ from sam2_adapter.label.run import LabelSession
 from tests.browser import _ARGUMENTS, executable
 from tests.label.pages import Page, Server, opened_page, serving
 
+SEEDED = Path(__file__).parents[1] / "prediction" / "seeded_weights.py"
 WIDTH, HEIGHT = 4000, 3000
 PAINTED = """async ([x, y]) => {
   const { store, stage } = label;
@@ -101,35 +107,42 @@ def quantiles(times: list[float]) -> dict[str, float]:
     }
 
 
-def memory_mib(server: Server) -> float:
-    """Resident memory of the server and the processes that it started."""
-    pids = [
-        str(server.process.pid),
-        *subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True).stdout.split(),
-    ]
-    total = 0
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                total += int(line.split()[1])
-    return round(total / 1024)
+def memory_mib(server: Server) -> dict[str, int]:
+    """Resident memory of the server and of the process with the model."""
+    children = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True).stdout.split()
+    models = [pid for pid in children if b"model_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return {"server": _resident_mib(str(server.process.pid)), "model": sum(map(_resident_mib, models))}
 
 
-def many(browser: Any, folder: Path, model: str, count: int) -> dict[str, Any]:
-    """A folder of many pictures: when the page can be used, and memory after some of them."""
+def _resident_mib(pid: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return round(sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024)
+
+
+def usable_after(browser: Any, folder: Path, model: str) -> float:
+    """Seconds from the address being opened until the first picture is shown and the page can be used."""
     with serving(folder, "--model", model) as server:
         started = time.monotonic()
         with opened_page(browser, server.url) as page:
             page.until("window.label && label.store.state.image?.width && label.stage.picture.overview")
-            usable = time.monotonic() - started
+            return round(time.monotonic() - started, 2)
+
+
+def memory(browser: Any, folder: Path, model: str, count: int, every: int = 10) -> dict[str, Any]:
+    """Memory after so many pictures that were opened, encoded and clicked on."""
+    measured = []
+    with serving(folder, "--model", model) as server, opened_page(browser, server.url) as page:
+        for number in range(count + 1):
             page.ready()
-            memory = [memory_mib(server)]
-            for _ in range(4):
-                for _ in range(5):
-                    page.press("d")
-                    page.ready()
-                memory.append(memory_mib(server))
-    return {"pictures": count, "usable_s": round(usable, 2), "memory_mib_after_0_5_10_15_20": memory}
+            page.point(WIDTH / 2, HEIGHT / 2)
+            page.press("Escape")
+            if number % every == 0:
+                measured.append(memory_mib(server))
+            page.press("d")
+    return {
+        "pictures": list(range(0, count + 1, every)),
+        **{key: [one[key] for one in measured] for key in measured[0]},
+    }
 
 
 def large_picture(folder: Path) -> Path:
@@ -161,7 +174,17 @@ def many_part(browser: Any, temporary: Path, arguments: argparse.Namespace) -> d
     content = (folder / "large.jpg").read_bytes()
     for number in range(arguments.pictures - 1):
         (folder / f"{number:04}.jpg").write_bytes(content + number.to_bytes(2, "big"))
-    return {"many": many(browser, folder, arguments.model, arguments.pictures)}
+    return {"pictures": arguments.pictures, "usable_s": usable_after(browser, folder, arguments.model)}
+
+
+def memory_part(browser: Any, temporary: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Large pictures of their own pixels, one after the other."""
+    (temporary / "memory").mkdir()
+    base = picture(0)
+    for number in range(arguments.seen + 1):
+        base.paste((number % 256, 0, 255), (40 * number, 0, 40 * number + 30, 400))
+        base.save(temporary / "memory" / f"{number:04}.jpg", quality=90)
+    return {"memory_mib": memory(browser, temporary / "memory", arguments.model, arguments.seen)}
 
 
 def disks(count: int) -> dict[str, dict[str, Any]]:
@@ -181,6 +204,7 @@ PARTS: dict[str, Callable[[Any, Path, argparse.Namespace], dict[str, Any]]] = {
     "clicks": clicks_part,
     "moving": moving_part,
     "many": many_part,
+    "memory": memory_part,
 }
 
 
@@ -192,6 +216,11 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=100)
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--pictures", type=int, default=500)
+    parser.add_argument("--seen", type=int, default=60, help="pictures that are opened for the part `memory`")
+    parser.add_argument(
+        "--seeded", help="an official architecture with seeded weights, such as sam2_hiera_s; needs --peers-python"
+    )
+    parser.add_argument("--peers-python", default="python", help="an interpreter with the official package")
     arguments = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
@@ -200,8 +229,11 @@ def main() -> None:
         for part in arguments.part or PARTS:
             machine = {"processor": processor(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
             with tempfile.TemporaryDirectory() as temporary:
+                if arguments.seeded:
+                    arguments.model = str(Path(temporary) / f"{arguments.seeded}.pt")
+                    subprocess.run([arguments.peers_python, str(SEEDED), arguments.seeded, arguments.model], check=True)
                 measured = PARTS[part](browser, Path(temporary), arguments)
-            print(json.dumps({"model": arguments.model, **machine, **measured}), flush=True)
+            print(json.dumps({"model": arguments.seeded or arguments.model, **machine, **measured}), flush=True)
         browser.close()
 
 

@@ -133,6 +133,18 @@ def union_rle(rles: Sequence[Rle]) -> Rle:
     return Rle(merged["counts"].decode("ascii"), rles[0].original_hw)
 
 
+def rle_outside(rle: Rle, box_xyxy: tuple[int, int, int, int]) -> Rle:
+    """The pixels of a mask that lie outside a box (x0, y0, x1, y1) of whole pixels inside the image, without decoding it."""
+    height, width = rle.original_hw
+    x0, y0, x1, y1 = box_xyxy
+    if x0 >= x1 or y0 >= y1:
+        return rle
+    inside = (np.arange(x0, x1)[:, None] * height + np.array([y0, y1])).ravel()
+    rest = bounds_to_rle(_without_empty_runs(np.concatenate([[0], inside, [height * width]])), rle.original_hw)
+    kept = coco_mask.merge([_encoded(rle), _encoded(rest)], intersect=True)
+    return Rle(kept["counts"].decode("ascii"), rle.original_hw)
+
+
 def coco_rings_to_rle(rings: Sequence[Sequence[float]], original_hw: tuple[int, int]) -> Rle:
     """Fill polygons the way COCO's own tools do, to a fifth of a pixel; all rings are parts, none a hole.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sam2_adapter.annotations.masks import MaskPrediction
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
 from sam2_adapter.annotations.regions import Region
-from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
+from sam2_adapter.annotations.rle import Rle, mask_to_rle, placed_mask_to_rle, rle_outside, rle_to_mask, union_rle
 from sam2_adapter.interactive.steps import Step
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.window import Window, moved_logits, predict_in_window, predict_window_parts
@@ -58,7 +58,7 @@ def answer_prompt(predictor: Predictor, embedding: ImageEmbedding | Window, prom
     if not isinstance(embedding, Window):
         return Answer(*predictor.predict_rles(embedding, prompt)[0])
     found = predict_in_window(predictor, embedding, [prompt.fitted_to(embedding.image_hw)])
-    return _with_mask(found, 0, found.masks[0, 0])
+    return _with_rle(found, 0, mask_to_rle(found.masks[0, 0]))
 
 
 def pointed(last: Taken | None, step: Step, window: Window) -> Prompt:
@@ -94,15 +94,13 @@ def answers_in(
 def _answer_in_view(found: MaskPrediction, index: int, window: Window, before: Taken | None) -> Answer:
     """The answer of a prediction whose masks are those of a view; outside the view the earlier answer stays."""
     seen, region = found.masks[0, index], window.region
-    if before is None:
-        whole = region.paste(seen, window.image_hw)
-    else:
-        whole = before.answer.mask
-        part, inside = region.part_inside(seen, window.image_hw)
-        whole[inside.y0 : inside.y1, inside.x0 : inside.x1] = part
-    return _with_mask(found, index, whole, is_cut=region.cuts_off(seen, window.image_hw))
+    part, inside = region.part_inside(seen, window.image_hw)
+    rle = placed_mask_to_rle(part, (inside.x0, inside.y0), window.image_hw)
+    if before is not None:
+        rle = union_rle([rle, rle_outside(before.answer.rle, (inside.x0, inside.y0, inside.x1, inside.y1))])
+    return _with_rle(found, index, rle, is_cut=region.cuts_off(seen, window.image_hw))
 
 
-def _with_mask(found: MaskPrediction, index: int, mask: BoolArray, *, is_cut: bool = False) -> Answer:
+def _with_rle(found: MaskPrediction, index: int, rle: Rle, *, is_cut: bool = False) -> Answer:
     scores, logits = found.iou_scores[0, index], found.low_res_logits[0, index]
-    return Answer(mask_to_rle(mask), float(scores), logits.copy(), is_cut)
+    return Answer(rle, float(scores), logits.copy(), is_cut)

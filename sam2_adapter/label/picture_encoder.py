@@ -15,6 +15,7 @@ from sam2_adapter.errors import ImageError, PromptError, Sam2AdapterError
 from sam2_adapter.files import reason_of
 from sam2_adapter.input_files import open_regular
 from sam2_adapter.interactive import EncodedSources
+from sam2_adapter.label.memory import give_memory_back
 from sam2_adapter.predict.predictor import ImageEmbedding
 
 # Embeddings at hand beside the cache, which holds the same values: the open pictures of a few tabs, and the next ones.
@@ -116,6 +117,7 @@ class PictureEncoder:
                     self._ready.popitem(last=False)
                 self._changed.notify_all()
             self._report({"news": "encoded", "image": image.id, "seconds": time.monotonic() - started})
+            give_memory_back()
 
     def _encode(self, image: PictureFile) -> ImageEmbedding:
         try:

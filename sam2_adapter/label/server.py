@@ -95,7 +95,7 @@ class LabelServer:
             ReviewRoutes(self._served),
             TeachingRoutes(self._teaching, choice),
         ]
-        self._reading = asyncio.Semaphore(_AT_ONCE)
+        self._reading, self._reading_small = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(1)
         self._assets = _assets()
         self.app = Starlette(routes=self._routes(), lifespan=self._lifespan)
 
@@ -206,7 +206,8 @@ class LabelServer:
         return await self._sent(self._files.overview, self._served.picture(request))
 
     async def _thumbnail(self, request: Request) -> Response:
-        return await self._sent(self._files.thumbnail, self._served.picture(request))
+        async with self._reading_small:  # one after the other: what somebody looks at does not wait for them
+            return await self._sent(self._files.thumbnail, self._served.picture(request))
 
     async def _tile(self, request: Request) -> Response:
         place = request.path_params
@@ -281,9 +282,16 @@ class LabelServer:
 
 
 def _assets() -> dict[str, bytes]:
-    """The files of the page by name, read once: no request reads a path."""
+    """The files of the page by name, read once: no request reads a path.
+
+    The page names its modules at the start, so that the browser fetches them together and not one after the other as they import each other.
+    """
     folder = resources.files("sam2_adapter.label").joinpath("page")
-    return {file.name: file.read_bytes() for file in folder.iterdir() if Path(file.name).suffix in _MEDIA_TYPES}
+    found = {file.name: file.read_bytes() for file in folder.iterdir() if Path(file.name).suffix in _MEDIA_TYPES}
+    modules = sorted(name for name in found if name.endswith(".js"))
+    ahead = "".join(f'  <link rel="modulepreload" href="/page/{name}">\n' for name in modules)
+    found["index.html"] = found["index.html"].replace(b"</head>", ahead.encode() + b"</head>", 1)
+    return found
 
 
 def _view(body: Json, key: str) -> list[Any] | None:

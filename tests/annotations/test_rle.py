@@ -15,6 +15,7 @@ from sam2_adapter.annotations.rle import (
     mask_to_rle,
     placed_mask_to_rle,
     rle_iou,
+    rle_outside,
     rle_to_mask,
     rle_to_mask_in_box,
     runs_to_rle,
@@ -64,6 +65,17 @@ def test_the_places_where_a_mask_changes_are_all_that_is_needed(mask):
     assert bounds_to_rle(bounds, mask.shape) == mask_to_rle(mask)
     if mask[-1, -1]:
         assert bounds_to_rle(np.append(bounds, mask.size), mask.shape) == mask_to_rle(mask)
+
+
+@QUICK
+@given(pixel_masks(), st.data())
+def test_outside_a_box_a_mask_stays(mask, data):
+    (y0, y1), (x0, x1) = (
+        sorted(data.draw(st.tuples(st.integers(0, side), st.integers(0, side)))) for side in mask.shape
+    )
+    expected = mask.copy()
+    expected[y0:y1, x0:x1] = False
+    assert rle_outside(mask_to_rle(mask), (x0, y0, x1, y1)) == mask_to_rle(expected)
 
 
 @QUICK

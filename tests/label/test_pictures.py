@@ -88,6 +88,23 @@ def test_large_pictures_have_a_smaller_view_and_tiles(tmp_path, monkeypatch):
         files.tile(picture, 3, 0)
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_views_of_large_jpeg_files_are_decoded_in_a_smaller_size(tmp_path, monkeypatch, orientation):
+    monkeypatch.setattr(pictures, "OVERVIEW_PX", 90)
+    path = tmp_path / "disk.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    disk_photo().resize((320, 240)).save(path, quality=95, exif=exif)
+    files, picture = _of(path)
+    overview = np.asarray(_shown(files.overview(picture)))
+    expected = Image.fromarray(read_image(path)).resize(overview.shape[1::-1], Image.Resampling.BOX)
+    assert max(overview.shape) in (80, 90)
+    assert np.abs(overview.astype(int) - np.asarray(expected)).mean() < 4
+    assert files._decoded.statistics.entries == 0
+    files.tile(picture, 0, 0)
+    assert files._decoded.statistics.entries == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
 def test_a_broken_file_is_an_error_of_its_own(tmp_path, content):
     path = tmp_path / "broken.png"

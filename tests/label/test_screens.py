@@ -1,4 +1,4 @@
-"""Every state of the page at several widths, light and dark: nothing lies over anything else, and pictures of it for the documentation.
+"""Every state of the page at several widths, light and dark: nothing lies over anything else, texts can be read, and pictures of it for the documentation.
 
 With SAM2_ADAPTER_SCREENS=FOLDER the pictures are kept there; `docs/images/label.jpg` is `draft-1440-light` of them.
 """
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import layout_faults
+from tests.browser import contrast_faults, layout_faults
 from tests.label.pages import opened_page, serving
 from tests.label.test_page import DEMO
 
 pytestmark = pytest.mark.browser
 
-WIDTHS = {1000: 700, 1440: 900, 2560: 1300}
+WIDTHS = {1000: 700, 1280: 800, 1440: 900, 1920: 1080, 2560: 1300}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,7 @@ def _in_all_looks(page, state, *, is_covered=False):
                 page.window.screenshot(path=Path(folder) / f"{state}-{width}-{scheme}.png")
             page.js("document.getElementById('live').replaceChildren()")  # for screen readers alone
             found = [] if is_covered else [fault for fault in layout_faults(page.window) if "<canvas>" not in fault]
+            found += contrast_faults(page.window) if width == min(WIDTHS) else []
             if found:
                 faults[width, scheme] = found
     return faults

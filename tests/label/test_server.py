@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -66,6 +67,9 @@ def test_the_files_of_the_page_are_there_and_no_others(app):
     assert "style=" not in page
     assert "<script>" not in page
     assert "http" not in page
+    modules = re.findall(r'rel="modulepreload" href="(/page/[a-z_]+\.js)"', page)
+    assert {"/page/main.js", "/page/rle.js"} <= set(modules)
+    assert [request(app, "GET", path).status for path in modules] == [200] * len(modules)
     for path in (
         "/page/none.js",
         "/page/../server.py",

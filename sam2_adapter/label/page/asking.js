@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { keyOf, ownAnswer } from "./state.js";
+import { hundredth } from "./view.js";
 
 const REST_MS = 90;
 
@@ -52,7 +53,8 @@ export class Preview {
     const { image, desk, pictures } = this.store.state;
     if (!image || desk.draft || pictures[image.id] !== "ready" || this.stage.hovered || this.stage.isMoving) return this.show(null);
     try {
-      const answer = await ask(image, { kind: "hover", point, view: this.stage.lookedAt });
+      // To the hundredth, as a click: one that follows here is answered with what was seen.
+      const answer = await ask(image, { kind: "hover", point: point.map(hundredth), view: this.stage.lookedAt });
       if (this.point === point && this.store.state.image?.visit === image.visit && !this.store.state.desk.draft) this.show(answer);
     } catch {
       // a preview is no promise

@@ -169,7 +169,7 @@ export class Brush {
       this.pending = [stroke.sorted()];
       stage.place(layer);
       layer.fillStyle = stage.options.colorOf(this.store.state.label);
-      if (before) layer.fill(stage.shape(before).path, "evenodd");
+      if (before) layer.fill(stage.path(before), "evenodd");
       layer.globalCompositeOperation = stroke.isErasing ? "destination-out" : "source-over";
     }
     if (this.pending.length) layer.fill(pathOf(this.pending), "nonzero");

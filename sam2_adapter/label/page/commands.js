@@ -3,6 +3,7 @@
 import { ask, get, imagePath, newId, post, tab } from "./api.js";
 import { plural } from "./elements.js";
 import { keyOf, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
+import { hundredth } from "./view.js";
 
 const DOUBLE_CLICK_MS = 500;
 const SAME_PLACE_PX = 4; // on the screen
@@ -11,7 +12,7 @@ export class Commands {
   constructor(store, stage, say) {
     this.store = store;
     this.stage = stage;
-    this.say = say; // tells a screen reader
+    this.say = say; // tells a screen reader, and may show it
     this.clickedAt = 0;
   }
 
@@ -28,7 +29,7 @@ export class Commands {
   }
 
   stepAt(x, y, inside) {
-    return this.inView({ point: [round(x), round(y)], inside });
+    return this.inView({ point: [hundredth(x), hundredth(y)], inside });
   }
 
   /** Whether a hand points once more where it has just pointed: a double click, or a key that is held down. It would say nothing new. */
@@ -42,7 +43,7 @@ export class Commands {
 
   box([x0, y0, x1, y1]) {
     if (!this.isOpen() || this.stage.proposals.box([x0, y0, x1, y1])) return;
-    const box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)].map(round);
+    const box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)].map(hundredth);
     if (box[2] - box[0] < 1 || box[3] - box[1] < 1) return;
     this.store.dispatch({ type: "point", step: this.inView({ box }) });
   }
@@ -62,6 +63,13 @@ export class Commands {
     const isAgain = this.isAgain(this.stepAt(x, y, inside));
     this.clickedAt = performance.now();
     if (!isAgain) this.point(x, y, inside);
+  }
+
+  /** A click beside the picture: what is selected is let go; else it is said where to click, aloud the first time only. */
+  beside() {
+    if (this.desk.selected) return this.select(null);
+    this.say("That was beside the picture. Click on an object in it.", true, !this.wasBeside);
+    this.wasBeside = true;
   }
 
   isOpen() {
@@ -173,6 +181,7 @@ export class Commands {
     const visit = Date.now();
     this.store.dispatch({ type: "leave", id: one.id, visit });
     this.stage.close();
+    this.stage.picture.prepare(one.id);
     const shown = shownImages(this.state);
     const at = shown.indexOf(this.state.images[index]);
     const next = [1, 2].map((step) => shown[at + step]?.id).filter(Boolean);
@@ -204,6 +213,3 @@ export class Commands {
     if (one) this.open(this.state.images.indexOf(one));
   }
 }
-
-/** To a hundredth of a pixel: what is sent and kept reads well. */
-const round = (value) => Math.round(value * 100) / 100;

@@ -89,7 +89,7 @@ export function listenToPointers(stage, commands, preview) {
     } else if (!isPan) {
       const [x, y] = view.toImage(...ended.start);
       if (view.isInside(x, y)) commands.click(x, y, ended);
-      else if (commands.desk.selected) commands.select(null);
+      else commands.beside();
     }
   };
   canvas.addEventListener("pointerup", end);

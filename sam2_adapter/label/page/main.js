@@ -53,10 +53,10 @@ const teach = new Teach(store, say);
 const look = new Look(store, stage, (isLooking) => progress.look(isLooking));
 
 let noticeTimer = 0;
-/** Tell a screen reader, and where `aloud` also show it. */
-function say(text, aloud = false) {
-  byId("live").textContent = text;
-  if (!aloud) return;
+/** Tell a screen reader, and where `isShown` also show it; what is repeated need not be spoken again. */
+function say(text, isShown = false, isSpoken = true) {
+  if (isSpoken) byId("live").textContent = text;
+  if (!isShown) return;
   const notice = byId("notice");
   notice.textContent = text;
   notice.className = "calm";
@@ -159,7 +159,9 @@ store.listen((state, before) => {
   stage.changed();
 });
 stage.onView = () => {
-  byId("zoom").textContent = store.state.image?.width ? `${Math.round(stage.view.scale * 100)} %` : "";
+  const zoom = store.state.image?.width ? `${Math.round(stage.view.scale * 100)} %` : "";
+  byId("zoom").textContent = zoom;
+  byId("fit").setAttribute("aria-label", `The whole picture, zoom ${zoom}`);
   strip.showView();
   look.changed();
 };

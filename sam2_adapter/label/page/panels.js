@@ -158,7 +158,7 @@ export class Panels {
         element("span", { className: own?.error ? "bad" : "score", title: "How sure the model is" }, text),
         shown?.cut ? element("span", { className: "cut", title: "Zoom out, or move the picture, and click again to go on" }, "reaches the edge of the view") : null,
         dots,
-        singleStep(state.desk) ? element("button", { onclick: () => this.commands.cycle(), title: "Another of the three masks that this may mean" }, "Other ", element("kbd", {}, "Tab")) : null,
+        singleStep(state.desk) ? element("button", { onclick: () => this.commands.cycle(), title: "Another of the three masks that this may mean" }, "Other masks ", element("kbd", {}, "Tab")) : null,
         element("button", { onclick: () => this.commands.escape() }, "Clear ", element("kbd", {}, "Esc")),
         element("button", { className: "primary", onclick: () => this.commands.accept() }, "Accept", element("kbd", {}, "Enter")),
       ].filter(Boolean),

@@ -16,17 +16,28 @@ export class PictureLayer {
     for (const bitmap of this.tiles?.values() ?? []) bitmap.close();
     this.overview?.close();
     this.overview = null;
+    this.coming?.bitmap.then((bitmap) => bitmap.close(), () => {});
+    this.coming = null;
     this.tiles = new Map();
     this.loading = new Set();
     this.image = null;
     this.error = "";
   }
 
+  /** Fetch the view of a picture that is opened as soon as its size is known. */
+  prepare(id) {
+    const bitmap = bitmapAt(imagePath(id, "overview"));
+    bitmap.catch(() => {}); // `open` says what is wrong
+    this.coming = { id, bitmap };
+  }
+
   async open(image) {
+    const coming = this.coming?.id === image.id ? this.coming.bitmap : null;
+    if (coming) this.coming = null;
     this.clear();
     this.image = image;
     try {
-      const overview = await bitmapAt(imagePath(image.id, "overview"));
+      const overview = await (coming ?? bitmapAt(imagePath(image.id, "overview")));
       if (this.image !== image) return overview.close();
       this.overview = overview;
     } catch (error) {

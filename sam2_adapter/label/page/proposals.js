@@ -213,7 +213,7 @@ export class Proposals {
     this.layer.draw(stage, [this.shown, stage.store.state.image.visit]);
     if (this.hovered && !stage.store.state.desk.draft) {
       const { context } = stage;
-      const { path } = stage.shape(this.hovered.counts);
+      const path = stage.path(this.hovered.counts);
       context.globalAlpha = Math.max(stage.options.opacity, 0.3);
       context.fillStyle = stage.options.colorOf(this.hovered.label ?? stage.store.state.label);
       context.fill(path, "evenodd");
@@ -224,7 +224,7 @@ export class Proposals {
 
   paint(context, pixel) {
     const all = new Path2D();
-    for (const { counts } of this.shown) all.addPath(this.stage.shape(counts).path);
+    for (const { counts } of this.shown) all.addPath(this.stage.path(counts, 1 / pixel));
     this.stage.stroke(context, all, "rgba(0, 0, 0, .5)", 2.5 * pixel);
     context.setLineDash([5 * pixel, 3 * pixel]);
     this.stage.stroke(context, all, "#fff", 1.5 * pixel);

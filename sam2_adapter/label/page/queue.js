@@ -103,7 +103,7 @@ export class Queue {
   }
 
   made(one) {
-    const picture = element("img", { className: "thumb", alt: "", loading: "lazy", decoding: "async", src: imagePath(one.id, "thumbnail") });
+    const picture = element("img", { className: "thumb", alt: "", loading: "lazy", decoding: "async", fetchPriority: "low", src: imagePath(one.id, "thumbnail") });
     picture.onerror = () => picture.replaceWith(element("span", { className: "thumb broken" }, "cannot be shown"));
     const number = element("span", { className: "number" });
     const badge = element("i", { className: "badge" });

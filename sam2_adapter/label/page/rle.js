@@ -28,15 +28,6 @@ export function decodeBounds(counts) {
   return Float64Array.from(bounds);
 }
 
-/** Everything that is drawn or asked about a mask of `height` rows: its bounds, area, box [x0, y0, x1, y1], and rings. */
-export function shapeOf(counts, height) {
-  const bounds = decodeBounds(counts);
-  let area = 0;
-  for (let i = 0; i < bounds.length; i += 2) area += bounds[i + 1] - bounds[i];
-  const columns = columnsOf(bounds, height);
-  return { bounds, height, area, box: boxOf(columns), rings: ringsOf(columns) };
-}
-
 /** Whether the pixel in column x and row y is set. */
 export function contains(shape, x, y) {
   const [x0, y0, x1, y1] = shape.box;
@@ -50,6 +41,62 @@ export function contains(shape, x, y) {
     else high = middle;
   }
   return low % 2 === 1;
+}
+
+/** The box [x0, y0, x1, y1] around the set pixels; all 0 where there are none. */
+export function boxOf(bounds, height) {
+  if (!bounds.length) return [0, 0, 0, 0];
+  const x0 = Math.floor(bounds[0] / height);
+  const x1 = Math.ceil(bounds[bounds.length - 1] / height);
+  let y0 = height;
+  let y1 = 0;
+  for (let i = 0; i < bounds.length; i += 2) {
+    const top = bounds[i] % height;
+    const bottom = top + bounds[i + 1] - bounds[i];
+    if (bottom > height) return [x0, 0, x1, height]; // goes on in the next column
+    if (top < y0) y0 = top;
+    if (bottom > y1) y1 = bottom;
+  }
+  return [x0, y0, x1, y1];
+}
+
+/**
+ * A ring with fewer corners, none of those left out farther than `tolerance` from the line that stands for it. From a corner on, a line is
+ * drawn as far as there is a direction that passes all corners closely enough; a small ring stays as it is. A corner may lie 0.85 of the
+ * tolerance beside a line and half of it beyond its end, which is within the tolerance together.
+ */
+export function simplified(ring, tolerance) {
+  const kept = [ring[0], ring[1]];
+  let x = ring[0];
+  let y = ring[1];
+  let wedge = null; // the directions that pass closely enough: an angle, least and most from it; and how far the line has come
+  for (let i = 2; i <= ring.length; i += 2) {
+    const dx = ring[i % ring.length] - x; // the last line ends where the first one begins
+    const dy = ring[(i + 1) % ring.length] - y;
+    const distance = Math.hypot(dx, dy);
+    const isNear = distance <= tolerance;
+    if (!wedge && isNear) continue;
+    const angle = Math.atan2(dy, dx);
+    const half = isNear ? 0 : Math.asin((0.85 * tolerance) / distance);
+    if (!wedge) {
+      wedge = { angle, least: -half, most: half, far: distance };
+      continue;
+    }
+    const turn = angle - wedge.angle;
+    const off = turn > Math.PI ? turn - 2 * Math.PI : turn < -Math.PI ? turn + 2 * Math.PI : turn;
+    if (isNear || off < wedge.least || off > wedge.most || distance < wedge.far - 0.5 * tolerance) {
+      i -= 2; // the corner before ends this line and begins the next one
+      x = ring[i];
+      y = ring[i + 1];
+      kept.push(x, y);
+      wedge = null;
+    } else {
+      wedge.least = Math.max(wedge.least, off - half);
+      wedge.most = Math.min(wedge.most, off + half);
+      wedge.far = Math.max(wedge.far, distance);
+    }
+  }
+  return kept.length < 6 ? ring : kept;
 }
 
 /** Columns with set pixels: [x, [y0, y1, y0, y1, ...]] each, from left to right. */
@@ -68,17 +115,6 @@ export function columnsOf(bounds, height) {
     }
   }
   return columns;
-}
-
-function boxOf(columns) {
-  if (!columns.length) return [0, 0, 0, 0];
-  let y0 = Infinity;
-  let y1 = 0;
-  for (const [, runs] of columns) {
-    y0 = Math.min(y0, runs[0]);
-    y1 = Math.max(y1, runs[runs.length - 1]);
-  }
-  return [columns[0][0], y0, columns[columns.length - 1][0] + 1, y1];
 }
 
 /** Closed rings of corners [x, y, x, y, ...] along pixel edges, holes included; filled by the even-odd rule they are the mask. */

@@ -1,12 +1,14 @@
 // The canvas: the picture, the masks over it, and what is being pointed at. It draws what the state says, and knows which object lies where.
 
 import { CachedLayer } from "./cached_layer.js";
-import { contains, shapeOf } from "./rle.js";
+import { contains } from "./rle.js";
+import { Shape } from "./shape.js";
 import { shownAnswer } from "./state.js";
 import { View } from "./view.js";
 import { PictureLayer } from "./picture.js";
 
 const REST_MS = 140; // after which everything is drawn sharp again
+const EXACT_WHILE_MOVING = 4; // pixels of the screen for one of the picture, from which on outlines are exact in moving frames, too
 
 export class Stage {
   constructor(canvas, store, options) {
@@ -16,7 +18,7 @@ export class Stage {
     this.context = canvas.getContext("2d", { alpha: false });
     this.view = new View();
     this.picture = new PictureLayer(store.state.tile, () => this.changed());
-    this.shapes = new Map(); // counts -> shape with its path
+    this.shapes = new Map(); // counts -> Shape
     this.objectsLayer = new CachedLayer((context, pixel) => this.paintObjects(context, pixel));
     this.proposals = null; // drawn over the objects
     this.brush = null; // drawn over everything
@@ -98,18 +100,18 @@ export class Stage {
   shape(counts) {
     let shape = this.shapes.get(counts);
     if (!shape) {
-      shape = shapeOf(counts, this.store.state.image.height);
-      shape.path = new Path2D();
-      for (const ring of shape.rings) {
-        shape.path.moveTo(ring[0], ring[1]);
-        for (let i = 2; i < ring.length; i += 2) shape.path.lineTo(ring[i], ring[i + 1]);
-        shape.path.closePath();
-      }
-      shape.rings = null;
+      shape = new Shape(counts, this.store.state.image.height);
       if (this.shapes.size > 5000) this.shapes.clear();
       this.shapes.set(counts, shape);
     }
     return shape;
+  }
+
+  /** The outline of a mask, as fine as it is seen; `scale` is how many CSS pixels a pixel of the picture takes. */
+  path(counts, scale = this.view.scale) {
+    const fine = scale * devicePixelRatio;
+    const isQuick = this.isMoving && fine >= 1 && fine < EXACT_WHILE_MOVING;
+    return this.shape(counts).path(isQuick ? 0.5 : fine);
   }
 
   /** The smallest accepted object at a point of the picture. */
@@ -162,12 +164,12 @@ export class Stage {
   paintObjects(context, pixel) {
     const { objects, desk } = this.store.state;
     for (const [id, object] of Object.entries(objects)) {
-      if (id !== desk.draft?.editing) this.paint(context, object, this.options.opacity, this.options.outlines ? 1.5 * pixel : 0);
+      if (id !== desk.draft?.editing) this.paint(context, object, this.options.opacity, this.options.outlines ? 1.5 * pixel : 0, 1 / pixel);
     }
   }
 
-  paint(context, object, opacity, line) {
-    const { path } = this.shape(object.counts);
+  paint(context, object, opacity, line, scale = this.view.scale) {
+    const path = this.path(object.counts, scale);
     const color = this.options.colorOf(object.label);
     if (opacity > 0) {
       context.globalAlpha = opacity;
@@ -190,7 +192,7 @@ export class Stage {
     const { objects, desk } = this.store.state;
     const pixel = 1 / this.view.scale;
     if (this.preview && !desk.draft && !this.brush?.isOn) {
-      const { path } = this.shape(this.preview.counts);
+      const path = this.path(this.preview.counts);
       const { context } = this;
       context.globalAlpha = 0.16;
       context.fillStyle = "#fff";
@@ -203,7 +205,7 @@ export class Stage {
     }
     const marked = new Set([this.hovered, desk.selected].filter((id) => id && objects[id] && id !== desk.draft?.editing));
     for (const id of marked) {
-      const { path } = this.shape(objects[id].counts);
+      const path = this.path(objects[id].counts);
       if (this.options.hidden) this.paint(this.context, objects[id], this.options.opacity, 0);
       this.stroke(this.context, path, id === desk.selected ? "#000" : "rgba(0,0,0,.5)", (id === desk.selected ? 5 : 4) * pixel);
       this.stroke(this.context, path, "#fff", (id === desk.selected ? 2.5 : 2) * pixel);
@@ -219,7 +221,7 @@ export class Stage {
     const pixel = 1 / this.view.scale;
     const answer = shownAnswer(state);
     if (answer && !isPainted) {
-      const { path } = this.shape(answer.counts);
+      const path = this.path(answer.counts);
       const color = this.options.colorOf(state.label);
       context.globalAlpha = Math.max(this.options.opacity, 0.3);
       context.fillStyle = color;

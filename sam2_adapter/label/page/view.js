@@ -5,6 +5,9 @@ const ROOM = 20; // around a picture that fits
 const STRIP = 76; // below it, for the strip
 const TOOLS = 58; // left of it, for the tools
 
+/** To a hundredth of a pixel: what is sent and kept reads well. */
+export const hundredth = (value) => Math.round(value * 100) / 100;
+
 export class View {
   constructor() {
     this.scale = 1; // CSS pixels of a pixel of the picture
