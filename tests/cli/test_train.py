@@ -159,6 +159,7 @@ def test_a_run_is_resumed_only_as_it_was(done: tuple[Path, Run], data: Path) -> 
     assert kept.status == 0
 
 
+@pytest.mark.usefixtures("short_click_curve")
 def test_no_gain_is_said_and_no_failure(data: Path, tmp_path: Path) -> None:
     done = run("train", data, "--output", tmp_path / "run", *QUICK, "--set", "learning_rate=1e-12")
     assert done.status == 0
@@ -169,12 +170,14 @@ def test_no_gain_is_said_and_no_failure(data: Path, tmp_path: Path) -> None:
     assert tuned.weights_sha256 == load_model("sam2_nano").weights_sha256
 
 
+@pytest.mark.usefixtures("short_click_curve")
 def test_a_split_that_was_made_is_announced(tmp_path: Path) -> None:
     data = make_disc_data(tmp_path / "data", with_splits=False)
     done = run("train", data, "--output", tmp_path / "run", *QUICK, "--set", "num_epochs=1", "--set", "seed=3")
     assert "No validation split was given: 1 of 7 images were chosen for it at random (seed 3)." in done.stderr
 
 
+@pytest.mark.usefixtures("short_click_curve")
 def test_a_tuned_model_keeps_its_resize(data: Path, tmp_path: Path) -> None:
     arguments = ("train", data, *FAST[2:], "--set", "num_epochs=1")
     run(*arguments, "--output", tmp_path / "a", "--model", "sam2_nano", "--set", "resize=pad")
@@ -231,6 +234,7 @@ def test_an_interruption_before_the_first_epoch(data: Path, tmp_path: Path, monk
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
+@pytest.mark.usefixtures("short_click_curve")
 def test_the_curves_go_to_tensorboard(data: Path, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     arguments = ("train", data, "--output", tmp_path / "run", *QUICK, "--set", "tensorboard=true")

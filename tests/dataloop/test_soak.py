@@ -80,6 +80,7 @@ def _soak(dl, gateway, names, wanted: int, seed: int, probabilities: tuple[float
     assert total >= wanted
 
 
+@pytest.mark.usefixtures("short_click_curve")
 @pytest.mark.parametrize(
     ("names", "wanted"), [(("predict masks", "embed", "studio"), 20), (("train",), 7), (("evaluate",), 3)]
 )

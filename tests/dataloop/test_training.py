@@ -192,6 +192,7 @@ def test_the_annotation_filter_of_a_subset_is_respected(platform, dl):
     assert [annotation.label for annotation in sample.objects] == ["dog"]
 
 
+@pytest.mark.usefixtures("short_click_curve")
 def test_the_number_of_left_out_model_annotations_is_said(platform, dl, caplog):
     dataset = platform.dataset()
     item, _ = _fill(platform, dl, dataset, "binary", ["/train/a.png", "/validation/b.png"])
@@ -232,6 +233,7 @@ class _Evicted(BaseException):
     """The machine goes away."""
 
 
+@pytest.mark.usefixtures("short_click_curve")
 def test_an_interrupted_training_goes_on_from_its_artifacts_to_the_same_result(platform, dl):
     dataset = platform.dataset()
     _fill(platform, dl, dataset, "binary", ["/train/a.png", "/train/b.png", "/validation/c.png"])
@@ -265,6 +267,7 @@ def _named_model(platform, dl, dataset, name):
     return dl.models.get(model_id=model.id)
 
 
+@pytest.mark.usefixtures("short_click_curve")
 def test_an_unfinished_training_with_other_settings_starts_anew(platform, dl, caplog):
     dataset = platform.dataset()
     _fill(platform, dl, dataset, "binary", ["/train/a.png", "/validation/c.png"])
@@ -286,6 +289,7 @@ def test_an_unfinished_training_with_other_settings_starts_anew(platform, dl, ca
     assert set(artifacts_of(platform, model)) == ARTIFACTS
 
 
+@pytest.mark.usefixtures("short_click_curve")
 def test_a_missing_artifact_is_an_error(platform, dl, gateway):
     dataset = platform.dataset()
     _fill(platform, dl, dataset, "binary", ["/train/a.png", "/validation/b.png"])

@@ -12,7 +12,9 @@ import pytest
 
 from sam2_adapter.demo.scenes import load_scenes, photo_bytes, read_photo
 from sam2_adapter.formats.load import load_dataset
+from sam2_adapter.training import general
 from tests.command_line import Run, run
+from tests.training.small_run import click_curve
 
 # The demo fine-tunes a model.
 pytestmark = pytest.mark.slow
@@ -35,8 +37,11 @@ class _Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    """A demo that measures its model on fewer photographs and with fewer clicks than a real one; nothing here is about those."""
     folder = tmp_path_factory.mktemp("demo")
-    return folder, run("demo", "--output", folder, "--epochs", "2", "--json")
+    with click_curve(), pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(general, "MOST_IMAGES", 4)
+        return folder, run("demo", "--output", folder, "--epochs", "2", "--json")
 
 
 def test_it_succeeds_and_says_what_it_did(demo: tuple[Path, Run]) -> None:
