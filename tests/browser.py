@@ -117,6 +117,11 @@ def executable() -> str | None:
     return next((found for name in _NAMES if (found := shutil.which(name))), None)
 
 
+def launched(playwright: Any, program: str | None = None) -> Any:
+    """Chromium without a window."""
+    return playwright.chromium.launch(executable_path=program or executable(), args=_ARGUMENTS)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Chromium without a window; tests that ask for it are skipped where it is not installed."""
@@ -127,7 +132,7 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        running = launched(playwright, program)
         yield running
         running.close()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 
+from sam2_adapter.annotations.rle import mask_to_rle
 from sam2_adapter.label.run import LabelSession
 from tests.label.pages import opened_page, serving
 from tests.label.test_page import DEMO, HOSTILE
@@ -36,6 +38,28 @@ def page(browser, server):
     with opened_page(browser, server.url) as page:
         page.ready()
         yield page
+
+
+@pytest.fixture
+def still(browser, folder):
+    """A page without a model, and its server: what it does with pictures and labels needs none."""
+    with (
+        serving(folder, "--model", folder / "none.torch", "--labels", "cat,dog,bird") as server,
+        opened_page(browser, server.url) as page,
+    ):
+        page.until("window.label && label.store.state.image?.width")
+        yield page, server
+
+
+def _put(page, x):
+    """Accept an object with the label in use, as a click does."""
+    mask = np.zeros((303, 384), bool)
+    mask[100:140, x : x + 30] = True
+    page.js(
+        "([id, counts]) => label.store.dispatch({ type: 'change', changes: { [id]: { label: label.store.state.label, counts, score: 0.9 } } })",
+        [f"object-{x}", mask_to_rle(mask).counts],
+    )
+    page.saved()
 
 
 def _open(page):
@@ -129,8 +153,9 @@ def test_pictures_are_worked_off(page, browser, server, folder):
         assert sorted(session.work.snapshot()) == ["a.png", "c.png"]
 
 
-def test_the_list_shows_what_is_chosen_and_changes_only_when_asked(page):
-    _accept(page, 155, 51)
+def test_the_list_shows_what_is_chosen_and_changes_only_when_asked(still):
+    page, _ = still
+    _put(page, 50)
     page.window.select_option("#filter", "new")
     page.until("label.store.state.queue.ids?.length === 3")
     assert _listed(page) == NAMES[1:]
@@ -169,15 +194,15 @@ def test_the_list_shows_what_is_chosen_and_changes_only_when_asked(page):
     assert _listed(page) == NAMES
 
 
-def test_labels_are_renamed_merged_and_removed_in_all_pictures_and_back(page, browser, server, folder):
-    _accept(page, 155, 51)
+def test_labels_are_renamed_merged_and_removed_in_all_pictures_and_back(still, browser, folder):
+    page, server = still
+    _put(page, 50)
     page.press("2")
-    _accept(page, 335, 43)
+    _put(page, 150)
     page.press("d")
     _is_open(page, "b.png")
-    page.ready()
     page.press("1")
-    _accept(page, 155, 51)
+    _put(page, 50)
     color = page.js("label.stage.options.colorOf('dog')")
     with opened_page(browser, server.url) as other:
         other.until("window.label && label.store.state.image?.width")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 
+from sam2_adapter.annotations.masks import mask_iou, mask_to_box_xyxy
+from sam2_adapter.annotations.rle import Rle, rle_to_mask
+from sam2_adapter.predict.everything.certainty import certainty
 from tests.browser import faults_everywhere
-from tests.label.pages import opened_page, serving
+from tests.label.pages import engine, opened_page, serving
 from tests.label.test_page import DEMO, HOSTILE
 
 pytestmark = pytest.mark.browser
@@ -93,3 +97,65 @@ def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server
     report = folder / "labels" / "report.html"
     assert report.read_text().count("data:image/jpeg") == 4
     assert faults_everywhere(browser, report) == {}
+
+
+def test_objects_of_the_picture_before_are_proposals_and_pictures_are_ordered_by_certainty(browser, tmp_path):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    for name in ("a.png", "b.png", "d.png"):
+        shutil.copy(DEMO / "coins.png", folder / name)
+    shutil.copy(DEMO / "astronaut.jpg", folder / "c.jpg")
+    with (
+        serving(folder, "--model", "sam2_nano", "--labels", "coin") as server,
+        opened_page(browser, server.url) as page,
+    ):
+        page.ready()
+        page.press("m")
+        assert "no picture before this one" in page.window.inner_text("#notice")
+        for x, y in ((335, 43), (271, 118)):
+            page.point(x, y)
+            page.press("Enter")
+        page.saved()
+        before = [entry["counts"] for entry in page.objects]
+        page.press("f")
+        page.until("label.store.state.image?.id === label.store.state.images[1].id")
+        page.ready()
+        page.press("m")
+        page.until("label.stage.proposals.shown.length === 2")
+        assert page.objects == []  # nothing is saved that nobody has accepted
+        page.press("Shift+G")
+        page.saved()
+        session = engine(folder, "b.png")
+        assert page.labels == ["coin", "coin"]
+        for entry, counts in zip(page.objects, before, strict=True):
+            (step,) = entry["steps"]
+            mask = rle_to_mask(Rle(counts, (303, 384)))
+            x0, y0, x1, y1 = mask_to_box_xyxy(mask)
+            room = 0.04 * np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0]) * [-1, -1, 1, 1]
+            assert np.allclose(
+                step["box"], np.clip(np.array([x0, y0, x1, y1]) + room, 0, [384, 303, 384, 303]), atol=0.006
+            )
+            session.clear()
+            assert entry["counts"] == session.box(step["box"]).rle.counts
+            assert mask_iou(mask, rle_to_mask(Rle(entry["counts"], (303, 384)))) > 0.5
+        page.press("Control+z")  # one gesture
+        assert page.objects == []
+        page.press("Escape", "Control+Shift+z")
+        page.saved()
+        page.window.select_option("#order", "score")
+        page.until("label.store.state.queue.order === 'score'")
+        page.until("label.store.state.queue.scored === 3 && !document.getElementById('update').hidden")
+        assert page.js("label.store.state.queue.ids") == page.js("label.store.state.images.map((one) => one.id)")
+        page.window.click("#update")
+        page.until("document.getElementById('update').hidden")
+        scores = page.js("label.store.state.images.map((one) => label.store.state.queue.scores[one.id] ?? null)")
+        predictor = session._predictor
+        expected = [certainty(predictor, predictor.embed(folder / name)) for name in ("c.jpg", "d.png")]
+        assert scores == [None, None, pytest.approx(expected[0], abs=1e-3), pytest.approx(expected[1], abs=1e-3)]
+        listed = page.js("[...document.querySelectorAll('#pictures .picture')].map((one) => one.title)")
+        assert listed == [
+            *(name for _, name in sorted(zip(expected, ("c.jpg", "d.png"), strict=True))),
+            "a.png",
+            "b.png",
+        ]
+    assert (folder / "labels" / "scores.jsonl").read_text().count("\n") == 2

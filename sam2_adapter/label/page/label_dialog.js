@@ -82,6 +82,8 @@ export class LabelDialog {
       byId("label-uses").textContent = "Its objects need a label. Give this one another name instead, or add a label for them first.";
       return;
     }
+    byId("label-name").value = this.label;
+    this.showMeaning();
     byId("label-target").replaceChildren(...others.map((label) => element("option", { value: label }, label)));
     byId("label-given").hidden = false;
     byId("label-target").focus();

@@ -209,6 +209,7 @@ byId("help-keys").append(
 );
 
 on("review", () => review.open());
+on("same", () => actions.sameObjects());
 on("export", () => {
   byId("exported").replaceChildren();
   byId("export-dialog").showModal();
