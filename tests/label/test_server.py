@@ -16,6 +16,7 @@ from tests.label.asgi import request
 from tests.label.test_export import _files
 
 HOSTILE = '<img src=x onerror="alert(1)">\'"&amp;.png'
+EXPORTED = r"export (?:async )?(?:function\*? |const |class |let )(\w+)"
 OBJECT = {"label": "<script>alert(1)</script>", "score": 0.5}
 
 
@@ -79,6 +80,21 @@ def test_the_files_of_the_page_are_there_and_no_others(app):
         "/page/",
     ):
         assert request(app, "GET", path).status == 404
+
+
+def test_the_modules_of_the_page_give_each_other_what_they_import(app):
+    page = request(app, "GET", "/").body.decode()
+    names = re.findall(r'rel="modulepreload" href="/page/([a-z_]+\.js)"', page)
+    sources = {name: request(app, "GET", f"/page/{name}").body.decode() for name in names}
+    gives = {name: set(re.findall(EXPORTED, source)) for name, source in sources.items()}
+    missing = [
+        (name, given, other)
+        for name, source in sources.items()
+        for listed, other in re.findall(r'import \{([^}]*)\} from "\./([\w.]+)"', source)
+        for given in (entry.split(" as ")[0].strip() for entry in listed.split(","))
+        if given and given not in gives[other]
+    ]
+    assert missing == []
 
 
 def test_pictures_are_ids(app, tmp_path):

@@ -3,7 +3,7 @@
 
 import { get, imagePath, post, tab } from "./api.js";
 import { plural } from "./elements.js";
-import { shapeOf } from "./rle.js";
+import { Shape } from "./shape.js";
 import { shownImages } from "./state.js";
 
 const ROOM = 0.04; // around the box of an object, as a share of its sides: things move
@@ -51,7 +51,7 @@ export class SameObjects {
     const found = [];
     for (const { label, counts } of Object.values(objects)) {
       if (this.store.state.image?.visit !== image.visit || this.store.state.desk.draft) break;
-      const steps = [{ box: boxIn(image, shapeOf(counts, height).box, scale) }];
+      const steps = [{ box: boxIn(image, new Shape(counts, height).box, scale) }];
       const { answer } = await post(imagePath(image.id, "ask"), { kind: "click", tab, visit: image.visit, steps });
       if (answer && this.stage.shape(answer.counts).area) found.push({ counts: answer.counts, score: answer.score, label, steps });
     }
