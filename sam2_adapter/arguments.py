@@ -6,9 +6,12 @@ import math
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import TypeVar
 
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
 from sam2_adapter.text import shown
+
+_T = TypeVar("_T")
 
 
 def path_of(value: object, name: str, what: str, error: type[Sam2AdapterError] = ConfigError) -> Path:
@@ -28,15 +31,17 @@ def path_of(value: object, name: str, what: str, error: type[Sam2AdapterError] =
     return Path(value)
 
 
-def whole_number(value: object, name: str, least: int, most: float = math.inf) -> int:
+def whole_number(
+    value: object, name: str, least: int, most: float = math.inf, error: type[Sam2AdapterError] = ConfigError
+) -> int:
     """An argument that is a whole number in a range.
 
     Raises:
-        ConfigError: it is something else.
+        Sam2AdapterError: of class `error`; it is something else.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__") or not least <= value.__index__() <= most:
         limits = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-        raise ConfigError(f"{name} is a whole number {limits}, but got {shown(value)}.")
+        raise error(f"{name} is a whole number {limits}, but got {shown(value)}.")
     return int(value.__index__())
 
 
@@ -48,4 +53,36 @@ def one_of(value: object, name: str, choices: Collection[str]) -> str:
     """
     if not isinstance(value, str) or value not in choices:
         raise ConfigError(f"{name} = {shown(value)} is not known; there is {', '.join(choices)}.")
+    return value
+
+
+def truth_value(value: object, name: str, error: type[Sam2AdapterError] = ConfigError) -> bool:
+    """An argument that is `True` or `False`: a text such as "no" would count as true.
+
+    Raises:
+        Sam2AdapterError: of class `error`; it is something else.
+    """
+    if not isinstance(value, bool) and type(value).__name__ not in (
+        "bool",
+        "bool_",
+    ):  # those of NumPy, which is not imported here
+        raise error(f"{name} is True or False, but got {shown(value)}.")
+    return bool(value)
+
+
+def instance_of(value: object, kind: type[_T], name: str, what: str, error: type[Sam2AdapterError] = ConfigError) -> _T:
+    """An argument that is an object of a class.
+
+    Args:
+        value: the argument.
+        kind: the class.
+        name: what it is called.
+        what: what it is and where it comes from, such as "a predictor, which `load_predictor` makes".
+        error: class of the error raised.
+
+    Raises:
+        Sam2AdapterError: of class `error`; it is something else.
+    """
+    if not isinstance(value, kind):
+        raise error(f"{name} is {what}, but got {shown(value)}.")
     return value

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sam2_adapter
 from sam2_adapter.arguments import one_of, path_of, whole_number
-from sam2_adapter.errors import ConfigError, DataError, ImageError, PromptError, Sam2AdapterError
-from sam2_adapter.predict.predictor import Predictor
+from sam2_adapter.errors import ConfigError, DataError, ExportError, ImageError, PromptError, Sam2AdapterError
+from sam2_adapter.interactive import Session, Step
+from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from tests.conftest import save_photos
 from tests.small_model import small_predictor
 
@@ -32,6 +34,19 @@ def test_checked_values() -> None:
 
 
 Call = Callable[[Predictor, Path], object]
+
+BOX = {"box": [2, 2, 20, 20]}
+PHOTO = np.zeros((24, 32, 3), np.uint8)
+
+
+def _opened(predictor: Predictor) -> ImageEmbedding:
+    return predictor.embed(PHOTO)
+
+
+def _session(predictor: Predictor) -> Session:
+    session = Session(predictor)
+    session.open(PHOTO)
+    return session
 
 
 @pytest.mark.parametrize(
@@ -75,6 +90,33 @@ Call = Callable[[Predictor, Path], object]
         (ConfigError, "workers is a whole", lambda p, f: sam2_adapter.predict_images(f, model=p, workers="x")),
         (ConfigError, "batch_size is a whole", lambda p, f: sam2_adapter.predict_images(f, model=p, batch_size=0)),
         (ConfigError, "output is the path of", lambda p, f: sam2_adapter.predict_images(f, model=p, output=3)),
+        (ConfigError, "overlay is True or False", lambda p, f: sam2_adapter.predict_images(f, model=p, overlay="no")),
+        (ConfigError, "resume is True or False", lambda p, f: sam2_adapter.predict_images(f, model=p, resume="no")),
+        (ConfigError, "overwrite is True or False", lambda p, f: sam2_adapter.predict_images(f, model=p, overwrite=1)),
+        (ConfigError, "resume is True or False", lambda p, f: sam2_adapter.fine_tune(f, f / "run", resume="no")),
+        (ConfigError, "multimask_output is True or False, but got 'x'", lambda p, f: p.predict(_opened(p), [BOX], "x")),
+        (ConfigError, "predictor is a predictor, which", lambda p, f: sam2_adapter.segment(3, _opened(p), [BOX])),
+        (PromptError, "The embedding is what `embed`", lambda p, f: sam2_adapter.segment(p, 3, [BOX])),
+        (PromptError, "The prompts are a list", lambda p, f: sam2_adapter.segment(p, _opened(p), 3)),
+        (ConfigError, "clip_to_box is", lambda p, f: sam2_adapter.segment(p, _opened(p), [BOX], clip_to_box="no")),
+        (ConfigError, "default_label is a", lambda p, f: sam2_adapter.segment(p, _opened(p), [BOX], default_label=3)),
+        (ConfigError, "windowed is a", lambda p, f: sam2_adapter.segment(p, _opened(p), [BOX], windowed=3)),
+        (ConfigError, "predictor is a predictor, which", lambda p, f: Session(3)),
+        (ConfigError, "sources is an EncodedSources", lambda p, f: Session(p, 3)),
+        (ImageError, "but got int", lambda p, f: Session(p).open(3)),
+        (PromptError, "'point' holds numbers only", lambda p, f: _session(p).click("a", 3)),
+        (PromptError, "foreground is True or False", lambda p, f: _session(p).click(3, 3, foreground="no")),
+        (PromptError, "A region is x0, y0, x1, y1", lambda p, f: _session(p).click(3, 3, view_xyxy="all")),
+        (PromptError, "'box' is 4 numbers", lambda p, f: _session(p).box(3)),
+        (PromptError, "The steps are a list of Step", lambda p, f: _session(p).go_to(3)),
+        (PromptError, "The steps are a list of Step", lambda p, f: _session(p).go_to([3])),
+        (PromptError, "'mask' is a bool array", lambda p, f: _session(p).start_from(3)),
+        (PromptError, "'point' holds numbers only", lambda p, f: _session(p).preview("a", 3)),
+        (PromptError, "choice is a whole number", lambda p, f: Step(point_xy=(3, 3), choice="best")),
+        (ConfigError, "predictor is a predictor, which", lambda p, f: sam2_adapter.evaluate(3, [])),
+        (ConfigError, "settings is an EvaluationSettings", lambda p, f: sam2_adapter.evaluate(p, [], settings=3)),
+        (ExportError, "path is the path of", lambda p, f: p.predict(_opened(p), [BOX]).save(3)),
+        (ExportError, "path is the path of", lambda p, f: sam2_adapter.segment_image(PHOTO, model=p).save(None)),
         (DataError, "data is the path of", lambda p, f: sam2_adapter.fine_tune(None, f / "run")),
         (ConfigError, "output_dir is the path of", lambda p, f: sam2_adapter.fine_tune(f, None)),
         (ConfigError, "model is the path of", lambda p, f: sam2_adapter.fine_tune(f, f / "run", model=3)),

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray, rotated_box_corners
+from sam2_adapter.arguments import path_of, truth_value
 from sam2_adapter.errors import ExportError
 from sam2_adapter.files import refuse_to_replace, write_file
 from sam2_adapter.text import plural
@@ -70,7 +71,8 @@ class MaskPrediction:
             OutputExistsError: the file is there already.
             ExportError: another suffix, a label map of several masks per object or too many objects, or the file cannot be written.
         """
-        if not overwrite:
+        path = path_of(path, "path", "a file", ExportError)
+        if not truth_value(overwrite, "overwrite"):
             refuse_to_replace(path)
         suffix = Path(path).suffix.lower()
         if suffix == ".npz":
@@ -158,6 +160,12 @@ def mask_to_box_xyxy(mask: BoolArray) -> tuple[int, int, int, int] | None:
     if not len(rows):
         return None
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def looks_inverted(mask: BoolArray) -> bool:
+    """Whether a bool H x W mask covers the whole border and most of the picture, but not everything, as a background does."""
+    border = mask[0].all() and mask[-1].all() and mask[:, 0].all() and mask[:, -1].all()
+    return bool(border and mask.size < 2 * np.count_nonzero(mask) < 2 * mask.size)
 
 
 def mask_iou(first: BoolArray, second: BoolArray) -> float:

@@ -61,6 +61,14 @@ def checked_points(coords: Any, labels: Any) -> tuple[FloatArray, npt.NDArray[np
         return points.astype(np.float32), values.astype(np.int64)
 
 
+def checked_numbers(key: str, value: Any, count: int) -> tuple[float, ...]:
+    """So many finite numbers."""
+    array = _as_array(key, value)
+    if array.shape != (count,):
+        raise PromptError(f"'{key}' is {count} numbers, but got {short(value)}.")
+    return tuple(array.tolist())
+
+
 def as_pairs(points: Any) -> Any:
     """Points as a list of pairs, where one point stands alone: [x, y] or "x, y"."""
     value = _numbers_of_text(points)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sam2_adapter.annotations.masks import looks_inverted
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt, Units
 from sam2_adapter.errors import PromptError
 
@@ -116,9 +117,16 @@ _FRACTION_HINT = (
 )
 
 
+_INVERTED = (
+    "Its mask covers the whole border of the image and encloses the rest; if that is the background, invert the mask."
+)
+
+
 def _warning(given: Prompt, in_pixels: Prompt, original_hw: tuple[int, int], units: Units) -> str:
     if units == "pixel" and look_like_fractions(given):
         return _FRACTION_HINT
+    if given.mask is not None and looks_inverted(given.mask):
+        return _INVERTED
     height, width = original_hw
     hull = in_pixels.box_hull
     if hull is None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam2_adapter.config import Config
-from sam2_adapter.dataloop.items import checked_items, list_items, query_of
+from sam2_adapter.dataloop.items import checked_items, image_bytes, list_items, query_of
 from sam2_adapter.dataloop.platform_requests import count_all
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemTally, require_whole
 from sam2_adapter.dataloop.prepared_items import BrokenItem, PreparedItem, download_bytes
@@ -41,6 +41,9 @@ class _EmbeddingSteps(Steps[Any, _Pixels, list[float], list[float]]):
 
     def fetch(self, item: Any) -> _Pixels:
         return read_image(download_bytes(item), name=item.filename)
+
+    def num_bytes(self, item: Any, fetched: _Pixels | None = None) -> int:
+        return image_bytes(item) if fetched is None else fetched.nbytes
 
     def encode(self, fetched: Sequence[_Pixels]) -> Sequence[list[float]]:
         return self._make_vectors(fetched)

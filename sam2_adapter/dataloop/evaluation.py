@@ -20,7 +20,7 @@ from typing import Any
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import rle_iou
 from sam2_adapter.dataloop.curves import publish_label_scores
-from sam2_adapter.dataloop.items import list_items, name_of, nested, query_of, system_of, upright_hw
+from sam2_adapter.dataloop.items import file_bytes, list_items, name_of, nested, query_of, system_of, upright_hw
 from sam2_adapter.dataloop.platform_requests import Document, count_all, query_all, retried_whatever_fails
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY, ItemPredictor, ItemTally, predict_all
 from sam2_adapter.dataloop.prepared_items import PreparedItem, download_bytes
@@ -163,7 +163,8 @@ def _write_comparable(model: Any, dataset: Any, filters: Any, folder: Path) -> i
     items = list_items(dataset, query_of(filters))
     report = ItemTally(0, work="compared")
     count = 0
-    with closing(stream_without_model(items, write, threads=THREADS, under_way=UNDER_WAY)) as outcomes:
+    working = stream_without_model(items, write, threads=THREADS, under_way=UNDER_WAY, num_bytes=file_bytes)
+    with closing(working) as outcomes:
         for outcome in outcomes:
             report.add(outcome.item, outcome)
             count += bool(outcome.stored)

@@ -16,6 +16,9 @@ from sam2_adapter.images.read import MAX_PIXELS
 # EXIF orientations that exchange width and height.
 _TURNED_ORIENTATIONS = (5, 6, 7, 8)
 
+# Bytes of pixels in one byte of a photograph in JPEG, about.
+_BYTES_OF_PIXELS = 10
+
 
 def query_of(filters: Any) -> dict[str, Any]:
     """The item query of what the platform hands over: `dl.Filters`, a full query, only its filter part, or nothing.
@@ -79,6 +82,18 @@ def upright_hw(item: Any) -> tuple[int, int] | None:
     if height is None or width is None or turn is None or turn > 8 or height * width > MAX_PIXELS:
         return None
     return (width, height) if turn in _TURNED_ORIENTATIONS else (height, width)
+
+
+def file_bytes(item: Any) -> int:
+    """The size of an item's file; 0 where the platform does not say it."""
+    return _whole_number(system_of(item).get("size")) or 0
+
+
+def image_bytes(item: Any) -> int:
+    """Memory that the image of an item takes while it is decoded, about, by what the platform says about it."""
+    hw = upright_hw(item)
+    pixels = file_bytes(item) * _BYTES_OF_PIXELS if hw is None else 3 * hw[0] * hw[1]
+    return file_bytes(item) + pixels
 
 
 def _whole_number(value: Any) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.config import Config
+from sam2_adapter.dataloop.items import image_bytes
 from sam2_adapter.dataloop.platform_progress import tell
 from sam2_adapter.dataloop.platform_requests import Document
 from sam2_adapter.dataloop.prepared_items import AskPrompts, BrokenItem, PreparedItem, prepare_item, title_of
@@ -90,6 +91,10 @@ class ItemPredictor(Steps[Any, PreparedItem, Predicted, Stored]):
         if self.config.output_type == "mask":
             self.colors.of(item)  # in this thread, where waiting costs nothing
         return prepare_item(item, self.owner, self.ask)
+
+    def num_bytes(self, item: Any, fetched: PreparedItem | None = None) -> int:
+        """The image, by what the platform says and then by its pixels."""
+        return image_bytes(item) if fetched is None else fetched.image.nbytes
 
     def encode(self, fetched: Sequence[PreparedItem]) -> Sequence[ImageEmbedding]:
         """Encode a batch with one call of the encoder."""

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sam2_adapter.dataloop.items import list_items, nested, query_of
+from sam2_adapter.dataloop.items import file_bytes, list_items, nested, query_of
 from sam2_adapter.dataloop.local_names import LocalNames
 from sam2_adapter.dataloop.platform_requests import Document, UnansweredError, query_all
 from sam2_adapter.dataloop.prediction import THREADS, UNDER_WAY
@@ -76,7 +76,10 @@ def _download_subset(
     broken: list[BrokenItem] = []
     total = 0
     items = ((item, names.take(item)) for item in list_items(dataset, query))
-    with closing(stream_without_model(items, download, threads=THREADS, under_way=UNDER_WAY)) as outcomes:
+    working = stream_without_model(
+        items, download, threads=THREADS, under_way=UNDER_WAY, num_bytes=lambda named: file_bytes(named[0])
+    )
+    with closing(working) as outcomes:
         for outcome in outcomes:
             total += 1
             if outcome.error is not None:  # one item must not cost the training

@@ -27,7 +27,7 @@ from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.files import read_json, reason_of
 from sam2_adapter.formats.image_names import find_listed, is_foreign, specificity
 from sam2_adapter.images.mask_files import read_mask
-from sam2_adapter.images.read import image_size
+from sam2_adapter.images.read import image_size, image_size_with_notes
 from sam2_adapter.input_files import open_regular
 
 LOGITS_KEY = "low_res_logits"
@@ -151,7 +151,12 @@ def _read_prompt_mask(folder: Path, name: Any, allowed_hw: Sequence[tuple[int, i
     mask_path = _path_inside(folder, name)
     if mask_path.suffix.lower() == ".npz":
         return _read_logits(mask_path)
-    return read_mask(mask_path, allowed_hw=allowed_hw, name=f"mask {name!r}")
+    mask = read_mask(mask_path, allowed_hw=allowed_hw, name=f"mask {name!r}")
+    for note in image_size_with_notes(mask_path)[1]:
+        raise PromptError(
+            f"mask {name!r}: it cannot be told which picture of the file is meant ({note}). Save the mask as a file of its own."
+        )
+    return mask
 
 
 def _path_inside(folder: Path, name: str) -> Path:

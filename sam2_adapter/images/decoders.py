@@ -23,6 +23,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from sam2_adapter.images.deep_png import deep_grey, is_deep_grey_with_alpha
 from sam2_adapter.images.kinds import HEIF_ADVICE, READABLE, can_read_heif, what_it_is
 from sam2_adapter.images.repair import completed_jpeg, essential_png
 from sam2_adapter.images.tiff.open import OpenedTiff, count_pages, open_tiff
@@ -87,10 +88,18 @@ class OpenedImage:
         self._image = self._read_header(decoder) if self._tiff is None else None
         self.size_wh: tuple[int, int] = self._tiff.size_wh if self._tiff is not None else self._header.size
 
-    def load(self) -> Image.Image:
-        """Decode the pixels; the picture is not turned."""
+    def load(self, *, keeps_values: bool = False) -> Image.Image:
+        """Decode the pixels; the picture is not turned.
+
+        Args:
+            keeps_values: whether all bits of grey values count, as in masks, also where they are stored as colours.
+        """
         if self._tiff is not None:
             return self._tiff.load()
+        if self.format == "PNG" and (keeps_values or is_deep_grey_with_alpha(self._start())):
+            deep = deep_grey(self._content())
+            if deep is not None:
+                return deep
         try:
             self._header.load()
         except Exception:
@@ -159,8 +168,14 @@ class OpenedImage:
         return image
 
     def _content(self) -> bytes:
+        return self._start(-1)
+
+    def _start(self, num_bytes: int = NUM_BYTES) -> bytes:
+        position = self._file.tell()  # where Pillow goes on
         self._file.seek(0)
-        return self._file.read()
+        content = self._file.read(num_bytes)
+        self._file.seek(position)
+        return content
 
     def _num_frames(self) -> int:
         """0 for more than one, whose number would take long to find."""
@@ -173,9 +188,7 @@ class OpenedImage:
         """Whether a PNG file has no metadata: Pillow would decode the whole image to look for them behind the pixels."""
         if self.format != "PNG" or "exif" in self._header.info:
             return False
-        position = self._file.tell()
         content = self._content()
-        self._file.seek(position)
         return b"eXIf" not in content and b"Raw profile type exif" not in content and b"tiff:Orientation" not in content
 
 

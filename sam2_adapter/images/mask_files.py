@@ -14,6 +14,7 @@ from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.annotations.soft_edges import harden, has_soft_edges
 from sam2_adapter.errors import ImageError
 from sam2_adapter.images.decoders import LOSSLESS
+from sam2_adapter.images.pixel_modes import ALPHA
 from sam2_adapter.images.read import MAX_PIXELS, decoded
 
 # Formats that change values, so that the values of a mask mean little; WebP only in one of its two forms.
@@ -116,6 +117,9 @@ def png(image: Image.Image) -> bytes:
 
 
 def _alpha(image: Image.Image) -> BoolArray | None:
+    if ALPHA in image.info:
+        is_opaque: BoolArray = image.info[ALPHA] > _ALPHA_THRESHOLD
+        return is_opaque
     has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
     return np.asarray(image.convert("RGBA"))[..., 3] > _ALPHA_THRESHOLD if has_alpha else None
 

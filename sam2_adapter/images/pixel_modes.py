@@ -17,8 +17,9 @@ from PIL import Image
 
 _DEEP_GREY_MODES = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}
 
-# Key of `Image.info` of a deep grey picture in which 0 is white.
+# Keys of `Image.info` of a deep grey picture: 0 is white; its transparency, uint8 H x W.
 WHITE_IS_ZERO = "white_is_zero"
+ALPHA = "alpha"
 
 # Share of the pixels that deep grey images lose to 0 and to 255 each, in percent.
 _CLIPPED_PERCENT = 0.1
@@ -28,7 +29,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Convert a decoded image of any mode to mode RGB by the rules at the head of this module."""
     if image.mode in _DEEP_GREY_MODES:
         grey = stretched(np.asarray(image))
-        return Image.fromarray(np.uint8(255) - grey if image.info.get(WHITE_IS_ZERO) else grey).convert("RGB")
+        picture = Image.fromarray(np.uint8(255) - grey if image.info.get(WHITE_IS_ZERO) else grey)
+        if ALPHA not in image.info:
+            return picture.convert("RGB")
+        return _over_white(Image.merge("LA", (picture, Image.fromarray(image.info[ALPHA]))))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return _over_white(image)
     return image.convert("RGB")

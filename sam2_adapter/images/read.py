@@ -129,7 +129,7 @@ def decoded(
         opened = OpenedImage(file)
         _check_allowed(opened.size_wh, allowed_hw, name)
         _check_size(opened.size_wh, max_pixels, name)
-        yield opened.load()
+        yield opened.load(keeps_values=True)
 
 
 @contextmanager

@@ -8,17 +8,16 @@ an answer to an image that was left meanwhile, or to an object that was given up
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
-import numpy as np
-
+from sam2_adapter.annotations.prompt_values import checked_mask, checked_numbers, short
 from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.annotations.rle import Rle, mask_to_rle
+from sam2_adapter.arguments import instance_of
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import PromptError
-from sam2_adapter.images.read import read_image
-from sam2_adapter.images.sources import Pixels
+from sam2_adapter.images.sources import ImageSource, Pixels, as_pixels
 from sam2_adapter.interactive.encoded_sources import EncodedSources
 from sam2_adapter.interactive.encoded_views import EncodedViews
 from sam2_adapter.interactive.mask_answers import Answer
@@ -41,19 +40,19 @@ class Session:
             predictor: the model.
             sources: shares encoded images with other sessions of the same predictor; by default a session keeps its own.
         """
-        self._predictor = predictor
+        self._predictor = instance_of(predictor, Predictor, "predictor", "a predictor, which load_predictor makes")
+        if sources is not None:
+            instance_of(sources, EncodedSources, "sources", "an EncodedSources or None")
         self._sources = sources or EncodedSources(predictor, ByteBoundedCache(CACHE_BYTES))
         self._lock = threading.Lock()
         self._num_opened = 0
         self._visit: Visit | None = None
 
-    def open(
-        self, image: str | Path | bytes | Pixels | ImageEmbedding, *, read: Callable[[], Pixels] | None = None
-    ) -> None:
+    def open(self, image: ImageSource | ImageEmbedding, *, read: Callable[[], Pixels] | None = None) -> None:
         """Leave the image that is open and go to another one, which is encoded unless it was open lately.
 
         Args:
-            image: path or content of an image file, uint8 RGB H x W x 3 in 0..255, or what the predictor's `embed`
+            image: path or content of an image file, a Pillow image, uint8 RGB H x W x 3 in 0..255, or what the predictor's `embed`
                 returned for it.
             read: gives the pixels, where `image` is an embedding and views are asked for.
 
@@ -65,7 +64,7 @@ class Session:
             embedding = image
         else:
             # An array is kept as it is; a file is read again for a view, since decoded images are large.
-            read = (lambda: image) if isinstance(image, np.ndarray) else (lambda: read_image(image))
+            read = partial(as_pixels, image)
             embedding = self._sources.encode_pixels(read())
         with self._lock:
             if self._num_opened == number:  # else this image was left while it was being encoded
@@ -126,7 +125,9 @@ class Session:
         Raises:
             PromptError: no image is open, or the box is empty or lies outside it.
         """
-        return self._ask(lambda steps: (*steps, Step(box_xyxy=tuple(box_xyxy), view_xyxy=view_xyxy)))
+        return self._ask(
+            lambda steps: (*steps, Step(box_xyxy=checked_numbers("box", box_xyxy, 4), view_xyxy=view_xyxy))
+        )
 
     def start_from(self, mask: BoolArray | Rle) -> Answer | None:
         """Begin another object with a mask that somebody drew, to refine it by clicks.
@@ -140,8 +141,10 @@ class Session:
         Raises:
             PromptError: no image is open, or the mask is empty or of another size.
         """
+        checked = mask if isinstance(mask, Rle) else checked_mask(mask)
+        step = Step(mask=checked if checked is None or isinstance(checked, Rle) else mask_to_rle(checked))
         self.clear()
-        return self._ask(lambda _: (Step(mask=mask if isinstance(mask, Rle) else mask_to_rle(mask)),))
+        return self._ask(lambda _: (step,))
 
     def go_to(self, steps: Sequence[Step]) -> Answer | None:
         """Bring the session to exactly these steps: forwards, back, or to another object.
@@ -158,7 +161,10 @@ class Session:
         Raises:
             PromptError: as `click` and `box`; the session stays where it was.
         """
-        return self._ask(lambda _: tuple(steps))
+        given = tuple(steps) if isinstance(steps, Iterable) else (steps,)
+        if not all(isinstance(step, Step) for step in given):
+            raise PromptError(f"The steps are a list of Step, but got {short(steps)}.")
+        return self._ask(lambda _: given)
 
     def preview(self, x: float, y: float, *, view_xyxy: tuple[int, int, int, int] | None = None) -> Answer | None:
         """The answer to one click alone, which the session forgets: for what lies under the pointer.

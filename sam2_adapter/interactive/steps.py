@@ -9,7 +9,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from sam2_adapter.annotations.prompt_values import checked_numbers
+from sam2_adapter.annotations.regions import checked_region
 from sam2_adapter.annotations.rle import Rle
+from sam2_adapter.arguments import instance_of, truth_value, whole_number
 from sam2_adapter.errors import PromptError
 
 _T = TypeVar("_T")
@@ -40,7 +43,20 @@ class Step:
     choice: int | None = None
 
     def __post_init__(self) -> None:
-        """Check that it is exactly one of the three."""
+        """Check every field, and that it is exactly one of the three."""
+        set_field = object.__setattr__
+        if self.point_xy is not None:
+            set_field(self, "point_xy", checked_numbers("point", self.point_xy, 2))
+        if self.box_xyxy is not None:
+            set_field(self, "box_xyxy", checked_numbers("box", self.box_xyxy, 4))
+        if self.mask is not None:
+            instance_of(self.mask, Rle, "mask", "the run lengths of a mask (Rle)", PromptError)
+        if self.view_xyxy is not None:
+            view = checked_region(self.view_xyxy)
+            set_field(self, "view_xyxy", (view.x0, view.y0, view.x1, view.y1))
+        if self.choice is not None:
+            whole_number(self.choice, "choice", 0, error=PromptError)
+        truth_value(self.foreground, "foreground", PromptError)
         given = [value for value in (self.point_xy, self.box_xyxy, self.mask) if value is not None]
         if len(given) != 1:
             raise PromptError(f"A step is one point, one box or one mask, but got {len(given)} of them.")

@@ -118,6 +118,11 @@ class _FileSteps(Steps[ImageTask, _ReadImage, "_AnsweredImage | _Kept", ImageRes
                 refused.pop_all()
         return _ReadImage(opened, facts)
 
+    def num_bytes(self, item: ImageTask, fetched: _ReadImage | None = None) -> int:
+        """The pixels that were read."""
+        pixels = None if fetched is None else fetched.opened.pixels
+        return 0 if pixels is None else pixels.nbytes
+
     def encode(self, fetched: Sequence[_ReadImage]) -> Sequence[ImageEmbedding | None]:
         """Encode a batch of images, without those of which only windows are."""
         pixels = [entry.opened.pixels for entry in fetched]

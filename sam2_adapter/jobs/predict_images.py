@@ -10,7 +10,7 @@ from typing import Self
 
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.annotations.regions import Region
-from sam2_adapter.arguments import path_of, whole_number
+from sam2_adapter.arguments import path_of, truth_value, whole_number
 from sam2_adapter.config import Config, given_config
 from sam2_adapter.errors import ConfigError, ImageError, OutputExistsError
 from sam2_adapter.formats.registry import output_formats
@@ -180,6 +180,8 @@ def predict_images(
         config, units=units, max_pixels=max_pixels, batch_size=batch_size, workers=workers, region=region
     )
     chosen = checked_formats(formats)
+    for name, value in (("overlay", overlay), ("resume", resume), ("overwrite", overwrite)):
+        truth_value(value, name)
     if resume and overwrite:
         raise ConfigError("resume keeps earlier results and overwrite replaces them; choose one.")
     given = _as_list(images)

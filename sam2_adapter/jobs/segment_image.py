@@ -15,6 +15,7 @@ from PIL import Image
 
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.prompts import BoolArray, Prompt, as_prompts
+from sam2_adapter.arguments import path_of, truth_value
 from sam2_adapter.config import Config, given_config
 from sam2_adapter.errors import ExportError, PromptError
 from sam2_adapter.files import refuse_to_replace, write_file
@@ -72,7 +73,8 @@ class SegmentedImage:
             OutputExistsError: the file is there already.
             ExportError: another suffix, or the file cannot be written.
         """
-        if not overwrite:
+        path = path_of(path, "path", "a file", ExportError)
+        if not truth_value(overwrite, "overwrite"):
             refuse_to_replace(path)
         annotated = AnnotatedImage(self.name, (self.image.shape[0], self.image.shape[1]), self.annotations)
         suffix = Path(path).suffix.lower()

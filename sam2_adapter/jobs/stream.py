@@ -5,7 +5,8 @@
 Local folders, the workers of a cluster and jobs of the platform supply the steps; this module supplies the order, the bounds and what
 happens when something goes wrong:
 
-- At most `Bounds.under_way` items are in memory, so that memory does not grow with their number.
+- At most `Bounds.under_way` items are in memory, so that memory does not grow with their number, and fewer where they are large: what was
+  fetched takes `Bounds.most_bytes`, or one batch where that takes more.
 - An error in any step becomes the outcome of that item; the others go on.
 - A batch that runs out of memory is encoded in halves, and the batches after it are as small.
 - Left early, the stream finishes what has begun and drops the rest.
@@ -29,6 +30,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
+from sam2_adapter.jobs.memory_bound import MemoryBound, Room
 from sam2_adapter.models.engines.base import is_out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -68,6 +70,10 @@ class Steps(ABC, Generic[Item, Fetched, Found, Stored]):
     def store(self, item: Item, found: Found) -> Stored:
         """Write the answer; called in the order of the items, by one thread or, with `Bounds.storers`, by several."""
 
+    def num_bytes(self, item: Item, fetched: Fetched | None = None) -> int:
+        """Memory that the image of an item takes: what is known before it is fetched, 0 for nothing; and what it is afterwards."""
+        return 0
+
     def stop(self) -> None:
         """Told once when nothing more is wanted, before what is under way is waited for: a long step may end early with an error."""
 
@@ -99,6 +105,7 @@ class Bounds:
         predictors: threads that predict; 0 takes the one that encodes, as is best where both fill all cores.
         storers: threads that store; with 1, items are stored one after the other, in order.
         under_way: most items fetched, predicted or stored at a time; `None` for three batches.
+        most_bytes: most memory for what is fetched and not stored yet, as `Steps.num_bytes` counts it; one batch may take more.
     """
 
     batch_size: int = 1
@@ -106,6 +113,7 @@ class Bounds:
     predictors: int = 0
     storers: int = 1
     under_way: int | None = None
+    most_bytes: int = 2 * 2**30
 
 
 def stream(
@@ -139,8 +147,12 @@ def stream(
 class _Work(Steps[Item, Any, Stored, Stored]):
     """One step for items that need no model."""
 
-    def __init__(self, work: Callable[[Item], Stored]) -> None:
+    def __init__(self, work: Callable[[Item], Stored], num_bytes: Callable[[Item], int]) -> None:
         self._work = work
+        self._num_bytes = num_bytes
+
+    def num_bytes(self, item: Item, fetched: Any = None) -> int:
+        return self._num_bytes(item) if fetched is None else 0
 
     def fetch(self, item: Item) -> Ready[Stored]:
         return Ready(self._work(item))
@@ -156,7 +168,12 @@ class _Work(Steps[Item, Any, Stored, Stored]):
 
 
 def stream_without_model(
-    items: Iterable[Item], work: Callable[[Item], Stored], *, threads: int, under_way: int
+    items: Iterable[Item],
+    work: Callable[[Item], Stored],
+    *,
+    threads: int,
+    under_way: int,
+    num_bytes: Callable[[Item], int] = lambda _: 0,
 ) -> Generator[Outcome[Item, Stored], None, None]:
     """As `stream`, of items that need one step of work and no model, such as downloads.
 
@@ -165,8 +182,9 @@ def stream_without_model(
         work: what is done with an item; called for several at the same time. What it returns is `Outcome.stored`.
         threads: that work.
         under_way: most items worked on ahead of the one whose outcome is asked for.
+        num_bytes: memory that the work on an item takes, see `Bounds.most_bytes`.
     """
-    return stream(items, _Work(work), Bounds(fetchers=threads, under_way=under_way))
+    return stream(items, _Work(work, num_bytes), Bounds(fetchers=threads, under_way=under_way))
 
 
 @dataclass(frozen=True)
@@ -182,6 +200,8 @@ class _Pipeline(Generic[Item, Fetched, Found, Stored]):
     def __init__(self, steps: Steps[Item, Fetched, Found, Stored], bounds: Bounds) -> None:
         self._steps = steps
         self._at_once = bounds.batch_size
+        self._num_batches = 0
+        self._memory = MemoryBound(bounds.most_bytes)
         self._fetchers = ThreadPoolExecutor(bounds.fetchers, thread_name_prefix="fetch")
         self._model = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._predictors = (
@@ -191,31 +211,39 @@ class _Pipeline(Generic[Item, Fetched, Found, Stored]):
 
     def submit(self, batch: Sequence[Item]) -> Iterator[Future[Outcome[Item, Stored]]]:
         """Start the work on a batch; one outcome per item."""
-        fetching = [self._fetchers.submit(self._fetch, item) for item in batch]
-        encoding = self._model.submit(self._encode_batch, fetching)
+        number = self._num_batches
+        self._num_batches += 1
+        rooms = [Room(self._memory, number) for _ in batch]
+        fetching = [self._fetchers.submit(self._fetch, item, room) for item, room in zip(batch, rooms, strict=True)]
+        encoding = self._model.submit(self._encode_batch, fetching, number)
         for index, item in enumerate(batch):
             predicting = self._predictors.submit(self._predict, item, fetching[index], encoding, index)
-            yield self._storers.submit(self._store, item, predicting)
+            yield self._storers.submit(self._store, item, predicting, rooms[index])
 
     def stop(self) -> None:
         """Drop what has not begun, and wait for what has."""
         self._steps.stop()
+        self._memory.stop()
         pools = (self._storers, self._predictors, self._model, self._fetchers)
         for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
         for pool in reversed(pools):
             pool.shutdown(wait=True)
 
-    def _fetch(self, item: Item) -> Fetched | Ready[Found] | _Failed:
+    def _fetch(self, item: Item, room: Room) -> Fetched | Ready[Found] | _Failed:
         try:
-            return self._steps.fetch(item)
+            room.take(self._steps.num_bytes(item))
+            fetched = self._steps.fetch(item)
+            room.correct(0 if isinstance(fetched, Ready) else self._steps.num_bytes(item, fetched))
+            return fetched
         except Exception as error:
             return _Failed(error)
 
-    def _encode_batch(self, fetching: Sequence[Future[Fetched | Ready[Found] | _Failed]]) -> list[Any]:
+    def _encode_batch(self, fetching: Sequence[Future[Fetched | Ready[Found] | _Failed]], number: int) -> list[Any]:
         """Encode what could be fetched and needs it; `None` stands for the others."""
         fetched = [future.result() for future in fetching]
         encoded = iter(self._encode([entry for entry in fetched if not isinstance(entry, Ready | _Failed)]))
+        self._memory.pass_batch(number)
         return [None if isinstance(entry, Ready | _Failed) else next(encoded) for entry in fetched]
 
     def _encode(self, fetched: Sequence[Fetched]) -> list[Any]:
@@ -254,8 +282,15 @@ class _Pipeline(Generic[Item, Fetched, Found, Stored]):
         except Exception as error:
             return _Failed(error), time.perf_counter() - started
 
-    def _store(self, item: Item, predicting: Future[tuple[Found | _Failed, float]]) -> Outcome[Item, Stored]:
-        found, seconds = predicting.result()
+    def _store(
+        self, item: Item, predicting: Future[tuple[Found | _Failed, float]], room: Room
+    ) -> Outcome[Item, Stored]:
+        try:
+            return self._stored(item, *predicting.result())
+        finally:
+            room.correct(0)
+
+    def _stored(self, item: Item, found: Found | _Failed, seconds: float) -> Outcome[Item, Stored]:
         started = time.perf_counter()
         if not isinstance(found, _Failed):
             try:

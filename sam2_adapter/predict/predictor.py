@@ -22,6 +22,7 @@ import torch
 
 from sam2_adapter.annotations.masks import MaskPrediction
 from sam2_adapter.annotations.prompts import Prompt, as_prompts
+from sam2_adapter.arguments import truth_value
 from sam2_adapter.errors import PromptError, Sam2AdapterError
 from sam2_adapter.images.sources import ImageSource, Pixels, as_pixels, is_one_image
 from sam2_adapter.models.engines.base import Runtime, in_parts_that_fit
@@ -189,7 +190,10 @@ class Predictor:
 
         Raises:
             PromptError: a prompt is malformed or lies outside the image.
+            ConfigError: `multimask_output` is something else.
         """
+        if multimask_output is not None:
+            multimask_output = truth_value(multimask_output, "multimask_output")
         checked = self._fitted_prompts(embedding, prompts)
         height, width = embedding.original_hw
         num_masks = 3 if multimask_output else 1
@@ -253,7 +257,7 @@ class Predictor:
         Yields:
             Positions in `points` and all outputs of the decoder for them, on its device.
         """
-        self._check_embedding(embedding)
+        self.check_embedding(embedding)
         coords = torch.from_numpy(embedding.geometry.points_to_input(points))[:, None]
         labels = torch.ones(coords.shape[:2], dtype=torch.int64)
 
@@ -263,7 +267,13 @@ class Predictor:
 
         yield from in_parts_that_fit(len(coords), self.clicks_per_call, decode)
 
-    def _check_embedding(self, embedding: ImageEmbedding) -> None:
+    def check_embedding(self, embedding: ImageEmbedding) -> None:
+        """Refuse what is no embedding of this predictor.
+
+        Raises:
+            PromptError: it is something else.
+            Sam2AdapterError: other weights encoded it.
+        """
         if not isinstance(embedding, ImageEmbedding):
             raise PromptError(
                 f"The embedding is what `embed` returned for one image, but got a {type(embedding).__name__}. "
@@ -278,7 +288,7 @@ class Predictor:
     def _fitted_prompts(
         self, embedding: ImageEmbedding, prompts: Sequence[Prompt | Mapping[str, Any]] | None
     ) -> list[Prompt]:
-        self._check_embedding(embedding)
+        self.check_embedding(embedding)
         fitted = []
         for index, prompt in enumerate(as_prompts(prompts) or [Prompt.whole_image(embedding.original_hw)]):
             try:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from sam2_adapter.arguments import path_of
+from sam2_adapter.arguments import path_of, truth_value
 from sam2_adapter.config import Config, given_config
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.load import DataFormat, load_configured_dataset
@@ -66,6 +66,8 @@ def fine_tune(
     ):
         if value is not None:
             path_of(value, argument, what)
+    for switch, is_on in (("resume", resume), ("overwrite", overwrite)):
+        truth_value(is_on, switch)
     with _opened(output_dir, (data, model, embeddings_dir), resume, overwrite) as folder:
         dataset = load_configured_dataset(data, config, data_format)
         if on_event is not None and is_first_process():

@@ -109,3 +109,12 @@ def test_every_position_is_used_or_refused(boxes, units):
         x0, y0, x1, y1 = prompt.box_xyxy
         assert 0 <= x0 < x1 <= 64
         assert 0 <= y0 < y1 <= 48
+
+
+def test_a_mask_that_looks_inverted_is_used_with_a_warning():
+    mask = np.ones(HW, np.bool_)
+    mask[10:20, 10:30] = False
+    found = fit({"mask": mask}, {"mask": ~mask}, {"mask": np.ones(HW, np.bool_)})
+    assert found.positions == (0, 1, 2)
+    assert list(found.warnings) == [0]
+    assert "if that is the background, invert the mask" in found.warnings[0]

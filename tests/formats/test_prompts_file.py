@@ -306,3 +306,14 @@ def test_a_pipe_in_the_place_of_a_mask_is_refused_without_waiting(tmp_path):
         os.mkfifo(tmp_path / name)
         (refused,) = read_prompts_file(_write(tmp_path, {"images": {"a.jpg": [{"mask": name}]}}))["a.jpg"]
         assert "it is a named pipe, not a file" in refused.reason
+
+
+def test_a_mask_file_of_several_pages_is_refused(tmp_path):
+    Image.fromarray(MASK).save(
+        tmp_path / "m.tif", save_all=True, append_images=[Image.fromarray(~MASK), Image.fromarray(MASK)]
+    )
+    refused, box = _of_one_image(tmp_path, {"mask": "m.tif"}, BOX)
+    assert re.search(
+        r"mask 'm.tif': it cannot be told which picture .* \(3 pages, .*\)\. Save the mask", refused.reason
+    )
+    assert box.box_xyxy == (1, 2, 30, 40)

@@ -186,3 +186,65 @@ def test_a_long_step_is_told_that_nothing_more_is_wanted() -> None:
         next(outcomes)
     assert is_stopped.is_set()
     assert steps.stored == [0]
+
+
+class Large(Doubling):
+    """Items of 10 bytes each, about which nothing is known before they are fetched, or all."""
+
+    def __init__(self, *, is_known: bool) -> None:
+        super().__init__()
+        self.is_known = is_known
+        self.fetched = 0
+        self.most_ahead = 0
+
+    def num_bytes(self, item: int, fetched: int | None = None) -> int:
+        return 10 if self.is_known or fetched is not None else 0
+
+    def fetch(self, item: int) -> int | Ready[int]:
+        self.fetched += 1
+        self.most_ahead = max(self.most_ahead, self.fetched - len(self.stored))
+        return super().fetch(item)
+
+    def store(self, item: int, found: int) -> int:
+        time.sleep(0.002)
+        return super().store(item, found)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_large_items_are_fetched_as_far_ahead_as_their_bytes_allow(batch_size: int) -> None:
+    bounds = Bounds(batch_size, fetchers=4, under_way=20, most_bytes=60)
+    free, known, unknown = Doubling(), Large(is_known=True), Large(is_known=False)
+    for steps in (free, known, unknown):
+        assert [outcome.stored for outcome in stream(range(40), steps, bounds)] == [2 * i for i in range(40)]
+    assert known.most_ahead <= 6 + batch_size
+    assert unknown.most_ahead <= 6 + 4 + batch_size, "each fetcher may have begun"
+
+
+def test_an_item_larger_than_the_bound_is_done_alone() -> None:
+    steps = Large(is_known=True)
+    assert len(list(stream(range(10), steps, Bounds(fetchers=4, under_way=8, most_bytes=5)))) == 10
+    assert steps.most_ahead <= 2
+
+
+def test_work_without_a_model_is_bounded_by_bytes() -> None:
+    working, most = 0, 0
+    lock = threading.Lock()
+
+    def work(item: int) -> int:
+        nonlocal working, most
+        with lock:
+            working += 1
+            most = max(most, working)
+        time.sleep(0.005)
+        with lock:
+            working -= 1
+        return item
+
+    done = stream_without_model(range(20), work, threads=8, under_way=8, num_bytes=lambda _: 2**30)
+    assert [outcome.stored for outcome in done] == list(range(20))
+    assert most <= 2, "two at a time fill the bound"
+
+
+def test_a_stream_that_is_left_while_items_wait_for_room_ends() -> None:
+    with closing(stream(count(), Large(is_known=True), Bounds(fetchers=4, under_way=16, most_bytes=15))) as outcomes:
+        assert next(outcomes).stored == 0

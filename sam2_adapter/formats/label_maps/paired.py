@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sam2_adapter.annotations.masks import looks_inverted
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.rle import Rle, mask_to_rle
 from sam2_adapter.annotations.separate_parts import count_parts
@@ -161,9 +162,7 @@ class PairedMasks:
 
 def _looks_inverted(numbers: Numbers) -> bool:
     """Whether a map of one number has it along the whole border and in most of the picture, but not everywhere."""
-    border = np.concatenate([numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]])
-    is_enclosing = border.all() and (numbers == 0).any() and np.count_nonzero(numbers) * 2 > numbers.size
-    return bool(is_enclosing) and bool((numbers[numbers > 0] == border[0]).all())
+    return looks_inverted(numbers > 0) and bool((numbers[numbers > 0] == numbers[0, 0]).all())
 
 
 def boxes_of_numbers(numbers: Numbers) -> BoxesOfNumbers:

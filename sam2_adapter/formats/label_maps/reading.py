@@ -17,6 +17,7 @@ from PIL import Image
 from sam2_adapter.annotations.soft_edges import brightness, harden, has_soft_edges
 from sam2_adapter.errors import DataError
 from sam2_adapter.images.mask_files import has_lossy_pixels
+from sam2_adapter.images.pixel_modes import ALPHA
 from sam2_adapter.images.read import MAX_PIXELS, decoded
 
 Numbers = npt.NDArray[np.uint32]
@@ -83,7 +84,15 @@ def to_label_map(stored: StoredPicture, path: str | Path) -> LabelMap:
 def _stored_values(image: Image.Image) -> Any:
     """The values of a picture of one channel, as they are stored; the indices of a palette; `None` for colours."""
     is_one_channel = image.mode in ("1", "L", "P", "I", "F") or image.mode.startswith("I;16")
-    return np.array(image) if is_one_channel else None
+    if not is_one_channel:
+        return None
+    values = np.array(image)
+    if ALPHA not in image.info:
+        return values
+    is_visible = image.info[ALPHA] > _OPAQUE
+    return (
+        np.where(is_visible, values, 0) if values[is_visible].any() else is_visible
+    )  # black objects on a transparent background
 
 
 def _of_values(values: npt.NDArray[Any], is_lossy: bool, path: str | Path) -> LabelMap:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sam2_adapter.images.pixel_modes import WHITE_IS_ZERO, stretched
+from sam2_adapter.images.pixel_modes import ALPHA, WHITE_IS_ZERO, stretched
 from sam2_adapter.images.tiff.pixel_layout import CMYK, GREY, GREY_WHITE_IS_ZERO, PALETTE, RGB, TiffLayout
 from sam2_adapter.images.tiff.samples import Samples
 
@@ -28,8 +28,11 @@ def samples_to_image(samples: Samples, layout: TiffLayout) -> Image.Image:
     if layout.photometric == CMYK:
         return Image.fromarray(_full_range(samples[..., :4], layout), "CMYK")
     shown = shown_channels(layout)
-    if len(shown) == 1 and layout.alpha is None:
-        return _grey_image(samples[..., 0], layout)
+    if len(shown) == 1 and (layout.alpha is None or (layout.bits > 8 and not layout.is_premultiplied)):
+        image = _grey_image(samples[..., shown[0]], layout)
+        if (alpha := _alpha(samples, layout)) is not None:
+            image.info[ALPHA] = alpha
+        return image
     colors = samples[..., list(shown)]
     is_full_range = layout.photometric == RGB or layout.bits <= 8
     pixels = _full_range(colors, layout) if is_full_range else stretched(colors)

@@ -42,10 +42,20 @@ _IMAGE = [
     ("empty_prompts", pa.list_(pa.int32())),
     ("refused_prompts", pa.list_(_REFUSED)),
 ]
-SCHEMA = pa.schema([*_IMAGE, ("objects", pa.list_(pa.struct([*_OBJECT_OF_A_PROMPT, *_FOUND])))])
-# Of earlier versions, whose runs can still be gone on with: without objects that were found without a prompt, and without refused prompts.
+_TOLD = [
+    ("warnings", pa.list_(pa.struct([("prompt_index", pa.int32()), ("warning", pa.string())]))),
+    ("notes", pa.list_(pa.string())),
+]
+_OBJECTS = ("objects", pa.list_(pa.struct([*_OBJECT_OF_A_PROMPT, *_FOUND])))
+SCHEMA = pa.schema([*_IMAGE, *_TOLD, _OBJECTS])
+# Of earlier versions, whose runs can still be gone on with: without what is told, without objects that were found without a prompt, and
+# without refused prompts.
 _WITH_PROMPTS = pa.schema([*_IMAGE, ("objects", pa.list_(pa.struct(_OBJECT_OF_A_PROMPT)))])
-_OLD_SCHEMAS = (_WITH_PROMPTS, pa.schema([field for field in _WITH_PROMPTS if field.name != "refused_prompts"]))
+_OLD_SCHEMAS = (
+    pa.schema([*_IMAGE, _OBJECTS]),
+    _WITH_PROMPTS,
+    pa.schema([field for field in _WITH_PROMPTS if field.name != "refused_prompts"]),
+)
 
 # Keys of the schema's metadata: which model made a part, and what each of its images was when it was read.
 _MADE_BY = b"made_by"
@@ -57,23 +67,28 @@ def part_name(index: int) -> str:
     return f"part-{index:06}.parquet"
 
 
-def row_of(task: ImageTask, answer: ImageAnswer, original_hw: tuple[int, int]) -> dict[str, Any]:
+def row_of(
+    task: ImageTask, answer: ImageAnswer, original_hw: tuple[int, int], notes: Sequence[str] = ()
+) -> dict[str, Any]:
     """The row of an image whose prompts were answered; attributes are JSON text.
 
     Args:
         task: the image.
         answer: its objects.
         original_hw: (height, width) in pixels.
+        notes: what of the file is not in the picture, one sentence each.
     """
     height, width = original_hw
-    refused = sorted(answer.refused_prompts.items())
+    found = answer.segmentation
     return {
         **_row(task, "ok"),
         "height": height,
         "width": width,
-        "empty_prompts": list(answer.segmentation.empty_prompts),
-        "refused_prompts": [{"prompt_index": position, "error": encodable(reason)} for position, reason in refused],
-        "objects": [_object(entry) for entry in answer.segmentation.annotations],
+        "empty_prompts": list(found.empty_prompts),
+        "refused_prompts": _by_position(answer.refused_prompts, "error"),
+        "warnings": _by_position(answer.warnings, "warning"),
+        "notes": [encodable(note) for note in (*notes, *found.notes, *found.windows.notes())],
+        "objects": [_object(entry) for entry in found.annotations],
     }
 
 
@@ -118,7 +133,7 @@ def read_rows(content: bytes, tasks: Sequence[ImageTask], where: str) -> list[di
         raise DataError(f"{where}: holds other columns or images than expected. Remove it to have it made again.")
     versions = _versions(table.schema.metadata or {}, len(names))
     return [
-        {"refused_prompts": [], **row, "version": version}
+        {"refused_prompts": [], "warnings": [], "notes": [], **row, "version": version}
         for row, version in zip(table.to_pylist(), versions, strict=True)
     ]
 
@@ -150,7 +165,16 @@ def result_of(row: Mapping[str, Any], task: ImageTask, *, is_kept: bool) -> Imag
     )
     segmentation = Segmentation.restored(annotations, task.prompts, original_hw, row["empty_prompts"])
     refused = {entry["prompt_index"]: entry["error"] for entry in row["refused_prompts"]}
-    return ImageResult(task, segmentation, (), row["seconds"], is_kept=is_kept, refused_prompts=refused)
+    return ImageResult(
+        task,
+        segmentation,
+        (),
+        row["seconds"],
+        is_kept=is_kept,
+        refused_prompts=refused,
+        warnings={entry["prompt_index"]: entry["warning"] for entry in row["warnings"]},
+        notes=tuple(row["notes"]),
+    )
 
 
 def _versions(metadata: Mapping[bytes, bytes], count: int) -> list[str | None]:
@@ -170,8 +194,14 @@ def _row(task: ImageTask, status: str) -> dict[str, Any]:
         "seconds": 0.0,
         "empty_prompts": [],
         "refused_prompts": [],
+        "warnings": [],
+        "notes": [],
         "objects": [],
     }
+
+
+def _by_position(texts: Mapping[int, str], key: str) -> list[dict[str, Any]]:
+    return [{"prompt_index": position, key: encodable(text)} for position, text in sorted(texts.items())]
 
 
 def _object(entry: Annotation) -> dict[str, Any]:

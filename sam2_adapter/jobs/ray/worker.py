@@ -16,7 +16,7 @@ import torch
 
 from sam2_adapter.errors import CheckpointError, ConfigError, Sam2AdapterError
 from sam2_adapter.files import encodable
-from sam2_adapter.images.read import read_image
+from sam2_adapter.images.read import read_image_with_notes
 from sam2_adapter.jobs.answers import answer, reason_of_failure
 from sam2_adapter.jobs.output_folder import provenance
 from sam2_adapter.jobs.predict_options import PredictOptions
@@ -175,11 +175,12 @@ class ChunkWorker:
 
 @dataclass(frozen=True, eq=False)
 class _FetchedImage:
-    """An image, its position in the chunk, and what its file was when it was read."""
+    """An image, its position in the chunk, what its file was when it was read, and what of it is not in the picture."""
 
     position: int
     image: npt.NDArray[np.uint8]
     version: str | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -214,8 +215,12 @@ class _ImageSteps(Steps[int, _FetchedImage, dict[str, Any], dict[str, Any]]):
         version = source_version(
             source
         )  # before it is read: a file that is replaced meanwhile is done again by --resume
-        image = read_image(read_source(source), max_pixels=self.options.max_pixels, name=source)
-        return _FetchedImage(item, image, version)
+        image, notes = read_image_with_notes(read_source(source), max_pixels=self.options.max_pixels, name=source)
+        return _FetchedImage(item, image, version, notes)
+
+    def num_bytes(self, item: int, fetched: _FetchedImage | None = None) -> int:
+        """The pixels that were read."""
+        return 0 if fetched is None else fetched.image.nbytes
 
     def encode(self, fetched: Sequence[_FetchedImage]) -> Sequence[ImageEmbedding]:
         """Encode images."""
@@ -226,7 +231,7 @@ class _ImageSteps(Steps[int, _FetchedImage, dict[str, Any], dict[str, Any]]):
         """Answer the prompts of an image."""
         task = self.tasks[item]
         answered = answer(self.predictor, fetched.image, encoded, task.prompts, self.options)
-        return {**row_of(task, answered, encoded.original_hw), "version": fetched.version}
+        return {**row_of(task, answered, encoded.original_hw, fetched.notes), "version": fetched.version}
 
     def store(self, item: int, found: dict[str, Any]) -> dict[str, Any]:
         """Keep the row for its part."""

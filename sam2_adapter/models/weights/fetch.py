@@ -6,7 +6,8 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -15,6 +16,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 from sam2_adapter.download_progress import watched
 from sam2_adapter.errors import Sam2AdapterError
 from sam2_adapter.files import file_sha256
+from sam2_adapter.models.weights.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ _CONNECT_ATTEMPTS = 2
 _FIRST_PAUSE_S = 0.5
 _TIMEOUT_S = httpx2.Timeout(30.0, connect=10.0)
 
-# A connection that carries less than this in this time is given up: a byte now and then would keep it alive for ever.
+# A connection that carries less than this in this time is given up, and so is one without an answer: a byte now and then would keep it alive for ever.
 _STALLED_AFTER_S = 30.0
 _LEAST_BYTES = 16 * 1024
 
@@ -60,7 +62,7 @@ def fetch_file(
     """Fetch a file; it appears at `path` complete and verified, or not at all.
 
     What was received stays in a hidden file beside `path` with the server's mark of the version, and the next call goes on from there. A
-    connection that carries less than 16 KiB in 30 seconds is given up; after four of them the call fails.
+    connection that carries less than 16 KiB in 30 seconds, or no complete headers of an answer, is given up; after four of them the call fails.
 
     Args:
         url: the file; redirects are followed, proxies of the environment used.
@@ -151,35 +153,67 @@ class _Partial:
         self._note.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked of the server.
+
+    Attributes:
+        url: the file.
+        start: where to go on.
+        version: of what is there already.
+        num_bytes: size of the whole file where known.
+    """
+
+    url: str
+    start: int
+    version: str
+    num_bytes: int | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        plain = {"Accept-Encoding": "identity"}
+        return plain | ({"Range": f"bytes={self.start}-", "If-Range": self.version} if self.start else {})
+
+
 def _receive(url: str, partial: _Partial, num_bytes: int | None) -> _Announced:
     version = partial.version
     start = partial.num_bytes if version else 0
-    if num_bytes is not None and start >= num_bytes:
-        start = 0
-    headers = {"Accept-Encoding": "identity"}
-    if start:
-        headers |= {"Range": f"bytes={start}-", "If-Range": version}
+    wanted = _Wanted(url, 0 if num_bytes is not None and start >= num_bytes else start, version, num_bytes)
+    watchdog = Watchdog(_STALLED_AFTER_S, _LEAST_BYTES)
+    try:
+        with watchdog.watching():
+            announced = _receive_watched(wanted, partial, watchdog)
+    except httpx2.TransportError as error:
+        raise (_TryAgainError(watchdog.told) if watchdog.told else error) from error
+    if watchdog.told:  # an answer of unknown length, which looks complete
+        raise _TryAgainError(watchdog.told)
+    return announced
+
+
+def _receive_watched(wanted: _Wanted, partial: _Partial, watchdog: Watchdog) -> _Announced:
     with (
         httpx2.Client(follow_redirects=True, timeout=_TIMEOUT_S) as client,
-        client.stream("GET", url, headers=headers) as response,
+        client.stream("GET", wanted.url, headers=wanted.headers, extensions={"trace": watchdog.trace}) as response,
     ):
+        watchdog.feed(0)
         if response.status_code == 416:
             partial.discard()
             raise _TryAgainError("the server did not accept where to go on")
         _raise_for_status(response)
         announced = _Announced(response)
+        start = wanted.start if response.status_code == 206 else 0
         is_part = response.status_code == 206
-        if is_part and (_starts_at(response) != start or (start and announced.version != version)):
+        if is_part and (_starts_at(response) != start or (start and announced.version != wanted.version)):
             partial.discard()
             raise _TryAgainError("the server went on with another part or another version of the file")
-        if num_bytes is not None and announced.num_bytes not in (None, num_bytes):
-            raise FetchError(f"the server's file has {announced.num_bytes} bytes, the published one {num_bytes}")
-        announced.num_bytes = num_bytes or announced.num_bytes
-        _store(response, partial, start if is_part else 0, announced)
+        if wanted.num_bytes is not None and announced.num_bytes not in (None, wanted.num_bytes):
+            raise FetchError(f"the server's file has {announced.num_bytes} bytes, the published one {wanted.num_bytes}")
+        announced.num_bytes = wanted.num_bytes or announced.num_bytes
+        _store(response, partial, start, announced, watchdog)
     return announced
 
 
-def _store(response: httpx2.Response, partial: _Partial, start: int, announced: _Announced) -> None:
+def _store(response: httpx2.Response, partial: _Partial, start: int, announced: _Announced, watchdog: Watchdog) -> None:
     partial.remember(announced.version)
     with (
         partial.data.open("r+b" if start else "wb") as file,
@@ -188,25 +222,13 @@ def _store(response: httpx2.Response, partial: _Partial, start: int, announced: 
         file.seek(start)
         file.truncate()
         most = announced.num_bytes or _MOST_BYTES
-        for chunk in _not_stalled(response.iter_bytes()):
+        for chunk in response.iter_bytes():
+            watchdog.feed(len(chunk))
             start += len(chunk)
             if start > most:
                 raise _TooLongError(f"the server sent more than the announced {most} bytes")
             file.write(chunk)
             advance(len(chunk))
-
-
-def _not_stalled(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same chunks, as long as enough of them arrive."""
-    since, received = time.monotonic(), 0
-    for chunk in chunks:
-        yield chunk
-        received += len(chunk)
-        seconds = time.monotonic() - since
-        if received >= _LEAST_BYTES:
-            since, received = time.monotonic(), 0
-        elif seconds > _STALLED_AFTER_S:
-            raise _TryAgainError(f"the server sent only {received} bytes in {seconds:.0f} seconds")
 
 
 def _verify(partial: _Partial, num_bytes: int | None, sha256: str | None) -> None:

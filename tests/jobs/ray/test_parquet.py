@@ -38,7 +38,8 @@ def test_the_documented_columns_are_those_of_the_files() -> None:
 def test_parts_of_version_0_1_can_be_read(tasks: list[ImageTask]) -> None:
     table = pq.read_table(io.BytesIO(to_parquet([failed_row(task, "no") for task in tasks], {})))
     content = io.BytesIO()
-    is_old = [field for field in table.schema if field.name != "refused_prompts"]
+    new_columns = ("refused_prompts", "warnings", "notes")
+    is_old = [field for field in table.schema if field.name not in new_columns]
     of_prompts = [
         field for field in SCHEMA.field("objects").type.value_type if field.name not in ("stability_score", "point_xy")
     ]
@@ -47,3 +48,11 @@ def test_parts_of_version_0_1_can_be_read(tasks: list[ImageTask]) -> None:
     pq.write_table(pa.Table.from_pylist(table.select(old.names).to_pylist(), old), content)
     rows = read_rows(content.getvalue(), tasks, "part")
     assert [(row["refused_prompts"], row["version"], row["status"]) for row in rows] == [([], None, "failed")] * 3
+
+
+def test_parts_without_warnings_and_notes_can_be_read(tasks: list[ImageTask]) -> None:
+    table = pq.read_table(io.BytesIO(to_parquet([failed_row(task, "no") for task in tasks], {})))
+    content = io.BytesIO()
+    pq.write_table(table.drop_columns(["warnings", "notes"]), content)
+    rows = read_rows(content.getvalue(), tasks, "part")
+    assert [(row["warnings"], row["notes"], row["status"]) for row in rows] == [([], [], "failed")] * 3

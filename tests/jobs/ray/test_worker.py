@@ -76,6 +76,20 @@ def test_only_what_failed_is_done_again(job: Job, tasks: list[ImageTask]) -> Non
     assert (after[1]["status"], len(after[1]["objects"])) == ("ok", 1)
 
 
+def test_what_is_passed_over_or_doubtful_is_told(job: Job, tmp_path: Path) -> None:
+    path = tmp_path / "pages.tif"
+    disk_photo().save(path, save_all=True, append_images=[square_photo()])
+    far = Prompt(box_xyxy=(10, 10, 900, 90))
+    (task,) = asked = [ImageTask(path, path.name, (BOX, far))]
+    assert do_chunk(ChunkWorker(job, 2, Ledger(), "a"), asked) == ""
+    (row,) = part_rows(job, asked)
+    assert row["notes"] == ["2 pages, of which the first one is read"]
+    assert [entry["prompt_index"] for entry in row["warnings"]] == [1]
+    result = result_of(row, task, is_kept=False)
+    assert result.notes == ("2 pages, of which the first one is read",)
+    assert result.warnings[1].startswith("Box (10, 10, 900, 90) reaches far over the image")
+
+
 def test_text_that_is_not_utf8_costs_nothing(job: Job, tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
     disk_photo().save(path)

@@ -115,14 +115,26 @@ class TestFetching:
     def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
         self, tmp_path: Path, mirror: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(fetch, "_STALLED_AFTER_S", 0.1)
+        monkeypatch.setattr(fetch, "_STALLED_AFTER_S", 0.4)
         monkeypatch.setattr(fetch, "_LEAST_BYTES", 10**9)
         mirror.faults = ["drip"] * 4
-        with pytest.raises(FetchError, match=r"the server sent only \d+ bytes in 0 seconds"):
+        with pytest.raises(FetchError, match=r"the server sent only \d+ bytes in 0\.4 seconds"):
             fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
         assert len(mirror.requests) == 4
         assert mirror.requests[-1][1] is not None, "it goes on where it was"
         assert "Fetching custom.pt again: the server sent only" in caplog.text
+
+    def test_a_server_that_drips_headers_is_given_up(
+        self, tmp_path: Path, mirror: Server, meta_bytes: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fetch, "_STALLED_AFTER_S", 0.4)
+        mirror.faults = ["drip-headers"] * 4
+        with pytest.raises(FetchError, match=r"^the server did not answer in 0\.4 seconds$"):
+            fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
+        assert (len(mirror.requests), visible(tmp_path)) == (4, [])
+        mirror.faults = ["drip-headers"]
+        fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
+        assert (tmp_path / "custom.pt").read_bytes() == meta_bytes
 
     def test_many_at_once_fetch_once(self, tmp_path: Path, mirror: Server, published: Architecture) -> None:
         mirror.faults = ["wait"]

@@ -42,6 +42,12 @@ class Server:
             self._send(handler, content, fault)
 
     def _send(self, handler: BaseHTTPRequestHandler, content: bytes, fault: str) -> None:
+        if fault == "drip-headers":
+            with suppress(OSError):  # the client may have had enough
+                handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                while not self.release.wait(0.02):
+                    handler.wfile.write(b"x")
+            return
         etag = self.etag or f'"{hashlib.md5(content).hexdigest()}"'
         wanted = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
         start = 0

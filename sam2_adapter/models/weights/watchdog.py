@@ -1,0 +1,80 @@
+"""Giving up connections that stay open and carry next to nothing.
+
+A server that sends a byte now and then keeps every read within its own time, be it in the body of an answer, between its parts, or in its
+headers, before anybody has seen anything of it. Only the time for the whole of it tells.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+# What httpcore calls the events that open a connection, also through a proxy; each gives the newest form of it.
+_OPENED = ("connect_tcp.complete", "start_tls.complete")
+
+
+class Watchdog:
+    """Cuts a connection that carries less than `least_bytes` in `seconds`; the headers of an answer have the same time.
+
+    Attributes:
+        told: what was wrong with the connection; empty where it was not cut.
+    """
+
+    def __init__(self, seconds: float, least_bytes: int) -> None:
+        """Watch from now on, in `watching`."""
+        self._seconds = seconds
+        self._least_bytes = least_bytes
+        self._changed = threading.Condition()
+        self._is_over = False
+        self._socket: Any = None
+        self._begin(is_answered=False)
+        self.told = ""
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Be told of what happens, as the extension `trace` of a request."""
+        if event.endswith(_OPENED):
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def feed(self, num_bytes: int) -> None:
+        """So many bytes of the answer have arrived; 0 for its headers."""
+        self._received += num_bytes
+        if self._received >= self._least_bytes or not self._is_answered:
+            self._begin(is_answered=True)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch as long as the connection is used."""
+        thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")
+        thread.start()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_over = True
+                self._changed.notify()
+            thread.join()
+
+    def _begin(self, *, is_answered: bool) -> None:
+        self._since, self._received, self._is_answered = time.monotonic(), 0, is_answered
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._is_over:
+                left = self._since + self._seconds - time.monotonic()
+                if left <= 0:
+                    self._cut()
+                    return
+                self._changed.wait(left)
+
+    def _cut(self) -> None:
+        seconds = f"{self._seconds:.0f} seconds" if self._seconds >= 1 else f"{self._seconds:g} seconds"
+        what = f"sent only {self._received} bytes" if self._is_answered else "did not answer"
+        self.told = f"the server {what} in {seconds}"
+        if self._socket is not None:
+            with suppress(OSError):  # closed already
+                # Of the class `socket`: that of TLS sockets would say goodbye, which may wait itself.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
