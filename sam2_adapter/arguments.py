@@ -70,6 +70,17 @@ def truth_value(value: object, name: str, error: type[Sam2AdapterError] = Config
     return bool(value)
 
 
+def able_to(value: _T, methods: Collection[str], name: str, what: str) -> _T:
+    """An argument that may be of any class that has these methods; other arguments as in `instance_of`.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    if not all(callable(getattr(value, method, None)) for method in methods):
+        raise ConfigError(f"{name} is {what}, but got {shown(value)}.")
+    return value
+
+
 def instance_of(value: object, kind: type[_T], name: str, what: str, error: type[Sam2AdapterError] = ConfigError) -> _T:
     """An argument that is an object of a class.
 

@@ -176,10 +176,43 @@ def atomic_file(path: Path, *, is_synced: bool = False) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
+def is_partial_name(name: str) -> bool:
+    """Whether a file is called as the temporary files of `atomic_file` are."""
+    return _PARTIAL_NAME.fullmatch(name) is not None
+
+
+def append_whole(file: IO[bytes], content: bytes) -> None:
+    """Append to a file all of a content, or nothing where the disk is full.
+
+    Args:
+        file: opened to write and unbuffered, so that nothing is left to be written later.
+        content: a line of a journal, or another piece that makes no sense in parts.
+
+    Raises:
+        OSError: it cannot be written; the file is as it was before, as far as that is possible.
+    """
+    end = file.seek(0, os.SEEK_END)
+    rest = memoryview(content)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        cut_off(file, end)
+        raise
+
+
+def cut_off(file: IO[bytes], end: int) -> None:
+    """Take away what a file has behind a place, as far as that is possible; writing goes on there."""
+    with suppress(OSError):
+        file.truncate(end)
+    with suppress(OSError):
+        file.seek(end)
+
+
 def remove_partial_files(directory: Path) -> None:
     """Remove the temporary files that `atomic_file` left below a folder when its process was killed."""
     for path in directory.rglob(".*.part"):
-        if _PARTIAL_NAME.fullmatch(path.name):
+        if is_partial_name(path.name):
             with suppress(OSError):
                 path.unlink()
 

@@ -22,7 +22,17 @@ from typing import IO, Self
 
 from sam2_adapter import __version__
 from sam2_adapter.errors import ExportError, OutputExistsError
-from sam2_adapter.files import HOLDER_NAME, LOCK_NAME, file_sha256, lock_folder, reason_of, write_file
+from sam2_adapter.files import (
+    HOLDER_NAME,
+    LOCK_NAME,
+    append_whole,
+    atomic_file,
+    file_sha256,
+    is_partial_name,
+    lock_folder,
+    reason_of,
+    write_file,
+)
 from sam2_adapter.ownership import MARKER_NAME, Ownership, listed_files, ownership_of, written_digests
 from sam2_adapter.replacing import keep_edited, opened_to_append, remove_files
 
@@ -206,11 +216,12 @@ class OwnedFolder:
     def _note(self, line: str | Mapping[str, str]) -> None:
         assert self._marker is not None  # begin() comes first
         try:
-            self._marker.write(json.dumps(line).encode() + b"\n")
-            self._marker.flush()
+            append_whole(self._marker, json.dumps(line).encode() + b"\n")
         except OSError as error:
             where = self.directory / MARKER_NAME
-            raise ExportError(f"{where}: cannot write here: {reason_of(error)}.") from error
+            raise ExportError(
+                f"{where}: cannot write here: {reason_of(error)}. Make room on the disk, or choose another folder."
+            ) from error
 
     def _check(self) -> Ownership | None:
         """Who owns the folder, `None` where it is empty; raises where this command may not write to it."""
@@ -249,7 +260,7 @@ class OwnedFolder:
         found = []
         with os.scandir(self.directory) as entries:
             for entry in entries:
-                is_litter = entry.name in _LITTER and entry.is_file(follow_symlinks=False)
+                is_litter = _is_litter(entry.name) and entry.is_file(follow_symlinks=False)
                 if not is_litter and not self._holds_input(_same_file(entry.path)):
                     found.append(entry.name)
         return sorted(found)
@@ -272,15 +283,12 @@ class OwnedFolder:
     def _write_header(self, path: Path, entries: frozenset[str], kept: Ownership | None) -> None:
         """Replace the marker by one with these entries and the files of a run that is gone on with."""
         header = {"sam2-adapter": __version__, "command": self.command, "entries": sorted(entries)}
-        partial = path.with_name(f"{MARKER_NAME}.part")
-        partial.unlink(missing_ok=True)
-        with partial.open("xb") as file:
+        with atomic_file(path) as file:
             file.write(json.dumps(header).encode() + b"\n")
             for name in self._files() if kept is not None else ():
                 file.write(json.dumps(name).encode() + b"\n")
             for name, sha256 in self._digests.items() if kept is not None else ():
                 file.write(json.dumps({"written": name, "sha256": sha256}).encode() + b"\n")
-        partial.replace(path)
 
     def _refuse_foreign(self, path: Path, name: str) -> None:
         if path.is_symlink():
@@ -313,6 +321,11 @@ class OwnedFolder:
     def _written(self, name: str) -> list[str]:
         """What was written to a file, as far as it is known."""
         return [sha256 for sha256 in (self._digests.get(name), self._taken_over.get(name)) if sha256 is not None]
+
+
+def _is_litter(name: str) -> bool:
+    # A marker that a command did not finish, because it was killed.
+    return name in _LITTER or (name.startswith(f".{MARKER_NAME}") and is_partial_name(name))
 
 
 def _same_file(path: str | Path) -> str:

@@ -50,8 +50,8 @@ def remove_files(directory: Path, names: Iterable[tuple[str, Collection[str]]]) 
 
 
 def opened_to_append(path: Path) -> IO[bytes]:
-    """A file of lines, to write more of them at its end; a last line that was torn by a crash is ended."""
-    file = path.open("r+b")
+    """A file of lines, unbuffered, to write more of them at its end; a last line that was torn by a crash is ended."""
+    file: IO[bytes] = path.open("r+b", buffering=0)
     end = file.seek(0, os.SEEK_END)
     if end:
         file.seek(end - 1)

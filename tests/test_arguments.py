@@ -96,7 +96,7 @@ def _session(predictor: Predictor) -> Session:
         (ConfigError, "resume is True or False", lambda p, f: sam2_adapter.fine_tune(f, f / "run", resume="no")),
         (ConfigError, "multimask_output is True or False, but got 'x'", lambda p, f: p.predict(_opened(p), [BOX], "x")),
         (ConfigError, "predictor is a predictor, which", lambda p, f: sam2_adapter.segment(3, _opened(p), [BOX])),
-        (PromptError, "The embedding is what `embed`", lambda p, f: sam2_adapter.segment(p, 3, [BOX])),
+        (PromptError, "embedding is what `embed` returned", lambda p, f: sam2_adapter.segment(p, 3, [BOX])),
         (PromptError, "The prompts are a list", lambda p, f: sam2_adapter.segment(p, _opened(p), 3)),
         (ConfigError, "clip_to_box is", lambda p, f: sam2_adapter.segment(p, _opened(p), [BOX], clip_to_box="no")),
         (ConfigError, "default_label is a", lambda p, f: sam2_adapter.segment(p, _opened(p), [BOX], default_label=3)),

@@ -8,6 +8,7 @@ import pytest
 
 from sam2_adapter.errors import DataError, ExportError, OutputExistsError
 from sam2_adapter.files import (
+    append_whole,
     atomic_file,
     encodable,
     parsed_line,
@@ -17,6 +18,7 @@ from sam2_adapter.files import (
     write_file,
     write_json,
 )
+from tests.small_disk import files_of_at_most
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -108,3 +110,14 @@ def test_a_file_that_is_no_json_says_what_is_wrong_and_where(tmp_path: Path, tex
 )
 def test_a_line_of_a_journal_is_a_whole_object_or_nothing(text: bytes, line: dict[str, int] | None) -> None:
     assert parsed_line(text) == line
+
+
+def test_a_piece_is_appended_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "lines"
+    with path.open("wb", buffering=0) as file:
+        append_whole(file, b"one\n")
+        with files_of_at_most(6), pytest.raises(OSError, match="too large"):
+            append_whole(file, b"two\n")
+        assert path.read_bytes() == b"one\n"
+        append_whole(file, b"three\n")
+    assert path.read_bytes() == b"one\nthree\n"

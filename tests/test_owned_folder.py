@@ -11,7 +11,8 @@ import pytest
 from sam2_adapter.errors import ExportError, FolderInUseError, OutputExistsError
 from sam2_adapter.files import HOLDER_NAME, LOCK_NAME
 from sam2_adapter.owned_folder import OwnedFolder
-from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, Ownership, ownership_of, results_in
+from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, Ownership, listed_files, ownership_of, results_in
+from tests.small_disk import files_of_at_most
 
 ENTRIES = ("annotations.json", "masks")
 
@@ -328,3 +329,33 @@ def test_names_of_any_bytes_are_listed(tmp_path: Path) -> None:
     _earlier_run(tmp_path, *names)
     _remove_all(tmp_path)
     assert _files(tmp_path) == []
+
+
+def test_a_full_disk_at_the_start_leaves_a_folder_that_can_be_used_later(tmp_path: Path) -> None:
+    with (
+        OwnedFolder(tmp_path / "out", "predict") as folder,
+        files_of_at_most(10),
+        pytest.raises(ExportError, match="cannot write here"),
+    ):
+        folder.begin(ENTRIES)
+    _earlier_run(tmp_path / "out", "annotations.json")
+    assert _files(tmp_path / "out") == ["annotations.json"]
+
+
+def test_a_marker_that_was_not_finished_does_not_make_a_folder_foreign(tmp_path: Path) -> None:
+    (tmp_path / f".{MARKER_NAME}.{'0' * 32}.part").write_text("{")
+    _earlier_run(tmp_path, "annotations.json")
+    assert ownership_of(tmp_path) is not None
+
+
+def test_a_full_disk_while_a_file_is_noted_loses_nothing_that_was(tmp_path: Path) -> None:
+    with OwnedFolder(tmp_path / "out", "predict") as folder:
+        folder.begin(ENTRIES)
+        _write(folder, "masks/a.png")
+        with (
+            files_of_at_most((tmp_path / "out" / MARKER_NAME).stat().st_size + 5),
+            pytest.raises(ExportError, match="Make room on the disk"),
+        ):
+            folder.claim(tmp_path / "out" / "masks" / "b.png")
+        _write(folder, "masks/c.png")
+    assert list(listed_files(tmp_path / "out")) == ["masks/a.png", "masks/c.png"]

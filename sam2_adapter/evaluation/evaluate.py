@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sam2_adapter.arguments import instance_of
+from sam2_adapter.arguments import able_to, instance_of
 from sam2_adapter.errors import ConfigError, DataError, ImageError
 from sam2_adapter.evaluation.compare import Comparison, compare
 from sam2_adapter.evaluation.measure import measure_image
@@ -66,7 +66,7 @@ def evaluate_prompts(
         ConfigError: an unknown kind of prompt.
         DataError: no object could be measured; images that cannot be read are otherwise left out and counted.
     """
-    instance_of(predictor, Predictor, "predictor", "a predictor, which load_predictor makes")
+    able_to(predictor, ("embed", "predict"), "predictor", "a predictor, which load_predictor makes")
     settings = settings or EvaluationSettings()
     instance_of(settings, EvaluationSettings, "settings", "an EvaluationSettings or None")
     if not isinstance(samples, Sequence) or not all(isinstance(sample, Sample) for sample in samples):

@@ -14,7 +14,7 @@ from functools import partial
 from sam2_adapter.annotations.prompt_values import checked_mask, checked_numbers, short
 from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.annotations.rle import Rle, mask_to_rle
-from sam2_adapter.arguments import instance_of
+from sam2_adapter.arguments import able_to, instance_of
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import PromptError
 from sam2_adapter.images.sources import ImageSource, Pixels, as_pixels
@@ -40,7 +40,7 @@ class Session:
             predictor: the model.
             sources: shares encoded images with other sessions of the same predictor; by default a session keeps its own.
         """
-        self._predictor = instance_of(predictor, Predictor, "predictor", "a predictor, which load_predictor makes")
+        self._predictor = able_to(predictor, ("predict_rles",), "predictor", "a predictor, which load_predictor makes")
         if sources is not None:
             instance_of(sources, EncodedSources, "sources", "an EncodedSources or None")
         self._sources = sources or EncodedSources(predictor, ByteBoundedCache(CACHE_BYTES))

@@ -18,7 +18,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.errors import ConfigError, ExportError
-from sam2_adapter.files import file_sha256, parsed_line, reason_of, remove_partial_files
+from sam2_adapter.files import append_whole, file_sha256, parsed_line, reason_of, remove_partial_files
 from sam2_adapter.jobs.tasks import ImageTask, prompts_sha256
 from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.ownership import JOURNAL_NAME, is_inside
@@ -84,9 +84,8 @@ class Journal:
         if not end:
             folder.claim(self._path)
         try:
-            self._file: IO[bytes] = self._path.open("r+b" if end else "wb")
+            self._file: IO[bytes] = self._path.open("r+b" if end else "wb", buffering=0)
             self._file.truncate(end)
-            self._file.seek(end)
         except OSError as error:
             raise ExportError(f"{self._path}: cannot write here: {reason_of(error)}. Choose another folder.") from error
         if end:
@@ -174,10 +173,11 @@ class Journal:
 
     def _append(self, line: Mapping[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-            self._file.flush()
+            append_whole(self._file, json.dumps(line, allow_nan=False).encode() + b"\n")
         except OSError as error:
-            raise ExportError(f"{self._path}: cannot write here: {reason_of(error)}") from error
+            raise ExportError(
+                f"{self._path}: cannot write here: {reason_of(error)}. Make room on the disk, or choose another folder"
+            ) from error
 
     def _line(self, offset: int) -> dict[str, Any]:
         # Opened again: the file that is written to has its own place, and may be used by another thread.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sam2_adapter.errors import ExportError
-from sam2_adapter.files import encoded_json, parsed_line, reason_of
+from sam2_adapter.files import append_whole, encoded_json, parsed_line, reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class ChangeJournal:
         with self._lock:
             try:
                 self._cut_off()  # what an earlier failure may have left
-                _write_all(self._file, content)
+                append_whole(self._file, content)
                 os.fsync(self._file.fileno())
             except OSError as error:
                 with suppress(OSError):
@@ -107,13 +107,6 @@ def _end_of_whole_lines(file: IO[bytes]) -> int:
             return start + position + 1
         end = start
     return 0
-
-
-def _write_all(file: IO[bytes], content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        written = file.write(rest)
-        rest = rest[written:]
 
 
 def _sync_folder(folder: Path) -> None:

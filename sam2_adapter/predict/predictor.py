@@ -257,7 +257,7 @@ class Predictor:
         Yields:
             Positions in `points` and all outputs of the decoder for them, on its device.
         """
-        self.check_embedding(embedding)
+        self._check_embedding(embedding)
         coords = torch.from_numpy(embedding.geometry.points_to_input(points))[:, None]
         labels = torch.ones(coords.shape[:2], dtype=torch.int64)
 
@@ -267,13 +267,7 @@ class Predictor:
 
         yield from in_parts_that_fit(len(coords), self.clicks_per_call, decode)
 
-    def check_embedding(self, embedding: ImageEmbedding) -> None:
-        """Refuse what is no embedding of this predictor.
-
-        Raises:
-            PromptError: it is something else.
-            Sam2AdapterError: other weights encoded it.
-        """
+    def _check_embedding(self, embedding: ImageEmbedding) -> None:
         if not isinstance(embedding, ImageEmbedding):
             raise PromptError(
                 f"The embedding is what `embed` returned for one image, but got a {type(embedding).__name__}. "
@@ -288,7 +282,7 @@ class Predictor:
     def _fitted_prompts(
         self, embedding: ImageEmbedding, prompts: Sequence[Prompt | Mapping[str, Any]] | None
     ) -> list[Prompt]:
-        self.check_embedding(embedding)
+        self._check_embedding(embedding)
         fitted = []
         for index, prompt in enumerate(as_prompts(prompts) or [Prompt.whole_image(embedding.original_hw)]):
             try:

@@ -16,7 +16,7 @@ from sam2_adapter.annotations.masks import clipped_to_box
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import FOREGROUND, Prompt, RefusedPrompt, as_prompts
 from sam2_adapter.annotations.rle import Rle, placed_mask_to_rle
-from sam2_adapter.arguments import instance_of, truth_value
+from sam2_adapter.arguments import able_to, instance_of, truth_value
 from sam2_adapter.errors import PromptError
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.windows import PlacedAnswers, WindowedImage, WindowUse, predict_in_places
@@ -104,7 +104,7 @@ def segment(
         PromptError: a prompt is malformed, refused, or lies outside the image, or the embedding is none.
         ConfigError: another argument is of another kind.
     """
-    instance_of(predictor, Predictor, "predictor", "a predictor, which load_predictor makes")
+    able_to(predictor, ("embed", "predict"), "predictor", "a predictor, which load_predictor makes")
     truth_value(clip_to_box, "clip_to_box")
     instance_of(default_label, str, "default_label", "a text")
     if windowed is not None:
@@ -113,7 +113,7 @@ def segment(
     if image is None:
         raise PromptError("Give the encoded image, or its pixels and a rule for windows.")
     if embedding is not None:
-        predictor.check_embedding(embedding)
+        instance_of(embedding, ImageEmbedding, "embedding", "what `embed` returned for one image, or None", PromptError)
     asked = as_prompts(prompts) or [Prompt.whole_image(image.original_hw)]
     found: dict[int, Annotation] = {}
     for answers in predict_in_places(predictor, embedding, asked, windowed):

@@ -258,10 +258,10 @@ def test_what_cannot_be_used_changes_nothing(session):
     for ask, message in [
         (lambda: session.click(500, 5), "lies outside the image"),
         (lambda: session.click(float("nan"), 5), "finite"),
-        (lambda: session.click(10**400, 5), "'points'"),
-        (lambda: session.click("left", None), "'points'"),
+        (lambda: session.click(10**400, 5), "'point'"),
+        (lambda: session.click("left", None), "'point'"),
         (lambda: session.box([5, 5, 5, 9]), "is empty"),
-        (lambda: session.box([5, 5]), "four numbers"),
+        (lambda: session.box([5, 5]), "4 numbers"),
     ]:
         with pytest.raises(PromptError, match=message):
             ask()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.errors import ExportError
-from sam2_adapter.files import encoded_json, reason_of, write_file
+from sam2_adapter.files import append_whole, cut_off, encoded_json, reason_of, write_file
 from sam2_adapter.formats.coco.objects import Segmentation, images_to_coco
 
 
@@ -46,8 +46,8 @@ class CocoStream:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # Beside the target: a system's temporary folder may be kept in memory.
-            self._images = tempfile.TemporaryFile(dir=self._path.parent)  # noqa: SIM115 - closed by close()
-            self._annotations = tempfile.TemporaryFile(dir=self._path.parent)  # noqa: SIM115 - closed by close()
+            self._images = tempfile.TemporaryFile(buffering=0, dir=self._path.parent)  # noqa: SIM115 - closed by close()
+            self._annotations = tempfile.TemporaryFile(buffering=0, dir=self._path.parent)  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise ExportError(f"{path}: cannot write here: {reason_of(error)}. Choose another folder.") from error
 
@@ -70,9 +70,8 @@ class CocoStream:
             for index, row in enumerate(export.document["annotations"])
         ]
         # Encoded before anything is written, so that an image that fails leaves no trace.
-        image_text, annotation_texts = self._encoded(entry), [self._encoded(row) for row in rows]
-        self._append(self._images, [image_text], is_first=not self._num_images)
-        self._append(self._annotations, annotation_texts, is_first=not self._num_annotations)
+        image_text = _listed([self._encoded(entry)], is_first=not self._num_images)
+        self._append(image_text, _listed(map(self._encoded, rows), is_first=not self._num_annotations))
         self._categories = export.document["categories"]
         self._num_images += 1
         self._num_annotations += len(rows)
@@ -104,9 +103,19 @@ class CocoStream:
                 f"{self._path}: the annotations cannot be written as JSON: {error}. Check the attributes of the prompts."
             ) from error
 
-    def _append(self, file: IO[bytes], rows: list[bytes], *, is_first: bool) -> None:
+    def _append(self, image: bytes, annotations: bytes) -> None:
+        num_bytes = self._images.tell()
         try:
-            for index, row in enumerate(rows):
-                file.write((b"\n" if is_first and not index else b",\n") + row)
+            append_whole(self._images, image)
+            append_whole(self._annotations, annotations)
         except OSError as error:
-            raise ExportError(f"{self._path}: cannot write here: {reason_of(error)}.") from error
+            cut_off(self._images, num_bytes)
+            raise ExportError(
+                f"{self._path}: cannot write here: {reason_of(error)}. Make room on the disk, or choose another folder."
+            ) from error
+
+
+def _listed(rows: Iterable[bytes], *, is_first: bool) -> bytes:
+    """Rows of a list, as they follow those that are there."""
+    text = b"".join(b",\n" + row for row in rows)
+    return text[1:] if is_first else text

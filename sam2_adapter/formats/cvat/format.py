@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.errors import ExportError
-from sam2_adapter.files import reason_of, write_file
+from sam2_adapter.files import append_whole, reason_of, write_file
 from sam2_adapter.formats.base import Format, ListedPrompts, Writer, WritingTarget, Written
 from sam2_adapter.formats.cvat.dataset import cvat_files, is_cvat_data, read_cvat_data
 from sam2_adapter.formats.cvat.document import read_document
@@ -31,7 +31,7 @@ class CvatWriter(Writer):
         try:
             target.path.parent.mkdir(parents=True, exist_ok=True)
             # Beside the target: a system's temporary folder may be kept in memory.
-            self._images = tempfile.TemporaryFile(dir=target.path.parent)  # noqa: SIM115 - closed by close()
+            self._images = tempfile.TemporaryFile(buffering=0, dir=target.path.parent)  # noqa: SIM115 - closed by close()
         except OSError as error:
             raise ExportError(
                 f"{target.path}: cannot write here: {reason_of(error)}. Choose another folder."
@@ -41,9 +41,11 @@ class CvatWriter(Writer):
         """Add one image."""
         element, notes = image_to_element(image, self._num_images, output_type=self._target.output_type)
         try:
-            self._images.write(element.encode())
+            append_whole(self._images, element.encode())
         except OSError as error:
-            raise ExportError(f"{self._target.path}: cannot write here: {reason_of(error)}.") from error
+            raise ExportError(
+                f"{self._target.path}: cannot write here: {reason_of(error)}. Make room on the disk, or choose another folder."
+            ) from error
         self._num_images += 1
         self._labels |= dict.fromkeys(annotation.label for annotation in image.annotations)
         return Written((), notes)

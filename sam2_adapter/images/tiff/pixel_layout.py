@@ -45,6 +45,8 @@ _NONE = 1
 # Compressions of bytes, whatever they mean, which libtiff undoes: LZW, Deflate (two numbers), PackBits, LZMA, Zstandard.
 _OF_BYTES = {5, 8, 32946, 32773, 34925, 50000}
 _JPEG = {6, 7}
+# Neither by Pillow nor by us.
+_NOT_READ = frozenset(_COMPRESSION_NAMES) - {2, 3, 4, 6, 7, 50001}
 _NO_PREDICTOR, _DIFFERENCES, _FLOAT_DIFFERENCES = 1, 2, 3
 
 _ASSOCIATED_ALPHA, _ALPHA = 1, 2
@@ -195,7 +197,7 @@ def _per_channel(directory: Directory, tag: Tag) -> tuple[int, ...]:
 def _is_read_by_pillow(directory: Directory, bits: Sequence[int], kinds: Sequence[int]) -> bool:
     channels, photometric = len(bits), directory.one(Tag.PHOTOMETRIC, 0)
     is_big_endian_big = directory.is_big and directory.byte_order == ">"  # which Pillow takes for an ordinary TIFF
-    if set(kinds) != {1} or is_big_endian_big:
+    if set(kinds) != {1} or is_big_endian_big or directory.one(Tag.COMPRESSION, _NONE) in _NOT_READ:
         return False
     if directory.one(Tag.COMPRESSION, _NONE) in _JPEG or photometric == YCBCR:
         return set(bits) == {8} and channels in (1, 3, 4)
@@ -210,6 +212,9 @@ def _is_read_by_pillow(directory: Directory, bits: Sequence[int], kinds: Sequenc
 def _check_supported(directory: Directory, bits: Sequence[int], kinds: Sequence[int]) -> None:
     photometric, compression = directory.one(Tag.PHOTOMETRIC, 0), directory.one(Tag.COMPRESSION, _NONE)
     channels = len(bits)
+    if compression != _NONE and compression not in _OF_BYTES:
+        name = _COMPRESSION_NAMES.get(compression, f"number {compression}")
+        raise UnsupportedTiff(f"a TIFF of {channels} x {bits[0]} bits with the compression {name} is not read")
     if len(set(bits)) > 1 or len(set(kinds)) > 1:
         raise UnsupportedTiff(f"a TIFF whose channels differ in their bits ({', '.join(map(str, bits))}) is not read")
     kind = _KINDS.get(kinds[0])
@@ -223,9 +228,6 @@ def _check_supported(directory: Directory, bits: Sequence[int], kinds: Sequence[
         raise UnsupportedTiff(f"a TIFF of colours of {name} with {channels} x {bits[0]} bits is not read")
     if channels < least:
         raise UnsupportedTiff(f"a TIFF of {least} colours needs as many channels, but has {channels}")
-    if compression != _NONE and compression not in _OF_BYTES:
-        name = _COMPRESSION_NAMES.get(compression, f"number {compression}")
-        raise UnsupportedTiff(f"a TIFF of {channels} x {bits[0]} bits with the compression {name} is not read")
     predictor = directory.one(Tag.PREDICTOR, _NO_PREDICTOR)
     if compression != _NONE and not _is_known_predictor(predictor, bits[0], kind):
         raise UnsupportedTiff(f"a TIFF of {bits[0]} bits with the predictor {predictor} is not read")

@@ -15,7 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from sam2_adapter.download_progress import watched
 from sam2_adapter.errors import Sam2AdapterError
-from sam2_adapter.files import file_sha256
+from sam2_adapter.files import file_sha256, reason_of
 from sam2_adapter.models.weights.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -72,11 +72,15 @@ def fetch_file(
         check: raises if the complete file, still under another name with the same ending, is not what was wanted.
 
     Raises:
-        FetchError: no connection, an HTTP error, or the content is not what was published.
+        FetchError: no connection, an HTTP error, no room, or the content is not what was published.
     """
     partial = _Partial(path)
     try:
         _retrying(path.name)(_receive_verified, url, partial, num_bytes, sha256)
+    except OSError as error:
+        raise FetchError(
+            f"cannot write to {path.parent}: {reason_of(error)}; make room there, or let SAM2_ADAPTER_CACHE name another folder"
+        ) from error
     except _TooLongError as error:
         partial.discard()
         raise FetchError(str(error)) from error

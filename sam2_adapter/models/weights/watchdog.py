@@ -37,7 +37,10 @@ class Watchdog:
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Be told of what happens, as the extension `trace` of a request."""
         if event.endswith(_OPENED):
-            self._socket = info["return_value"].get_extra_info("socket")
+            with self._changed:
+                self._socket = info["return_value"].get_extra_info("socket")
+                if self.told:  # it took too long to open
+                    self._shut_down()
 
     def feed(self, num_bytes: int) -> None:
         """So many bytes of the answer have arrived; 0 for its headers."""
@@ -74,6 +77,9 @@ class Watchdog:
         seconds = f"{self._seconds:.0f} seconds" if self._seconds >= 1 else f"{self._seconds:g} seconds"
         what = f"sent only {self._received} bytes" if self._is_answered else "did not answer"
         self.told = f"the server {what} in {seconds}"
+        self._shut_down()
+
+    def _shut_down(self) -> None:
         if self._socket is not None:
             with suppress(OSError):  # closed already
                 # Of the class `socket`: that of TLS sockets would say goodbye, which may wait itself.

@@ -13,6 +13,7 @@ from sam2_adapter.formats.coco.objects import images_to_coco, read_coco
 from sam2_adapter.formats.coco.writer import CocoStream
 from tests.formats.examples import annotated_image
 from tests.shapes import iou
+from tests.small_disk import files_of_at_most
 
 
 @pytest.mark.parametrize("segmentation", ["rle", "polygon"])
@@ -58,3 +59,20 @@ def test_an_image_that_cannot_be_written_leaves_no_trace(tmp_path):
     stream.close()
     document = json.loads((tmp_path / "a.json").read_text())
     assert [image["file_name"] for image in document["images"]] == ["street/a.jpg"]
+
+
+@pytest.mark.parametrize("num_bytes", [1100, 200])
+def test_an_image_for_which_the_disk_has_no_room_leaves_no_trace(tmp_path, num_bytes):
+    """Whether its objects or its own row is the first to find no room."""
+    stream = CocoStream(tmp_path / "a.json", "small", {})
+    stream.add(AnnotatedImage("first.jpg", (5, 6)))
+    whole = annotated_image()
+    with files_of_at_most(num_bytes), pytest.raises(ExportError, match="Make room on the disk"):
+        _ = [stream.add(AnnotatedImage(f"{n}.jpg", whole.original_hw, whole.annotations)) for n in range(20)]
+    stream.add(AnnotatedImage("last.jpg", (5, 6)))
+    stream.close()
+    document = json.loads((tmp_path / "a.json").read_text())
+    images = document["images"]
+    assert [image["id"] for image in images] == list(range(1, len(images) + 1))
+    assert (images[0]["file_name"], images[-1]["file_name"]) == ("first.jpg", "last.jpg")
+    assert len(document["annotations"]) == len(annotated_image().annotations) * (len(images) - 2)

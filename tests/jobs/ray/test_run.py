@@ -323,6 +323,7 @@ def test_help_imports_nothing_of_it(words: tuple[str, ...]) -> None:
         (("--engine", "ray", "--format", "masks"), "leave --format out"),
         (("--engine", "ray", "--overlay"), "leave --overlay out"),
         (("--engine", "ray", "--batch-size", "4"), "leave --batch-size out"),
+        (("--engine", "ray", "--region", "0,0,9,9"), "looks at whole images; leave --region out"),
         (("--ray-address", "a:1"), "--ray-address goes with --engine ray"),
         (("s3://bucket/a.png",), "s3://bucket/a.png is a URL, which only --engine ray reads and writes"),
         (("--output", "s3://bucket/out"), "s3://bucket/out is a URL, which only --engine ray reads and writes"),

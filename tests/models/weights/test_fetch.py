@@ -19,6 +19,7 @@ from sam2_adapter.models.weights.download import (
 )
 from sam2_adapter.models.weights.fetch import FetchError, fetch_file
 from tests.models.weights.weights_server import Server, visible
+from tests.small_disk import files_of_at_most
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -133,6 +134,15 @@ class TestFetching:
             fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
         assert (len(mirror.requests), visible(tmp_path)) == (4, [])
         mirror.faults = ["drip-headers"]
+        fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
+        assert (tmp_path / "custom.pt").read_bytes() == meta_bytes
+
+    def test_a_full_disk_is_named_and_the_next_call_goes_on(
+        self, tmp_path: Path, mirror: Server, meta_bytes: bytes
+    ) -> None:
+        with files_of_at_most(1000), pytest.raises(FetchError, match=r"^cannot write to .*: File too large; make room"):
+            fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
+        assert len(mirror.requests) == 1, "it does not become better by itself"
         fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
         assert (tmp_path / "custom.pt").read_bytes() == meta_bytes
 

@@ -41,6 +41,16 @@ def test_one_that_carries_too_little_after_its_headers_is_cut() -> None:
     assert watchdog.told == "the server sent only 5 bytes in 0.3 seconds"
 
 
+def test_one_that_is_opened_too_late_is_cut_at_once() -> None:
+    ours, theirs = socket.socketpair()
+    watchdog = Watchdog(0.05, 30)
+    with ours, theirs, watchdog.watching():
+        while not watchdog.told:
+            time.sleep(0.01)
+        watchdog.trace("connection.connect_tcp.complete", {"return_value": _Stream(ours)})
+        assert ours.recv(100) == b""
+
+
 def test_one_that_ends_in_time_is_left_alone() -> None:
     started = time.monotonic()
     watchdog = Watchdog(60, 30)
