@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from sam2_adapter.errors import DataError, ExportError, FolderInUseError, OutputExistsError, Sam2AdapterError
-from sam2_adapter.input_files import open_regular
+from sam2_adapter.input_files import NUM_BYTES, open_regular, packed, what_stands_in
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -61,14 +61,18 @@ def read_json(path: str | Path, error: type[Sam2AdapterError] = DataError) -> An
     """
     try:
         with open_regular(path) as file:
-            return json.loads(decoded_text(file.read()), object_pairs_hook=_unique_keys)
-    except UnicodeDecodeError as reason:
-        raise error(
-            f"{path}: cannot read the file: {reason_of(reason)}; expected a JSON file. Save it as UTF-8."
-        ) from reason
+            content = file.read()
     except OSError as reason:
         raise error(f"{path}: cannot read the file: {reason_of(reason)}; expected a JSON file in UTF-8.") from reason
+    try:
+        return json.loads(decoded_text(content), object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as reason:
+        if found := _what_else(content):
+            raise error(f"{path}: not a JSON file: {found}.") from reason
+        if isinstance(reason, UnicodeDecodeError):
+            raise error(
+                f"{path}: cannot read the file: {reason_of(reason)}; expected a JSON file. Save it as UTF-8."
+            ) from reason
         raise error(f"{path}: not a valid JSON file: {json_problem(reason)}") from reason
 
 
@@ -80,11 +84,23 @@ def read_text(path: str | Path) -> str:
     """
     try:
         with open_regular(path) as file:
-            return decoded_text(file.read())
-    except UnicodeDecodeError as reason:
-        raise DataError(f"{path}: {reason_of(reason)}. Save the file as UTF-8.") from reason
+            content = file.read()
     except OSError as reason:
         raise DataError(f"{path}: cannot read the file: {reason_of(reason)}.") from reason
+    try:
+        return decoded_text(content)
+    except UnicodeDecodeError as reason:
+        if found := _what_else(content):
+            raise DataError(f"{path}: no text: {found}.") from reason
+        raise DataError(f"{path}: {reason_of(reason)}. Save the file as UTF-8.") from reason
+
+
+def _what_else(content: bytes) -> str | None:
+    """What a file is that should be text, as a sentence without its full stop; `None` where that is not known."""
+    if found := what_stands_in(content[:NUM_BYTES]):
+        return f"this is {found}"
+    how = packed(content)
+    return f"it is {how}; unpack it, and give what is in it" if how else None
 
 
 def decoded_text(content: bytes) -> str:
@@ -96,6 +112,8 @@ def decoded_text(content: bytes) -> str:
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return content.decode(encoding)
+    if content[:4].count(0) > 1:  # no mark, but two or more bytes for each character
+        return content.decode(json.detect_encoding(content))
     return content.decode("utf-8-sig")
 
 
@@ -109,6 +127,8 @@ def json_problem(error: ValueError | RecursionError) -> str:
         what = next((text for start, text in _JSON_PROBLEMS.items() if error.msg.startswith(start)), error.msg)
         before, after = error.doc[max(0, error.pos - 30) : error.pos], error.doc[error.pos : error.pos + 20]
         place = " ".join(f"{before}<here>{after}".split())
+        if error.pos >= len(error.doc.rstrip()):
+            return f"it ends in line {error.lineno}, before the document does, as a file does that was cut off: {place}"
         return f"in line {error.lineno}, at character {error.colno}, {what}: {place}"
     if "digits" in str(error):
         return "a number has more digits than can be read."

@@ -21,6 +21,16 @@ _PAGE = re.compile(rb"<(!doctype\s+html|html|head|body|script)\b", re.IGNORECASE
 _ANNEX = re.compile(rb"(/annex/objects/|(\.\./)*\.git/annex/objects/)\S+\s*\Z")
 _SERVER_MESSAGE = re.compile(rb"<(Error|Code|Message)>|\A\{\s*\"(error|errors|message|detail|code|status)\"\s*:")
 
+_ARCHIVES = (
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "packed with gzip"),
+    (b"BZh", "packed with bzip2"),
+    (b"\xfd7zXZ\0", "packed with xz"),
+    (b"\x28\xb5\x2f\xfd", "packed with Zstandard"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+)
+
 _POINTERS = (b"version https://git-lfs.github.com/spec/", b"version http://git-media.io/v/", b"version https://hawser.")
 
 
@@ -66,6 +76,11 @@ def what_stands_in(start: bytes) -> str | None:
     if text.startswith((b"<", b"{")) and _SERVER_MESSAGE.search(text):
         return "a message of a server, saved instead of the file; read it in an editor, and download the file again"
     return None
+
+
+def packed(start: bytes) -> str | None:
+    """How a file is packed, such as "packed with gzip", by its first bytes; `None` for a file that is not."""
+    return next((name for mark, name in _ARCHIVES if start.startswith(mark)), None)
 
 
 def _check_is_file(mode: int, path: str | Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sam2_adapter.files import (
     encodable,
     parsed_line,
     read_json,
+    read_text,
     refuse_to_replace,
     remove_partial_files,
     write_file,
@@ -121,3 +123,36 @@ def test_a_piece_is_appended_whole_or_not_at_all(tmp_path):
         assert path.read_bytes() == b"one\n"
         append_whole(file, b"three\n")
     assert path.read_bytes() == b"one\nthree\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (gzip.compress(b"{}"), "not a JSON file: it is packed with gzip; unpack it, and give what is in it"),
+        (b"PK\x03\x04\x14\0", "it is a ZIP archive; unpack it"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "not a JSON file: this is a pointer of Git LFS",
+        ),
+        (b"<!DOCTYPE html><html>Log in</html>", "not a JSON file: this is a web page"),
+        (b'{"images": [{"id": 1}, ', "it ends in line 1, before the document does, as a file does that was cut off: "),
+        (b'{"images": [', "cut off"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_json_file_is_called_so(tmp_path, content, text):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read_json(tmp_path / "a.json")
+    assert text in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+def test_json_in_any_form_of_unicode_is_read(tmp_path, encoding):
+    (tmp_path / "a.json").write_bytes('{"name": "Zürich 東京"}'.encode(encoding))
+    assert read_json(tmp_path / "a.json") == {"name": "Zürich 東京"}
+
+
+def test_a_packed_text_is_called_so(tmp_path):
+    (tmp_path / "a.txt").write_bytes(gzip.compress(b"0 0.1 0.2"))
+    with pytest.raises(DataError, match=r"no text: it is packed with gzip; unpack it"):
+        read_text(tmp_path / "a.txt")

@@ -10,6 +10,8 @@ from sam2_adapter.formats.base import ListedPrompts
 from sam2_adapter.formats.prompts_file import read_prompts_file
 from sam2_adapter.formats.registry import FORMATS, load_format
 
+_TABLES = frozenset({".csv", ".tsv", ".ods", ".xls", ".xlsx"})
+
 
 def read_prompts(path: str | Path, image_paths: Sequence[Path] = ()) -> ListedPrompts:
     """Read the prompts of all images from a file or folder of any kind.
@@ -35,5 +37,10 @@ def read_prompts(path: str | Path, image_paths: Sequence[Path] = ()) -> ListedPr
     if path.is_dir():
         raise PromptError(
             f"{path}: a folder without prompts. Expected a prompts file, or files of {' or '.join(sources)} with boxes or points."
+        )
+    if path.suffix.lower() in _TABLES and path.exists():
+        raise PromptError(
+            f'{path}: tables are not read. A prompts file is JSON, such as {{"images": {{"street.jpg": [{{"box": [10, 20, 200, 180]}}]}}}}; or '
+            f"give files of {' or '.join(sources)}."
         )
     return read_prompts_file(path, image_paths)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from sam2_adapter.errors import DataError
@@ -39,3 +41,13 @@ def test_other_files_and_a_data_set_further_down(tmp_path):
     (tmp_path / "cells").mkdir()
     advice = advice_on(tmp_path, lambda folder: folder.name == "cells")
     assert advice == f"The folder {tmp_path / 'cells'} is a data set: give its path."
+
+
+def test_a_data_set_that_is_packed(tmp_path):
+    path = tmp_path / "annotations.json.gz"
+    path.write_bytes(gzip.compress(b"{}"))
+    for given in (path, tmp_path):
+        with pytest.raises(
+            DataError, match=r"not a known data set\. annotations.json.gz is packed with gzip: unpack it first\."
+        ):
+            load_dataset(given)

@@ -30,3 +30,12 @@ def test_other_folders_are_refused(tmp_path):
         read_prompts(tmp_path)
     with pytest.raises(PromptError, match="cannot read the file"):
         read_prompts(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize("name", ["p.csv", "P.TSV", "p.xlsx"])
+def test_tables_are_refused_with_an_example_of_what_is_read(tmp_path, name):
+    (tmp_path / name).write_text("image;x0;y0;x1;y1\na.png;1,5;2;3;4\n")
+    with pytest.raises(
+        PromptError, match=r'tables are not read\. A prompts file is JSON, such as \{"images": \{"street.jpg"'
+    ):
+        read_prompts(tmp_path / name)

@@ -11,6 +11,7 @@ import pickle
 import re
 import secrets
 import shutil
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,12 +26,16 @@ from sam2_adapter.errors import CheckpointError, OutputExistsError, WeightsNotFo
 from sam2_adapter.files import atomic_file, json_problem, reason_of
 from sam2_adapter.input_files import NUM_BYTES, what_stands_in
 from sam2_adapter.models.families.architectures import architecture_names, meant_name
+from sam2_adapter.models.weights.file_kinds import is_of_torch, is_one_of_several, is_safetensors, other_file
 from sam2_adapter.models.weights.wrappers import find_state_dict
 
 SAFETENSORS_SUFFIX = ".safetensors"
 SAFETENSORS_NAME = "model.safetensors"
 SAFETENSORS_INDEX_NAME = "model.safetensors.index.json"
 CONFIG_NAME = "config.json"
+
+_INDEX_SUFFIX = ".safetensors.index.json"
+_SUFFIXES = (SAFETENSORS_SUFFIX, ".pt", ".pth", ".bin", ".ckpt")
 
 # Key of our metadata in the header of a safetensors file, which holds strings only.
 _HEADER_KEY = "sam2_adapter"
@@ -58,7 +63,7 @@ class TensorFile:
 
 
 def read_tensor_file(path: Path) -> TensorFile:
-    """Read a `.safetensors` file, a directory with `model.safetensors` (or its shards), or else a file of `torch.save`.
+    """Read a file of safetensors or of `torch.save`, whatever it is called, or a directory with `model.safetensors` or its shards.
 
     Raises:
         WeightsNotFoundError: there is no such file.
@@ -68,8 +73,14 @@ def read_tensor_file(path: Path) -> TensorFile:
         raise WeightsNotFoundError(f"There is no weights file {path}.{_hint(path)}")
     if path.is_dir():
         return _read_directory(path)
-    _require_weights_file(path)
-    if path.suffix == SAFETENSORS_SUFFIX:
+    start = _start_of_weights_file(path)
+    if path.name.endswith(_INDEX_SUFFIX):
+        return TensorFile(path, *_read_shards(path), _read_config(path.parent))
+    if is_one_of_several(path):
+        raise CheckpointError(
+            f"{path} is one of several parts of a model. Name the directory that has all of them and their index."
+        )
+    if is_safetensors(start) or (path.suffix == SAFETENSORS_SUFFIX and not is_of_torch(start)):
         tensors, metadata = _read_safetensors(path)
         return TensorFile(path, tensors, metadata, _read_config(path.parent) if path.name == SAFETENSORS_NAME else None)
     return _read_torch(path)
@@ -144,9 +155,14 @@ def _read_directory(path: Path) -> TensorFile:
     elif index.exists():
         tensors, metadata = _read_shards(index)
     else:
+        others = sorted(entry.name for entry in path.iterdir() if entry.suffix.lower() in _SUFFIXES)
+        advice = (
+            f"It has {', '.join(others[:3])}: name the file that is meant."
+            if others
+            else "Name a directory that transformers saved, or the weights file itself."
+        )
         raise WeightsNotFoundError(
-            f"The directory {path} has no {SAFETENSORS_NAME} and no {SAFETENSORS_INDEX_NAME}. "
-            "Name a directory that transformers saved, or the weights file itself."
+            f"The directory {path} has no {SAFETENSORS_NAME} and no {SAFETENSORS_INDEX_NAME}. {advice}"
         )
     return TensorFile(path, tensors, metadata, _read_config(path))
 
@@ -174,8 +190,8 @@ def _hint(path: Path) -> str:
     return f" Without .pt and the like, {meant!r} names the published weights, which are fetched." if meant else ""
 
 
-def _require_weights_file(path: Path) -> None:
-    """Refuse pipes and devices, which may never end, and files that only stand in for the weights."""
+def _start_of_weights_file(path: Path) -> bytes:
+    """The first bytes; pipes and devices, which may never end, files that only stand in for the weights, and others are refused."""
     if not path.is_file():
         raise CheckpointError(f"{path} is not a regular file; name a weights file or a directory.")
     try:
@@ -187,10 +203,15 @@ def _require_weights_file(path: Path) -> None:
         raise CheckpointError(f"{path} is empty. Fetch or write it again.")
     if found := what_stands_in(start):
         raise CheckpointError(f"{path} holds no weights: this is {found}.")
+    if found := other_file(path, start):
+        raise CheckpointError(
+            f"{path} is {found}, which is not read. Give the weights of PyTorch that it was made from, as .pt or .safetensors."
+        )
+    return start
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    _require_weights_file(path)
+    _start_of_weights_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -241,7 +262,15 @@ def _read_torch(path: Path) -> TensorFile:
 
 def _load_pickle(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_plain_zip(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of other versions; what cannot be read is refused below
+            is_archive = _is_plain_zip(path)
+            if path.suffix == SAFETENSORS_SUFFIX:  # by this suffix torch would take it for safetensors
+                with path.open("rb") as file:
+                    return torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
@@ -259,6 +288,11 @@ def _is_plain_zip(path: Path) -> bool:
         return False
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+    if not any(entry.filename.endswith("data.pkl") for entry in entries):
+        held = ", ".join(entry.filename for entry in entries[:3]) or "nothing"
+        raise CheckpointError(
+            f"{path} is a ZIP archive that torch.save has not written (it holds {held}). Unpack it, and name the weights file that was in it."
+        )
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise _OddArchiveError("its entries are compressed")
     if sum(entry.file_size for entry in entries) > path.stat().st_size:

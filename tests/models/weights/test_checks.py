@@ -50,6 +50,11 @@ def test_what_is_missing_unexpected_or_misshapen_is_named(tensors):
     assert f"1 tensor of the wrong shape ({NAME} is 5 x 6, expected {shape[0]} x {shape[1]})" in text
 
 
+def test_something_beside_an_image_model_is_not_taken_for_the_video_memory(tensors):
+    with pytest.raises(CheckpointError, match=r"does not fit custom: 1 tensor unexpected \(class_head\.weight\)\.$"):
+        _check({**image_model_of(tensors), "class_head.weight": torch.zeros(3, 3)})
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sam2_adapter.errors import CheckpointError
+from sam2_adapter.errors import CheckpointError, WeightsNotFoundError
 from sam2_adapter.models.load import load_model
 from sam2_adapter.models.weights.checkpoint import load_checkpoint, save_checkpoint
 from sam2_adapter.models.weights.tensor_files import read_tensor_file
@@ -246,3 +247,37 @@ def test_damaged_files_are_named_without_the_words_of_a_library(
     with pytest.raises(CheckpointError) as caught:
         read_tensor_file(tmp_path / name)
     assert str(caught.value).endswith(text)
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.bin", "a.ckpt", "a", "a.SAFETENSORS"])
+def test_safetensors_are_read_whatever_the_file_is_called(tmp_path: Path, folder: Path, name: str) -> None:
+    shutil.copy(folder / "own.safetensors", tmp_path / name)
+    expected = read_tensor_file(folder / "own.safetensors")
+    found = read_tensor_file(tmp_path / name)
+    assert found.metadata == expected.metadata
+    assert all(torch.equal(tensor, expected.tensors[key]) for key, tensor in found.tensors.items())
+
+
+def test_a_file_of_torch_is_read_as_such_under_the_suffix_of_safetensors(tmp_path: Path) -> None:
+    torch.save({"a.weight": torch.ones(3)}, tmp_path / "a.safetensors")
+    assert read_tensor_file(tmp_path / "a.safetensors").tensors["a.weight"].tolist() == [1, 1, 1]
+
+
+def test_the_parts_of_a_model_are_opened_by_their_index(tmp_path: Path) -> None:
+    for number, name in enumerate(("x", "y"), start=1):
+        save_file({name: torch.full((2,), number)}, tmp_path / f"model-0000{number}-of-00002.safetensors")
+    weight_map = {name: f"model-0000{number}-of-00002.safetensors" for number, name in enumerate(("x", "y"), start=1)}
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    for source in (tmp_path, index):
+        tensors = read_tensor_file(source).tensors
+        assert {name: tensor.tolist() for name, tensor in tensors.items()} == {"x": [1, 1], "y": [2, 2]}
+    with pytest.raises(CheckpointError, match=r"is one of several parts of a model\. Name the directory"):
+        read_tensor_file(tmp_path / "model-00001-of-00002.safetensors")
+
+
+def test_a_directory_with_files_of_other_names_says_which(tmp_path: Path) -> None:
+    (tmp_path / "best.pt").write_bytes(b"")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(WeightsNotFoundError, match=r"It has best.pt, pytorch_model.bin: name the file that is meant\."):
+        read_tensor_file(tmp_path)
