@@ -229,7 +229,7 @@ def _window_notes(result: ImageResult) -> tuple[str, ...]:
 
 
 def _windows(use: WindowUse) -> dict[str, Any]:
-    """How many windows were encoded, and the prompts that were answered in them, or on the whole image for want of more."""
+    """How many windows were encoded, and the prompts that were answered in them, or on the whole image because there are no more."""
     return {
         "count": use.num_windows,
         "prompts": list(use.in_windows),

@@ -124,7 +124,7 @@ class ModelAdapter(EmbeddingFunctions):
         """Fetch an item's image and prompts; an error is a value, since raising would cost the whole call."""
         try:
             return prepare_item(item, self._owner, self._ask)
-        except Exception as error:  # whatever it is, it costs this item only
+        except Exception as error:  # whatever it is, only this item fails
             return BrokenItem(item, error)
 
     def predict(self, batch: Sequence[PreparedItem | BrokenItem], **kwargs: Any) -> list[Any]:

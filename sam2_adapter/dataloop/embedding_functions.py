@@ -146,7 +146,7 @@ class EmbeddingFunctions(dl.BaseModelAdapter):  # type: ignore[misc]
         try:
             self._store([(entry.item, entry.stored) for entry in batch if entry.stored is not None], set_id)
             return list(batch)
-        except Exception as error:  # whatever it is, it costs as few items as possible
+        except Exception as error:  # whatever it is, as few items as possible fail
             if len(batch) == 1:
                 return [replace(batch[0], stored=None, error=error)]
             return [outcome for entry in batch for outcome in self._stored([entry], set_id)]

@@ -89,7 +89,7 @@ class ItemPredictor(Steps[Any, PreparedItem, Predicted, Stored]):
     def fetch(self, item: Any) -> PreparedItem:
         """Image, prompts and label colours of an item."""
         if self.config.output_type == "mask":
-            self.colors.of(item)  # in this thread, where waiting costs nothing
+            self.colors.of(item)  # in this thread, for which nobody waits
         return prepare_item(item, self.owner, self.ask)
 
     def num_bytes(self, item: Any, fetched: PreparedItem | None = None) -> int:

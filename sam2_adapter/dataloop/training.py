@@ -143,7 +143,7 @@ class PlatformTraining:
                 self.on_epoch_end(i_epoch=event.record.epoch - 1, n_epoch=self.config.num_epochs)
 
     def _keep_state(self) -> None:
-        """Upload the newest state to resume from, if it is new; a failure costs no training."""
+        """Upload the newest state to resume from, if it is new; a failure does not end the training."""
         if self._saved is None or self._saved == self._uploaded:
             return
         try:

@@ -124,7 +124,7 @@ class OpenedImage:
         notes = []
         try:
             number = count_pages(self._file) if self.format == "TIFF" else self._num_frames()
-        except Exception:  # damage behind the first picture costs only the note
+        except Exception:  # of damage behind the first picture nothing is said
             number = 1
         if number != 1:
             parts, which = _PARTS.get(self.format, "frames"), "main" if self.format == "HEIF" else "first"
@@ -221,5 +221,5 @@ def exif_orientation(image: Image.Image) -> int:
     """The EXIF orientation of a picture, 1 to 8; 1 where there is none or it cannot be read."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged metadata raise almost anything, and cost only themselves
+    except Exception:  # damaged metadata raise almost anything, and are left out
         return 1

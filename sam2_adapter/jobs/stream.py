@@ -52,7 +52,7 @@ class Ready(Generic[Found]):
 
 
 class Steps(ABC, Generic[Item, Fetched, Found, Stored]):
-    """What is done with every item. Each step may raise: that costs this item only. All may be called from many threads."""
+    """What is done with every item. Where a step raises, only this item fails. All may be called from many threads."""
 
     @abstractmethod
     def fetch(self, item: Item) -> Fetched | Ready[Found]:

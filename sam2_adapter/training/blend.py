@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from sam2_adapter.errors import CheckpointError, ConfigError, ExportError, OutputExistsError
-from sam2_adapter.files import reason_of
 from sam2_adapter.models.load import LoadedModel, load_model
 from sam2_adapter.models.weights.checkpoint import save_checkpoint
 from sam2_adapter.models.weights.convert import check_target_file, free_metadata, meta_path
+from sam2_adapter.models.weights.tensor_files import WRITE_ERRORS, told_write_error
 from sam2_adapter.training.forward import trained_names
 from sam2_adapter.training.saving import PROOF_KEY, Prover
 
@@ -84,8 +84,8 @@ def blend_checkpoints(
     try:
         video = second.video_tensors or first.video_tensors or None
         save_checkpoint(path, second.state, second.architecture, video_tensors=video, metadata=metadata)
-    except OSError as error:
-        raise ExportError(f"{output}: cannot write here: {reason_of(error)}. Choose another place.") from error
+    except WRITE_ERRORS as error:
+        raise ExportError(f"{output}: cannot write here: {told_write_error(error)}. Choose another place.") from error
     return path
 
 

@@ -22,8 +22,8 @@ from sam2_adapter.formats.document import Export, Import, field, optional, short
 
 Segmentation = Literal["rle", "polygon"]
 
-# COCO's tools fill polygons to a fifth of a pixel, which costs simplified outlines of small objects some more; the
-# exact outline costs nothing.
+# COCO's tools fill polygons to a fifth of a pixel, which makes simplified outlines of small objects less exact; the
+# exact outline stays exact.
 _TOLERANCES = (1.0, 0.5, 0.0)
 _LEAST_IOU = 0.985
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +22,10 @@ _MOST_BYTES = 2**32
 
 # Pages that are counted; a file may claim any number.
 _MOST_PAGES = 10_000
+
+# ImageJ gives stacks above 4 GiB a directory for their first picture only, and says beside it how many follow.
+_IMAGEJ_STACK = re.compile(rb"ImageJ=[^\0\n]{0,40}\nimages=(\d{1,9})\n")
+_START_BYTES = 2**16
 
 # Bits of the subfile type: a smaller version of another picture, and the mask of one. They are no pages.
 _NO_PAGE = 1 | 4
@@ -66,9 +71,12 @@ def open_tiff(file: IO[bytes]) -> OpenedTiff | None:
 
 def count_pages(file: IO[bytes]) -> int:
     """Pictures in a TIFF file, without smaller versions and masks of others; at most ten thousand are counted."""
-    return sum(
+    number = sum(
         not directory.one(Tag.SUBFILE_TYPE, 0) & _NO_PAGE for directory in islice(read_directories(file), _MOST_PAGES)
     )
+    file.seek(0)
+    stack = _IMAGEJ_STACK.search(file.read(_START_BYTES))
+    return max(number, int(stack[1])) if stack else number
 
 
 def _leaves_out_segments(directory: Directory) -> bool:

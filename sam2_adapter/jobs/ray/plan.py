@@ -40,8 +40,8 @@ class Request:
 class Ledger:
     """Which step every piece of work is at, and at which steps processes died; kept by one process for all workers.
 
-    Ray starts a process that died again, and its work with it. An image that kills every process that reads it, for want of
-    memory or by a fault in a decoder, would so be tried for ever; the ledger tells such an image from bad luck.
+    Ray starts a process that died again, and its work with it. An image that kills every process that reads it, because it needs too
+    much memory or because of a fault in a decoder, would be tried for ever; the ledger tells such an image from bad luck.
     """
 
     def __init__(self) -> None:

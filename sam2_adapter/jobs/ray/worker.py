@@ -132,7 +132,7 @@ class ChunkWorker:
     def _load(self, work: str) -> None:
         if self._ledger.begin(work).get(START, 0) >= _DEATHS_WHILE_LOADING:
             raise ConfigError(
-                "the process dies while it loads the model, most likely for want of memory. Use fewer --workers."
+                "the process dies while it loads the model, most likely because there is too little memory. Use fewer --workers."
             )
         torch.set_num_threads(self._cores)
         choice = self._job.choice

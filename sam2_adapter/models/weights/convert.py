@@ -12,14 +12,20 @@ from typing import Any, Literal
 import torch
 
 from sam2_adapter.errors import CheckpointError, ExportError, OutputExistsError
-from sam2_adapter.files import reason_of, refuse_to_replace
+from sam2_adapter.files import refuse_to_replace
 from sam2_adapter.models.families.architectures import family_of
 from sam2_adapter.models.families.base import Architecture
 from sam2_adapter.models.families.names import Tensors
 from sam2_adapter.models.network.preprocess import PIXEL_MEAN, PIXEL_STD
 from sam2_adapter.models.weights.checkpoint import LoadedCheckpoint, load_checkpoint, save_checkpoint
 from sam2_adapter.models.weights.checks import honest_name
-from sam2_adapter.models.weights.tensor_files import CONFIG_NAME, SAFETENSORS_SUFFIX, write_directory
+from sam2_adapter.models.weights.tensor_files import (
+    CONFIG_NAME,
+    SAFETENSORS_SUFFIX,
+    WRITE_ERRORS,
+    told_write_error,
+    write_directory,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +79,8 @@ def convert_checkpoint(
         check_target_file(path, overwrite)
         metadata = free_metadata(checkpoint.metadata)
         save_checkpoint(path, checkpoint.state, found, video_tensors=video, metadata=metadata)
-    except OSError as error:
-        raise ExportError(f"{target}: cannot write here: {reason_of(error)}. Choose another place.") from error
+    except WRITE_ERRORS as error:
+        raise ExportError(f"{target}: cannot write here: {told_write_error(error)}. Choose another place.") from error
     return path
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from sam2_adapter.errors import CheckpointError, OutputExistsError, WeightsNotFoundError
@@ -39,6 +39,9 @@ _SUFFIXES = (SAFETENSORS_SUFFIX, ".pt", ".pth", ".bin", ".ckpt")
 
 # Key of our metadata in the header of a safetensors file, which holds strings only.
 _HEADER_KEY = "sam2_adapter"
+
+# What is raised where a file cannot be written: torch and safetensors have errors of their own for a full disk.
+WRITE_ERRORS = (OSError, RuntimeError, SafetensorError)
 
 
 class _OddArchiveError(ValueError):
@@ -84,6 +87,11 @@ def read_tensor_file(path: Path) -> TensorFile:
         tensors, metadata = _read_safetensors(path)
         return TensorFile(path, tensors, metadata, _read_config(path.parent) if path.name == SAFETENSORS_NAME else None)
     return _read_torch(path)
+
+
+def told_write_error(error: Exception) -> str:
+    """The reason of one of `WRITE_ERRORS`, in plain words."""
+    return reason_of(error) if isinstance(error, OSError) else "the disk is full, or it fails"
 
 
 def write_torch_file(path: Path, content: Mapping[str, Any]) -> None:

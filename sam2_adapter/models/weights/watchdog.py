@@ -1,7 +1,7 @@
 """Giving up connections that stay open and carry next to nothing.
 
-A server that sends a byte now and then keeps every read within its own time, be it in the body of an answer, between its parts, or in its
-headers, before anybody has seen anything of it. Only the time for the whole of it tells.
+Where a server sends a byte now and then, no single read takes too long: neither in the body of an answer, nor between its parts, nor in
+its headers, of which nothing is seen before they are complete. So the time for many bytes together is limited.
 """
 
 from __future__ import annotations

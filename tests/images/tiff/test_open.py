@@ -81,3 +81,12 @@ def _huge(values=()):
         if tag in values:
             raw[entry + 8 : entry + 12] = values[tag].to_bytes(4, "little")
     return bytes(raw)
+
+
+def test_the_pictures_of_a_large_stack_of_imagej_are_counted(tmp_path):
+    """It has a directory for the first one only."""
+    path = tmp_path / "stack.tif"
+    description = "ImageJ=1.54f\nimages=24\nslices=24\nloop=false\n"
+    tifffile.imwrite(path, np.zeros((4, 5), np.uint16), description=description, metadata=None)
+    with path.open("rb") as file:
+        assert count_pages(file) == 24

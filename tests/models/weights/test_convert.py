@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -33,6 +34,7 @@ from tests.models.seeded_checkpoint import (
     video_tensors_of,
     write_transformers_directory,
 )
+from tests.small_disk import files_of_at_most
 
 
 class TestConverting:
@@ -178,3 +180,13 @@ def test_targets_of_another_kind_are_never_replaced(tmp_path: Path) -> None:
 def test_a_name_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsNotFoundError, match="but a file or a directory is expected"):
         convert_checkpoint("sam2_hiera_s", tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize(("layout", "name"), [("meta", "x.pt"), ("transformers", "x")])
+def test_a_full_disk_is_told_and_leaves_nothing(
+    tmp_path: Path, layout: Literal["meta", "transformers"], name: str
+) -> None:
+    save_checkpoint(tmp_path / "a.pt", seeded_tensors(SMALL_IMAGE_ONLY), SMALL_IMAGE_ONLY)
+    with files_of_at_most(20_000), pytest.raises(ExportError, match=r"cannot write here: .*\. Choose another place\."):
+        convert_checkpoint(tmp_path / "a.pt", tmp_path / "out" / name, to=layout)
+    assert not list((tmp_path / "out").iterdir())
