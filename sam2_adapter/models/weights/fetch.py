@@ -27,6 +27,7 @@ _FIRST_PAUSE_S = 0.5
 _TIMEOUT_S = httpx2.Timeout(30.0, connect=10.0)
 
 # A connection that carries less than this in this time is given up, and so is one without an answer: a byte now and then would keep it alive for ever.
+_ANSWER_AFTER_S = 30.0
 _STALLED_AFTER_S = 30.0
 _LEAST_BYTES = 16 * 1024
 
@@ -183,10 +184,9 @@ def _receive(url: str, partial: _Partial, num_bytes: int | None) -> _Announced:
     version = partial.version
     start = partial.num_bytes if version else 0
     wanted = _Wanted(url, 0 if num_bytes is not None and start >= num_bytes else start, version, num_bytes)
-    watchdog = Watchdog(_STALLED_AFTER_S, _LEAST_BYTES)
+    watchdog = Watchdog(_ANSWER_AFTER_S, _STALLED_AFTER_S, _LEAST_BYTES)
     try:
-        with watchdog.watching():
-            announced = _receive_watched(wanted, partial, watchdog)
+        announced = _receive_watched(wanted, partial, watchdog)
     except httpx2.TransportError as error:
         raise (_TryAgainError(watchdog.told) if watchdog.told else error) from error
     if watchdog.told:  # an answer of unknown length, which looks complete
@@ -197,6 +197,7 @@ def _receive(url: str, partial: _Partial, num_bytes: int | None) -> _Announced:
 def _receive_watched(wanted: _Wanted, partial: _Partial, watchdog: Watchdog) -> _Announced:
     with (
         httpx2.Client(follow_redirects=True, timeout=_TIMEOUT_S) as client,
+        watchdog.watching(),
         client.stream("GET", wanted.url, headers=wanted.headers, extensions={"trace": watchdog.trace}) as response,
     ):
         watchdog.feed(0)

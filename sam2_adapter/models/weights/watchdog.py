@@ -18,15 +18,16 @@ _OPENED = ("connect_tcp.complete", "start_tls.complete")
 
 
 class Watchdog:
-    """Cuts a connection that carries less than `least_bytes` in `seconds`; the headers of an answer have the same time.
+    """Cuts a connection without the headers of an answer in `answer_s` seconds, or with less than `least_bytes` in `stalled_s` seconds after them.
 
     Attributes:
         told: what was wrong with the connection; empty where it was not cut.
     """
 
-    def __init__(self, seconds: float, least_bytes: int) -> None:
-        """Watch from now on, in `watching`."""
-        self._seconds = seconds
+    def __init__(self, answer_s: float, stalled_s: float, least_bytes: int) -> None:
+        """Do nothing yet."""
+        self._answer_s = answer_s
+        self._stalled_s = stalled_s
         self._least_bytes = least_bytes
         self._changed = threading.Condition()
         self._is_over = False
@@ -45,12 +46,17 @@ class Watchdog:
     def feed(self, num_bytes: int) -> None:
         """So many bytes of the answer have arrived; 0 for its headers."""
         self._received += num_bytes
-        if self._received >= self._least_bytes or not self._is_answered:
+        if not self._is_answered:
+            with self._changed:
+                self._begin(is_answered=True)
+                self._changed.notify()  # there may be less time from now on
+        elif self._received >= self._least_bytes:
             self._begin(is_answered=True)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch as long as the connection is used."""
+        """Watch from now on, as long as the connection is used."""
+        self._begin(is_answered=False)
         thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")
         thread.start()
         try:
@@ -60,6 +66,10 @@ class Watchdog:
                 self._is_over = True
                 self._changed.notify()
             thread.join()
+
+    @property
+    def _seconds(self) -> float:
+        return self._stalled_s if self._is_answered else self._answer_s
 
     def _begin(self, *, is_answered: bool) -> None:
         self._since, self._received, self._is_answered = time.monotonic(), 0, is_answered

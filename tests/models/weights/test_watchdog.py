@@ -20,7 +20,7 @@ class _Stream:
 
 def test_a_connection_without_an_answer_is_cut() -> None:
     ours, theirs = socket.socketpair()
-    watchdog = Watchdog(0.1, 1000)
+    watchdog = Watchdog(0.1, 60, 1000)
     with ours, theirs, watchdog.watching():
         watchdog.trace("connection.connect_tcp.complete", {"return_value": _Stream(ours)})
         theirs.send(b"HTTP/1.1 200")
@@ -31,7 +31,7 @@ def test_a_connection_without_an_answer_is_cut() -> None:
 
 def test_one_that_carries_too_little_after_its_headers_is_cut() -> None:
     ours, theirs = socket.socketpair()
-    watchdog = Watchdog(0.3, 30)
+    watchdog = Watchdog(60, 0.3, 30)
     with ours, theirs, watchdog.watching():
         watchdog.trace("connection.connect_tcp.complete", {"return_value": _Stream(ours)})
         watchdog.feed(0)
@@ -43,7 +43,7 @@ def test_one_that_carries_too_little_after_its_headers_is_cut() -> None:
 
 def test_one_that_is_opened_too_late_is_cut_at_once() -> None:
     ours, theirs = socket.socketpair()
-    watchdog = Watchdog(0.05, 30)
+    watchdog = Watchdog(0.05, 60, 30)
     with ours, theirs, watchdog.watching():
         while not watchdog.told:
             time.sleep(0.01)
@@ -53,7 +53,7 @@ def test_one_that_is_opened_too_late_is_cut_at_once() -> None:
 
 def test_one_that_ends_in_time_is_left_alone() -> None:
     started = time.monotonic()
-    watchdog = Watchdog(60, 30)
+    watchdog = Watchdog(60, 60, 30)
     with watchdog.watching():
         watchdog.feed(0)
     assert not watchdog.told
@@ -62,7 +62,7 @@ def test_one_that_ends_in_time_is_left_alone() -> None:
 
 def test_a_connection_that_is_gone_already_is_no_fault() -> None:
     ours, theirs = socket.socketpair()
-    watchdog = Watchdog(0.05, 1000)
+    watchdog = Watchdog(0.05, 60, 1000)
     watchdog.trace("connection.connect_tcp.complete", {"return_value": _Stream(ours)})
     ours.close()
     theirs.close()
