@@ -15,15 +15,22 @@ class MemoryBound:
         """Let this much be held, and what the oldest batch needs."""
         self._most = most_bytes
         self._held = 0
-        self._oldest = 0
+        self._left: dict[int, int] = {}
         self._is_stopped = False
         self._changed = threading.Condition()
 
-    def pass_batch(self, number: int) -> None:
-        """A batch is through, and the next one is the oldest."""
+    def begin_batch(self, number: int, count: int) -> None:
+        """There is another batch, of so many items."""
         with self._changed:
-            self._oldest = number + 1
-            self._changed.notify_all()
+            self._left[number] = count
+
+    def end_item(self, batch: int) -> None:
+        """An item of a batch is through; when all of them are, the next batch may be the oldest."""
+        with self._changed:
+            self._left[batch] -= 1
+            if not self._left[batch]:
+                del self._left[batch]
+                self._changed.notify_all()
 
     def stop(self) -> None:
         """Let nobody wait any more."""
@@ -35,7 +42,7 @@ class MemoryBound:
         """Wait for room, and take it."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._is_stopped or batch <= self._oldest or self._held + num_bytes < self._most
+                lambda: self._is_stopped or batch <= min(self._left) or self._held + num_bytes <= self._most
             )
             self._held += num_bytes
 
@@ -64,3 +71,8 @@ class Room:
         """It takes so much instead."""
         self._bound.change(num_bytes - self._num_bytes)
         self._num_bytes = num_bytes
+
+    def leave(self) -> None:
+        """The item is through."""
+        self.correct(0)
+        self._bound.end_item(self._batch)

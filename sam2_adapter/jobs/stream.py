@@ -6,7 +6,7 @@ Local folders, the workers of a cluster and jobs of the platform supply the step
 happens when something goes wrong:
 
 - At most `Bounds.under_way` items are in memory, so that memory does not grow with their number, and fewer where they are large: what was
-  fetched takes `Bounds.most_bytes`, or one batch where that takes more.
+  fetched takes `Bounds.most_bytes` and one batch beyond that.
 - An error in any step becomes the outcome of that item; the others go on.
 - A batch that runs out of memory is encoded in halves, and the batches after it are as small.
 - Left early, the stream finishes what has begun and drops the rest.
@@ -105,7 +105,7 @@ class Bounds:
         predictors: threads that predict; 0 takes the one that encodes, as is best where both fill all cores.
         storers: threads that store; with 1, items are stored one after the other, in order.
         under_way: most items fetched, predicted or stored at a time; `None` for three batches.
-        most_bytes: most memory for what is fetched and not stored yet, as `Steps.num_bytes` counts it; one batch may take more.
+        most_bytes: most memory for what is fetched and not stored yet, as `Steps.num_bytes` counts it; the oldest batch may go beyond it.
     """
 
     batch_size: int = 1
@@ -213,9 +213,10 @@ class _Pipeline(Generic[Item, Fetched, Found, Stored]):
         """Start the work on a batch; one outcome per item."""
         number = self._num_batches
         self._num_batches += 1
+        self._memory.begin_batch(number, len(batch))
         rooms = [Room(self._memory, number) for _ in batch]
         fetching = [self._fetchers.submit(self._fetch, item, room) for item, room in zip(batch, rooms, strict=True)]
-        encoding = self._model.submit(self._encode_batch, fetching, number)
+        encoding = self._model.submit(self._encode_batch, fetching)
         for index, item in enumerate(batch):
             predicting = self._predictors.submit(self._predict, item, fetching[index], encoding, index)
             yield self._storers.submit(self._store, item, predicting, rooms[index])
@@ -239,11 +240,10 @@ class _Pipeline(Generic[Item, Fetched, Found, Stored]):
         except Exception as error:
             return _Failed(error)
 
-    def _encode_batch(self, fetching: Sequence[Future[Fetched | Ready[Found] | _Failed]], number: int) -> list[Any]:
+    def _encode_batch(self, fetching: Sequence[Future[Fetched | Ready[Found] | _Failed]]) -> list[Any]:
         """Encode what could be fetched and needs it; `None` stands for the others."""
         fetched = [future.result() for future in fetching]
         encoded = iter(self._encode([entry for entry in fetched if not isinstance(entry, Ready | _Failed)]))
-        self._memory.pass_batch(number)
         return [None if isinstance(entry, Ready | _Failed) else next(encoded) for entry in fetched]
 
     def _encode(self, fetched: Sequence[Fetched]) -> list[Any]:
@@ -288,7 +288,7 @@ class _Pipeline(Generic[Item, Fetched, Found, Stored]):
         try:
             return self._stored(item, *predicting.result())
         finally:
-            room.correct(0)
+            room.leave()
 
     def _stored(self, item: Item, found: Found | _Failed, seconds: float) -> Outcome[Item, Stored]:
         started = time.perf_counter()

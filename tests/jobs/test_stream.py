@@ -242,7 +242,7 @@ def test_work_without_a_model_is_bounded_by_bytes() -> None:
 
     done = stream_without_model(range(20), work, threads=8, under_way=8, num_bytes=lambda _: 2**30)
     assert [outcome.stored for outcome in done] == list(range(20))
-    assert most <= 2, "two at a time fill the bound"
+    assert most <= 3, "two fill the bound, and the oldest one may always be done"
 
 
 def test_a_stream_that_is_left_while_items_wait_for_room_ends() -> None:
