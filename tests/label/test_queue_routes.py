@@ -61,6 +61,7 @@ def test_the_least_certain_come_first_and_then_those_without_a_score(session, ap
     by_name = {picture.name: picture for picture in session.pictures}
     server = LabelServer(session.title, session.pictures, session.work, session.exporter, {}, scores=session.scores)
     server.model.model = {"weights": "one"}
+    server.model._set_state("failed", "There is no model.")  # nothing is scored meanwhile
     for name, score in (("a.png", 0.9), ("c.png", 0.2)):
         session.scores.put("one", by_name[name], score)
     _mark(app, "c.png", "done")
