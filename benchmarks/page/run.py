@@ -1,8 +1,9 @@
-"""How quick the page is: clicks on a large picture, moving with many masks, opening a folder of many large pictures, and memory.
+"""How quick the page is: clicks on a large picture, moving with many masks, everything in it, opening many large pictures, and memory.
 
     python -m benchmarks.page.run --part clicks --model sam2_nano
     python -m benchmarks.page.run --part clicks --seeded sam2_hiera_s --peers-python .venv-peers/bin/python
     python -m benchmarks.page.run --part moving
+    python -m benchmarks.page.run --part everything
     python -m benchmarks.page.run --part many
     python -m benchmarks.page.run --part memory
 
@@ -32,6 +33,7 @@ from sam2_adapter.annotations.rle import placed_mask_to_rle
 from sam2_adapter.label.run import LabelSession
 from tests.browser import _ARGUMENTS, executable
 from tests.label.pages import Page, Server, opened_page, serving
+from tests.label.test_page import DEMO
 
 SEEDED = Path(__file__).parents[1] / "prediction" / "seeded_weights.py"
 WIDTH, HEIGHT = 4000, 3000
@@ -48,6 +50,30 @@ PAINTED = """async ([x, y]) => {
   while (!label.own()) await new Promise((resolve) => { const channel = new MessageChannel(); channel.port1.onmessage = resolve; channel.port2.postMessage(0); });
   await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
   return performance.now() - started;
+}"""
+
+
+SEARCHED = """async () => {
+  const { store, stage } = label;
+  const started = performance.now();
+  const after = () => Math.round(performance.now() - started);
+  const frame = () => new Promise(requestAnimationFrame);
+  stage.proposals.look(false);
+  while (!stage.proposals.shown.length && stage.proposals.search) await frame();
+  await frame();
+  const first = after();
+  const clicks = [];
+  while (stage.proposals.search) {
+    if (clicks.length < 10) {
+      const asked = performance.now();
+      label.commands.point(400 + 320 * clicks.length, 1500, true);
+      while (!label.own()) await frame();
+      clicks.push(performance.now() - asked);
+      label.commands.escape();
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  return { first_ms: first, all_ms: after(), proposals: stage.proposals.list.size, clicks };
 }"""
 
 
@@ -76,7 +102,6 @@ def clicks(page: Page, count: int) -> dict[str, float]:
 def moving(page: Page, frames: int) -> dict[str, float]:
     """Milliseconds of script for each frame while the picture is moved, and of the browser's own layout."""
     page.ready()
-    page.until("Object.keys(label.store.state.objects).length === 200")
     client = page.window.context.new_cdp_session(page.window)
     client.send("Performance.enable")
 
@@ -165,7 +190,34 @@ def moving_part(browser: Any, temporary: Path, arguments: argparse.Namespace) ->
     with LabelSession([folder]) as session:
         session.work.change("large.jpg", (HEIGHT, WIDTH), disks(200))
     with serving(folder, "--model", arguments.model) as server, opened_page(browser, server.url) as page:
+        page.until("Object.keys(label.store.state.objects).length === 200")
         return {"moving_with_200_masks_script_ms": moving(page, arguments.frames)}
+
+
+def everything_part(browser: Any, temporary: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Everything in a large picture of coins, with clicks meanwhile; then 500 proposals in it while it is moved, and the slider."""
+    folder = temporary / "everything"
+    folder.mkdir()
+    Image.open(DEMO / "coins.png").convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC).save(
+        folder / "large.jpg", quality=90
+    )
+    with serving(folder, "--model", arguments.model) as server, opened_page(browser, server.url) as page:
+        page.ready()
+        searched = page.js(SEARCHED)
+        clicks_ms = quantiles(searched.pop("clicks") or [0.0])
+        page.js("(list) => label.stage.proposals.offer(list, '')", list(disks(500).values()))
+        page.until("!label.stage.isDue")
+        moved = moving(page, arguments.frames)
+        page.until("!label.stage.isMoving && !label.stage.isDue")
+        sliding = page.js(
+            "async () => { label.stage.frames.length = 0; for (let i = 0; i < 20; i++) { label.stage.proposals.setLeast(i / 100);"
+            " await new Promise(requestAnimationFrame); } return [...label.stage.frames]; }"
+        )
+    return {
+        "everything": {**searched, "click_meanwhile_ms": clicks_ms},
+        "moving_with_500_proposals_script_ms": moved,
+        "slider_with_500_proposals_script_ms": quantiles(sliding),
+    }
 
 
 def many_part(browser: Any, temporary: Path, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -203,6 +255,7 @@ def disks(count: int) -> dict[str, dict[str, Any]]:
 PARTS: dict[str, Callable[[Any, Path, argparse.Namespace], dict[str, Any]]] = {
     "clicks": clicks_part,
     "moving": moving_part,
+    "everything": everything_part,
     "many": many_part,
     "memory": memory_part,
 }

@@ -71,6 +71,16 @@ def test_every_state_looks_right_at_every_width(browser, server):
         page.until("document.querySelectorAll('#strip .dots i').length === 3")
         assert _in_all_looks(page, "candidates") == {}
         page.press("Escape")
+        page.js("label.stage.proposals.offer(Object.values(label.store.state.candidates)[0], 'from the test')")
+        page.until("!document.getElementById('proposals').hidden")
+        assert _in_all_looks(page, "proposals") == {}
+        page.press("Escape", "p")
+        page.js(
+            "() => { label.stage.brush.dot(60, 60, false); label.stage.brush.setSize(9); label.stage.brush.dot(90, 60, false); }"
+        )
+        page.until("label.stage.brush.small.specks.length === 1")
+        assert _in_all_looks(page, "brush") == {}
+        page.press("Escape", "Escape")
         page.js("label.commands.select(Object.keys(label.store.state.objects)[0])")
         assert _in_all_looks(page, "selected") == {}
         page.press("?")

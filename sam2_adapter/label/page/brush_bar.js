@@ -19,7 +19,7 @@ export class BrushBar {
     this.specks = element("button", { title: "Drop the marked specks (Shift + W)", onclick: () => brush.dropSpecks() });
     byId("brush-bar").replaceChildren(
       element("label", {}, "Size", this.size, this.told),
-      element("label", { title: "Holes and parts of fewer pixels are marked" }, "Small: below", this.least, "px"),
+      element("label", { title: "Holes and parts of fewer pixels are marked" }, "Small:", this.least, "px"),
       this.holes,
       this.specks,
     );

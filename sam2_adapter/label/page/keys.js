@@ -38,7 +38,7 @@ export function keyTable(commands, stage, actions) {
     { keys: ["0"], shown: "0", help: "The whole picture", run: () => actions.fit() },
     { keys: ["+", "="], shown: "+ and −", help: "Zoom", run: () => actions.zoom(1.25) },
     { keys: ["-"], run: () => actions.zoom(0.8) },
-    { keys: ["g"], shift: false, shown: "G", help: "Propose everything in the picture, or in the view; a click or a box accepts", run: () => actions.everything() },
+    { keys: ["g"], shift: false, shown: "G", help: "Propose everything; a click or a box accepts", run: () => actions.everything() },
     { keys: ["g"], shift: true, shown: "Shift + G", help: "Accept all proposals that are shown", run: () => stage.proposals.acceptAll() },
     { keys: ["p"], shift: false, shown: "P and W", help: "Brush, and eraser (wipe); again or Esc puts it away", run: () => stage.brush.toggle("brush") },
     { keys: ["w"], shift: false, run: () => stage.brush.toggle("eraser") },

@@ -5,10 +5,14 @@ import { imagePath, newId, post, tab } from "./api.js";
 import { CachedLayer } from "./cached_layer.js";
 import { plural } from "./elements.js";
 import { iouOf } from "./pixels.js";
-import { contains } from "./rle.js";
+import { columnsOf, contains, ringsOf } from "./rle.js";
 
 const TAKEN_IOU = 0.5; // with an accepted object
 const AGAIN_MS = 700; // after a question that was not answered
+const DASH_PX = 4;
+const LIGHT = "#fff";
+const DARK = "rgba(0, 0, 0, .65)";
+const DETAIL_PX = 0.7; // pixels of the picture for a pixel of the screen
 
 export class Proposals {
   constructor(store, stage, say) {
@@ -26,7 +30,7 @@ export class Proposals {
 
   clear() {
     this.isOn = false;
-    this.list = new Map(); // id -> {counts, score, steps, label}
+    this.list = new Map(); // id -> {counts, score, steps, label, model}
     this.shown = []; // what can be accepted
     this.taken = new Map(); // id of a proposal -> {counts of an object: whether they are one object}
     this.hovered = null;
@@ -50,7 +54,7 @@ export class Proposals {
     this.begin();
   }
 
-  /** Show masks that came from elsewhere: [{counts, score, steps, label}], the label in use where there is none. */
+  /** Show masks that came from elsewhere: [{counts, score, steps, label, model}]; the label and the model in use where there are none. */
   offer(list, title) {
     this.end();
     this.isOn = true;
@@ -115,10 +119,11 @@ export class Proposals {
       this.lowest = least;
     }
     Object.assign(search, { after: search.after + 1, done, total });
+    const { model } = this.store.state.model;
     for (const id of gone) this.list.delete(id);
     for (const { id, counts, score, point, choice } of added) {
       const step = { point, inside: true, choice };
-      this.list.set(id, { counts, score, steps: [search.view ? { ...step, view: search.view } : step] });
+      this.list.set(id, { counts, score, model, steps: [search.view ? { ...step, view: search.view } : step] });
     }
     if (isDone) this.search = null;
     this.update();
@@ -202,7 +207,7 @@ export class Proposals {
     const changes = {};
     for (const one of list) {
       const { counts, score, steps } = one;
-      changes[newId()] = { label: one.label ?? label, counts, score, steps, model: model.model };
+      changes[newId()] = { label: one.label ?? label, counts, score, steps, model: one.model ?? model.model };
     }
     this.store.dispatch({ type: "change", changes });
     this.say(list.length === 1 ? `Accepted as ${list[0].label ?? label}.` : `${plural(list.length, "object")} accepted.`, list.length > 1);
@@ -222,12 +227,65 @@ export class Proposals {
     }
   }
 
+  /** Outlines in white and dark dashes; in full detail only where pixels of the picture can be told apart. */
   paint(context, pixel) {
-    const all = new Path2D();
-    for (const { counts } of this.shown) all.addPath(this.stage.path(counts, 1 / pixel));
-    this.stage.stroke(context, all, "rgba(0, 0, 0, .5)", 2.5 * pixel);
-    context.setLineDash([5 * pixel, 3 * pixel]);
-    this.stage.stroke(context, all, "#fff", 1.5 * pixel);
+    const dash = DASH_PX * pixel;
+    const [x0, y0, x1, y1] = this.stage.view.visible();
+    context.lineWidth = 1.75 * pixel;
+    context.lineJoin = "bevel";
+    for (const { counts } of this.shown) {
+      const shape = this.stage.shape(counts);
+      const { box } = shape;
+      if (pixel >= DETAIL_PX) {
+        const { light, dark } = dashesOf(shape, dash);
+        strokeIn(context, light, LIGHT);
+        strokeIn(context, dark, DARK);
+      } else if (box[0] < x1 && box[2] > x0 && box[1] < y1 && box[3] > y0) {
+        context.setLineDash([dash, dash]);
+        const path = this.stage.path(counts, 1 / pixel);
+        strokeIn(context, path, LIGHT);
+        context.lineDashOffset = dash;
+        strokeIn(context, path, DARK);
+        context.lineDashOffset = 0;
+      }
+    }
     context.setLineDash([]);
   }
+}
+
+function strokeIn(context, path, color) {
+  context.strokeStyle = color;
+  context.stroke(path);
+}
+
+/** The outlines of a shape in two kinds of pieces of about this length, kept with the shape: the canvas would take far longer for dashes. */
+function dashesOf(shape, length) {
+  if (shape.dashes?.length === length) return shape.dashes;
+  const { box } = shape;
+  const step = Math.min(length, (box[2] - box[0] + box[3] - box[1]) / 6);
+  const paths = [new Path2D(), new Path2D()];
+  shape.outlines ??= ringsOf(columnsOf(shape.bounds, shape.height)).map(thinned);
+  for (const ring of shape.outlines) {
+    let [x, y] = ring;
+    let kind = 0;
+    const to = (nextX, nextY) => {
+      paths[kind].moveTo(x, y);
+      paths[kind].lineTo(nextX, nextY);
+      [x, y, kind] = [nextX, nextY, 1 - kind];
+    };
+    for (let i = 2; i < ring.length; i += 2) if (Math.hypot(ring[i] - x, ring[i + 1] - y) >= step) to(ring[i], ring[i + 1]);
+    to(ring[0], ring[1]);
+  }
+  shape.dashes = { length, light: paths[0], dark: paths[1] };
+  return shape.dashes;
+}
+
+/** A ring with corners that lie a few pixels apart. */
+function thinned(ring) {
+  const kept = [ring[0], ring[1]];
+  for (let i = 2; i < ring.length; i += 2) {
+    const distance = Math.abs(ring[i] - kept[kept.length - 2]) + Math.abs(ring[i + 1] - kept[kept.length - 1]);
+    if (distance >= 3) kept.push(ring[i], ring[i + 1]);
+  }
+  return kept.length < 8 ? ring : Float32Array.from(kept);
 }
