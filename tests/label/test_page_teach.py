@@ -189,10 +189,14 @@ def _looks(page, state):
             page.js("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
             if folder:
                 page.window.screenshot(path=Path(folder) / f"teach-{state}-{width}-{scheme}.png")
-            page.js("() => { for (const one of document.querySelectorAll('header, main, #live')) one.hidden = true; }")
+            page.js(
+                "() => { for (const one of document.querySelectorAll('header, main, #live')) one.style.visibility = 'hidden'; }"
+            )
             found = layout_faults(page.window)
             found += contrast_faults(page.window) if width == 1000 else []
-            page.js("() => { for (const one of document.querySelectorAll('header, main, #live')) one.hidden = false; }")
+            page.js(
+                "() => { for (const one of document.querySelectorAll('header, main, #live')) one.style.visibility = ''; }"
+            )
             if found:
                 faults[width, scheme] = found
     page.window.set_viewport_size({"width": 1440, "height": 900})
