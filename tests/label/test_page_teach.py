@@ -21,6 +21,7 @@ from tests.label.taught import accepted, disk_pictures, middle_of
 pytestmark = pytest.mark.browser
 
 WIDTHS = {375: 760, 1000: 700, 1440: 900, 2560: 1300}
+FITS = "(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.getElementById('teach-dialog'))"
 FIGURES = ("loss", "score", "miou_box", "miou_click", "miou_clicks", "miou_20_clicks")
 
 
@@ -192,7 +193,9 @@ def _looks(page, state):
             page.js(
                 "() => { for (const one of document.querySelectorAll('header, main, #live')) one.style.visibility = 'hidden'; }"
             )
-            found = layout_faults(page.window)
+            # The page behind is not made for phones; the dialog is.
+            found = [fault for fault in layout_faults(page.window) if not fault.startswith("the page is")]
+            found += [] if page.js(f"() => {FITS}") else ["the dialog is wider than its window"]
             found += contrast_faults(page.window) if width == 1000 else []
             page.js(
                 "() => { for (const one of document.querySelectorAll('header, main, #live')) one.style.visibility = ''; }"
