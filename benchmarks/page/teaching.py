@@ -110,10 +110,10 @@ def labelled_objects(session: Session, sample: Sample, indices: Sequence[int], m
     return objects
 
 
-def taught(folder: Path, model: str, epochs: int | None) -> tuple[Path, dict[str, Any]]:
+def taught(folder: Path, model: str, epochs: int | None) -> tuple[str | Path, dict[str, Any]]:
     """Teach as the page does; the weights with the share that it suggests, and what the training came to."""
 
-    async def teach(session: LabelSession) -> tuple[Path, dict[str, Any]]:
+    async def teach(session: LabelSession) -> tuple[str | Path, dict[str, Any]]:
         runs = Runs(session.directory / FOLDER)
         choice = ModelChoice(runs, {"model": model, "device": "cpu"}, lambda news: None, lambda: None)
         teaching = Teaching(runs, session.work, session.pictures, choice, {"device": "cpu"}, lambda news: None)
@@ -131,7 +131,7 @@ def taught(folder: Path, model: str, epochs: int | None) -> tuple[Path, dict[str
             await choice.use(run.name, result["share"])
             await choice.process.stop()
         used = choice.in_use
-        return (used.weights if used is not None else Path(model)), result
+        return (used.weights if used is not None else model), result
 
     with LabelSession([folder]) as session:
         return asyncio.run(teach(session))
