@@ -18,7 +18,12 @@ from sam2_adapter.errors import ConfigError
         ("c.yaml", b"- a\n", "c.yaml: expected 'key: value' settings, but got a list."),
         ("c.yaml", b"", "c.yaml: expected 'key: value' settings, but got nothing."),
         ("c.yaml", b"a: [", "c.yaml: not a valid configuration file"),
-        ("c.json", b"{", "c.json: not a valid JSON file: in line 1, at character 2, a key in double quotes is missing"),
+        ("c.json", b"{", "c.json: not a valid JSON file: it ends in line 1, before the document does"),
+        (
+            "c.json",
+            b"{a: 1}",
+            "c.json: not a valid JSON file: in line 1, at character 2, a key in double quotes is missing",
+        ),
         ("c.yaml", b"\xff\xfe\xfa", "c.yaml: cannot read the configuration file"),
     ],
 )

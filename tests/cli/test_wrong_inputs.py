@@ -142,7 +142,7 @@ WRONG = [
     Wrong("missing config", _predict("--config", "{dir}/c.yaml"), "cannot read the configuration file", 2),
     Wrong("config that is a list", _predict("--config", "{dir}/c.yaml"), "expected 'key: value'", 2, _write("c.yaml", "- a\n")),
     Wrong("config of broken YAML", _predict("--config", "{dir}/c.yaml"), "not a valid config", 2, _write("c.yaml", "a: [")),
-    Wrong("config of broken JSON", _predict("--config", "{dir}/c.json"), "c.json: not a valid JSON file: in line 1", 2, _write("c.json", "{")),
+    Wrong("config of broken JSON", _predict("--config", "{dir}/c.json"), "c.json: not a valid JSON file: it ends in line 1", 2, _write("c.json", "{")),
     Wrong(
         "unknown key in the config",
         _predict("--config", "{dir}/c.yaml"),

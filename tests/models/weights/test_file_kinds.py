@@ -48,5 +48,5 @@ def test_models_of_other_programs_are_called_what_they_are(
     tmp_path: Path, name: str, content: bytes, what: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"{name} is {what}, which is not read\\. Give the weights of PyTorch"):
+    with pytest.raises(CheckpointError, match=rf"{name} is {what}, which is not read\. Give the weights of PyTorch"):
         read_tensor_file(tmp_path / name)
