@@ -41,7 +41,7 @@ test-fast: $(STAMPS)-test ## the tests that start no process, server or compiler
 	$(PYTEST) -m "not slow and not gpu and not soak and not browser"
 
 test-browser: $(STAMPS)-test ## the pages, looked at in Chromium at three widths, light and dark
-	$(PYTHON_OF_TESTS) -m pytest -m browser
+	$(PYTEST) -m browser
 
 soak: $(STAMPS)-test ## the tests that run for many minutes, part by part; PART=tiff runs one, PART=list names them
 	$(PYTHON_OF_TESTS) tools/soak.py $(PART)

@@ -1,6 +1,6 @@
 // What a person can do, whether by pointer, key or button. Each changes the state; asking and saving follow from the state.
 
-import { ask, get, imagePath, newId, post, tab } from "./api.js";
+import { ask, get, imagePath, newId, post, RequestError, tab } from "./api.js";
 import { plural } from "./elements.js";
 import { keyOf, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
 import { hundredth } from "./view.js";
@@ -195,9 +195,13 @@ export class Commands {
     try {
       const found = await get(imagePath(id));
       const isSame = this.state.image?.id === id && this.state.image.width === found.width;
+      // Labels that are about to change are loaded again once that is saved, and what is older than what is known by now is of no use.
+      if (isSame && this.state.outbox.some((one) => one.relabel)) return;
+      if (isSame && found.number < this.state.number) return this.load(id);
       this.store.dispatch({ type: "opened", id, ...found });
       if (!isSame && this.state.image?.id === id) this.stage.open(this.state.image);
     } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
       if (error.status) this.store.dispatch({ type: "refused", id, text: error.message });
     }
   }

@@ -174,7 +174,8 @@ const reducers = {
     const [{ image }, ...outbox] = state.outbox;
     const { number, count, state: how, labels, places, renamings } = answer;
     const after = { ...state, number: Math.max(state.number, number), outbox, trouble: "" };
-    if (image) after.images = told(state.images, image, { count, state: how });
+    // What was done to the picture since is not in the answer yet; the last of the answers has all of it.
+    if (image && !outbox.some((one) => one.image === image)) after.images = told(state.images, image, { count, state: how });
     return labels && !outbox.some((one) => one.relabel) ? withLabels(after, { labels, places, renamings }) : after;
   },
   trouble: (state, { text }) => ({ ...state, trouble: text }),
@@ -258,7 +259,7 @@ function changed(objects, changes) {
 
 /** Objects as the server has them, with what it has not heard of yet. */
 function withWaiting(state, image, objects) {
-  return state.outbox.filter((one) => one.image === image).reduce((all, one) => changed(all, one.changes), objects);
+  return state.outbox.filter((one) => one.image === image && one.changes).reduce((all, one) => changed(all, one.changes), objects);
 }
 
 /** The pictures, with what was told of one of them. */
