@@ -128,7 +128,7 @@ def test_a_piece_is_appended_whole_or_not_at_all(tmp_path):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (gzip.compress(b"{}"), "not a JSON file: it is packed with gzip; unpack it, and give what is in it"),
+        (gzip.compress(b"{}", mtime=0), "not a JSON file: it is packed with gzip; unpack it, and give what is in it"),
         (b"PK\x03\x04\x14\0", "it is a ZIP archive; unpack it"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
