@@ -40,7 +40,7 @@ test: $(STAMPS)-test ## all tests but the soak tests and those that need a brows
 test-fast: $(STAMPS)-test ## the tests that start no process, server or compiler and train little: two to three minutes on two cores
 	$(PYTEST) -m "not slow and not gpu and not soak and not browser"
 
-test-browser: $(STAMPS)-test ## the pages, looked at in Chromium at three widths, light and dark
+test-browser: $(STAMPS)-test ## the pages, looked at in Chromium at several widths, light and dark
 	$(PYTEST) -m browser
 
 soak: $(STAMPS)-test ## the tests that run for many minutes, part by part; PART=tiff runs one, PART=list names them
