@@ -190,7 +190,7 @@ def moving_part(browser: Any, temporary: Path, arguments: argparse.Namespace) ->
     with LabelSession([folder]) as session:
         session.work.change("large.jpg", (HEIGHT, WIDTH), disks(200))
     with serving(folder, "--model", arguments.model) as server, opened_page(browser, server.url) as page:
-        page.until("Object.keys(label.store.state.objects).length === 200")
+        page.until("window.label && Object.keys(label.store.state.objects).length === 200")
         return {"moving_with_200_masks_script_ms": moving(page, arguments.frames)}
 
 
