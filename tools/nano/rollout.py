@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from losses import MaskLosses, calibrated_losses, prompt_loss
+from losses import MaskLosses, prompt_loss
 from network import PATCH_SIZE, NanoTrainer
 
 from sam2_adapter.models.network.image_encoder import EncodedImages
@@ -46,7 +46,7 @@ def prompt_losses(
     positions: torch.Tensor,
     batch: dict[str, torch.Tensor],
     chance: random.Random,
-    mask_losses: MaskLosses = calibrated_losses,
+    mask_losses: MaskLosses,
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Losses and mean low-res IoUs of a box, a click and a correction round, and of the whole image where the batch says what it wants."""
     targets = batch["targets"].float() / 255
