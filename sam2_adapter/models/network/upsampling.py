@@ -28,7 +28,7 @@ _SURELY_ABOVE = np.float32(1e-25)
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
+class Side:
     """How the pixels of one side of an image lie between the cells of the logits; centres count, and borders are repeated.
 
     Attributes:
@@ -60,10 +60,11 @@ class _Side:
 
 
 @lru_cache(maxsize=32)
-def _side(pixels: int, cells: int) -> _Side:
+def side_of(pixels: int, cells: int) -> Side:
+    """How so many pixels lie between so many cells."""
     position = np.clip((np.arange(pixels) + 0.5) * (cells / pixels) - 0.5, 0, cells - 1)
     lower = np.floor(position).astype(np.int64)
-    return _Side(lower, np.minimum(lower + 1, cells - 1), (position - lower).astype(np.float32))
+    return Side(lower, np.minimum(lower + 1, cells - 1), (position - lower).astype(np.float32))
 
 
 def upsampled(logits: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
@@ -149,10 +150,10 @@ def mask_bounds(logits: FloatArray, size_hw: tuple[int, int]) -> IntArray:
     return found
 
 
-def _sides(logits: FloatArray, size_hw: tuple[int, ...]) -> tuple[_Side, _Side]:
+def _sides(logits: FloatArray, size_hw: tuple[int, ...]) -> tuple[Side, Side]:
     """Those of the rows and of the columns."""
     height, width = size_hw
-    return _side(height, logits.shape[0]), _side(width, logits.shape[1])
+    return side_of(height, logits.shape[0]), side_of(width, logits.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +168,7 @@ class _Spans:
 
 @lru_cache(maxsize=32)
 def _spans(pixels: int, cells: int) -> _Spans:
-    side = _side(pixels, cells)
+    side = side_of(pixels, cells)
     lower, start, length = np.unique(side.lower, return_index=True, return_counts=True)
     return _Spans(lower, side.upper[start], start, length)
 

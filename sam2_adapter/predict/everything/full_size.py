@@ -1,7 +1,7 @@
 """Low-res logits that keep only what can become mask, and how they are upsampled to pixels of the image.
 
-Upsampling is bilinear, so it is a product with one matrix for rows and one for columns (`Geometry.logits_to_masks` does the same for whole
-masks). A mask that fills a part of the picture costs that part only, in memory and in time.
+Upsampling is bilinear, so it is a product with one matrix for rows and one for columns, of the weights that `models/network/upsampling` has for
+whole masks; only the sums are rounded in another order. A mask that fills a part of the picture costs that part only, in memory and in time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray
 from sam2_adapter.models.network.preprocess import Geometry
+from sam2_adapter.models.network.upsampling import side_of
 
 # Cells around those above the threshold that upsampling can reach.
 _MARGIN = 2
@@ -111,11 +112,8 @@ def _matrix(
 
 def _bilinear(pixels: int, cells: int) -> FloatArray:
     """The matrix that resamples `cells` values to `pixels`, half-pixel centres, borders repeated."""
-    position = np.clip((np.arange(pixels) + 0.5) * (cells / pixels) - 0.5, 0, cells - 1)
-    lower = np.floor(position).astype(np.int64)
-    upper = np.minimum(lower + 1, cells - 1)
-    weight = (position - lower).astype(np.float32)
+    side = side_of(pixels, cells)
     matrix = np.zeros((pixels, cells), np.float32)
-    np.add.at(matrix, (np.arange(pixels), lower), 1 - weight)
-    np.add.at(matrix, (np.arange(pixels), upper), weight)
+    np.add.at(matrix, (np.arange(pixels), side.lower), 1 - side.weight)
+    np.add.at(matrix, (np.arange(pixels), side.upper), side.weight)
     return matrix
