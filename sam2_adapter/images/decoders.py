@@ -23,7 +23,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from sam2_adapter.images.deep_png import deep_grey, is_deep_grey_with_alpha
+from sam2_adapter.images.deep_png import deep_grey, may_be_deep_grey
 from sam2_adapter.images.kinds import HEIF_ADVICE, READABLE, can_read_heif, what_it_is
 from sam2_adapter.images.repair import completed_jpeg, essential_png
 from sam2_adapter.images.tiff.open import OpenedTiff, count_pages, open_tiff
@@ -96,7 +96,7 @@ class OpenedImage:
         """
         if self._tiff is not None:
             return self._tiff.load()
-        if self.format == "PNG" and (keeps_values or is_deep_grey_with_alpha(self._start())):
+        if self.format == "PNG" and may_be_deep_grey(self._content(NUM_BYTES), in_colours=keeps_values):
             deep = deep_grey(self._content())
             if deep is not None:
                 return deep
@@ -167,10 +167,8 @@ class OpenedImage:
         image.load()
         return image
 
-    def _content(self) -> bytes:
-        return self._start(-1)
-
-    def _start(self, num_bytes: int = NUM_BYTES) -> bytes:
+    def _content(self, num_bytes: int = -1) -> bytes:
+        """All bytes of the file, or so many of its first ones."""
         position = self._file.tell()  # where Pillow goes on
         self._file.seek(0)
         content = self._file.read(num_bytes)

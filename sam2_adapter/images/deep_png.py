@@ -26,9 +26,9 @@ _RGB, _GREY_WITH_ALPHA, _RGBA = 2, 4, 6
 Samples = npt.NDArray[np.uint16]
 
 
-def is_deep_grey_with_alpha(start: bytes) -> bool:
-    """Whether a PNG file has 16 bits of grey and 16 of transparency, by its first 33 bytes."""
-    return _kind(start) == (16, _GREY_WITH_ALPHA)
+def may_be_deep_grey(start: bytes, *, in_colours: bool) -> bool:
+    """Whether a PNG file has 16 bits of grey and 16 of transparency, by its first 26 bytes; `in_colours`: or colours that may all be grey."""
+    return _kind(start) in ((16, _GREY_WITH_ALPHA), *(((16, _RGB), (16, _RGBA)) if in_colours else ()))
 
 
 def deep_grey(content: bytes) -> Image.Image | None:
@@ -37,13 +37,13 @@ def deep_grey(content: bytes) -> Image.Image | None:
     Raises:
         Exception: anything that a decoder raises for a damaged file.
     """
-    kind = _kind(content)
-    if kind not in ((16, _RGB), (16, _GREY_WITH_ALPHA), (16, _RGBA)):
+    if not may_be_deep_grey(content, in_colours=True):
         return None
+    _, colour_type = _kind(content)
     essential = essential_png(content) or content
-    if kind[1] == _RGB and b"tRNS" in essential:
+    if colour_type == _RGB and b"tRNS" in essential:
         return None
-    samples = _grey_with_alpha(essential) if kind[1] == _GREY_WITH_ALPHA else _colours(essential)
+    samples = _grey_with_alpha(essential) if colour_type == _GREY_WITH_ALPHA else _colours(essential)
     if samples.shape[2] > 2 and not (samples[..., :1] == samples[..., 1:3]).all():
         return None
     image = Image.fromarray(samples[..., 0])

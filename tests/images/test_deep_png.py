@@ -15,7 +15,7 @@ from PIL import Image
 
 from sam2_adapter.errors import ImageError
 from sam2_adapter.formats.label_maps.reading import read_label_map
-from sam2_adapter.images.deep_png import deep_grey, is_deep_grey_with_alpha
+from sam2_adapter.images.deep_png import deep_grey, may_be_deep_grey
 from sam2_adapter.images.mask_files import read_mask
 from sam2_adapter.images.pixel_modes import ALPHA
 from sam2_adapter.images.read import read_image
@@ -75,8 +75,8 @@ def test_other_pictures_are_left_to_their_decoder() -> None:
     content = io.BytesIO()
     Image.new("LA", (5, 4), (7, 9)).save(content, "PNG")
     assert deep_grey(content.getvalue()) is None
-    assert not is_deep_grey_with_alpha(content.getvalue())
-    assert not is_deep_grey_with_alpha(b"")
+    assert not may_be_deep_grey(content.getvalue(), in_colours=True)
+    assert not may_be_deep_grey(b"", in_colours=True)
     grey = samples_of(1)
     transparent_colour = piece(b"tRNS", struct.pack(">HHH", 5, 5, 5))
     assert deep_grey(png_of(np.repeat(grey, 3, axis=2), extra=transparent_colour)) is None
