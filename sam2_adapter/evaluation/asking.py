@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray, Prompt
-from sam2_adapter.annotations.regions import Region
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.window import Window, predict_window_parts
 from sam2_adapter.predict.windows import PlacedAnswers, WindowedImage, predict_in_places
@@ -52,8 +51,7 @@ def ask_again(predictor: Predictor, prompts: Sequence[Prompt], windows: Sequence
 def _replies(answers: PlacedAnswers) -> Iterator[Reply]:
     found, window = answers.prediction, answers.window
     for row, position in enumerate(answers.positions):
-        is_whole = window.region == Region.whole(window.image_hw)
-        mask = found.masks[row, 0] if is_whole else window.region.paste(found.masks[row, 0], window.image_hw)
+        mask = found.masks[row, 0] if window.is_whole else window.region.paste(found.masks[row, 0], window.image_hw)
         # A view would keep the whole part in memory.
         logits = np.array(found.low_res_logits[row, 0])
         yield Reply(position, mask, float(found.iou_scores[row, 0]), logits, window)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from sam2_adapter.annotations.masks import MaskPrediction
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
-from sam2_adapter.annotations.regions import Region
 from sam2_adapter.annotations.rle import Rle, mask_to_rle, placed_mask_to_rle, rle_outside, rle_to_mask, union_rle
 from sam2_adapter.interactive.steps import Step
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
@@ -84,7 +83,7 @@ def answers_in(
     predictor: Predictor, window: Window, prompt: Prompt, before: Taken | None, multimask_output: bool | None = None
 ) -> list[Answer]:
     """The masks that the model gives for a prompt in a window; what lies outside the window stays as in the earlier answer."""
-    if window.region == Region.whole(window.image_hw):
+    if window.is_whole:
         return [Answer(*found) for found in predictor.predict_rles(window.embedding, prompt, multimask_output)]
     # A view leaves out what lies outside it; what lies outside the image is refused as ever.
     ((_, found),) = predict_window_parts(predictor, window, [prompt.fitted_to(window.image_hw)], multimask_output)

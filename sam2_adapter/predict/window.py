@@ -63,6 +63,11 @@ class Window:
         return cls(Region.whole(embedding.original_hw), embedding, embedding.original_hw)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it shows the whole image, and nothing beside it."""
+        return self.region == Region.whole(self.image_hw)
+
+    @property
     def frame(self) -> Frame:
         """What its low-res logits are of."""
         return Frame(self.region, self.embedding.geometry)

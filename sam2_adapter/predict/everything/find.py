@@ -13,6 +13,7 @@ from sam2_adapter.annotations.regions import Region
 from sam2_adapter.annotations.rle import placed_mask_to_rle
 from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.images.sources import Pixels
+from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.predict.everything.candidates import (
     Candidate,
     full_size_candidates,
@@ -107,7 +108,7 @@ def find_everything(
 
 def _views(window: Window, settings: EverythingSettings) -> list[View]:
     """The views of an image, the whole of which comes first; or a window of it alone."""
-    if window.region == Region.whole(window.image_hw):
+    if window.is_whole:
         return views_of(window.image_hw, settings)
     region = window.region.within(window.image_hw)
     return [View((region.x0, region.y0, region.x1, region.y1), window.image_hw, settings.points_per_side)]
@@ -165,10 +166,10 @@ class _Search:
 
     def _look_at_all(self) -> Iterator[int]:
         points = self._view.points
-        for rows, decoded in self._predictor.decode_clicks(self._embedding, points):
-            part = points[rows.start : rows.stop]
-            self.candidates += full_size_candidates(decoded, part, self._full_size, self.thresholds)
-            yield rows.stop
+        for start in range(0, len(points), self._points_per_call):
+            for part, decoded in self._decoded(points[start : start + self._points_per_call]):
+                self.candidates += full_size_candidates(decoded, part, self._full_size, self.thresholds)
+            yield min(start + self._points_per_call, len(points))
 
     def _look_where_nothing_lies(self) -> Iterator[int]:
         """Look at a coarse grid, then at those of the other points that lie in no mask."""
@@ -195,9 +196,13 @@ class _Search:
         return is_coarse
 
     def _low_res_candidates(self, points: FloatArray) -> Iterator[Candidate]:
-        for rows, decoded in self._predictor.decode_clicks(self._embedding, points):
-            part = points[rows.start : rows.stop]
+        for part, decoded in self._decoded(points):
             yield from low_res_candidates(decoded, part, self._embedding.geometry, self.thresholds)
+
+    def _decoded(self, points: FloatArray) -> Iterator[tuple[FloatArray, DecodedMasks]]:
+        """Points, and what the decoder says of them: all at once, or in parts where there is too little memory."""
+        for rows, decoded in self._predictor.decode_clicks(self._embedding, points):
+            yield points[rows.start : rows.stop], decoded
 
     def _settles(self, candidate: Candidate) -> bool:
         """Whether points in a mask need no look: a large mask may hold smaller objects."""

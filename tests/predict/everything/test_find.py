@@ -89,6 +89,24 @@ def test_object_by_object_the_result_is_the_same(predictor: Predictor, picture: 
     assert sum(1 for _ in one_by_one.preparing()) == 0
 
 
+@pytest.mark.parametrize("mode", ["fast", "exact"])
+def test_a_step_has_as_few_points_as_asked_for(predictor: Predictor, picture: Any, mode: str) -> None:
+    class Counting(Predictor):
+        most = 0
+
+        def decode_clicks(self, embedding: ImageEmbedding, points: Any) -> Iterator[Any]:
+            Counting.most = max(Counting.most, len(points))
+            return super().decode_clicks(embedding, points)
+
+    image, _, embedding = picture
+    counting = Counting(predictor._runtime, "nano", predictor.info.weights_sha256)
+    settings = EverythingSettings(**EASY, points_per_side=8, everything_mode=mode)
+    steps = [step.done for step in find_everything(counting, image, embedding, settings, points_per_call=12)]
+    assert Counting.most == 12
+    if mode == "exact":
+        assert steps == [12, 24, 36, 48, 60, 64, 64]
+
+
 def test_points_in_small_masks_need_no_look(predictor: Predictor, picture: Any) -> None:
     class Counting(Predictor):
         looks = 0
