@@ -62,10 +62,7 @@ def truth_value(value: object, name: str, error: type[Sam2AdapterError] = Config
     Raises:
         Sam2AdapterError: of class `error`; it is something else.
     """
-    if not isinstance(value, bool) and type(value).__name__ not in (
-        "bool",
-        "bool_",
-    ):  # those of NumPy, which is not imported here
+    if type(value).__name__ not in ("bool", "bool_"):  # the second is NumPy's, which is not imported here
         raise error(f"{name} is True or False, but got {shown(value)}.")
     return bool(value)
 

@@ -176,7 +176,7 @@ class Journal:
             append_whole(self._file, json.dumps(line, allow_nan=False).encode() + b"\n")
         except OSError as error:
             raise ExportError(
-                f"{self._path}: cannot write here: {reason_of(error)}. Make room on the disk, or choose another folder"
+                f"{self._path}: cannot write here: {reason_of(error)}. Make room on the disk, or choose another folder."
             ) from error
 
     def _line(self, offset: int) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, cast, overload
 
 import numpy as np
@@ -237,7 +236,7 @@ class Predictor:
         checked = self._fitted_prompts(embedding, [prompt])
         shape = PromptShape.of(checked[0], embedding.original_hw)
         logits, scores = self._decode_shape(embedding, checked, shape, multimask_output)
-        return list(map(partial(to_rle, geometry=embedding.geometry), logits[0], scores[0].tolist()))
+        return [to_rle(*found, embedding.geometry) for found in zip(logits[0], scores[0].tolist(), strict=True)]
 
     @property
     def clicks_per_call(self) -> int:

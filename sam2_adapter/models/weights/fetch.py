@@ -206,8 +206,8 @@ def _receive_watched(wanted: _Wanted, partial: _Partial, watchdog: Watchdog) -> 
             raise _TryAgainError("the server did not accept where to go on")
         _raise_for_status(response)
         announced = _Announced(response)
-        start = wanted.start if response.status_code == 206 else 0
         is_part = response.status_code == 206
+        start = wanted.start if is_part else 0
         if is_part and (_starts_at(response) != start or (start and announced.version != wanted.version)):
             partial.discard()
             raise _TryAgainError("the server went on with another part or another version of the file")
