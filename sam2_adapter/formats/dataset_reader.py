@@ -50,7 +50,7 @@ class ReadingOptions:
         include_model_annotations: keep objects that a model made.
         include_crowds: keep COCO objects marked as crowds.
         ignore_label: number in label maps of pixels that do not count, such as 255 for a void border; `None` for none.
-        split_parts: make every separate part of a mask an object of its own.
+        split_parts: turn every separate part of a mask into an object.
         default_label: label of objects that have none.
         max_pixels: images with more pixels are left out.
     """

@@ -21,7 +21,7 @@ def _subsets(dl):
 
 
 def _fill(platform, dataset, count):
-    """`count` items in each subset, each with a box, a polygon, a mask, and a prediction of another model."""
+    """`count` items per subset, all of which have a box, a polygon, a mask, and a prediction of another model."""
     dl = platform.dl
     mask = np.zeros((60, 80), np.uint8)
     mask[:, 40:] = 1

@@ -1,4 +1,4 @@
-"""The embedding store: one encoding an image, limits, damage, full disks, sharing."""
+"""The embedding store: one encoding per image, limits, damage, full disks, sharing."""
 
 from __future__ import annotations
 

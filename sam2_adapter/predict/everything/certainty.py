@@ -20,7 +20,7 @@ def certainty(
     Args:
         predictor: the model.
         embedding: the encoded image.
-        goes_on: asked before every call of the decoder.
+        goes_on: asked after every call of the decoder.
 
     Returns:
         The mean; `None` where it was given up.
