@@ -225,7 +225,7 @@ def _input_scale(mask: BoolArray, image_size: int, resize: Resize) -> tuple[floa
 
 
 def loss_grid_hw(low_res_hw: tuple[int, int], least: int) -> tuple[int, int]:
-    """(h, w) of the grid on which masks are compared: at least `least` a side, and a whole number of times as fine as the logits."""
+    """(h, w) of the grid on which masks are compared: at least `least` per side, and a whole number of times as fine as the logits."""
     height, width = low_res_hw
     times = -(-least // min(height, width))
     return times * height, times * width
