@@ -1,7 +1,7 @@
 // Proposals: masks that somebody may accept, drawn with dashes. None is saved before it is accepted; one that overlaps an accepted object is not shown.
 // "Everything" asks the model for all objects of the picture, or of its visible part, and the answers come while it still looks.
 
-import { imagePath, newId, post, tab } from "./api.js";
+import { ask, newId } from "./api.js";
 import { CachedLayer } from "./cached_layer.js";
 import { plural } from "./elements.js";
 import { iouOf } from "./pixels.js";
@@ -37,7 +37,7 @@ export class Proposals {
     this.title = "";
     this.least = 0; // score of what is shown
     this.lowest = 0; // score that can be asked for
-    this.search = null; // {number, after, view, visit, done, total, began}
+    this.search = null; // {number, after, view, done, total, began}
   }
 
   /** Ask for all objects of the picture; of its visible part where there is one and `isView`. */
@@ -47,7 +47,7 @@ export class Proposals {
     this.end();
     const view = isView ? this.stage.view.part() : undefined;
     this.isOn = true;
-    this.search = { number: ++this.numSearches, after: 0, view, visit: image.visit, done: 0, total: 0, began: 0 };
+    this.search = { number: ++this.numSearches, after: 0, view, done: 0, total: 0, began: 0 };
     this.title = view ? "in this view" : "";
     this.say(view ? "Looking for everything in this view." : "Looking for everything.");
     this.update();
@@ -80,7 +80,7 @@ export class Proposals {
     if (!search) return;
     this.search = null;
     const { image } = this.store.state;
-    if (search.began && image) post(imagePath(image.id, "ask"), { kind: "stop", tab, visit: image.visit, search: search.number }).catch(() => {});
+    if (search.began && image) ask(image, { kind: "stop", search: search.number }).catch(() => {});
     this.update();
   }
 
@@ -90,15 +90,15 @@ export class Proposals {
     const { image, pictures } = this.store.state;
     if (!search || search.began || pictures[image.id] !== "ready") return;
     search.began = performance.now();
-    this.ask(search, image.id);
+    this.ask(search, image);
   }
 
-  async ask(search, id) {
-    const { number, view, visit } = search;
+  async ask(search, image) {
+    const { number, view } = search;
     while (this.search === search) {
       let answer = null;
       try {
-        ({ answer } = await post(imagePath(id, "ask"), { kind: "everything", tab, visit, search: number, after: search.after, view }));
+        answer = await ask(image, { kind: "everything", search: number, after: search.after, view });
       } catch (error) {
         if (error.status === 400 && this.search === search) {
           this.say(error.message, true);

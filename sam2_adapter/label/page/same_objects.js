@@ -1,10 +1,11 @@
 // The same objects as in another picture, for frames of a series: where they lay there, the model looks for them here. They are proposals; none is
 // saved before somebody accepts it.
 
-import { get, imagePath, post, tab } from "./api.js";
+import { ask, get, imagePath } from "./api.js";
 import { plural } from "./elements.js";
 import { Shape } from "./shape.js";
 import { shownImages } from "./state.js";
+import { hundredth } from "./view.js";
 
 const ROOM = 0.04; // around the box of an object, as a share of its sides: things move
 
@@ -52,7 +53,7 @@ export class SameObjects {
     for (const { label, counts } of Object.values(objects)) {
       if (this.store.state.image?.visit !== image.visit || this.store.state.desk.draft) break;
       const steps = [{ box: boxIn(image, new Shape(counts, height).box, scale) }];
-      const { answer } = await post(imagePath(image.id, "ask"), { kind: "click", tab, visit: image.visit, steps });
+      const answer = await ask(image, { kind: "click", steps });
       if (answer && this.stage.shape(answer.counts).area) found.push({ counts: answer.counts, score: answer.score, label, steps });
     }
     return found;
@@ -63,5 +64,5 @@ export class SameObjects {
 function boxIn({ width, height }, [x0, y0, x1, y1], [byX, byY]) {
   const room = [ROOM * (x1 - x0), ROOM * (y1 - y0)];
   const sides = [Math.max(0, x0 - room[0]) * byX, Math.max(0, y0 - room[1]) * byY, Math.min((x1 + room[0]) * byX, width), Math.min((y1 + room[1]) * byY, height)];
-  return sides.map((side) => Math.round(100 * side) / 100);
+  return sides.map(hundredth);
 }
