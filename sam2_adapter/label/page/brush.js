@@ -3,6 +3,7 @@
 
 import { boundsOf, changed, countsOf, holesOf, specksOf } from "./pixels.js";
 import { ringsOf } from "./rle.js";
+import { pathOf } from "./shape.js";
 import { ownAnswer, shownAnswer } from "./state.js";
 import { snapped, Stroke } from "./stroke.js";
 
@@ -110,7 +111,7 @@ export class Brush {
   /** Pixels are added to the object under way, or taken from it: one step. */
   put(pixels, isErased) {
     const { width, height } = this.store.state.image;
-    const before = (ownAnswer(this.store.state) ?? shownAnswer(this.store.state))?.counts;
+    const before = this.mask();
     const after = changed(before ? this.stage.shape(before).bounds : new Float64Array(0), pixels, isErased);
     const counts = countsOf(after, width * height);
     if (counts !== before && (before || after.length)) this.store.dispatch({ type: "paint", counts, isEmpty: !after.length });
@@ -132,6 +133,11 @@ export class Brush {
     this.say(`${regions.length} ${regions.length === 1 ? name.slice(0, -1) : name} ${done}.`);
   }
 
+  /** The mask that a stroke changes; undefined where there is none yet. */
+  mask() {
+    return (ownAnswer(this.store.state) ?? shownAnswer(this.store.state))?.counts;
+  }
+
   /** The mask that fills and drops are about: what is under way, or selected. */
   target() {
     const { state } = this.store;
@@ -150,7 +156,7 @@ export class Brush {
     const shape = of !== null && isNow ? this.stage.shape(of) : null;
     const { width } = this.store.state.image ?? {};
     this.small = shape?.area ? { of, holes: holesOf(shape, this.least, width), specks: specksOf(shape, this.least) } : { of: null, holes: [], specks: [] };
-    this.small.path = pathOf([...this.small.holes, ...this.small.specks].map(({ columns }) => columns));
+    this.small.path = outlineOf([...this.small.holes, ...this.small.specks].map(({ columns }) => columns));
     this.changed();
   }
 
@@ -160,7 +166,7 @@ export class Brush {
     if (!stroke) return false;
     const { context, view, canvas } = stage;
     const layer = this.layer.getContext("2d");
-    const before = (ownAnswer(this.store.state) ?? shownAnswer(this.store.state))?.counts;
+    const before = this.mask();
     const key = `${view.scale} ${view.x} ${view.y} ${canvas.width} ${canvas.height} ${before}`;
     if (key !== this.layerKey) {
       this.layerKey = key;
@@ -172,9 +178,9 @@ export class Brush {
       if (before) layer.fill(stage.path(before), "evenodd");
       layer.globalCompositeOperation = stroke.isErasing ? "destination-out" : "source-over";
     }
-    if (this.pending.length) layer.fill(pathOf(this.pending), "nonzero");
+    if (this.pending.length) layer.fill(outlineOf(this.pending), "nonzero");
     this.pending = [];
-    context.globalAlpha = Math.max(stage.options.opacity, 0.3);
+    context.globalAlpha = stage.strongOpacity;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.drawImage(this.layer, 0, 0);
     stage.place(context);
@@ -208,14 +214,4 @@ export class Brush {
 }
 
 /** Several lists of columns as a path along the edges of their pixels. */
-function pathOf(all) {
-  const path = new Path2D();
-  for (const columns of all) {
-    for (const ring of ringsOf(columns)) {
-      path.moveTo(ring[0], ring[1]);
-      for (let i = 2; i < ring.length; i += 2) path.lineTo(ring[i], ring[i + 1]);
-      path.closePath();
-    }
-  }
-  return path;
-}
+const outlineOf = (all) => pathOf(all.flatMap(ringsOf));

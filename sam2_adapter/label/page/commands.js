@@ -5,6 +5,9 @@ import { plural } from "./elements.js";
 import { keyOf, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
 import { hundredth } from "./view.js";
 
+/** What is told where something has to wait for the object under way. */
+export const NOT_ACCEPTED = "The object under way is not accepted yet. Press Enter to accept it, or Esc to give it up.";
+
 const DOUBLE_CLICK_MS = 500;
 const SAME_PLACE_PX = 4; // on the screen
 
@@ -80,6 +83,13 @@ export class Commands {
     this.store.dispatch({ type: "select", id });
     const object = id && this.state.objects[id];
     if (object) this.say(`${object.label} selected. E edits, Delete removes, a digit gives another label.`);
+  }
+
+  /** Select an object and move the view so that it is in it. */
+  reveal(id) {
+    this.select(id);
+    this.stage.view.reveal(this.stage.shape(this.state.objects[id].counts).box);
+    this.stage.moving();
   }
 
   accept() {

@@ -1,4 +1,4 @@
-// Elements of the page, and counts with their nouns.
+// Elements of the page, counts with their nouns, and shares.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -13,4 +13,14 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
+/** A small square in the colour of a label. */
+export function swatch(color) {
+  const made = element("i", { className: "swatch" });
+  made.style.background = color;
+  return made;
+}
+
 export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+/** A share in whole percent. */
+export const percent = (share) => `${Math.round(100 * share)} %`;

@@ -44,7 +44,7 @@ new BrushBar(stage.brush);
 const panels = new Panels(store, stage, commands, options);
 const queue = new Queue(store, commands, say);
 const sameObjects = new SameObjects(store, stage, say);
-const review = new Review(store, stage, commands, options, say);
+const review = new Review(store, commands, options, say);
 const labelDialog = new LabelDialog(store, commands, say);
 panels.onEditLabel = (label) => labelDialog.open(label);
 const preview = new Preview(store, stage);

@@ -1,10 +1,11 @@
 // What stands around the canvas: labels, objects, the strip below the picture, and what is saved. Texts of people are only ever set
 // as text, never as HTML.
 
-import { byId, element, plural } from "./elements.js";
+import { byId, element, percent, swatch } from "./elements.js";
 import { ownAnswer, shownAnswer, shownCandidates, singleStep } from "./state.js";
 
-const percent = (score) => `${Math.round(100 * Math.min(Math.max(score, 0), 1))} %`;
+/** A score: the model's own guess may lie a little outside 0 to 1. */
+const scoreText = (score) => percent(Math.min(Math.max(score, 0), 1));
 
 export class Panels {
   constructor(store, stage, commands, options) {
@@ -29,9 +30,7 @@ export class Panels {
   }
 
   swatch(label) {
-    const made = element("i", { className: "swatch" });
-    made.style.background = this.options.colorOf(label);
-    return made;
+    return swatch(this.options.colorOf(label));
   }
 
   showLabels(state) {
@@ -87,7 +86,7 @@ export class Panels {
       {
         className: "row",
         "aria-pressed": String(isSelected),
-        "aria-label": `${object.label}, score ${percent(object.score)}`,
+        "aria-label": `${object.label}, score ${scoreText(object.score)}`,
         title: object.model?.name ? `${object.label}, by ${object.model.name}` : object.label,
         onclick: () => this.reveal(id),
         onpointerenter: () => this.hover(id),
@@ -95,7 +94,7 @@ export class Panels {
       },
       this.swatch(object.label),
       element("span", { className: "text" }, object.label),
-      element("span", { className: "number" }, percent(object.score)),
+      element("span", { className: "number" }, scoreText(object.score)),
     );
     const remove = element("button", { className: "icon remove", "aria-label": `Delete ${object.label}`, title: "Delete", onclick: () => this.commands.remove(id) }, "×");
     const node = element("div", { className: "entry" }, row, remove);
@@ -111,10 +110,7 @@ export class Panels {
   }
 
   reveal(id) {
-    if (this.commands.desk.draft) return;
-    this.commands.select(id);
-    this.stage.view.reveal(this.stage.shape(this.store.state.objects[id].counts).box);
-    this.stage.moving();
+    if (!this.commands.desk.draft) this.commands.reveal(id);
   }
 
   hover(id) {
@@ -132,7 +128,7 @@ export class Panels {
     if (object) {
       return strip.replaceChildren(
         element("span", { className: "what" }, this.swatch(object.label), element("span", {}, object.label)),
-        element("span", { className: "score" }, percent(object.score)),
+        element("span", { className: "score" }, scoreText(object.score)),
         ...(object.model?.name ? [element("span", { className: "soft by", title: "The model that answered when this was accepted" }, `by ${object.model.name}`)] : []),
         element("span", { className: "soft" }, "Alt + click: another object here"),
         element("button", { onclick: () => this.commands.remove(selected) }, "Delete ", element("kbd", {}, "Del")),
@@ -148,7 +144,7 @@ export class Panels {
     const shown = shownAnswer(state);
     const isEmpty = shown && !this.stage.shape(shown.counts).area;
     const isErased = own && !own.error && !shown;
-    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? percent(shown.score) : "…";
+    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? scoreText(shown.score) : "…";
     strip.classList.toggle("waiting", !own);
     const known = shownCandidates(state);
     const dots = known && element("span", { className: "dots", title: "Candidates (Tab)" }, ...known.candidates.map((_, index) => element("i", { className: index === known.place ? "on" : "" })));

@@ -1,6 +1,6 @@
 // Arithmetic on masks with exact pixels. A mask is the sorted positions of its runs, [start, end, start, end, ...], column by column (see rle.js).
 
-import { columnsOf } from "./rle.js";
+import { columnsOf, placeOf } from "./rle.js";
 
 /** How many pixels two masks share. */
 export function sharedArea(a, b) {
@@ -37,18 +37,6 @@ export function changed(bounds, pixels, isErased) {
   after.set(middle, first);
   after.set(bounds.subarray(last), first + middle.length);
   return after;
-}
-
-/** How many of the sorted values are less than one. */
-function placeOf(values, value) {
-  let low = 0;
-  let high = values.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (values[middle] < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** Runs that are in `a` or `b`; where `isErased`, those in `a` but not in `b`. */

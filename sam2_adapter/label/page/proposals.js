@@ -5,7 +5,7 @@ import { ask, newId } from "./api.js";
 import { CachedLayer } from "./cached_layer.js";
 import { plural } from "./elements.js";
 import { iouOf } from "./pixels.js";
-import { columnsOf, contains, ringsOf } from "./rle.js";
+import { columnsOf, ringsOf } from "./rle.js";
 
 const TAKEN_IOU = 0.5; // with an accepted object
 const AGAIN_MS = 700; // after a question that was not answered
@@ -162,12 +162,7 @@ export class Proposals {
   /** The smallest one at a point of the picture. */
   at(x, y) {
     if (!this.isOn || this.store.state.desk.draft) return null;
-    let found = null;
-    for (const one of this.shown) {
-      const shape = this.stage.shape(one.counts);
-      if (contains(shape, Math.floor(x), Math.floor(y)) && (!found || shape.area < found.area)) found = { one, area: shape.area };
-    }
-    return found && found.one;
+    return this.stage.smallestAt(x, y, this.shown, ({ counts }) => counts);
   }
 
   hover(one) {
@@ -219,10 +214,7 @@ export class Proposals {
     if (this.hovered && !stage.store.state.desk.draft) {
       const { context } = stage;
       const path = stage.path(this.hovered.counts);
-      context.globalAlpha = Math.max(stage.options.opacity, 0.3);
-      context.fillStyle = stage.options.colorOf(this.hovered.label ?? stage.store.state.label);
-      context.fill(path, "evenodd");
-      context.globalAlpha = 1;
+      stage.fill(context, path, stage.options.colorOf(this.hovered.label ?? stage.store.state.label), stage.strongOpacity);
       stage.stroke(context, path, "#fff", 2.5 / stage.view.scale);
     }
   }

@@ -1,6 +1,6 @@
 // The strip of the proposals: how many, how far the search is, which are shown, and accepting them all.
 
-import { byId, element, plural } from "./elements.js";
+import { byId, element, percent, plural } from "./elements.js";
 
 export class ProposalsStrip {
   constructor(proposals, stage, store) {
@@ -40,7 +40,7 @@ export class ProposalsStrip {
     this.bar.style.transform = `scaleX(${search?.total ? search.done / search.total : 0})`;
     this.slider.min = Math.floor(100 * lowest);
     this.slider.value = Math.round(100 * least);
-    this.least.textContent = `${Math.round(100 * least)} %`;
+    this.least.textContent = percent(least);
     this.all.disabled = !shown.length;
     this.all.replaceChildren(shown.length === 1 ? "Accept it " : `Accept all ${shown.length || ""} `, element("kbd", {}, "⇧G"));
     this.showView();

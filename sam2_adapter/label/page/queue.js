@@ -1,11 +1,11 @@
 // The pictures as a queue: how far each is, which of them the list shows in which order, and the way from one to the next.
 
 import { get, imagePath } from "./api.js";
-import { byId, element, plural } from "./elements.js";
+import { NOT_ACCEPTED } from "./commands.js";
+import { byId, element, percent, plural } from "./elements.js";
 import { shownImages, stateOf } from "./state.js";
 
-export const STATE_NAMES = { new: "New", progress: "In progress", done: "Done", skipped: "Skipped" };
-const TOLD = { new: "new", progress: "in progress", done: "done", skipped: "skipped" };
+const STATE_NAMES = { new: "New", progress: "In progress", done: "Done", skipped: "Skipped" };
 const AGAIN_MS = 2000;
 
 export class Queue {
@@ -27,7 +27,7 @@ export class Queue {
   mark(mark) {
     const { image, desk } = this.state;
     if (!image) return;
-    if (desk.draft) return this.say("The object under way is not accepted yet. Press Enter to accept it, or Esc to give it up.", true);
+    if (desk.draft) return this.say(NOT_ACCEPTED, true);
     if (image.error && mark === "done") return this.say("A picture that cannot be shown cannot be done. Skip it.", true);
     const isBack = stateOf(this.state) === mark;
     this.store.dispatch({ type: "mark", mark: isBack ? "open" : mark });
@@ -121,13 +121,13 @@ export class Queue {
     const score = state.queue.order === "score" ? state.queue.scores[one.id] : undefined;
     if (found.shown !== one || found.score !== score) {
       Object.assign(found, { shown: one, score });
-      const sure = score === undefined ? "" : `${Math.round(100 * score)} %`;
+      const sure = score === undefined ? "" : percent(score);
       found.number.textContent = sure || (one.count === null ? "" : String(one.count));
       found.number.classList.toggle("some", !sure && one.count > 0);
       found.badge.className = `badge ${one.state}`;
       found.node.classList.toggle("is-skipped", one.state === "skipped");
       const told = one.broken ? "cannot be shown" : one.count === null ? "nothing labelled yet" : plural(one.count, "object");
-      found.node.setAttribute("aria-label", `${one.name}, ${TOLD[one.state]}, ${told}${sure && `, the model is sure by ${sure}`}`);
+      found.node.setAttribute("aria-label", `${one.name}, ${STATE_NAMES[one.state].toLowerCase()}, ${told}${sure && `, the model is sure by ${sure}`}`);
     }
     if (found.isOpen !== isOpen) {
       found.isOpen = isOpen;

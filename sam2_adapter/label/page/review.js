@@ -1,18 +1,19 @@
 // The review: figures of each label, and the accepted objects cut out of their pictures, worst first or as one likes. A click goes to the object.
 
 import { get, imagePath, post } from "./api.js";
-import { byId, element, plural } from "./elements.js";
+import { NOT_ACCEPTED } from "./commands.js";
+import { byId, element, percent, plural, swatch } from "./elements.js";
 
-const NEAR_END = "600px"; // of the gallery, where more is asked for
+const NEAR_END_PX = 600; // of the gallery, where more is asked for
 
 export class Review {
-  constructor(store, stage, commands, options, say) {
-    Object.assign(this, { store, stage, commands, options, say });
+  constructor(store, commands, options, say) {
+    Object.assign(this, { store, commands, options, say });
     this.dialog = byId("review-dialog");
     this.asked = 0;
     byId("review-order").addEventListener("change", () => this.load());
     byId("review-report").addEventListener("click", () => this.writeReport());
-    this.ending = new IntersectionObserver((entries) => { if (entries.some((one) => one.isIntersecting)) this.more(); }, { root: byId("review-gallery"), rootMargin: NEAR_END });
+    this.ending = new IntersectionObserver((entries) => { if (entries.some((one) => one.isIntersecting)) this.more(); }, { root: byId("review-gallery"), rootMargin: `${NEAR_END_PX}px` });
     this.ending.observe(byId("review-end"));
   }
 
@@ -62,19 +63,17 @@ export class Review {
   /** More where the end is still in sight: the observer tells only of changes. */
   fillUp() {
     const gallery = byId("review-gallery");
-    if (gallery.scrollHeight - gallery.scrollTop - gallery.clientHeight < 600) this.more();
+    if (gallery.scrollHeight - gallery.scrollTop - gallery.clientHeight < NEAR_END_PX) this.more();
   }
 
   showLabels(labels) {
     const number = (value) => element("td", {}, value);
     const rows = labels.map((row) => {
-      const swatch = element("i", { className: "swatch" });
-      swatch.style.background = this.options.colorOf(row.label);
-      const name = element("button", { className: "row", "aria-pressed": String(this.label === row.label), title: row.label, onclick: () => this.choose(row.label) }, swatch, element("span", { className: "text" }, row.label));
+      const name = element("button", { className: "row", "aria-pressed": String(this.label === row.label), title: row.label, onclick: () => this.choose(row.label) }, swatch(this.options.colorOf(row.label)), element("span", { className: "text" }, row.label));
       const has = row.num_objects > 0;
       return element(
         "tr", {}, element("th", { scope: "row" }, name), number(String(row.num_objects)), number(String(row.num_pictures)),
-        number(has ? Math.round(row.median_area_px).toLocaleString("en") : ""), number(has ? `${Math.round(100 * row.mean_score)} %` : ""), number(String(row.num_by_hand)),
+        number(has ? Math.round(row.median_area_px).toLocaleString("en") : ""), number(has ? percent(row.mean_score) : ""), number(String(row.num_by_hand)),
       );
     });
     byId("review-labels").replaceChildren(...rows);
@@ -90,11 +89,9 @@ export class Review {
     const picture = element("img", { alt: "", loading: "lazy", decoding: "async", width: 132, height: 132 });
     picture.onerror = () => picture.replaceWith(element("span", { className: "none" }, "cannot be shown"));
     picture.src = one.image ? `${imagePath(one.image, `objects/${encodeURIComponent(one.id)}/cutout`)}?v=${one.version}` : "";
-    const swatch = element("i", { className: "swatch" });
-    swatch.style.background = this.options.colorOf(one.label);
-    const score = `${Math.round(100 * one.score)} %`;
+    const score = percent(one.score);
     const told = `${one.label}, score ${score}, ${one.area.toLocaleString("en")} pixels, in ${one.name}${one.byHand ? ", by hand" : ""}`;
-    const text = element("span", { className: "what" }, swatch, element("span", { className: "text" }, one.label), element("span", { className: "number" }, score));
+    const text = element("span", { className: "what" }, swatch(this.options.colorOf(one.label)), element("span", { className: "text" }, one.label), element("span", { className: "number" }, score));
     return element("button", { className: "cutout", title: told, "aria-label": told, disabled: !one.image, onclick: () => this.goTo(one) }, picture, text);
   }
 
@@ -102,15 +99,12 @@ export class Review {
   async goTo({ image, id, name }) {
     this.dialog.close();
     byId("canvas").focus();
-    if (this.commands.desk.draft && this.store.state.image?.id === image) return this.say("The object under way is not accepted yet. Press Enter to accept it, or Esc to give it up.", true);
+    if (this.commands.desk.draft && this.store.state.image?.id === image) return this.say(NOT_ACCEPTED, true);
     const index = this.store.state.images.findIndex((one) => one.id === image);
     await this.commands.open(index);
-    const object = this.store.state.objects[id];
     if (this.store.state.image?.id !== image || this.commands.desk.draft) return;
-    if (!object) return this.say(`The object is no longer in ${name}.`, true);
-    this.commands.select(id);
-    this.stage.view.reveal(this.stage.shape(object.counts).box);
-    this.stage.moving();
+    if (!this.store.state.objects[id]) return this.say(`The object is no longer in ${name}.`, true);
+    this.commands.reveal(id);
   }
 
   async writeReport() {

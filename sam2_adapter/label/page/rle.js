@@ -32,15 +32,19 @@ export function decodeBounds(counts) {
 export function contains(shape, x, y) {
   const [x0, y0, x1, y1] = shape.box;
   if (x < x0 || y < y0 || x >= x1 || y >= y1) return false;
-  const position = x * shape.height + y;
+  return placeOf(shape.bounds, x * shape.height + y + 1) % 2 === 1;
+}
+
+/** How many of the sorted values are less than one. */
+export function placeOf(values, value) {
   let low = 0;
-  let high = shape.bounds.length;
+  let high = values.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (shape.bounds[middle] <= position) low = middle + 1;
+    if (values[middle] < value) low = middle + 1;
     else high = middle;
   }
-  return low % 2 === 1;
+  return low;
 }
 
 /** The box [x0, y0, x1, y1] around the set pixels; all 0 where there are none. */

@@ -2,6 +2,7 @@
 // saved before somebody accepts it.
 
 import { ask, get, imagePath } from "./api.js";
+import { NOT_ACCEPTED } from "./commands.js";
 import { plural } from "./elements.js";
 import { Shape } from "./shape.js";
 import { shownImages } from "./state.js";
@@ -29,7 +30,7 @@ export class SameObjects {
   async propose() {
     const { image, model, desk } = this.store.state;
     if (!image?.width || model.state === "failed" || this.isBusy) return;
-    if (desk.draft) return this.say("The object under way is not accepted yet. Press Enter to accept it, or Esc to give it up.", true);
+    if (desk.draft) return this.say(NOT_ACCEPTED, true);
     const source = this.source();
     if (!source) return this.say("There is no picture before this one with objects.", true);
     this.isBusy = true;

@@ -29,13 +29,18 @@ export class Shape {
   }
 
   traced(tolerance) {
-    const path = new Path2D();
-    for (const ring of ringsOf(columnsOf(this.bounds, this.height))) {
-      const corners = tolerance ? simplified(ring, tolerance) : ring;
-      path.moveTo(corners[0], corners[1]);
-      for (let i = 2; i < corners.length; i += 2) path.lineTo(corners[i], corners[i + 1]);
-      path.closePath();
-    }
-    return path;
+    const rings = ringsOf(columnsOf(this.bounds, this.height));
+    return pathOf(tolerance ? rings.map((ring) => simplified(ring, tolerance)) : rings);
   }
+}
+
+/** Closed rings of corners as one path. */
+export function pathOf(rings) {
+  const path = new Path2D();
+  for (const ring of rings) {
+    path.moveTo(ring[0], ring[1]);
+    for (let i = 2; i < ring.length; i += 2) path.lineTo(ring[i], ring[i + 1]);
+    path.closePath();
+  }
+  return path;
 }

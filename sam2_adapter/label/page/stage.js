@@ -39,6 +39,11 @@ export class Stage {
     return this.options.inView ? this.view.part() : undefined;
   }
 
+  /** Of masks that are pointed at or under way: they can be seen even where the others are not coloured. */
+  get strongOpacity() {
+    return Math.max(this.options.opacity, 0.3);
+  }
+
   resize() {
     const { clientWidth, clientHeight } = this.canvas.parentElement;
     const ratio = devicePixelRatio;
@@ -118,13 +123,19 @@ export class Stage {
   objectAt(x, y) {
     const { objects, desk } = this.store.state;
     if (this.options.hidden) return null;
+    const others = Object.keys(objects).filter((id) => id !== desk.draft?.editing);
+    return this.smallestAt(x, y, others, (id) => objects[id].counts);
+  }
+
+  /** Which of these has the smallest mask at a point of the picture; null where none has. */
+  smallestAt(x, y, all, countsOf) {
     let found = null;
-    for (const [id, object] of Object.entries(objects)) {
-      if (desk.draft && desk.draft.editing === id) continue;
-      const shape = this.shape(object.counts);
-      if (contains(shape, Math.floor(x), Math.floor(y)) && (!found || shape.area < found.area)) found = { id, area: shape.area };
+    let area = Infinity;
+    for (const one of all) {
+      const shape = this.shape(countsOf(one));
+      if (shape.area < area && contains(shape, Math.floor(x), Math.floor(y))) [found, area] = [one, shape.area];
     }
-    return found && found.id;
+    return found;
   }
 
   draw() {
@@ -171,13 +182,15 @@ export class Stage {
   paint(context, object, opacity, line, scale = this.view.scale) {
     const path = this.path(object.counts, scale);
     const color = this.options.colorOf(object.label);
-    if (opacity > 0) {
-      context.globalAlpha = opacity;
-      context.fillStyle = color;
-      context.fill(path, "evenodd");
-    }
-    context.globalAlpha = 1;
+    if (opacity > 0) this.fill(context, path, color, opacity);
     if (line > 0) this.stroke(context, path, color, line);
+  }
+
+  fill(context, path, color, opacity) {
+    context.globalAlpha = opacity;
+    context.fillStyle = color;
+    context.fill(path, "evenodd");
+    context.globalAlpha = 1;
   }
 
   stroke(context, path, color, line) {
@@ -194,10 +207,7 @@ export class Stage {
     if (this.preview && !desk.draft && !this.brush?.isOn) {
       const path = this.path(this.preview.counts);
       const { context } = this;
-      context.globalAlpha = 0.16;
-      context.fillStyle = "#fff";
-      context.fill(path, "evenodd");
-      context.globalAlpha = 1;
+      this.fill(context, path, "#fff", 0.16);
       this.stroke(context, path, "rgba(0,0,0,.55)", 3 * pixel);
       context.setLineDash([5 * pixel, 4 * pixel]);
       this.stroke(context, path, "#fff", 1.5 * pixel);
@@ -223,10 +233,7 @@ export class Stage {
     if (answer && !isPainted) {
       const path = this.path(answer.counts);
       const color = this.options.colorOf(state.label);
-      context.globalAlpha = Math.max(this.options.opacity, 0.3);
-      context.fillStyle = color;
-      context.fill(path, "evenodd");
-      context.globalAlpha = 1;
+      this.fill(context, path, color, this.strongOpacity);
       this.stroke(context, path, "rgba(0,0,0,.6)", 4 * pixel);
       this.stroke(context, path, "#fff", 2.5 * pixel);
       this.stroke(context, path, color, 1.5 * pixel);

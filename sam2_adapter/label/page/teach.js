@@ -1,7 +1,7 @@
 // Teaching the model what was accepted: what would teach it, how far it is, what came of it, and which model answers.
 
 import { get, post } from "./api.js";
-import { byId, element } from "./elements.js";
+import { byId, element, percent } from "./elements.js";
 import { Chart } from "./teach_chart.js";
 import { TeachResult } from "./teach_result.js";
 
@@ -43,6 +43,9 @@ export class Teach {
 
   /** The run that is shown. */
   get run() { return this.told.runs.find(({ name }) => name === this.chosen) ?? null; }
+
+  /** Whether it is the one that is taught just now. */
+  get isBusy() { return this.told.state !== "idle" && this.told.run === this.chosen; }
 
   open() {
     if (!this.dialog.open) this.dialog.showModal();
@@ -127,7 +130,7 @@ export class Teach {
   show() {
     const { state, runs, trouble, inUse, isChanging, numEpochs } = this.told;
     const { run } = this;
-    const isBusy = state !== "idle" && this.chosen === this.told.run;
+    const { isBusy } = this;
     const model = this.store.state.model;
     this.inUse.textContent = this.modelInUse(inUse, isChanging, model);
     this.first.hidden = inUse.run === null;
@@ -163,17 +166,17 @@ export class Teach {
 
   showChart() {
     const { epochs, numEpochs } = this.run;
-    const best = epochs.filter((one) => one.is_best).at(-1)?.epoch ?? null;
+    const best = epochs.findLast((one) => one.is_best)?.epoch ?? null;
     const series = Object.entries(LINES).map(([name, key]) => ({ name, points: epochs.map((one) => [one.epoch, one[key]]) }));
     this.passing.hidden = !epochs.length;
     this.chart.show(series, best, [0, Math.max(numEpochs, 1)]);
   }
 
   showProgress() {
-    const { state, progress, run } = this.told;
-    const isBusy = state !== "idle" && run === this.chosen;
+    const { state, progress } = this.told;
+    const { isBusy } = this;
     this.work.hidden = this.bar.hidden = !isBusy;
-    byId("teach").textContent = state === "idle" ? "Teach" : progress?.share ? `Teach ${Math.round(100 * progress.share)} %` : "Teaching";
+    byId("teach").textContent = state === "idle" ? "Teach" : progress?.share ? `Teach ${percent(progress.share)}` : "Teaching";
     byId("teach").setAttribute("aria-pressed", String(state !== "idle" || this.told.inUse.run !== null));
     if (!isBusy || !progress) return;
     if (progress.share === null) this.bar.removeAttribute("value");
@@ -185,7 +188,7 @@ export class Teach {
   }
 }
 
-const nameOf = ({ run, share }) => (share === 1 ? run : `${run}, ${Math.round(100 * share)} % of what it learned`);
+const nameOf = ({ run, share }) => (share === 1 ? run : `${run}, ${percent(share)} of what it learned`);
 
 function duration(seconds) {
   if (seconds < 60) return "a minute";

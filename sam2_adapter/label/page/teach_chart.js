@@ -1,6 +1,6 @@
 // Line charts of teaching, drawn as SVG in the width that there is, so that their texts keep their size; colours are the page's, light or dark.
 
-import { element } from "./elements.js";
+import { element, percent } from "./elements.js";
 
 const HEIGHT = 190;
 const EDGE = { left: 44, right: 12, top: 10, bottom: 26 };
@@ -13,8 +13,8 @@ const svg = (name, attributes = {}, ...children) => {
   return made;
 };
 
-/** Shares as people read them. */
-export const percent = (value) => `${(100 * value).toFixed(1)} %`;
+/** A share to a tenth of a percent. */
+export const tenthPercent = (value) => `${(100 * value).toFixed(1)} %`;
 
 /** A chart that is drawn again when its data or its width change. */
 export class Chart {
@@ -49,7 +49,7 @@ export class Chart {
     const drawn = svg("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": this.inWords() });
     for (let value = low; value <= high + 1e-9; value += step) {
       drawn.append(svg("path", { class: "grid", d: `M${EDGE.left} ${y(value)}H${width - EDGE.right}` }));
-      drawn.append(text(`${Math.round(100 * value)} %`, { x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }));
+      drawn.append(text(percent(value), { x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }));
     }
     if (this.mark !== null) drawn.append(svg("path", { class: "mark", d: `M${x(this.mark)} ${EDGE.top}V${HEIGHT - EDGE.bottom}` }));
     this.series.forEach(({ points }, index) => {
@@ -65,7 +65,7 @@ export class Chart {
 
   /** The chart for those who do not see it: where each line begins and ends. */
   inWords() {
-    const lines = this.series.map(({ name, points }) => `${name} from ${percent(points[0][1])} to ${percent(points.at(-1)[1])}`);
+    const lines = this.series.map(({ name, points }) => `${name} from ${tenthPercent(points[0][1])} to ${tenthPercent(points.at(-1)[1])}`);
     return `${this.title}: ${lines.join("; ")}.`;
   }
 }

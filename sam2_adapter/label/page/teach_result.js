@@ -1,7 +1,7 @@
 // What a training came to: before and after, on the objects that check the model and on other photographs, and how much of it to use.
 
-import { element, plural } from "./elements.js";
-import { Chart, percent } from "./teach_chart.js";
+import { element, percent, plural } from "./elements.js";
+import { Chart, tenthPercent } from "./teach_chart.js";
 
 /** Figures of the objects that check the model, and of other photographs. */
 const ROWS = [
@@ -15,16 +15,16 @@ const ROWS = [
 ];
 
 /** The figure of a share that lies between two measured ones, on the line between them. */
-export function between(curve, share, figure) {
+function between(curve, share, figure) {
   const after = curve.findIndex((point) => point.share >= share - 1e-9);
   if (after < 0) return figure(curve.at(-1));
-  if (after === 0 || isMeasured(curve, share)) return figure(curve[after]);
+  if (after === 0 || isSame(curve[after].share, share)) return figure(curve[after]);
   const [low, high] = [curve[after - 1], curve[after]];
   const [a, b] = [figure(low), figure(high)];
   return a === undefined || b === undefined ? undefined : a + ((share - low.share) / (high.share - low.share)) * (b - a);
 }
 
-export const isMeasured = (curve, share) => curve.some((point) => Math.abs(point.share - share) < 1e-9);
+const isSame = (share, other) => Math.abs(share - other) < 1e-9;
 
 export class TeachResult {
   /** `onUse(run, share)`: somebody wants to use a model. */
@@ -51,13 +51,12 @@ export class TeachResult {
     if (this.node.hidden) return;
     const isOther = this.run?.name !== run.name || this.run.result?.epochs !== run.result.epochs || this.run.isFinished !== run.isFinished;
     this.run = run;
-    const { curve, share, general, reason } = run.result;
+    const { curve, share, reason } = run.result;
     if (isOther) this.slider.value = Math.round(100 * (inUse.run === run.name ? inUse.share : share));
     this.sharing.hidden = curve.length < 3;
     this.use.hidden = curve.length < 2;
-    this.suggested.textContent = `${Math.round(100 * share)} % is suggested. Less of it keeps more of what the model could before.`;
+    this.suggested.textContent = `${percent(share)} is suggested. Less of it keeps more of what the model could before.`;
     this.suggested.title = reason;
-    this.general = general;
     this.showShare();
   }
 
@@ -66,17 +65,17 @@ export class TeachResult {
     const { curve } = result;
     const share = curve.length < 3 ? curve.at(-1).share : this.share;
     if (curve.length < 3) this.slider.value = 100 * share;
-    const point = curve.find((one) => Math.abs(one.share - share) < 1e-9);
+    const point = curve.find((one) => isSame(one.share, share));
     this.verdict.textContent = point ? point.text : "This share was not measured; its figures are taken from the line between the two next to it.";
     this.verdict.className = `verdict ${point ? point.verdict.replace(" ", "-") : "between"}`;
-    this.shareText.textContent = `${Math.round(100 * share)} %`;
+    this.shareText.textContent = percent(share);
     this.slider.setAttribute("aria-valuetext", `${Math.round(100 * share)} percent of what was learned`);
     const about = point ? "" : "about ";
     const rows = ROWS.map(([text, figure]) => [text, figure(curve[0]), between(curve, share, figure)]).filter(([, before]) => before !== undefined && before !== null);
     this.table.replaceChildren(
       element("caption", {}, `How well masks match yours (IoU). ${this.ofPasses()}${this.ofOthers()}`),
-      element("thead", {}, element("tr", {}, cell("th", ""), cell("th", base === "the first model" ? "First model" : base), cell("th", `${name}, ${Math.round(100 * share)} %`))),
-      element("tbody", {}, ...rows.map(([text, before, after]) => element("tr", {}, cell("th", text), cell("td", percent(before)), changed(before, after, about)))),
+      element("thead", {}, element("tr", {}, cell("th", ""), cell("th", base === "the first model" ? "First model" : base), cell("th", `${name}, ${percent(share)}`))),
+      element("tbody", {}, ...rows.map(([text, before, after]) => element("tr", {}, cell("th", text), cell("td", tenthPercent(before)), changed(before, after, about)))),
     );
     const series = (figure) => curve.map((one) => [100 * one.share, figure(one)]).filter(([, value]) => value !== undefined);
     this.blend.show(
@@ -87,7 +86,7 @@ export class TeachResult {
       ],
       100 * share,
     );
-    const isUsed = this.inUse.run === name && Math.abs(this.inUse.share - share) < 1e-9;
+    const isUsed = this.inUse.run === name && isSame(this.inUse.share, share);
     this.use.textContent = isUsed ? "In use" : "Use this model";
     this.use.disabled = isUsed || this.isChanging;
   }
@@ -98,8 +97,9 @@ export class TeachResult {
   }
 
   ofOthers() {
-    if (!this.general) return "";
-    return `Other photographs: ${plural(this.general.objects, "everyday object")}, which nothing was learned from.`;
+    const { general } = this.run.result;
+    if (!general) return "";
+    return `Other photographs: ${plural(general.objects, "everyday object")}, which nothing was learned from.`;
   }
 }
 
@@ -113,5 +113,5 @@ function cell(name, text) {
 function changed(before, after, about) {
   const difference = after === undefined ? 0 : after - before;
   const how = difference > 0.0005 ? "up" : difference < -0.0005 ? "down" : "";
-  return element("td", { className: how }, after === undefined ? "–" : `${about}${percent(after)}`);
+  return element("td", { className: how }, after === undefined ? "–" : `${about}${tenthPercent(after)}`);
 }
