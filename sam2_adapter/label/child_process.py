@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, Any
@@ -89,11 +90,18 @@ class ChildProcess:
         await process.wait()
 
 
-def own_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """In such a process: input and output for messages alone; what a library prints goes to the error output."""
+def own_streams() -> tuple[IO[bytes], Callable[[Json], None]]:
+    """In such a process: the input, and what writes a message, from any thread; what a library prints goes to the error output."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return sys.stdin.buffer, answers
+    lock = threading.Lock()
+
+    def report(message: Json) -> None:
+        with lock:
+            answers.write(json.dumps(message, allow_nan=False).encode() + b"\n")
+            answers.flush()
+
+    return sys.stdin.buffer, report
 
 
 def _reason(status: int) -> str:

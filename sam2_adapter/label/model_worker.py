@@ -176,14 +176,7 @@ def _as_json(answer: Answer) -> Json:
 
 def main() -> None:
     """Load the model that the first line of the input names, and answer what follows."""
-    requests, answers = own_streams()
-    lock = threading.Lock()
-
-    def report(message: Json) -> None:
-        with lock:
-            answers.write(json.dumps(message, allow_nan=False).encode() + b"\n")
-            answers.flush()
-
+    requests, report = own_streams()
     options = json.loads(requests.readline() or b"{}")
     try:
         from sam2_adapter.predict.load import load_predictor

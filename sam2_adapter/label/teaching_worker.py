@@ -124,14 +124,7 @@ def _listen(requests: Iterable[bytes]) -> None:
 
 def main() -> None:
     """Obey the first line of the input."""
-    requests, answers = own_streams()
-    lock = threading.Lock()
-
-    def report(message: Json) -> None:
-        with lock:
-            answers.write(json.dumps(message, allow_nan=False).encode() + b"\n")
-            answers.flush()
-
+    requests, report = own_streams()
     request = json.loads(requests.readline() or b"{}")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have switched it off
     if hasattr(os, "nice"):

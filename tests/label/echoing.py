@@ -10,14 +10,13 @@ from sam2_adapter.label.child_process import own_streams
 
 
 def main() -> None:
-    requests, answers = own_streams()
+    requests, report = own_streams()
     print("this is for the terminal")
     for line in requests:
         message = json.loads(line)
         if message.get("kill"):
             os.kill(os.getpid(), signal.SIGKILL)
-        answers.write(json.dumps({"heard": message, "nice": os.environ.get("ECHO", "")}).encode() + b"\n")
-        answers.flush()
+        report({"heard": message, "nice": os.environ.get("ECHO", "")})
 
 
 if __name__ == "__main__":
