@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sam2_adapter.annotations.colors import PALETTE, Color
+from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.images.sources import Pixels
@@ -21,11 +21,6 @@ _LEAST_MARGIN_PX = 6
 
 # Small objects are shown enlarged, up to so many times.
 _MOST_ENLARGED = 6.0
-
-
-def color_of_place(place: int) -> Color:
-    """The colour of a label at a place of the list, as the page shows it."""
-    return PALETTE[place % len(PALETTE)]
 
 
 def cut_out(pixels: Pixels, entry: Object, color: Color) -> Pixels:

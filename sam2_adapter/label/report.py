@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sam2_adapter import __version__
+from sam2_adapter.annotations.colors import color_of_index
 from sam2_adapter.errors import ImageError
 from sam2_adapter.images.read import read_image
-from sam2_adapter.label.cutouts import color_of_place, cut_out
+from sam2_adapter.label.cutouts import cut_out
 from sam2_adapter.label.picture_work import DONE, IN_PROGRESS, NEW, SKIPPED
 from sam2_adapter.label.pictures import Picture, encoded_jpeg
 from sam2_adapter.label.review import Accepted, accepted, figures, in_order
@@ -81,7 +82,7 @@ def _galleries(
             pixels = None
         for one in those:
             if pixels is not None and pixels.shape[:2] == one.original_hw:
-                color = color_of_place(places.get(one.entry["label"], 0))
+                color = color_of_index(places.get(one.entry["label"], 0))
                 content = base64.b64encode(encoded_jpeg(cut_out(pixels, one.entry, color))).decode()
                 shown[name, one.key] = f"data:image/jpeg;base64,{content}"
     return [
@@ -115,4 +116,4 @@ def _picture_rows(pictures: Sequence[Picture], objects: Sequence[Accepted], work
 
 
 def _css(place: int) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color_of_place(place))
+    return "#{:02x}{:02x}{:02x}".format(*color_of_index(place))

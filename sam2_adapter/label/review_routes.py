@@ -10,9 +10,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from sam2_adapter.annotations.colors import color_of_index
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import ImageError
-from sam2_adapter.label.cutouts import color_of_place, cut_out
+from sam2_adapter.label.cutouts import cut_out
 from sam2_adapter.label.endpoints import Endpoint
 from sam2_adapter.label.pictures import Picture, encoded_jpeg
 from sam2_adapter.label.request_values import RequestError
@@ -79,7 +80,7 @@ class ReviewRoutes:
         cached: bytes | None = self._cutouts.get((picture.id, entry["counts"], place))
         if cached is None:
             pixels = self._served.files.pixels(picture)
-            cached = encoded_jpeg(cut_out(pixels, entry, color_of_place(place)))
+            cached = encoded_jpeg(cut_out(pixels, entry, color_of_index(place)))
             self._cutouts.put((picture.id, entry["counts"], place), cached, len(cached) + len(entry["counts"]))
         return cached
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sam2_adapter.annotations.colors import color_of_label
+from sam2_adapter.annotations.colors import color_of_index, color_of_label
 
 
 def test_a_label_keeps_its_colour_and_others_have_other_ones():
@@ -10,3 +10,7 @@ def test_a_label_keeps_its_colour_and_others_have_other_ones():
     assert colors["cat"] == color_of_label("cat")
     assert len(set(colors.values())) >= 4
     assert all(0 <= channel <= 255 for color in colors.values() for channel in color)
+
+
+def test_colours_follow_from_places_and_repeat():
+    assert color_of_index(0) == color_of_index(16) != color_of_index(1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sam2_adapter.annotations.rle import mask_to_rle
-from sam2_adapter.label.cutouts import CUTOUT_PX, color_of_place, cut_out
+from sam2_adapter.label.cutouts import CUTOUT_PX, cut_out
 
 RED = (255, 0, 0)
 
@@ -48,7 +48,3 @@ def test_a_large_object_is_cut_out_with_room_around_it():
     assert (shown[: edge - 8] == 30).all()
     inside = shown[edge + 8 : -edge - 8, edge + 8 : -edge - 8]
     assert (inside == 200).all()
-
-
-def test_colours_follow_from_places_and_repeat():
-    assert color_of_place(0) == color_of_place(16) != color_of_place(1)
