@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from sam2_adapter.errors import PromptError
@@ -44,7 +44,7 @@ class BackgroundScores:
         """How many pictures have a score, of how many that are to have one while this goes on."""
         wanted = self._wanted()
         is_running = self._running is not None and not self._running.done()
-        missing = len(self._missing(wanted)) if is_running else 0
+        missing = sum(map(self._is_missing, wanted)) if is_running else 0
         return len(wanted) - missing, len(wanted)
 
     @property
@@ -54,16 +54,12 @@ class BackgroundScores:
     def _wanted(self) -> list[Picture]:
         return [picture for picture in self._pictures if self._work.state_of(picture.name) in (NEW, IN_PROGRESS)]
 
-    def _missing(self, wanted: Sequence[Picture]) -> list[Picture]:
+    def _is_missing(self, picture: Picture) -> bool:
         weights = self._weights
-        return [
-            picture
-            for picture in wanted
-            if (weights, picture.id) not in self._failed and self._kept.get(weights, picture) is None
-        ]
+        return (weights, picture.id) not in self._failed and self._kept.get(weights, picture) is None
 
     async def _score_all(self) -> None:
-        while (picture := self._next()) is not None:
+        while (picture := await asyncio.to_thread(self._next, self._model.looked_at())) is not None:
             question = {"kind": "score", "image": picture.told(), "tab": "", "visit": 0}
             weights = self._weights
             try:
@@ -77,7 +73,7 @@ class BackgroundScores:
             else:
                 await asyncio.to_thread(self._kept.put, answer["weights"], picture, answer["score"])
 
-    def _next(self) -> Picture | None:
-        """A picture to score that nobody looks at."""
-        looked_at = self._model.looked_at()
-        return next((picture for picture in self._missing(self._wanted()) if picture.id not in looked_at), None)
+    def _next(self, looked_at: Collection[str]) -> Picture | None:
+        """A picture to score that nobody looks at; asks the disk for each that has a score."""
+        wanted = (picture for picture in self._wanted() if picture.id not in looked_at)
+        return next(filter(self._is_missing, wanted), None)

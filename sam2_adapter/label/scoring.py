@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 
 class Scorer:
-    """Answers questions of the kind `score`, each when the model has nothing else to do; a picture that is disturbed is begun again later."""
+    """Answers questions of the kind `score`, each when the model has nothing else to do; where it is disturbed, a picture is scored again later, as it was encoded."""
 
     def __init__(self, predictor: Predictor, report: Callable[[Json], None], is_free: Callable[[], bool]) -> None:
         """Score with `predictor`, and report answers to `report`, while `is_free` says that no picture is being encoded."""
@@ -62,11 +62,12 @@ class Scorer:
                 self._report({"id": request["id"], "error": f"unexpected {type(error).__name__}: {error}"})
 
     def _answer(self, image: Mapping[str, Any]) -> Json:
-        score = None
+        score = embedding = None
         while score is None and not self._is_closed:
             self._wait_for_rest()
             begun_at = time.monotonic()
-            embedding = self._predictor.embed(read_image(Path(image["path"]), name=image["name"]))
+            if embedding is None:
+                embedding = self._predictor.embed(read_image(Path(image["path"]), name=image["name"]))
             score = certainty(self._predictor, embedding, lambda: self._disturbed_at < begun_at)  # noqa: B023 # used at once
         return {"score": score, "weights": self._predictor.info.weights_sha256}
 
