@@ -31,7 +31,7 @@ from PIL import Image, ImageFilter
 from benchmarks.prediction.tables import processor
 from sam2_adapter.annotations.rle import placed_mask_to_rle
 from sam2_adapter.label.run import LabelSession
-from tests.browser import _ARGUMENTS, executable
+from tests.browser import launched
 from tests.label.pages import Page, Server, opened_page, serving
 from tests.label.test_page import DEMO
 
@@ -278,7 +278,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=_ARGUMENTS)
+        browser = launched(playwright)
         for part in arguments.part or PARTS:
             machine = {"processor": processor(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
             with tempfile.TemporaryDirectory() as temporary:

@@ -249,15 +249,16 @@ class LabelServer:
         size = await self._served.size(picture)
         num_labels = len(self._work.labels)
         kept = await asyncio.to_thread(self._work.change, picture.name, size, changes)
+        labels = self._served.labels()
         told: Json = {
-            **self._served.labels(),
+            **labels,
             "count": len(self._work.objects_of(picture.name)),
             "state": self._work.state_of(picture.name),
         }
         facts = {key: told[key] for key in ("number", "count", "state")}
         self._news.tell({"news": "changes", "tab": text_in(body, "tab"), "image": picture.id, "changes": kept, **facts})
-        if len(told["labels"]) != num_labels:
-            self._news.tell({"news": "labels", "tab": "", **self._served.labels()})
+        if len(labels["labels"]) != num_labels:
+            self._news.tell({"news": "labels", "tab": "", **labels})
         return JSONResponse(told)
 
     async def _export(self, request: Request) -> Response:
