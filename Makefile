@@ -25,7 +25,7 @@ BENCH_IMAGE ?= sam2_adapter/assets/demo/astronaut.jpg
 .PHONY: help demo label test test-fast test-browser check format bench bench-docs soak docs clean
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | sort | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | sort | expand -t 14
 
 demo: $(STAMPS)-run ## predict and fine-tune on bundled pictures, offline, and write demo/index.html
 	$(BIN)/sam2-adapter demo --output demo --overwrite

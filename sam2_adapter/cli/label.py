@@ -70,16 +70,18 @@ def label(
 
     Every mask that you accept is saved at once. Ctrl-C ends the page and writes annotations.json (COCO).
     """
+    from sam2_adapter.label.export import check_formats
     from sam2_adapter.label.run import Address, LabelSession, serve
 
     if not images:
         raise UsageError("Name a folder of pictures, as in `sam2-adapter label my_photos`.")
     address = Address(host, port, token)
     settings = _settings(assignments or [])
+    formats = check_formats(_split(export))  # before a folder is made for the work
     with sigterm_like_ctrl_c(), LabelSession(images, output, labels=_split(labels)) as session:
         if export:
             output_type = settings.get("output_type", "mask")
-            _report(session.export(_split(export), output_type=output_type), session, as_json=as_json)
+            _report(session.export(formats, output_type=output_type), session, as_json=as_json)
             return
 
         def opened(url: str) -> None:

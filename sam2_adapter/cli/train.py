@@ -60,9 +60,9 @@ def train(
 ) -> None:
     """Fine-tune the mask decoder and prompt encoder on your own masks, and keep the best model.
 
-    DATA is a Dataloop export, COCO, or images/ and masks/. The best model is the one with the highest mean IoU on the
-    validation images; where no epoch beats the untouched model, the original is saved and the command says so. Ctrl-C
-    saves the best model so far, and --resume goes on.
+    DATA is a Dataloop export, COCO, CVAT's XML, labelme's files, Pascal VOC, YOLO, or images/ and masks/. The best model is
+    the one with the highest mean IoU on the validation images; where no epoch beats the untouched model, the original is
+    saved and the command says so. Ctrl-C saves the best model so far, and --resume goes on.
     """
     from sam2_adapter.cli.config_options import config_from_options
     from sam2_adapter.cli.train_progress import make_progress

@@ -33,6 +33,7 @@ def labelled(photos):
 def test_what_cannot_be_done_is_refused(photos, capsys, arguments, message):
     assert run(["label", *(argument.format(photos=photos) for argument in arguments)]) == 2
     assert message in capsys.readouterr().err
+    assert not (photos / "labels").exists()
 
 
 def test_what_was_labelled_is_exported_without_a_page(labelled, capsys):

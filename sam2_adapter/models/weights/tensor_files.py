@@ -191,11 +191,15 @@ def _read_shards(index: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def _hint(path: Path) -> str:
-    """The configuration that is meant where a file is called like one of the published ones and no folder is named."""
+    """What to do: take the configuration that is meant, where a file is called like one of the published ones and no folder is named."""
     meant = meant_name(path.name, architecture_names()) if path.name == str(path) else None
     if meant == path.name:
         return f" Here {meant!r} is the name of published weights, but a file or a directory is expected."
-    return f" Without .pt and the like, {meant!r} names the published weights, which are fetched." if meant else ""
+    return (
+        f" Without .pt and the like, {meant!r} names the published weights, which are fetched."
+        if meant
+        else " Check the path."
+    )
 
 
 def _start_of_weights_file(path: Path) -> bytes:
