@@ -32,8 +32,7 @@ from benchmarks.prediction.tables import processor
 from sam2_adapter.annotations.rle import placed_mask_to_rle
 from sam2_adapter.label.run import LabelSession
 from tests.browser import launched
-from tests.label.pages import Page, Server, opened_page, serving
-from tests.label.test_page import DEMO
+from tests.label.pages import DEMO, Page, Server, opened_page, serving
 
 SEEDED = Path(__file__).parents[1] / "prediction" / "seeded_weights.py"
 WIDTH, HEIGHT = 4000, 3000

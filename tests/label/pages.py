@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import sam2_adapter
+from sam2_adapter.label.change_journal import read_lines
+from tests.browser import SCHEMES
+
+DEMO = Path(sam2_adapter.__file__).parent / "assets" / "demo"
+HOSTILE = "<img src=x onerror=alert(1)>"
 TOKEN = "tokenOfTheTests"
 _WAIT_S = 120.0
 
@@ -201,6 +210,70 @@ def opened_page(
 def _is_complaint(message: Any) -> bool:
     # The browser itself notes that a broken picture could not be loaded.
     return message.type == "error" and "status of 404" not in message.text and "ERR_CONNECTION" not in message.text
+
+
+class Fingers:
+    """Fingers, by their numbers; places are those of the screen."""
+
+    def __init__(self, page: Page) -> None:
+        self._client = page.window.context.new_cdp_session(page.window)
+        self._there: dict[int, tuple[float, float]] = {}
+
+    def down(self, *fingers: tuple[int, tuple[float, float]]) -> None:
+        self._there.update(fingers)
+        self._send("touchStart")
+
+    def move(self, *fingers: tuple[int, tuple[float, float]]) -> None:
+        self._there.update(fingers)
+        self._send("touchMove")
+
+    def up(self) -> None:
+        self._there.clear()
+        self._send("touchEnd")
+
+    def _send(self, kind: str) -> None:
+        points: list[dict[str, Any]] = [{"x": x, "y": y, "id": number} for number, (x, y) in self._there.items()]
+        self._client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def looks(page: Page, name: str, widths: Mapping[int, int], settled: str) -> Iterator[tuple[int, str]]:
+    """The page in windows of these widths (and their heights), light and dark, one after the other, each once `settled` is true.
+
+    With SAM2_ADAPTER_SCREENS=FOLDER a picture of each is kept there.
+    """
+    folder = os.environ.get("SAM2_ADAPTER_SCREENS")
+    for width, height in widths.items():
+        page.window.set_viewport_size({"width": width, "height": height})
+        for scheme in SCHEMES:
+            page.window.emulate_media(color_scheme=scheme)
+            page.until(settled)
+            if folder:
+                page.window.screenshot(path=Path(folder) / f"{name}-{width}-{scheme}.png")
+            yield width, scheme
+
+
+def photos(folder: Path, names: Iterable[str]) -> Path:
+    """A new folder with some of the demo's pictures."""
+    folder.mkdir()
+    for name in names:
+        shutil.copy(DEMO / name, folder / name)
+    return folder
+
+
+def saved_objects(folder: Path) -> list[Any]:
+    """What the journal of a folder of pictures says there is."""
+    objects: dict[str, Any] = {}
+    for line in read_lines(folder / "labels" / "journal.jsonl"):
+        for key, value in line.get("changes", {}).items():
+            objects.pop(key, None)
+            if value is not None:
+                objects[key] = value
+    return list(objects.values())
+
+
+def same(shown: Any, answer: Any) -> bool:
+    """Whether the page shows what the engine answers."""
+    return (shown["counts"], shown["score"]) == (answer.rle.counts, pytest.approx(answer.iou_score, abs=1e-6))
 
 
 def engine(folder: Path, name: str) -> Any:

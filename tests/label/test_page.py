@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import sam2_adapter
 from sam2_adapter.annotations.clicks import evaluation_click
 from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
@@ -21,21 +19,15 @@ from sam2_adapter.label.export import Exporter, entries
 from sam2_adapter.label.picture_work import PictureWork
 from sam2_adapter.label.run import LabelSession
 from sam2_adapter.owned_folder import OwnedFolder
-from tests.label.pages import engine, opened_page, serving
+from tests.label.pages import DEMO, HOSTILE, engine, opened_page, photos, same, serving
 from tests.label.test_export import _files
 
 pytestmark = pytest.mark.browser
 
-DEMO = Path(sam2_adapter.__file__).parent / "assets" / "demo"
-HOSTILE = "<img src=x onerror=alert(1)>"
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("page") / "photos"
-    folder.mkdir()
-    for name in ("astronaut.jpg", "coins.png"):
-        shutil.copy(DEMO / name, folder / name)
+    folder = photos(tmp_path_factory.mktemp("page") / "photos", ("astronaut.jpg", "coins.png"))
     shutil.copy(DEMO / "coins.png", folder / f"z{HOSTILE}.png")
     (folder / "broken.jpg").write_bytes(b"no picture")
     return folder
@@ -62,21 +54,17 @@ def page(browser, server, folder):
         page.saved()
 
 
-def _same(shown, answer):
-    return (shown["counts"], shown["score"]) == (answer.rle.counts, pytest.approx(answer.iou_score, abs=1e-6))
-
-
 def test_click_correct_undo_accept_and_reload(page, folder):
     session = engine(folder, "coins.png")
     page.point(335, 43)
-    assert _same(page.shown, session.click(335, 43))
+    assert same(page.shown, session.click(335, 43))
     page.point(335, 20, button="right")
     assert page.draft["steps"][1] == {"point": [335, 20], "inside": False}
-    assert _same(page.shown, session.click(335, 20, foreground=False))
+    assert same(page.shown, session.click(335, 20, foreground=False))
     page.point(318, 60, modifiers=["Shift"])
-    assert _same(page.shown, session.click(318, 60, foreground=False))
+    assert same(page.shown, session.click(318, 60, foreground=False))
     page.press("Control+z", "Control+z")
-    assert _same(page.shown, session.go_to(session.steps[:1]))
+    assert same(page.shown, session.go_to(session.steps[:1]))
     page.press("Control+Shift+z")
     second = page.shown
     page.press("2", "Enter")
@@ -99,7 +87,7 @@ def test_boxes_candidates_and_a_second_object(page, folder):
     (step,) = page.draft["steps"]
     box = step["box"]
     assert np.abs(np.array(box) - (310, 20, 365, 72)).max() < 1
-    assert _same(page.shown, session.box(box))
+    assert same(page.shown, session.box(box))
     page.press("Enter")
     session.clear()
     page.point(155, 51)
@@ -115,7 +103,7 @@ def test_boxes_candidates_and_a_second_object(page, folder):
     chosen = page.draft["steps"][0]["choice"]
     page.point(150, 60)
     session.choose(candidates[chosen])
-    assert _same(page.shown, session.click(150, 60))
+    assert same(page.shown, session.click(150, 60))
     page.press("Escape")
     assert (page.draft, len(page.objects)) == (None, 1)
     page.press("Control+z")
@@ -137,7 +125,7 @@ def test_zoomed_and_moved_the_pixels_are_the_engines(page, folder):
     page.until("!label.stage.isMoving")
     page.point(333.5, 44.5)
     answer = session.click(*page.draft["steps"][0]["point"])
-    assert _same(page.shown, answer)
+    assert same(page.shown, answer)
     page.window.fill("#opacity", "100")
     page.press("Enter", "o")
     page.window.mouse.move(5, 5)
@@ -195,7 +183,7 @@ def test_accepted_objects_are_selected_edited_relabelled_and_deleted(page, folde
     page.press("e")
     session.click(335, 43)
     page.point(335, 20, button="right")
-    assert _same(page.shown, session.click(335, 20, foreground=False))
+    assert same(page.shown, session.click(335, 20, foreground=False))
     page.press("Escape")
     assert len(page.objects) == 1
     page.press("Control+z", "Enter")
@@ -278,7 +266,7 @@ def test_a_double_click_and_a_held_key_point_once(page, folder):
     page.window.mouse.dblclick(x, y)
     page.answered()
     assert [step["inside"] for step in page.draft["steps"]] == [True]
-    assert _same(page.shown, session.click(*page.draft["steps"][0]["point"]))
+    assert same(page.shown, session.click(*page.draft["steps"][0]["point"]))
     page.window.mouse.click(x + 12, y)
     page.window.mouse.click(x + 12, y, button="right")
     assert [step["inside"] for step in page.draft["steps"]] == [True, True, False]
@@ -433,13 +421,13 @@ def test_answers_in_view_are_the_engines_and_say_where_they_are_cut(page, folder
     page.point(335, 43)
     step = page.draft["steps"][0]
     answer = session.click(*step["point"], view_xyxy=tuple(step["view"]))
-    assert _same(page.shown, answer)
+    assert same(page.shown, answer)
     assert bool(page.shown.get("cut")) == answer.is_cut
     assert ("reaches the edge" in page.window.inner_text("#strip")) == answer.is_cut
     page.press("0")
     page.until("!label.stage.isMoving")
     page.point(318, 60, button="right")
-    assert _same(page.shown, session.click(318, 60, foreground=False))
+    assert same(page.shown, session.click(318, 60, foreground=False))
     page.press("Enter", "v")
 
 

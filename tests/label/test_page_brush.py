@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 
 import numpy as np
 import pytest
@@ -11,9 +10,7 @@ import pytest
 from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
 from sam2_adapter.annotations.separate_parts import without_small_regions
 from sam2_adapter.interactive import Step
-from tests.label.pages import engine, opened_page, serving
-from tests.label.test_page import DEMO
-from tests.label.test_page_everything import _saved_objects
+from tests.label.pages import Fingers, engine, opened_page, photos, saved_objects, serving
 
 pytestmark = pytest.mark.browser
 
@@ -22,10 +19,7 @@ HW = (303, 384)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("brush") / "photos"
-    folder.mkdir()
-    shutil.copy(DEMO / "coins.png", folder / "coins.png")
-    return folder
+    return photos(tmp_path_factory.mktemp("brush") / "photos", ["coins.png"])
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +97,7 @@ def test_strokes_are_exact_undone_one_by_one_and_saved_as_they_were_painted(page
     assert np.array_equal(_mask(page), expected_2)
     page.press("Control+Shift+z", "Enter")
     page.saved()
-    (saved,) = _saved_objects(folder)
+    (saved,) = saved_objects(folder)
     assert saved["counts"] == mask_to_rle(expected_3).counts
     assert (saved["label"], saved["score"]) == ("coin", 1)
     assert saved["steps"] == [{"mask": saved["counts"], "painted": True}]
@@ -208,7 +202,7 @@ def test_holes_and_specks_are_marked_filled_and_dropped(page, folder):
     assert page.objects[0]["counts"] == counts
     page.press("Control+Shift+z", "Control+Shift+z", "Control+Shift+z", "Enter")
     page.saved()
-    assert _saved_objects(folder)[-1]["counts"] == mask_to_rle(without_small_regions(mask, 12)).counts
+    assert saved_objects(folder)[-1]["counts"] == mask_to_rle(without_small_regions(mask, 12)).counts
     page.press("Escape")
     page.js("label.store.dispatch({ type: 'change', changes: { noisy: null } })")
 
@@ -216,19 +210,14 @@ def test_holes_and_specks_are_marked_filled_and_dropped(page, folder):
 def test_a_finger_paints_and_two_fingers_give_the_stroke_up(page):
     page.press("p")
     page.js("label.stage.brush.setSize(11)")
-    client = page.window.context.new_cdp_session(page.window)
-
-    def touch(kind, *points):
-        places = [dict(zip("xy", page.place(*point), strict=True), id=number) for number, point in enumerate(points)]
-        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
-
-    touch("touchStart", (50.5, 50.5))
-    touch("touchMove", (90.5, 70.5))
-    touch("touchEnd")
+    fingers = Fingers(page)
+    fingers.down((0, page.place(50.5, 50.5)))
+    fingers.move((0, page.place(90.5, 70.5)))
+    fingers.up()
     assert np.array_equal(_mask(page), painted([(50.5, 50.5), (90.5, 70.5)], 11))
     before = page.draft
-    touch("touchStart", (150.5, 50.5))
-    touch("touchStart", (150.5, 50.5), (200.5, 100.5))
-    touch("touchEnd")
+    fingers.down((0, page.place(150.5, 50.5)))
+    fingers.down((1, page.place(200.5, 100.5)))
+    fingers.up()
     assert page.draft == before
     page.press("Escape", "Escape")

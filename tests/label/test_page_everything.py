@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 
 from sam2_adapter.annotations.rle import Rle, rle_iou
 from sam2_adapter.interactive import Step
-from sam2_adapter.label.change_journal import read_lines
-from tests.label.pages import engine, opened_page, serving
-from tests.label.test_page import DEMO
+from tests.label.pages import engine, opened_page, photos, saved_objects, serving
 
 pytestmark = pytest.mark.browser
 
@@ -20,11 +16,7 @@ HW = (303, 384)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("everything") / "photos"
-    folder.mkdir()
-    for name in ("coins.png", "flower.jpg"):
-        shutil.copy(DEMO / name, folder / name)
-    return folder
+    return photos(tmp_path_factory.mktemp("everything") / "photos", ("coins.png", "flower.jpg"))
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +33,6 @@ def _found(page):
 
 def _shown(page):
     return page.js("label.stage.proposals.shown")
-
-
-def _saved_objects(folder):
-    """What the journal says there is."""
-    objects = {}
-    for line in read_lines(folder / "labels" / "journal.jsonl"):
-        for key, value in line.get("changes", {}).items():
-            objects.pop(key, None)
-            if value is not None:
-                objects[key] = value
-    return list(objects.values())
 
 
 def _box(entry):
@@ -73,7 +54,7 @@ def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server,
         assert f"{len(found)} proposals" in page.window.inner_text("#proposals")
         assert f"Accept all {len(found)}" in page.window.inner_text("#proposals")
         assert not page.window.is_visible("#strip")
-        assert (page.objects, _saved_objects(folder)) == ([], [])
+        assert (page.objects, saved_objects(folder)) == ([], [])
 
         # a click
         smallest = min(_shown(page), key=lambda entry: Rle(entry["counts"], HW).area)
@@ -89,7 +70,7 @@ def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server,
         )
         assert object_["steps"] == smallest["steps"]
         assert object_["model"] == page.js("label.store.state.model.model")
-        assert [entry["counts"] for entry in _saved_objects(folder)] == [smallest["counts"]]
+        assert [entry["counts"] for entry in saved_objects(folder)] == [smallest["counts"]]
         others = [entry for entry in found if rle_iou(Rle(entry["counts"], HW), Rle(smallest["counts"], HW)) <= 0.5]
         assert {entry["counts"] for entry in _shown(page)} == {entry["counts"] for entry in others}
         page.press("Control+z")
@@ -116,10 +97,10 @@ def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server,
         assert f"{len(chosen)} proposals" in page.window.inner_text("#proposals").replace("proposal ", "proposals ")
         page.press("Shift+G")
         page.saved()
-        assert {entry["counts"] for entry in _saved_objects(folder)[1:]} == {entry["counts"] for entry in chosen}
+        assert {entry["counts"] for entry in saved_objects(folder)[1:]} == {entry["counts"] for entry in chosen}
         page.press("Control+z")
         page.saved()
-        assert len(_saved_objects(folder)) == 1
+        assert len(saved_objects(folder)) == 1
         page.press("Control+Shift+z")
         page.saved()
 

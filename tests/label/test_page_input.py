@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.label.pages import Page, engine, opened_page, serving
-from tests.label.test_page import DEMO, _same
+from tests.label.pages import Fingers, engine, opened_page, photos, same, serving
 
 pytestmark = pytest.mark.browser
 
@@ -20,42 +17,13 @@ LONG_PRESS_MS = 650
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("input") / "photos"
-    folder.mkdir()
-    for name in ("coins.png", "flower.jpg"):
-        shutil.copy(DEMO / name, folder / name)
-    return folder
+    return photos(tmp_path_factory.mktemp("input") / "photos", ("coins.png", "flower.jpg"))
 
 
 @pytest.fixture(scope="module")
 def server(folder):
     with serving(folder, "--model", "sam2_nano", "--labels", "coin,petal") as server:
         yield server
-
-
-class Fingers:
-    """Fingers on the picture, by their numbers; places are pixels of the picture as it lies at the beginning."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self._client = page.window.context.new_cdp_session(page.window)
-        self._there: dict[int, tuple[float, float]] = {}
-
-    def down(self, *fingers: tuple[int, tuple[float, float]]) -> None:
-        self._there.update(fingers)
-        self._send("touchStart")
-
-    def move(self, *fingers: tuple[int, tuple[float, float]]) -> None:
-        self._there.update(fingers)
-        self._send("touchMove")
-
-    def up(self) -> None:
-        self._there.clear()
-        self._send("touchEnd")
-
-    def _send(self, kind: str) -> None:
-        points: list[dict[str, Any]] = [{"x": x, "y": y, "id": number} for number, (x, y) in self._there.items()]
-        self._client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
 @pytest.fixture
@@ -73,14 +41,14 @@ def test_a_tap_is_inside_and_a_long_press_outside(touched, folder):
     touched.answered()
     (step,) = touched.draft["steps"]
     assert (step["inside"], np.abs(np.array(step["point"]) - (335, 43)).max() < 1) == (True, True)
-    assert _same(touched.shown, session.click(*step["point"]))
+    assert same(touched.shown, session.click(*step["point"]))
     fingers.down((0, touched.place(335, 20)))
     touched.window.wait_for_timeout(LONG_PRESS_MS)
     fingers.up()
     touched.answered()
     outside = touched.draft["steps"][1]
     assert [one["inside"] for one in touched.draft["steps"]] == [True, False]
-    assert _same(touched.shown, session.click(*outside["point"], foreground=False))
+    assert same(touched.shown, session.click(*outside["point"], foreground=False))
 
 
 def test_a_finger_that_is_drawn_is_a_box_and_two_fingers_move_the_picture(touched, folder):
@@ -92,7 +60,7 @@ def test_a_finger_that_is_drawn_is_a_box_and_two_fingers_move_the_picture(touche
     touched.answered()
     (step,) = touched.draft["steps"]
     assert np.abs(np.array(step["box"]) - (310, 20, 365, 72)).max() < 1
-    assert _same(touched.shown, session.box(step["box"]))
+    assert same(touched.shown, session.box(step["box"]))
     touched.press("Escape")
 
     scale = touched.js("label.stage.view.scale")
@@ -138,7 +106,7 @@ def test_a_whole_session_with_the_keyboard_alone(page, folder):
     page.answered()
     told("Mask found, score ")
     answer = engine(folder, "coins.png").click(*point)
-    assert _same(page.shown, answer)
+    assert same(page.shown, answer)
     page.press("2", "Enter")
     told("Accepted as petal. 1 object in this picture.")
     page.saved()

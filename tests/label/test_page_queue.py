@@ -9,8 +9,7 @@ import pytest
 
 from sam2_adapter.annotations.rle import mask_to_rle
 from sam2_adapter.label.run import LabelSession
-from tests.label.pages import opened_page, serving
-from tests.label.test_page import DEMO, HOSTILE
+from tests.label.pages import DEMO, HOSTILE, opened_page, serving
 
 pytestmark = pytest.mark.browser
 

@@ -11,8 +11,7 @@ from sam2_adapter.annotations.masks import mask_iou, mask_to_box_xyxy
 from sam2_adapter.annotations.rle import Rle, rle_to_mask
 from sam2_adapter.predict.everything.certainty import certainty
 from tests.browser import faults_everywhere
-from tests.label.pages import engine, opened_page, serving
-from tests.label.test_page import DEMO, HOSTILE
+from tests.label.pages import DEMO, HOSTILE, engine, opened_page, serving
 
 pytestmark = pytest.mark.browser
 

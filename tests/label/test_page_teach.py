@@ -15,7 +15,7 @@ from sam2_adapter.label.teaching_data import Accepted
 from sam2_adapter.models.load import load_model
 from sam2_adapter.training.blend import blend_checkpoints
 from tests.browser import contrast_faults, layout_faults
-from tests.label.pages import opened_page, serving
+from tests.label.pages import looks, opened_page, serving
 from tests.label.taught import accepted, disk_pictures, middle_of
 
 pytestmark = pytest.mark.browser
@@ -182,26 +182,20 @@ def _use_half_and_the_first_again(page, run, draft, first, tmp_path):
 
 def _looks(page, state):
     """What is wrong with the dialog at several widths, light and dark, with nothing behind it; pictures of it where they are asked for."""
-    folder, faults = os.environ.get("SAM2_ADAPTER_SCREENS"), {}
-    for width, height in WIDTHS.items():
-        page.window.set_viewport_size({"width": width, "height": height})
-        for scheme in ("light", "dark"):
-            page.window.emulate_media(color_scheme=scheme)
-            page.js("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-            if folder:
-                page.window.screenshot(path=Path(folder) / f"teach-{state}-{width}-{scheme}.png")
-            page.js(
-                "() => { for (const one of document.querySelectorAll('header, main, #live')) one.style.visibility = 'hidden'; }"
-            )
-            # The page behind is not made for phones; the dialog is.
-            found = [fault for fault in layout_faults(page.window) if not fault.startswith("the page is")]
-            found += [] if page.js(f"() => {FITS}") else ["the dialog is wider than its window"]
-            found += contrast_faults(page.window) if width == 1000 else []
-            page.js(
-                "() => { for (const one of document.querySelectorAll('header, main, #live')) one.style.visibility = ''; }"
-            )
-            if found:
-                faults[width, scheme] = found
+    faults = {}
+    drawn = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    shown = (
+        "(how) => { for (const one of document.querySelectorAll('header, main, #live')) one.style.visibility = how; }"
+    )
+    for width, scheme in looks(page, f"teach-{state}", WIDTHS, drawn):
+        page.js(shown, "hidden")
+        # The page behind is not made for phones; the dialog is.
+        found = [fault for fault in layout_faults(page.window) if not fault.startswith("the page is")]
+        found += [] if page.js(f"() => {FITS}") else ["the dialog is wider than its window"]
+        found += contrast_faults(page.window) if width == 1000 else []
+        page.js(shown, "")
+        if found:
+            faults[width, scheme] = found
     page.window.set_viewport_size({"width": 1440, "height": 900})
     return faults
 

@@ -5,15 +5,10 @@ With SAM2_ADAPTER_SCREENS=FOLDER the pictures are kept there; `docs/images/label
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
-
 import pytest
 
 from tests.browser import contrast_faults, layout_faults
-from tests.label.pages import opened_page, serving
-from tests.label.test_page import DEMO
+from tests.label.pages import looks, opened_page, photos, serving
 
 pytestmark = pytest.mark.browser
 
@@ -22,30 +17,21 @@ WIDTHS = {1000: 700, 1280: 800, 1440: 900, 1920: 1080, 2560: 1300}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("screens") / "my photos"
-    folder.mkdir()
-    for name in ("astronaut.jpg", "coins.png", "flower.jpg", "retina.jpg"):
-        shutil.copy(DEMO / name, folder / name)
+    names = ("astronaut.jpg", "coins.png", "flower.jpg", "retina.jpg")
+    folder = photos(tmp_path_factory.mktemp("screens") / "my photos", names)
     (folder / "broken.jpg").write_bytes(b"no picture")
     with serving(folder, "--model", "sam2_nano", "--labels", "helmet,badge,face,background") as server:
         yield server
 
 
 def _in_all_looks(page, state, *, is_covered=False):
-    folder = os.environ.get("SAM2_ADAPTER_SCREENS")
     faults = {}
-    for width, height in WIDTHS.items():
-        page.window.set_viewport_size({"width": width, "height": height})
-        for scheme in ("light", "dark"):
-            page.window.emulate_media(color_scheme=scheme)
-            page.until("!label.stage.isDue && !label.stage.isMoving")
-            if folder:
-                page.window.screenshot(path=Path(folder) / f"{state}-{width}-{scheme}.png")
-            page.js("document.getElementById('live').replaceChildren()")  # for screen readers alone
-            found = [] if is_covered else [fault for fault in layout_faults(page.window) if "<canvas>" not in fault]
-            found += contrast_faults(page.window) if width == min(WIDTHS) else []
-            if found:
-                faults[width, scheme] = found
+    for width, scheme in looks(page, state, WIDTHS, "!label.stage.isDue && !label.stage.isMoving"):
+        page.js("document.getElementById('live').replaceChildren()")  # for screen readers alone
+        found = [] if is_covered else [fault for fault in layout_faults(page.window) if "<canvas>" not in fault]
+        found += contrast_faults(page.window) if width == min(WIDTHS) else []
+        if found:
+            faults[width, scheme] = found
     return faults
 
 
