@@ -52,6 +52,7 @@ def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server
         page.saved()
         objects = page.js("label.store.state.objects")
         page.press("r")
+        assert page.js("document.activeElement.getAttribute('aria-label')") == "Close"  # Enter writes nothing unasked
         assert len(_shown(page)) == 4
         scores = [int(told.split("score ")[1].split(" %")[0]) for told in _shown(page)]
         assert scores == sorted(scores)

@@ -80,3 +80,23 @@ def test_every_state_looks_right_at_every_width(browser, server):
         page.press("d")
         page.until("!document.getElementById('broken').hidden")
         assert _in_all_looks(page, "broken") == {}
+
+
+def test_on_a_phone_the_picture_has_the_whole_width_and_all_buttons_are_there(browser, server):
+    with opened_page(browser, server.url, width=375, height=740, has_touch=True) as page:
+        page.ready()
+        page.until("document.getElementById('progress').hidden && !label.stage.isDue && !label.stage.isMoving")
+        left, top, width, height = page.js(
+            "(() => { const box = document.getElementById('stage').getBoundingClientRect(); return [box.x, box.y, box.width, box.height]; })()"
+        )
+        assert (left, width) == (0, 375)
+        assert height > 300
+        assert page.js("document.documentElement.scrollWidth") == 375
+        sides = page.js("[...document.querySelectorAll('header button')].map((one) => one.getBoundingClientRect())")
+        assert all(box["left"] >= 0 and box["right"] <= 375 and box["bottom"] <= top for box in sides)
+        page.window.touchscreen.tap(*page.place(200, 60))
+        page.answered()
+        strip = page.js("document.getElementById('strip').getBoundingClientRect()")
+        assert strip["left"] >= 0
+        assert strip["right"] <= 375
+        page.press("Escape")
