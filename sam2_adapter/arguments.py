@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
-from sam2_adapter.text import shown
+from sam2_adapter.text import shown, unknown_name
 
 _T = TypeVar("_T")
 
@@ -52,7 +52,7 @@ def one_of(value: object, name: str, choices: Collection[str]) -> str:
         ConfigError: it is something else.
     """
     if not isinstance(value, str) or value not in choices:
-        raise ConfigError(f"{name} = {shown(value)} is not known; there is {', '.join(choices)}.")
+        raise ConfigError(unknown_name(name, value, choices))
     return value
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from sam2_adapter.settings_yaml import SettingsYamlError
-from sam2_adapter.text import closest, shown
+from sam2_adapter.text import meant_hint, shown, unknown_name
 
 # What stands before the words of our own rules.
 _OWN = "Value error, "
@@ -48,9 +48,8 @@ _ONE_OF = " is not one of "
 
 def unknown_key(key: str, known: list[str]) -> str:
     """What is said about a key that is no setting."""
-    meant = closest(key, known)
-    hint = f"did you mean {meant!r}?" if meant else f"the keys are {', '.join(known)}."
-    return f"unknown key {shown(key)}; {hint}"
+    text = unknown_name("key", key, known)
+    return text[0].lower() + text[1:]
 
 
 def wrong_value(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
@@ -65,9 +64,7 @@ def wrong_value(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     if first["type"] == "value_error":
         return f"{key} = {value} is not allowed: {_own_words(first['msg'])}."
     text = f"{key} = {value} is not allowed: expected {expected(fields[key])}."
-    choices = [choice for choice in _choices(fields[key].annotation) if isinstance(choice, str)]
-    meant = closest(first["input"], choices) if isinstance(first["input"], str) else None
-    return f"{text} Did you mean {meant!r}?" if meant else text
+    return text + meant_hint(first["input"], _quoted(text.rpartition(": expected ")[2]))
 
 
 def wrong_option(error: ValidationError) -> str:
@@ -78,10 +75,13 @@ def wrong_option(error: ValidationError) -> str:
         kinds = (words for kind, words in _EXPECTED.items() if first["type"].startswith(kind))
         wanted = next(kinds, "something else").format(**first.get("ctx", {}))
         return f"expected {wanted}, but got {shown(value)}."
-    if _ONE_OF not in message or not isinstance(value, str):
+    if _ONE_OF not in message:
         return message
-    meant = closest(value, re.findall("'([^']*)'", message.rpartition(_ONE_OF)[2]))
-    return f"{message} Did you mean {meant!r}?" if meant else message
+    return message + meant_hint(value, _quoted(message.rpartition(_ONE_OF)[2]))
+
+
+def _quoted(text: str) -> list[str]:
+    return re.findall("'([^']*)'", text)
 
 
 def expected(field: FieldInfo) -> str:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 # Control characters, line and paragraph separators, characters that reverse the direction of what follows, and bytes that are not UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+# Of a list of names longer than this, only the nearest one is shown where there is one.
+_MOST_SHOWN = 20
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -65,6 +68,33 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     by_folded = {candidate.casefold(): candidate for candidate in known}
     matches = difflib.get_close_matches(name.casefold(), by_folded, n=1)
     return by_folded[matches[0]] if matches else None
+
+
+def meant_hint(name: object, known: Iterable[str]) -> str:
+    """` Did you mean '...'?`, or nothing where no known name is near.
+
+    >>> meant_hint("paitence", ["patience", "seed"])
+    " Did you mean 'patience'?"
+    """
+    meant = closest(name, known) if isinstance(name, str) else None
+    return f" Did you mean {meant!r}?" if meant else ""
+
+
+def unknown_name(what: str, name: object, known: Collection[str], meant: str | None = None) -> str:
+    """What is said, wherever one of several names is expected, about one that is none of them.
+
+    Args:
+        what: what the names are of, such as "format".
+        name: what was given.
+        known: the names. A very long list of them is only shown where none of them is near.
+        meant: the name that was probably meant; by default the nearest one.
+
+    >>> unknown_name("format", "coko", ["coco", "yolo"])
+    "Unknown format 'coko'. Did you mean 'coco'? The choices are coco, yolo."
+    """
+    hint = f" Did you mean {meant!r}?" if meant else meant_hint(name, known)
+    choices = "" if hint and len(known) > _MOST_SHOWN else f" The choices are {', '.join(known)}."
+    return f"Unknown {what} {shown(name)}.{hint}{choices}"
 
 
 def shown(value: object) -> str:

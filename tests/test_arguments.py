@@ -55,11 +55,15 @@ def _session(predictor: Predictor) -> Session:
         (ConfigError, "model is the path of", lambda p, f: sam2_adapter.load_predictor(3)),
         (ConfigError, "model is the path of", lambda p, f: sam2_adapter.load_predictor(None)),
         (ConfigError, "model is the path of", lambda p, f: sam2_adapter.load_predictor("")),
-        (ConfigError, "device = 3 is not known", lambda p, f: sam2_adapter.load_predictor("sam2_nano", device=3)),
-        (ConfigError, "runtime = 3 is not known", lambda p, f: sam2_adapter.load_predictor("sam2_nano", runtime=3)),
         (
             ConfigError,
-            "precision = 'fp8' is not known; there is auto, fp32, bf16, fp16, int8",
+            "Unknown device 3. The choices are auto, ",
+            lambda p, f: sam2_adapter.load_predictor("sam2_nano", device=3),
+        ),
+        (ConfigError, "Unknown runtime 3", lambda p, f: sam2_adapter.load_predictor("sam2_nano", runtime=3)),
+        (
+            ConfigError,
+            "Unknown precision 'fp8'. The choices are auto, fp32, bf16, fp16, int8",
             lambda p, f: sam2_adapter.load_predictor("sam2_nano", precision="fp8"),
         ),
         (
@@ -86,7 +90,7 @@ def _session(predictor: Predictor) -> Session:
         (PromptError, "names of images as keys", lambda p, f: sam2_adapter.predict_images(f, {3: []}, model=p)),
         (ConfigError, "formats is a list", lambda p, f: sam2_adapter.predict_images(f, model=p, formats="coco")),
         (ConfigError, "limit is a whole", lambda p, f: sam2_adapter.predict_images(f, model=p, limit=-1)),
-        (ConfigError, "units = 'cm' is not known", lambda p, f: sam2_adapter.predict_images(f, model=p, units="cm")),
+        (ConfigError, "Unknown units 'cm'", lambda p, f: sam2_adapter.predict_images(f, model=p, units="cm")),
         (ConfigError, "workers is a whole", lambda p, f: sam2_adapter.predict_images(f, model=p, workers="x")),
         (ConfigError, "batch_size is a whole", lambda p, f: sam2_adapter.predict_images(f, model=p, batch_size=0)),
         (ConfigError, "output is the path of", lambda p, f: sam2_adapter.predict_images(f, model=p, output=3)),

@@ -132,10 +132,10 @@ def test_every_older_key_has_a_rejection() -> None:
 
 def test_an_unknown_key_is_refused_with_a_hint() -> None:
     with pytest.raises(
-        ConfigError, match=r"^configuration: unknown key 'learning_rat'; did you mean 'learning_rate'\?$"
+        ConfigError, match=r"^configuration: unknown key 'learning_rat'. Did you mean 'learning_rate'\?$"
     ):
         Config.from_mapping({"learning_rat": 1})
-    with pytest.raises(ConfigError, match=r"unknown key 'zzz'; the keys are .*model_cfg, "):
+    with pytest.raises(ConfigError, match=r"unknown key 'zzz'. The choices are .*model_cfg, "):
         Config.from_mapping({"zzz": 1})
 
 
@@ -179,7 +179,7 @@ def test_the_reference_is_current() -> None:
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"epochs": 3}, "unknown key 'epochs'; did you mean 'num_epochs'?"),
+        ({"epochs": 3}, "unknown key 'epochs'. Did you mean 'num_epochs'?"),
         ({"num_epochs": "x"}, "num_epochs = 'x' is not allowed: expected a whole number"),
         ({"save_model_name": "a/b"}, "save_model_name = 'a/b' is not allowed: must be a plain file name"),
     ],

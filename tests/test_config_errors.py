@@ -49,7 +49,7 @@ def test_every_setting_says_what_it_takes(key: str) -> None:
     ("settings", "words"),
     [
         ({"num_epochs": 0}, "num_epochs = 0 is not allowed: expected a whole number from 1 to 100000."),
-        ({"nmu_epochs": 3}, "unknown key 'nmu_epochs'; did you mean 'num_epochs'?"),
+        ({"nmu_epochs": 3}, "unknown key 'nmu_epochs'. Did you mean 'num_epochs'?"),
         ({"save_model_name": "a/b"}, "save_model_name = 'a/b' is not allowed: must be a plain file name"),
         ({"prompt_box": 0.0, "prompt_click": 0.0, "prompt_clicks": 0.0}, "prompt_box, prompt_tight_box, prompt_click"),
     ],
@@ -93,13 +93,26 @@ def test_a_wrong_option_is_said_in_words(kind: Any, value: Any, words: str) -> N
     assert wrong_option(caught.value) == words
 
 
-def test_a_choice_that_was_probably_meant() -> None:
-    with pytest.raises(ConfigError, match="Did you mean 'openvino'\\?"):
-        Config.from_mapping({"runtime": "opnvino"})
+@pytest.mark.parametrize(
+    ("key", "value", "meant"),
+    [
+        ("runtime", "opnvino", "openvino"),
+        ("preset", "recomended", "recommended"),
+        ("variants", "flipx", "flip_x"),
+        ("device", "cud", "cuda"),
+        ("model_cfg", "sam2_smal", "sam2_hiera_s"),
+    ],
+)
+def test_a_choice_that_was_probably_meant(key: str, value: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"Did you mean '{meant}'\\?"):
+        Config.from_mapping({key: value})
 
 
 def test_an_unknown_key() -> None:
-    assert unknown_key("Paitence", ["patience"]) == "unknown key 'Paitence'; did you mean 'patience'?"
+    assert (
+        unknown_key("Paitence", ["patience"])
+        == "unknown key 'Paitence'. Did you mean 'patience'? The choices are patience."
+    )
     assert unknown_key("x" * 500, ["patience"]).startswith("unknown key 'xxx")
     assert len(unknown_key("x" * 500, ["patience"])) < 150
 

@@ -60,5 +60,5 @@ def test_wrong_values_are_named(key: str, value: object, expected: str) -> None:
 
 
 def test_a_misspelt_key_is_named() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'points_per_side'"):
+    with pytest.raises(ConfigError, match="Did you mean 'points_per_side'"):
         Config.from_mapping({"point_per_side": 16})

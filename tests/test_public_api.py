@@ -70,5 +70,5 @@ def test_from_image_to_masks() -> None:
 
 
 def test_an_unknown_runtime_is_refused() -> None:
-    with pytest.raises(sam2_adapter.ConfigError, match="runtime = 'onnx' is not known; there is auto, torch"):
+    with pytest.raises(sam2_adapter.ConfigError, match=r"Unknown runtime 'onnx'\. The choices are auto, torch"):
         sam2_adapter.load_predictor("sam2_nano", runtime="onnx")

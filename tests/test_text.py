@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_adapter.text import closest, cut, plural, printable, shown
+from sam2_adapter.text import closest, cut, meant_hint, plural, printable, shown, unknown_name
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,27 @@ def test_the_name_that_was_meant() -> None:
     assert closest("SEED", ["learning_rate", "seed"]) == "seed"
     assert closest("zebra", ["learning_rate", "seed"]) is None
     assert closest("x", []) is None
+
+
+def test_a_name_that_is_none_of_those_known() -> None:
+    said = "Unknown format 'coko'. Did you mean 'coco'? The choices are coco, yolo."
+    assert unknown_name("format", "coko", ["coco", "yolo"]) == said
+    assert unknown_name("format", "kml", ["coco", "yolo"]) == "Unknown format 'kml'. The choices are coco, yolo."
+    assert unknown_name("format", "coko", ["coco", "yolo"], meant="yolo").startswith(
+        "Unknown format 'coko'. Did you mean 'yolo'?"
+    )
+    assert unknown_name("format", None, ["coco"]) == "Unknown format None. The choices are coco."
+
+
+def test_a_very_long_list_is_shown_where_no_name_is_near() -> None:
+    keys = [f"key_of_{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    assert unknown_name("key", "key_off_x", keys) == "Unknown key 'key_off_x'. Did you mean 'key_of_x'?"
+    assert unknown_name("key", "zzz", keys).endswith(f"The choices are {', '.join(keys)}.")
+
+
+def test_a_hint_only_where_a_name_is_near() -> None:
+    assert meant_hint("Coko", ["coco"]) == " Did you mean 'coco'?"
+    assert meant_hint("kml", ["coco"]) == meant_hint(5, ["coco"]) == ""
 
 
 def test_values_are_shown_shortened() -> None:

@@ -32,6 +32,7 @@ from sam2_adapter.annotations.prompt_values import (
     shown_numbers,
 )
 from sam2_adapter.errors import PromptError
+from sam2_adapter.text import unknown_name
 
 __all__ = [
     "BACKGROUND",
@@ -212,7 +213,7 @@ class Prompt:
             raise PromptError(f"A prompt is an object with keys such as 'box' or 'points', but got {short(entry)}.")
         unknown = sorted(set(entry) - _ENTRY_KEYS)
         if unknown:
-            raise PromptError(f"Unknown key {unknown[0]!r} in a prompt; the keys are {', '.join(sorted(_ENTRY_KEYS))}.")
+            raise PromptError(unknown_name("key of a prompt", unknown[0], sorted(_ENTRY_KEYS)))
         if "labels" in entry and "points" not in entry:
             raise PromptError("'labels' says which points are foreground, but this prompt has no 'points'.")
         points: Any = as_pairs(entry.get("points"))

@@ -19,10 +19,10 @@ def prompts_from_options(points: Sequence[str], boxes: Sequence[str]) -> tuple[P
     """
     made = []
     for text in points:
-        x, y = _numbers(text, "--point", "X,Y", 2)
+        x, y = _numbers(text, "--point", "X,Y", "240,160")
         made.append(_prompt(f"--point {text}", point_coords=[[x, y]], point_labels=[1]))
     for text in boxes:
-        made.append(_prompt(f"--box {text}", box_xyxy=tuple(_numbers(text, "--box", "X0,Y0,X1,Y1", 4))))
+        made.append(_prompt(f"--box {text}", box_xyxy=tuple(_numbers(text, "--box", "X0,Y0,X1,Y1", "40,60,300,220"))))
     return tuple(made)
 
 
@@ -33,15 +33,16 @@ def region_from_option(text: str) -> Region:
         UsageError: it does not have this form, or no pixel.
     """
     try:
-        return checked_region(_numbers(text, "--region", "X0,Y0,X1,Y1", 4))
+        return checked_region(_numbers(text, "--region", "X0,Y0,X1,Y1", "40,60,300,220"))
     except PromptError as error:
         raise UsageError(f"--region {text}: {error}") from error
 
 
-def _numbers(text: str, option: str, form: str, count: int) -> list[float]:
+def _numbers(text: str, option: str, form: str, example: str) -> list[float]:
     numbers = parse_numbers(text) or []
+    count = len(example.split(","))
     if len(numbers) != count:
-        raise UsageError(f"{option} {text}: expected {form}, {count} numbers.")
+        raise UsageError(f"{option} {text}: expected {form}, {count} numbers in pixels, such as {option} {example}.")
     return numbers
 
 

@@ -16,7 +16,7 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.window_plan import WindowRule
 from sam2_adapter.predict.windows import WindowedImage
-from sam2_adapter.text import plural, shown
+from sam2_adapter.text import plural, shown, unknown_name
 
 __all__ = ["Comparison", "Evaluation", "EvaluationSettings", "compare", "evaluate", "evaluate_prompts"]
 
@@ -101,7 +101,7 @@ def _checked_mode(prompt: str) -> PromptMode:
     for mode in PROMPT_MODES:
         if prompt == mode:
             return mode
-    raise ConfigError(f"Unknown kind of prompt {prompt!r}; the kinds are {', '.join(PROMPT_MODES)}.")
+    raise ConfigError(unknown_name("kind of prompt", prompt, PROMPT_MODES))
 
 
 def _large_enough(sample: Sample, embedding: ImageEmbedding, min_side_px: float, left_out: LeftOut) -> list[int]:

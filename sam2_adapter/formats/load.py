@@ -18,7 +18,7 @@ from sam2_adapter.formats.registry import data_formats, load_format
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_by_folders, split_off_validation
 from sam2_adapter.ownership import results_in
-from sam2_adapter.text import plural
+from sam2_adapter.text import plural, unknown_name
 
 __all__ = ["DataFormat", "Dataset", "LeftOut", "Reason", "Sample", "find_format", "load_dataset"]
 
@@ -194,7 +194,7 @@ def _checked_format(root: Path, data_format: DataFormat) -> DataFormat:
     """The named layout, where the data set has it."""
     known, name = data_formats(), str(data_format)  # the command line gives a member of its own list of choices
     if name not in known:
-        raise ConfigError(f"Unknown data format {name!r}; the formats are {', '.join(known)}.")
+        raise ConfigError(unknown_name("data format", name, known))
     if not _recognises(name, root):
         raise DataError(
             f"{root}: not of the data format {name!r}. Expected {known[name].layout}; found {_content(root)}. "

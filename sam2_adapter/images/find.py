@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sam2_adapter.errors import ImageError
 from sam2_adapter.files import reason_of
-from sam2_adapter.images.kinds import READABLE, FileKind, is_image_name, other_kind
+from sam2_adapter.images.kinds import NO_IMAGE, FileKind, is_image_name, other_kind
 from sam2_adapter.ownership import results_in
 from sam2_adapter.text import plural
 
@@ -102,7 +102,7 @@ def _search_folder(folder: Path, search: _Search) -> None:
             images.append(path)
     if not images:
         found = "; ".join(map(str, _counted(others)))
-        looked_for = f"it holds {found}" if found else f"looked for names of {READABLE} files"
+        looked_for = f"it holds {found}" if found else NO_IMAGE
         apart = " apart from the results of an earlier run" if _has_results(folder) else " that can be read"
         raise ImageError(f"{folder}: no image in this folder{apart}; {looked_for}.")
     search.images.update(dict.fromkeys(sorted(images, key=lambda path: path.relative_to(folder).parts)))

@@ -26,6 +26,7 @@ from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.ownership import results_in
 from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.predict.predictor import Predictor
+from sam2_adapter.text import unknown_name
 
 COMMAND = "predict"
 DEFAULT_OUTPUT = "predictions"
@@ -228,7 +229,7 @@ def checked_formats(formats: Sequence[str]) -> list[str]:
     chosen = [name for name in known if name in formats]
     unknown = [name for name in formats if name not in known]
     if unknown or not chosen:
-        raise ConfigError(f"format {(unknown or [''])[0]!r} is not one of {', '.join(known)}.")
+        raise ConfigError(unknown_name("format", (unknown or [""])[0], known))
     return chosen
 
 

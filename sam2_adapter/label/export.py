@@ -18,6 +18,7 @@ from sam2_adapter.label.objects import annotations_of
 from sam2_adapter.label.picture_work import PictureWork
 from sam2_adapter.label.report import REPORT, REPORT_NAME
 from sam2_adapter.owned_folder import OwnedFolder
+from sam2_adapter.text import unknown_name
 
 DEFAULT_FORMATS = ("coco",)
 
@@ -58,7 +59,7 @@ def check_formats(names: Sequence[str]) -> list[str]:
     known = export_formats()
     for name in names:
         if name not in known:
-            raise ConfigError(f"Unknown format {name!r}; the formats are {', '.join(known)}.")
+            raise ConfigError(unknown_name("format", name, known))
     return list(dict.fromkeys(names))
 
 

@@ -79,7 +79,7 @@ def test_a_float_mask_is_logits_and_a_bool_mask_is_a_mask():
         ({"box": [0, 0, 5, 5], "attributes": ["a"]}, "'attributes' is an object"),
         (
             {"box": [0, 0, 5, 5], "colour": "red"},
-            "Unknown key 'colour' in a prompt; the keys are angle, attributes, box",
+            "Unknown key of a prompt 'colour'. The choices are angle, attributes, box",
         ),
         ({"mask": np.zeros((5, 5), bool)}, "mask of the prompt is empty"),
         ({"mask": np.ones((5, 5), np.uint8)}, "'mask' is a bool array"),

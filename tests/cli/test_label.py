@@ -27,7 +27,8 @@ def labelled(photos):
     [
         ([], "Name a folder of pictures, as in `sam2-adapter label my_photos`."),
         (["{photos}", "--host", "0.0.0.0"], "--host 0.0.0.0 lets other machines in"),
-        (["{photos}", "--export", "xls"], "Unknown format 'xls'"),
+        (["{photos}", "--export", "xls"], "Unknown format 'xls'. The choices are coco, "),
+        (["{photos}", "--export", "cocoa"], "Unknown format 'cocoa'. Did you mean 'coco'? The choices are coco, "),
     ],
 )
 def test_what_cannot_be_done_is_refused(photos, capsys, arguments, message):

@@ -352,7 +352,7 @@ def test_everything(photos: Path, tmp_path: Path) -> None:
             ("--set", "without_prompts=all"),
             "without_prompts = 'all' is not allowed: expected 'prominent' or 'everything'.",
         ),
-        (("--everything", "--set", "crop_layers=1"), "unknown key 'crop_layers'; did you mean 'crop_n_layers'?"),
+        (("--everything", "--set", "crop_layers=1"), "unknown key 'crop_layers'. Did you mean 'crop_n_layers'?"),
     ],
 )
 def test_what_is_wrong_about_everything_is_said(photos: Path, options: tuple[str, ...], message: str) -> None:

@@ -20,12 +20,12 @@ def test_harmless_forms_mean_the_same(point: str, box: str) -> None:
 @pytest.mark.parametrize(
     ("points", "boxes", "text"),
     [
-        (["12"], [], "--point 12: expected X,Y, 2 numbers"),
+        (["12"], [], "--point 12: expected X,Y, 2 numbers in pixels, such as --point 240,160"),
         (["1,2,3"], [], "--point 1,2,3: expected X,Y, 2 numbers"),
         (["left,top"], [], "--point left,top: expected X,Y"),
         (["nan,3"], [], "must be finite numbers"),
         ([""], [], "expected X,Y"),
-        ([], ["1,2,3"], "--box 1,2,3: expected X0,Y0,X1,Y1, 4 numbers"),
+        ([], ["1,2,3"], "--box 1,2,3: expected X0,Y0,X1,Y1, 4 numbers in pixels, such as --box 40,60,300,220"),
         ([], ["5,5,5,9"], "is empty"),
     ],
 )

@@ -57,7 +57,7 @@ WRONG = [
     Wrong("no output", ("train", "{dir}/data"), "Missing option '--output'", 2),
     Wrong("unknown layout", _train("--data-format", "no-such"), "'no-such' is not one of", 2),
     Wrong("unknown preset", _train("--preset", "best"), "preset = 'best' is not allowed: expected 'mission' or", 2),
-    Wrong("unknown setting", _train("--set", "epochs=3"), "unknown key 'epochs'; did you mean 'num_epochs'?", 2),
+    Wrong("unknown setting", _train("--set", "epochs=3"), "unknown key 'epochs'. Did you mean 'num_epochs'?", 2),
     Wrong("no epochs", _train("--set", "num_epochs=0"), "num_epochs = 0 is not allowed", 2),
     Wrong("epochs of a fraction", _train("--set", "num_epochs=1.5"), "num_epochs = 1.5 is not allowed", 2),
     Wrong("unknown variant", _train("--set", "variants=original,up"), "variants = 'up' is not allowed", 2),

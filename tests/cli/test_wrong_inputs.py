@@ -120,7 +120,9 @@ WRONG = [
     Wrong("box of three numbers", _predict("--box", "1,2,3"), "--box 1,2,3: expected X0,Y0,X1,Y1, 4 numbers", 2),
     Wrong("box inside out", _predict("--box", "50,50,10,10"), "Box (50, 50, 10, 10) is empty", 2),
     Wrong("points and a prompts file", (*_with_prompts(), "--point", "1,2"), "leave out --point and --box", 2),
-    Wrong("unknown format", _predict("--format", "no-such"), "'no-such' is not one of", 2),
+    Wrong("unknown format", _predict("--format", "no-such"), "Unknown format 'no-such'. The choices are coco, ", 2),
+    Wrong("misspelt format", _predict("--format", "coko"), "Unknown format 'coko'. Did you mean 'coco'? The choices are coco, ", 2),
+    Wrong("misspelt device", _predict("--device", "cud"), "'mps'. Did you mean 'cuda'?", 2),
     Wrong("max-pixels of zero", _predict("--max-pixels", "0"), "'--max-pixels': expected at least 1, but got '0'.", 2),
     Wrong("max-pixels of words", _predict("--max-pixels", "a"), "'--max-pixels': expected a whole number, but got 'a'.", 2),
     Wrong("unknown engine", _predict("--engine", "foo"), "'--engine': 'foo' is not one of 'local', 'ray'.", 2),
@@ -136,7 +138,7 @@ WRONG = [
     Wrong("empty label", _predict("--label", ""), "The value of --label is empty", 2),
     # Settings.
     Wrong("--set without a value", _predict("--set", "patience"), "--set patience: expected KEY=VALUE", 2),
-    Wrong("--set of an unknown key", _predict("--set", "pateince=3"), "did you mean 'patience'?", 2),
+    Wrong("--set of an unknown key", _predict("--set", "pateince=3"), "Did you mean 'patience'?", 2),
     Wrong("--set out of range", _predict("--set", "learning_rate=-1"), "learning_rate = -1", 2),
     Wrong("--set of the wrong type", _predict("--set", "clip_to_box=maybe"), "clip_to_box = 'maybe' is not allowed", 2),
     Wrong("missing config", _predict("--config", "{dir}/c.yaml"), "cannot read the configuration file", 2),
@@ -155,7 +157,7 @@ WRONG = [
     Wrong(
         "folder without images",
         ("predict", "{dir}/folder", *MODEL),
-        "folder: no image in this folder",
+        "or name a picture, such as photos/street.jpg, or another folder.",
         1,
         lambda folder: (folder / "folder").mkdir(),
     ),
@@ -184,7 +186,7 @@ WRONG = [
     Wrong("prompts file that is a list", _with_prompts(), "p.json: expected", 1, _write("p.json", "[]")),
     Wrong("no listed image given", _with_prompts(), "none of the images", 1, _prompts([], "b.png")),
     Wrong("prompts of an image no list", _with_prompts(), "The prompts of an image are a list", 1, _prompts({"box": [1, 2, 3, 4]})),
-    Wrong("unknown key in a prompt", _with_prompts(), "Unknown key 'bbox' in a prompt", 1, _prompts([{"bbox": [1, 2, 3, 4]}])),
+    Wrong("unknown key in a prompt", _with_prompts(), "Unknown key of a prompt 'bbox'", 1, _prompts([{"bbox": [1, 2, 3, 4]}])),
     Wrong("empty prompt", _with_prompts(), "needs at least one of 'box', 'points' and 'mask'", 1, _prompts([{}])),
     Wrong("box of text", _with_prompts(), "'box' holds numbers only", 1, _prompts([{"box": ["a", 1, 2, 3]}])),
     Wrong(

@@ -260,7 +260,8 @@ def test_only_the_same_prompts_are_compared(samples):
 
 def test_unknown_prompts_are_refused(samples):
     with pytest.raises(
-        ConfigError, match="Unknown kind of prompt 'boxes'; the kinds are box, point, clicks, zero_shot"
+        ConfigError,
+        match=r"Unknown kind of prompt 'boxes'\. Did you mean 'box'\? The choices are box, point, clicks, zero_shot",
     ):
         evaluate(_Known(), samples, "boxes")
 

@@ -50,7 +50,7 @@ def test_nothing_known_says_what_is_expected(tmp_path):
     with pytest.raises(DataError, match="there is no such folder"):
         load_dataset(tmp_path / "missing")
     with pytest.raises(
-        ConfigError, match="Unknown data format 'no-such'; the formats are dataloop, coco, label_maps, yolo"
+        ConfigError, match=r"Unknown data format 'no-such'\. The choices are dataloop, coco, label_maps, yolo"
     ):
         load_dataset(tmp_path, "no-such")
 

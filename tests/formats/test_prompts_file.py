@@ -79,7 +79,7 @@ def test_earlier_logits_are_read(tmp_path, shape):
     [
         ({}, "at least one of 'box', 'points' and 'mask'"),
         (7, "A prompt is an object"),
-        ({"bbox": [1, 2, 3, 4]}, "Unknown key 'bbox'"),
+        ({"bbox": [1, 2, 3, 4]}, "Unknown key of a prompt 'bbox'"),
         ({"box": [5, 5, 1, 1]}, "is empty"),
         ({"box": [1, 2, 3]}, "'box' is four numbers"),
         ({"box": [1, 2, 3, float("nan")]}, "'box' must be finite"),

@@ -84,8 +84,8 @@ def test_a_run_that_is_left_early_is_complete_as_far_as_it_came(
     ("options", "error", "text"),
     [
         ({"images": "nowhere"}, ImageError, "no such file or folder"),
-        ({"formats": ["kml"]}, ConfigError, "'kml' is not one of coco, cvat, dataloop, "),
-        ({"formats": []}, ConfigError, "is not one of"),
+        ({"formats": ["kml"]}, ConfigError, "Unknown format 'kml'. The choices are coco, cvat, dataloop, "),
+        ({"formats": []}, ConfigError, "Unknown format ''"),
         ({"resume": True, "overwrite": True}, ConfigError, "choose one"),
         ({"prompts": {"other.png": [BOX]}}, PromptError, "none of the images"),
         ({"output": "photos"}, OutputExistsError, "not empty"),

@@ -80,7 +80,7 @@ def test_files_of_others_are_not_replaced(folder):
 
 def test_formats_are_known_and_come_once():
     assert check_formats(["coco", "masks", "coco"]) == ["coco", "masks"]
-    with pytest.raises(ConfigError, match="Unknown format 'xls'; the formats are coco"):
+    with pytest.raises(ConfigError, match=r"Unknown format 'xls'\. The choices are coco"):
         check_formats(["xls"])
     with pytest.raises(ConfigError, match="Unknown format 5"):
         check_formats([5])

@@ -15,7 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 from sam2_adapter.errors import ConfigError, DataError, ExportError, ImageError, Sam2AdapterError
 from sam2_adapter.files import reason_of, write_file
 from sam2_adapter.images.find import search_images
-from sam2_adapter.images.kinds import READABLE, is_image_name
+from sam2_adapter.images.kinds import NO_IMAGE, is_image_name
 from sam2_adapter.jobs.tasks import is_url
 from sam2_adapter.ownership import JOURNAL_NAME, MARKER_NAME, entries_of_marker
 
@@ -184,7 +184,7 @@ def _images_at(url: str) -> list[str]:
         and not any(path == result or path.startswith(f"{result}/") for result in results)
     ]
     if not images:
-        raise ImageError(f"{url}: there is no image file here; looked for names of {READABLE} files.")
+        raise ImageError(f"{url}: there is no image file here; {NO_IMAGE}.")
     return [system.unstrip_protocol(path) for path in sorted(images, key=lambda path: inside[path].parts)]
 
 

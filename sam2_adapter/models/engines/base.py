@@ -13,6 +13,7 @@ from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
+from sam2_adapter.text import unknown_name
 
 logger = logging.getLogger(__name__)
 
@@ -60,16 +61,20 @@ def resolve_device(device: str) -> str:
         ConfigError: the device is unknown or not on this machine.
     """
     available = available_devices()
-    if not isinstance(device, str):
-        raise ConfigError(f"device = {device!r} is not known; there is auto, {', '.join(available)}.")
+    kind, _, index = device.partition(":") if isinstance(device, str) else ("", "", "")
     if device == "auto":
         return available[0]
-    kind, _, index = device.partition(":")
-    if kind not in available or (index and int(index) >= torch.cuda.device_count()):
+    if kind not in ("cuda", "mps", "cpu"):
+        raise ConfigError(unknown_name("device", device, ["auto", *available]))
+    if kind not in available or (index and not _is_gpu(index)):
         raise ConfigError(
             f"device = {device!r} is not available here; there is {', '.join(available)}. Use device=auto to take the best."
         )
     return device
+
+
+def _is_gpu(index: str) -> bool:
+    return index.isdecimal() and int(index) < torch.cuda.device_count()
 
 
 def available_devices() -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.families.base import Architecture, ModelFamily, PublishedWeights
 from sam2_adapter.models.families.sam2 import Sam2Family
-from sam2_adapter.text import closest, shown
+from sam2_adapter.text import closest, shown, unknown_name
 
 # A new family is added here.
 _FAMILIES: dict[str, ModelFamily] = {family.kind: family for family in (Sam2Family(),)}
@@ -126,9 +126,7 @@ def get_architecture(name: str) -> Architecture:
     known = all_architectures()
     plain = name.removesuffix(".yaml")
     if plain not in known:
-        meant = meant_name(name, known)
-        hint = f" Did you mean {meant!r}?" if meant else ""
-        raise ConfigError(f"Unknown model configuration {name[:100]!r}.{hint} The choices are {', '.join(known)}.")
+        raise ConfigError(unknown_name("model configuration", name, known, meant_name(name, known)))
     return known[plain]
 
 
@@ -140,7 +138,8 @@ def meant_name(name: str, known: Collection[str]) -> str | None:
     plain = _ENDINGS.sub("", name.lower().replace("\\", "/").rpartition("/")[2])
     squeezed = re.sub(r"[-_ ]", "", plain)
     if found := re.fullmatch(r"sam(2\.?1|2\.?0|2)(?:hiera)?(.*)", squeezed):
-        version, size = "sam2.1" if found[1].endswith("1") else "sam2", _SIZES.get(found[2])
+        size = _SIZES.get(found[2]) or _SIZES.get(closest(found[2], _SIZES) or "")
+        version = "sam2.1" if found[1].endswith("1") else "sam2"
         candidate = f"sam2_{size}" if size == "nano" else f"{version}_hiera_{size}"
         if size and candidate in known:
             return candidate

@@ -18,6 +18,8 @@ def test_auto_device_is_the_cpu_without_a_gpu():
 
 
 def test_a_device_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(ConfigError, match=r"Unknown device 'cpus'\. Did you mean 'cpu'\? The choices are auto, cpu\."):
+        resolve_device("cpus")
     with pytest.raises(ConfigError, match=r"device = 'cuda:1' is not available here; there is cpu"):
         resolve_device("cuda:1")
 

@@ -174,6 +174,8 @@ def test_the_name_that_was_meant(name: str, meant: str) -> None:
         ("sam2_small", "sam2_hiera_s"),
         ("sam2_tiny", "sam2_hiera_t"),
         ("SAM2_L", "sam2_hiera_l"),
+        ("sam2_smal", "sam2_hiera_s"),
+        ("sam2.1-larg", "sam2.1_hiera_l"),
         ("sam2-hiera-base-plus", "sam2_hiera_b+"),
         ("sam2_b", "sam2_hiera_b+"),
         ("facebook/sam2.1-hiera-large", "sam2.1_hiera_l"),
