@@ -9,10 +9,10 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 READABLE = "PNG, JPEG, WebP, AVIF, TIFF, JPEG 2000, BMP, GIF or PNM"
-
-# What is said where a folder holds no image, and what to do.
-NO_IMAGE = f"looked for names of {READABLE} files. Put pictures there, or name a picture, such as photos/street.jpg, or another folder"
 """The formats that are read, for messages; HEIC where its package is installed."""
+
+NO_IMAGE = f"looked for names of {READABLE} files. Put pictures there, or name a picture, such as photos/street.jpg, or another folder"
+"""What is said where a folder holds no image, and what to do."""
 
 HEIF_ADVICE = 'to read it, pip install "sam2-adapter[heif]"'
 _SAVE = "save it as PNG or JPEG"
