@@ -2,16 +2,17 @@
 
     .venv/bin/python tools/read_elsewhere.py write DIR LABEL_MAP.png...
     .venv/bin/python tools/read_elsewhere.py read-back DIR
-    OTHER/bin/python tools/read_elsewhere.py read DIR        # an environment with labelme, supervision and datumaro
+    OTHER/bin/python tools/read_elsewhere.py read DIR        # an environment with any of labelme, supervision, datumaro and ultralytics
 
 The first command writes the objects of label maps in the formats of these tools, as masks and as polygons; the second reads them with this
-package; the third, which needs nothing of it, with the tools' own readers and painters. Small objects lose most: labelme and supervision paint the outline itself
-too, half a pixel around the object.
+package; the third, which needs nothing of it, with the own readers and painters of the tools that are installed. Small objects lose most: labelme,
+supervision and ultralytics paint the outline itself too, half a pixel around the object.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,12 +62,17 @@ def read(folder: Path) -> None:
     """Print how well the masks agree that each tool reads."""
     truth: dict[str, Mask] = dict(np.load(folder / _TRUTH))
     for output_type in ("mask", "polygon"):
-        for tool, masks in (
-            ("labelme", _by_labelme(folder / output_type / "labelme", truth)),
-            ("supervision, YOLO", _by_supervision(folder / output_type / "yolo")),
-            ("datumaro, CVAT", _by_datumaro(folder / output_type, truth)),
+        root = folder / output_type
+        for tool, what, masks in (
+            ("labelme", "labelme", _by_labelme(root / "labelme", truth)),
+            ("supervision", "YOLO", _by_supervision(root / "yolo")),
+            ("ultralytics", "YOLO", _by_ultralytics(root / "yolo")),
+            ("datumaro", "CVAT", _by_datumaro(root, truth)),
         ):
-            _print_agreement(f"{output_type:8} {tool:18}", dict(masks), truth)
+            if importlib.util.find_spec(tool):
+                _print_agreement(f"{output_type:8} {f'{tool}, {what}':18}", dict(masks), truth)
+            else:
+                print(f"{output_type:8} {tool} is not installed")
 
 
 def read_back(folder: Path) -> None:
@@ -121,6 +127,19 @@ def _by_supervision(folder: Path) -> Iterator[tuple[str, Mask]]:
     )
     for path, _, found in data:
         yield from ((f"{Path(path).name}|{index}", mask) for index, mask in enumerate(found.mask))
+
+
+def _by_ultralytics(folder: Path) -> Iterator[tuple[str, Mask]]:
+    from ultralytics.data.dataset import YOLODataset
+    from ultralytics.data.utils import check_det_dataset, polygon2mask
+
+    data = check_det_dataset(str(folder / "data.yaml"), autodownload=False)
+    for found in YOLODataset(img_path=data["train"], data=data, task="segment", augment=False).labels:
+        height, width = found["shape"]
+        name = Path(found["im_file"]).name
+        for index, outline in enumerate(found["segments"]):
+            pixels = (outline * (width, height)).reshape(-1)
+            yield f"{name}|{index}", polygon2mask((height, width), [pixels], color=1).astype(np.bool_)
 
 
 def _by_datumaro(folder: Path, truth: dict[str, Mask]) -> Iterator[tuple[str, Mask]]:
