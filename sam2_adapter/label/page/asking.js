@@ -6,7 +6,7 @@ import { hundredth } from "./view.js";
 
 const REST_MS = 90;
 
-/** Keep the answer to the draft up to date; `onAnswer` hears of each. */
+/** Keep the answer to the draft up to date; `onAnswer` hears of each before the state has it. */
 export function askForDrafts(store, onAnswer) {
   const asked = new Set();
   store.listen(check);
@@ -29,8 +29,8 @@ export function askForDrafts(store, onAnswer) {
     }
     asked.delete(question);
     if (!answer) return;
-    store.dispatch({ type: "answered", key, visit, answer });
     onAnswer(answer);
+    store.dispatch({ type: "answered", key, visit, answer });
   }
 }
 

@@ -99,7 +99,7 @@ export class Brush {
     if (!stroke) return;
     this.stroke = null;
     this.stage.changed();
-    if (!isGivenUp) this.put(boundsOf(stroke.sorted(), stroke.height), stroke.isErasing);
+    if (!isGivenUp) this.commands.mark({ pixels: boundsOf(stroke.sorted(), stroke.height), isErased: stroke.isErasing });
   }
 
   /** A single dot, for who points with the keyboard. */
@@ -124,6 +124,8 @@ export class Brush {
   dropSpecks() { this.clean("specks", true, "dropped"); }
 
   clean(name, isErased, done) {
+    const { desk } = this.commands;
+    if (desk.waiting.length || (desk.draft?.steps.length && !ownAnswer(this.store.state))) return this.say("The mask is not there yet.", true);
     this.lookForSmall(true);
     const regions = this.small[name];
     if (!regions.length) return this.say(`There are no ${name} of fewer than ${this.least} pixels.`, true);
@@ -135,7 +137,7 @@ export class Brush {
 
   /** The mask that a stroke changes; undefined where there is none yet. */
   mask() {
-    return (ownAnswer(this.store.state) ?? shownAnswer(this.store.state))?.counts;
+    return shownAnswer(this.store.state)?.counts;
   }
 
   /** The mask that fills and drops are about: what is under way, or selected. */

@@ -2,7 +2,7 @@
 
 import { ask, get, imagePath, newId, post, RequestError, tab } from "./api.js";
 import { plural } from "./elements.js";
-import { keyOf, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
+import { isBeginning, keyOf, mustWait, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
 import { hundredth } from "./view.js";
 
 /** What is told where something has to wait for the object under way. */
@@ -17,6 +17,7 @@ export class Commands {
     this.stage = stage;
     this.say = say; // tells a screen reader, and may show it
     this.clickedAt = 0;
+    store.listen(() => this.goOn());
   }
 
   get state() { return this.store.state; }
@@ -27,8 +28,35 @@ export class Commands {
     if (!this.isOpen()) return;
     const { draft, selected } = this.desk;
     if (!draft && !inside && selected) this.edit(selected);
-    else if (!draft && !inside) return this.say("First click inside an object, or draw a box around it. Then say what is not part of it.", true);
-    this.store.dispatch({ type: "point", step: this.stepAt(x, y, inside) });
+    else if (!inside && isBeginning(this.desk)) return this.say("First click inside an object, or draw a box around it. Then say what is not part of it.", true);
+    this.mark({ step: this.stepAt(x, y, inside) });
+  }
+
+  /** A step, pixels or Enter: at once, or after what has to come first. */
+  mark(item) {
+    if (this.desk.waiting.length || mustWait(this.state, item)) this.store.dispatch({ type: "wait", item });
+    else this.make(item);
+  }
+
+  make({ step, pixels, isErased, accept }) {
+    if (step) this.store.dispatch({ type: "point", step });
+    else if (pixels) this.stage.brush.put(pixels, isErased);
+    else this.accept(accept);
+  }
+
+  /** A mask may have come: accept it where that was wanted, and make what waits for it. */
+  goOn() {
+    if (this.isGoing || !this.isOpen()) return;
+    this.isGoing = true;
+    try {
+      if (this.desk.draft?.accepting && ownAnswer(this.state)) this.accept(this.desk.draft.accepting);
+      for (let [first] = this.desk.waiting; first && !mustWait(this.state, first); [first] = this.desk.waiting) {
+        this.store.dispatch({ type: "go" });
+        this.make(first);
+      }
+    } finally {
+      this.isGoing = false;
+    }
   }
 
   stepAt(x, y, inside) {
@@ -37,7 +65,8 @@ export class Commands {
 
   /** Whether a hand points once more where it has just pointed: a double click, or a key that is held down. It would say nothing new. */
   isAgain(step) {
-    const newest = this.desk.draft?.steps.at(-1);
+    const { draft, waiting } = this.desk;
+    const newest = waiting.length ? waiting.at(-1).step : draft?.accepting ? undefined : draft?.steps.at(-1);
     if (!newest?.point || newest.inside !== step.inside || String(newest.view) !== String(step.view)) return false;
     const distance = Math.hypot(newest.point[0] - step.point[0], newest.point[1] - step.point[1]);
     const isSoon = performance.now() - this.clickedAt < DOUBLE_CLICK_MS;
@@ -48,7 +77,7 @@ export class Commands {
     if (!this.isOpen() || this.stage.proposals.box([x0, y0, x1, y1])) return;
     const box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)].map(hundredth);
     if (box[2] - box[0] < 1 || box[3] - box[1] < 1) return;
-    this.store.dispatch({ type: "point", step: this.inView({ box }) });
+    this.mark({ step: this.inView({ box }) });
   }
 
   /** A step, with the view that it is to be answered in where that is wanted. */
@@ -92,19 +121,33 @@ export class Commands {
     this.stage.moving();
   }
 
-  accept() {
+  /** Enter: accept the object under way, or edit what is selected. */
+  enter() {
+    const { draft, selected } = this.desk;
+    if (!draft) return selected ? this.edit(selected) : undefined;
+    if (!isBeginning(this.desk)) this.mark({ accept: this.state.label });
+  }
+
+  /** The object under way becomes one of the picture's, now or as soon as its mask is there. */
+  accept(label) {
     const { draft } = this.desk;
-    if (!draft) return this.desk.selected ? this.edit(this.desk.selected) : undefined;
+    if (!draft) return;
     const answer = ownAnswer(this.state);
-    if (!answer) return this.store.dispatch({ type: "accepting" });
-    if (answer.error) return this.say(answer.error, true);
-    if (!this.stage.shape(answer.counts).area) return this.say("There is no mask to accept here. Click somewhere else, or press Esc.", true);
+    if (!answer) return this.store.dispatch({ type: "accepting", label });
+    if (answer.error) return this.notAccepted(answer.error);
+    if (!this.stage.shape(answer.counts).area) return this.notAccepted("There is no mask to accept here. Click somewhere else, or press Esc.");
     const id = draft.editing ?? newId();
     const earlier = this.state.objects[id] ?? {};
-    const { label, model } = this.state;
+    const { model } = this.state;
     const object = { ...earlier, label, counts: answer.counts, score: answer.score, steps: draft.steps, model: model.model };
     this.store.dispatch({ type: "accept", id, object });
     this.say(`Accepted as ${label}. ${plural(Object.keys(this.state.objects).length, "object")} in this picture.`);
+  }
+
+  notAccepted(text) {
+    if (this.desk.draft.accepting) this.store.dispatch({ type: "accepting", label: false });
+    this.store.dispatch({ type: "giveUpWaiting" }); // it was meant for what comes after
+    this.say(text, true);
   }
 
   /** Esc: put the brush away, give up what is under way, let go what is selected, or end the proposals. */

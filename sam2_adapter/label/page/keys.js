@@ -17,7 +17,7 @@ export const POINTER_HELP = [
 
 export function keyTable(commands, stage, actions) {
   return [
-    { keys: ["Enter", " "], shown: "Enter or Space", help: "Accept the mask; edit what is selected", run: () => commands.accept() },
+    { keys: ["Enter", " "], shown: "Enter or Space", help: "Accept the mask; edit what is selected", run: () => commands.enter() },
     { keys: ["Escape"], shown: "Esc", help: "Give up the object under way", run: () => actions.escape() },
     { keys: ["Tab"], shown: "Tab", help: "Next of the three candidates of a single click", when: () => singleStep(commands.desk) !== null, run: () => commands.cycle() },
     { keys: ["z"], ctrl: true, shift: false, shown: "Ctrl + Z", help: "Undo", run: () => commands.undo() },

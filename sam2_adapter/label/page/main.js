@@ -144,7 +144,6 @@ listenToPointers(stage, commands, preview);
 listenToKeys(table, stage, actions);
 askForDrafts(store, (answer) => {
   say(answer.error ?? `Mask found, score ${Math.round(answer.score * 100)} percent.`, Boolean(answer.error));
-  if (commands.desk.draft?.accepting) commands.accept();
 });
 saveChanges(store, {
   onSaved: ({ relabel }) => { if (relabel) loadAgain(); },

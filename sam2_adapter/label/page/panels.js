@@ -26,7 +26,7 @@ export class Panels {
     if (did("desk", "answers", "candidates", "label", "objects", "image", "model")) this.showStrip(state);
     if (did("title", "outbox", "trouble", "connected")) this.showSaved(state);
     byId("undo").disabled = !state.desk.past.length;
-    byId("redo").disabled = !state.desk.future.length;
+    byId("redo").disabled = !state.desk.future.length && !state.desk.takenBack.length;
   }
 
   swatch(label) {
@@ -156,7 +156,7 @@ export class Panels {
         dots,
         singleStep(state.desk) ? element("button", { onclick: () => this.commands.cycle(), title: "Another of the three masks that this may mean" }, "Other masks ", element("kbd", {}, "Tab")) : null,
         element("button", { onclick: () => this.commands.escape() }, "Clear ", element("kbd", {}, "Esc")),
-        element("button", { className: "primary", onclick: () => this.commands.accept() }, "Accept", element("kbd", {}, "Enter")),
+        element("button", { className: "primary", onclick: () => this.commands.enter() }, "Accept", element("kbd", {}, "Enter")),
       ].filter(Boolean),
     );
   }

@@ -44,6 +44,6 @@ function sent({ image, changes, mark, relabel }) {
 }
 
 /** Whether more than one click would be lost with the page: the browser asks before it closes. */
-function isMuchUnderWay({ draft }) {
-  return draft !== null && draft.steps.length - (draft.given?.length ?? 0) + (draft.strokes ?? 0) > 1;
+function isMuchUnderWay({ draft, waiting }) {
+  return draft !== null && draft.steps.length - (draft.given?.length ?? 0) + (draft.strokes ?? 0) + waiting.length > 1;
 }

@@ -1,8 +1,8 @@
 // The canvas: the picture, the masks over it, and what is being pointed at. It draws what the state says, and knows which object lies where.
 
 import { CachedLayer } from "./cached_layer.js";
-import { contains } from "./rle.js";
-import { Shape } from "./shape.js";
+import { columnsOf, contains, ringsOf } from "./rle.js";
+import { pathOf, Shape } from "./shape.js";
 import { shownAnswer } from "./state.js";
 import { View } from "./view.js";
 import { PictureLayer } from "./picture.js";
@@ -243,6 +243,17 @@ export class Stage {
     const box = draft.steps.findLast((step) => step.box);
     if (box) this.drawBox(box.box, false);
     for (const step of draft.steps) if (step.point) this.drawPoint(step);
+    for (const item of state.desk.waiting) this.drawWaiting(item);
+  }
+
+  /** What was done to a mask that is still awaited: an erased stroke is only outlined. */
+  drawWaiting({ step, pixels, isErased }) {
+    if (step?.point) this.drawPoint(step);
+    else if (step?.box) this.drawBox(step.box, true);
+    if (!pixels) return;
+    const path = pathOf(ringsOf(columnsOf(pixels, this.store.state.image.height)));
+    if (!isErased) this.fill(this.context, path, this.options.colorOf(this.store.state.label), this.strongOpacity);
+    this.stroke(this.context, path, "#fff", 1.5 / this.view.scale);
   }
 
   /** The edge of the view that a mask reaches. */

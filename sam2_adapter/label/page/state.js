@@ -25,9 +25,12 @@ export const initial = {
   connected: true,
 };
 
-/** What lies on the desk of one picture: the object under way, what is selected, and what can be undone. */
+/**
+ * What lies on the desk of one picture: the object under way, what is selected, and what can be undone. `waiting` is what was done since to a mask
+ * that is still awaited, in order: {step}, {pixels, isErased} or {accept: label}; `takenBack` is what was undone of that, newest last.
+ */
 export function emptyDesk() {
-  return { draft: null, selected: null, past: [], future: [] };
+  return { draft: null, selected: null, past: [], future: [], waiting: [], takenBack: [] };
 }
 
 /** Steps as a text that is equal for equal steps. */
@@ -55,9 +58,21 @@ export function ownAnswer(state, draft = state.desk.draft) {
   return draft ? answerTo(state, draft, draft.steps.length) : undefined;
 }
 
+/** Whether something has to wait for the mask under way: pixels change a mask that is there, and after Enter another object begins. */
+export function mustWait(state, { pixels }) {
+  const { draft } = state.desk;
+  if (!draft?.steps.length || ownAnswer(state)) return false;
+  return Boolean(draft.accepting) || (pixels !== undefined && state.model.state !== "failed");
+}
+
+/** Whether the next mark begins an object: there is none, or it was accepted as soon as its mask is there. */
+export function isBeginning({ draft, waiting }) {
+  return waiting.length ? "accept" in waiting.at(-1) : !draft || Boolean(draft.accepting);
+}
+
 /** The only step of the draft, a click or a box, without the candidate that was taken; null where the draft is something else. */
-export function singleStep({ draft }) {
-  if (!draft || draft.steps.length !== 1 || draft.steps[0].mask) return null;
+export function singleStep({ draft, waiting }) {
+  if (!draft || waiting.length || draft.steps.length !== 1 || draft.steps[0].mask) return null;
   const { choice, ...plain } = draft.steps[0];
   return plain;
 }
@@ -139,14 +154,18 @@ const reducers = {
     const last = { ...draft.steps[draft.steps.length - 1], choice };
     return done(state, { draft: { ...draft, steps: [...draft.steps.slice(0, -1), last] } });
   },
-  clear: (state) => (state.desk.draft ? done(state, { draft: null }) : state),
+  clear: (state) => (state.desk.draft ? done(state, { draft: null, waiting: [] }) : state),
+  wait: (state, { item }) => ({ ...state, desk: { ...state.desk, waiting: [...state.desk.waiting, item], takenBack: [], future: [] } }),
+  go: (state) => ({ ...state, desk: { ...state.desk, waiting: state.desk.waiting.slice(1) } }),
+  giveUpWaiting: (state) => ({ ...state, desk: { ...state.desk, waiting: [], takenBack: [] } }),
   select: (state, { id }) => (id === state.desk.selected ? state : { ...state, desk: { ...state.desk, selected: id } }),
   edit: (state, { id, steps }) => {
     const object = state.objects[id];
     const given = { length: steps.length, answer: { counts: object.counts, score: object.score } };
     return done({ ...state, label: object.label }, { draft: { editing: id, steps, given, accepting: false }, selected: null });
   },
-  accepting: (state) => ({ ...state, desk: { ...state.desk, draft: { ...state.desk.draft, accepting: true } } }),
+  // With which label the object is accepted as soon as its mask is there; false: it is not.
+  accepting: (state, { label }) => ({ ...state, desk: { ...state.desk, draft: { ...state.desk.draft, accepting: label } } }),
   accept: (state, { id, object }) => done(state, { draft: null, selected: null }, { [id]: object }),
   change: (state, { changes, selected = null }) => done(state, { selected }, changes),
   label: (state, { label }) => ({ ...state, label }),
@@ -156,8 +175,8 @@ const reducers = {
   mark: (state, { mark }) => done(state, {}, {}, { mark }),
   marked: (state, { image, number, count, state: how }) => ({ ...state, number: Math.max(state.number, number), images: told(state.images, image, { count, state: how }) }),
   queue: (state, { queue }) => ({ ...state, queue: { ...state.queue, ...queue } }),
-  undo: (state) => moved(state, "past", "future"),
-  redo: (state) => moved(state, "future", "past"),
+  undo: (state) => (state.desk.waiting.length ? movedWaiting(state, "waiting", "takenBack") : moved(state, "past", "future")),
+  redo: (state) => (state.desk.future.length ? moved(state, "future", "past") : movedWaiting(state, "takenBack", "waiting")),
   // Somebody else, or this page in another tab, changed something: it is not ours to undo.
   remote: (state, { image, changes, number, count, state: how }) => {
     const isOpen = state.image && state.image.id === image;
@@ -208,6 +227,12 @@ function moved(state, from, to) {
   const piles = { [from]: state.desk[from].slice(0, -1), [to]: [...state.desk[to], back(state, changes, entry)] };
   const draft = entry.draft && { ...entry.draft, accepting: false };
   return applied(state, { ...state.desk, ...piles, draft, selected: entry.selected }, changes, entry);
+}
+
+/** The same for what waits. */
+function movedWaiting(state, from, to) {
+  const entry = state.desk[from].at(-1);
+  return entry ? { ...state, desk: { ...state.desk, [from]: state.desk[from].slice(0, -1), [to]: [...state.desk[to], entry] } } : state;
 }
 
 /** The changes of an entry; labels that were renamed since are called as they are now. */
