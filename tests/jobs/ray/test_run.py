@@ -34,6 +34,7 @@ from sam2_adapter.jobs.ray.run_folder import MANIFEST
 from sam2_adapter.jobs.ray.worker import ChunkWorker, Job
 from sam2_adapter.jobs.tasks import ImageTask
 from sam2_adapter.predict.segment import Segmentation
+from tests import processes
 from tests.command_line import Run, run
 from tests.conftest import save_photos, square_photo
 from tests.jobs.ray.working import BOX, do_chunk, prediction
@@ -80,13 +81,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Command:
     """A command under way, and the processes that it started."""
 
-    process: subprocess.Popen[str]
+    command: processes.Command
     children: dict[int, psutil.Process]
 
     def look(self) -> list[psutil.Process]:
         """The processes below the command now."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            self.children |= {p.pid: p for p in psutil.Process(self.process.pid).children(recursive=True)}
+            self.children |= {p.pid: p for p in psutil.Process(self.command.process.pid).children(recursive=True)}
         return list(self.children.values())
 
     def names(self) -> set[str]:
@@ -109,7 +110,7 @@ class Command:
     def wait_for(self, what: Callable[[], object]) -> None:
         looked = 0.0
         while not what():
-            assert self.process.poll() is None, self.process.communicate()
+            assert self.command.is_running(), self.command.end()
             if time.monotonic() > looked + 0.5:
                 looked = time.monotonic()
                 self.look()
@@ -117,20 +118,18 @@ class Command:
 
     def end(self) -> Run:
         """Wait for its end, and for that of all that it started."""
-        while self.process.poll() is None:
+        while self.command.is_running():
             self.look()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                stdout, stderr = self.process.communicate(timeout=0.5)
+            self.command.process.join(0.5)
         _, alive = psutil.wait_procs(list(self.children.values()), timeout=30)
         assert not alive
-        return Run(self.process.returncode, stdout, stderr)
+        return self.command.end()
 
 
 def _start(folder: Path, output: Path, *more: object) -> Command:
     prompts = ("--prompts", folder.parent / "prompts.json")
-    words = ["predict", f"file://{folder}", *ON_RAY, *prompts, "--output", f"file://{output}", *more]
-    command = [sys.executable, "-m", "sam2_adapter", *map(str, words)]
-    return Command(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), {})
+    words = ("predict", f"file://{folder}", *ON_RAY, *prompts, "--output", f"file://{output}", *more)
+    return Command(processes.start(*words), {})
 
 
 def _num_parts(output: Path) -> int:
@@ -157,7 +156,7 @@ def story(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     output = tmp_path_factory.mktemp("cluster") / "out"
     first = _start(folder, output)
     first.wait_for(lambda: _num_parts(output))
-    first.process.send_signal(signal.SIGTERM)
+    first.command.signal(signal.SIGTERM)
     interrupted = first.end()
     then = _num_parts(output)
     stamps = {part.name: part.stat().st_mtime_ns for part in output.glob("part-*")}
@@ -274,10 +273,8 @@ def test_an_image_that_kills_its_process_costs_only_itself(
     own.mkdir()
     for index in (*range(9), 40):
         shutil.copy(folder / f"{index:02}.png", own)
-    words = ["predict", own, *ON_RAY, "--workers", "1", "--output", tmp_path / "out"]
-    command = [sys.executable, "-m", "sam2_adapter", *map(str, words)]
-    started = Command(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), {})
-    done = started.end()
+    words = ("predict", own, *ON_RAY, "--workers", "1", "--output", tmp_path / "out")
+    done = Command(processes.start(*words), {}).end()
     assert done.status == 1
     statuses = {entry["name"]: entry["status"] for entry in json.loads(done.stdout)["images"]}
     assert [name for name, status in sorted(statuses.items()) if status != "ok"] == [DEADLY, BROKEN]
@@ -287,7 +284,7 @@ def test_an_image_that_kills_its_process_costs_only_itself(
 def test_ctrl_c_while_ray_starts(folder: Path, tmp_path: Path) -> None:
     command = _start(folder, tmp_path / "out")
     command.wait_for(lambda: "gcs_server" in command.names())
-    command.process.send_signal(signal.SIGINT)
+    command.command.signal(signal.SIGINT)
     done = command.end()
     assert done.status == 130
     assert json.loads(done.stdout)["error"] == "interrupted"
