@@ -167,7 +167,8 @@ class Teaching:
             raise TrainingError("A model is being taught already. Wait until that has ended, or stop it.")
 
     def _accepted(self) -> Accepted:
-        return Accepted(self._work.snapshot(), self._pictures, self._config.min_area_px)
+        follows_views = "window" not in self._settings
+        return Accepted(self._work.snapshot(), self._pictures, self._config.min_area_px, follows_views=follows_views)
 
     def _earlier(self, from_used: bool) -> Mapping[str, Any] | None:
         used = self._choice.in_use
@@ -176,6 +177,8 @@ class Teaching:
     def _prepare(self, settings: Json, base: Json, from_used: bool) -> Run:
         accepted = self._accepted()
         split = accepted.split(self._config.validation_share, self._config.seed, self._earlier(from_used))
+        if split.view_px is not None:
+            settings = {**settings, "window": str(split.view_px)}
         name, directory = self._runs.new()
         run_facts = {
             "teaching": 1,

@@ -13,10 +13,12 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from statistics import median
 from typing import Any
 
 from sam2_adapter import __version__
 from sam2_adapter.annotations.objects import AnnotatedImage
+from sam2_adapter.config_views import LARGEST_WINDOW, SMALLEST_WINDOW
 from sam2_adapter.errors import ExportError, TrainingError
 from sam2_adapter.files import reason_of, write_json
 from sam2_adapter.formats.base import WritingTarget
@@ -24,7 +26,7 @@ from sam2_adapter.formats.registry import load_format, output_formats
 from sam2_adapter.formats.result_names import unique_stems
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.splits import split_off_validation
-from sam2_adapter.label.objects import annotations_of
+from sam2_adapter.label.objects import Object, annotations_of
 from sam2_adapter.label.picture_work import PictureWork
 from sam2_adapter.label.pictures import Picture
 from sam2_adapter.text import plural
@@ -44,10 +46,13 @@ class Split:
     Attributes:
         training: pictures to learn from.
         validation: pictures that are kept to check the model; of a single picture other objects.
+        view_px: longer side, in pixels, of the part of a picture that most objects were answered in; `None` where most were answered on the
+            whole picture.
     """
 
     training: tuple[Sample, ...]
     validation: tuple[Sample, ...]
+    view_px: int | None = None
 
     @property
     def is_by_picture(self) -> bool:
@@ -66,9 +71,16 @@ class Split:
         taught = f"The model learns from {_objects(self.training)} in {plural(len(self.training), 'picture')}; "
         kept = _objects(self.validation)
         if not self.is_by_picture:
-            return f"{taught}{kept} of the same picture {_are(_count(self.validation))} kept to check it."
-        count = len(self.validation)
-        return f"{taught}{plural(count, 'picture')} with {kept} {_are(count)} kept to check it."
+            told = f"{taught}{kept} of the same picture {_are(_count(self.validation))} kept to check it."
+        else:
+            count = len(self.validation)
+            told = f"{taught}{plural(count, 'picture')} with {kept} {_are(count)} kept to check it."
+        if self.view_px is None:
+            return told
+        return (
+            f"{told} It sees parts of the pictures of {self.view_px} pixels, since most objects were answered in the visible window, and is for "
+            "answers in such windows."
+        )
 
     @property
     def warning(self) -> str:
@@ -85,6 +97,7 @@ class Split:
         return {
             "train": {"images": len(self.training), "objects": _count(self.training)},
             "validation": {"images": len(self.validation), "objects": _count(self.validation)},
+            "view": self.view_px,
             "sentence": self.sentence,
             "warning": self.warning,
         }
@@ -93,18 +106,27 @@ class Split:
 class Accepted:
     """The accepted objects of a session as samples, and the pictures that they lie in."""
 
-    def __init__(self, work: Mapping[str, PictureWork], pictures: Sequence[Picture], min_area_px: int) -> None:
+    def __init__(
+        self,
+        work: Mapping[str, PictureWork],
+        pictures: Sequence[Picture],
+        min_area_px: int,
+        *,
+        follows_views: bool = True,
+    ) -> None:
         """Take the objects as they are now.
 
         Args:
             work: name of the picture to what was labelled in it.
             pictures: of the session; objects of others, and of files that are gone, have no pixels to learn from.
             min_area_px: smaller objects are left out, as training does.
+            follows_views: the views that objects were answered in say what the model sees; else it sees whole pictures, or what is set.
         """
         stems = unique_stems([picture.name for picture in pictures])
         self._annotated: dict[str, AnnotatedImage] = {}
         self._paths: dict[str, Path] = {}
         self.samples: list[Sample] = []
+        views: list[int | None] = []
         for picture in pictures:
             done = work.get(picture.name)
             objects = annotations_of(list(done.objects.values()), done.original_hw) if done else []
@@ -115,6 +137,8 @@ class Accepted:
             self.samples.append(Sample(name, picture.path, done.original_hw, tuple(objects)))
             self._annotated[name] = AnnotatedImage(name, done.original_hw, tuple(objects))
             self._paths[name] = picture.path
+            views += [_view_px(item) for item in done.objects.values() if item.get("steps")]
+        self.view_px = _typical(views) if follows_views else None
 
     def split(self, share: float, seed: int, earlier: Mapping[str, Collection[str]] | None = None) -> Split:
         """Choose the pictures that are kept to check the model.
@@ -135,7 +159,7 @@ class Accepted:
             )
         if earlier is None:
             training, validation, _ = split_off_validation(self.samples, share, seed)
-            return Split(tuple(training), tuple(validation))
+            return Split(tuple(training), tuple(validation), self.view_px)
         return self._split_as_before(share, seed, earlier)
 
     def _split_as_before(self, share: float, seed: int, earlier: Mapping[str, Collection[str]]) -> Split:
@@ -155,7 +179,7 @@ class Accepted:
             )
         training.sort(key=lambda sample: sample.name)
         validation.sort(key=lambda sample: sample.name)
-        return Split(tuple(training), tuple(validation))
+        return Split(tuple(training), tuple(validation), self.view_px)
 
     def write(self, directory: Path, split: Split) -> None:
         """Write the data set.
@@ -183,6 +207,22 @@ class Accepted:
         writer.close()
         if split.is_by_picture:
             write_json(directory / _SPLIT, split.names)
+
+
+def _view_px(item: Object) -> int | None:
+    """Longer side of the view that an accepted object was last answered in; `None` for the whole picture."""
+    view = item["steps"][-1].get("view")
+    if not isinstance(view, list) or len(view) != 4 or not all(type(side) is int for side in view):
+        return None
+    return int(max(view[2] - view[0], view[3] - view[1]))
+
+
+def _typical(views: Sequence[int | None]) -> int | None:
+    """The middle one of the views where more than half of the answers were given in one."""
+    sides = [side for side in views if side is not None]
+    if 2 * len(sides) <= len(views):
+        return None
+    return min(max(round(median(sides)), SMALLEST_WINDOW), LARGEST_WINDOW)
 
 
 def _put_picture(path: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from sam2_adapter.models.load import load_model
 from sam2_adapter.training.blend import blend_checkpoints
 from tests.browser import contrast_faults, layout_faults
 from tests.label.pages import looks, opened_page, serving
-from tests.label.taught import accepted, disk_pictures, middle_of
+from tests.label.taught import HW, accepted, disk_pictures, middle_of
 
 pytestmark = pytest.mark.browser
 
@@ -95,6 +95,26 @@ def test_taught_killed_resumed_used_and_put_back(browser, arguments, folder, tmp
         _result_is_that_of_the_training(page, run)
         assert _looks(page, "result") == {}
         _use_half_and_the_first_again(page, run, draft, first, tmp_path)
+
+
+def test_with_one_object_the_page_knows_what_is_missing_and_does_not_ask(browser, tmp_path):
+    with accepted(tmp_path / "disks", 2, objects_in=1) as session:
+        name = session.pictures[0].name
+        session.work.change(name, HW, dict.fromkeys(list(session.work.objects_of(name))[1:]))
+    arguments = [tmp_path / "disks", "--model", "sam2_nano", "--device", "cpu"]
+    with serving(*arguments) as server, opened_page(browser, server.url) as page:
+        page.ready()
+        asked = []
+        page.window.on("request", lambda request: asked.append(request.url))
+        page.press("t")
+        page.until("document.getElementById('teach-next').textContent !== ''")
+        told = page.js("document.getElementById('teach-next').textContent")
+        assert page.js("document.getElementById('teach-start').disabled") is True
+    assert told == (
+        "One accepted object is too few: the model needs objects to learn from, and others to check it with. 40 objects in 10 pictures are a "
+        "good start."
+    )
+    assert [url for url in asked if "split" in url] == []
 
 
 def _taught(page, condition):

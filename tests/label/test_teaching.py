@@ -13,7 +13,7 @@ from sam2_adapter.errors import ConfigError, TrainingError
 from sam2_adapter.label.model_choice import ModelChoice
 from sam2_adapter.label.teaching import Teaching
 from sam2_adapter.label.teaching_runs import Runs
-from tests.label.taught import QUICK, accepted
+from tests.label.taught import HW, QUICK, accepted
 
 OPTIONS = {"model": "sam2_nano", "device": "cpu"}
 
@@ -94,6 +94,19 @@ def test_a_training_is_stopped_in_good_order_and_goes_on_and_a_killed_one_says_s
         assert shown["epochs"] == [{key: row[key] for key in shown["epochs"][0]} for row in rows]
         again = _teaching(session).shown()
         assert (again["runs"], again["run"], again["state"]) == (killed["runs"], None, "idle")
+
+
+@pytest.mark.parametrize(("settings", "window"), [({}, "64"), ({"window": "off"}, "off")])
+def test_objects_that_were_answered_in_views_teach_at_their_scale(tmp_path, settings, window):
+    with accepted(tmp_path / "photos", 2) as session:
+        for picture in session.pictures:
+            for key, shape in session.work.objects_of(picture.name).items():
+                step = {"point": [1, 1], "inside": True, "view": [10, 10, 74, 50]}
+                session.work.change(picture.name, HW, {key: {**shape, "steps": [step]}})
+        teaching = _teaching(session, **settings)
+        run = teaching._prepare(teaching._settings, teaching._choice.base(used=False), False)
+        assert run.facts["settings"]["window"] == window
+        assert ("64 pixels" in run.facts["shown"]["sentence"]) == (window == "64")
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from sam2_adapter.errors import ExportError, TrainingError
 from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.label.picture_work import PictureWork
 from sam2_adapter.label.teaching_data import Accepted
-from tests.label.taught import accepted
+from tests.label.taught import HW, accepted
 
 
 def _accepted(session, min_area_px=16):
@@ -142,3 +142,28 @@ def test_what_a_model_has_learned_from_never_checks_it_later(tmp_path):
         assert sorted(names["train"] + names["validation"]) == sorted(s.name for s in _accepted(session).samples)
         in_both = {"train": ["images/disks0.png"], "validation": ["images/disks0.png"]}
         assert "images/disks0.png" in _accepted(session).split(0.2, 0, in_both).names["train"]
+
+
+@pytest.mark.parametrize(
+    ("views", "view_px"),
+    [
+        ([], None),
+        ([None, None, None], None),
+        ([[0, 0, 40, 30], None], None),
+        ([[0, 0, 40, 30], [5, 5, 25, 55], [0, 0, 60, 60], None], 50),
+        ([[0, 0, 4, 3]], 16),
+        ([[0, 0, 40], ["0", 0, 90, 90], [0, 0, 44, 30], [0, 0, 44, 30], [0, 0, 44, 30]], 44),
+    ],
+)
+def test_the_view_that_most_objects_were_answered_in_is_what_the_model_learns_from(tmp_path, views, view_px):
+    with accepted(tmp_path / "photos", 2) as session:
+        name = session.pictures[0].name
+        shape = next(iter(session.work.objects_of(name).values()))
+        for place, view in enumerate(views):
+            first = {"point": [1, 1], "inside": True}
+            steps = [first, first if view is None else {**first, "view": view}]
+            session.work.change(name, HW, {f"view{place}": {**shape, "steps": steps}})
+        split = _accepted(session).split(0.2, 0)
+    assert split.view_px == view_px
+    told = f"It sees parts of the pictures of {view_px} pixels, since most objects were answered in the visible window"
+    assert (told in split.sentence) == (view_px is not None)

@@ -95,8 +95,8 @@ export class Teach {
     const from = this.from.value === "used" ? "used" : "first";
     const asked = (this.asked = {});
     this.start.disabled = true;
-    let text, few, can;
-    try {
+    let [text, few, can] = [this.tooFew(), "", false];
+    if (!text) try {
       const { sentence, warning } = await get(`/api/teaching/split?from=${from}`);
       [text, few, can] = [sentence, warning, true];
     } catch (error) {
@@ -107,6 +107,14 @@ export class Teach {
     this.few.textContent = few;
     this.few.hidden = !few;
     this.start.disabled = !can;
+  }
+
+  /** Why there is too little to learn from; empty where the server has to say what would be learned. */
+  tooFew() {
+    const count = this.store.state.images.reduce((sum, one) => sum + (one.state === "skipped" ? 0 : one.count ?? 0), 0);
+    if (count > 1) return "";
+    const told = count ? "One accepted object is too few" : "Nothing is accepted yet";
+    return `${told}: the model needs objects to learn from, and others to check it with. 40 objects in 10 pictures are a good start.`;
   }
 
   begin() {
@@ -161,7 +169,9 @@ export class Teach {
     if (model.state === "failed") return `${name} cannot be loaded: ${model.text}`;
     if (isChanging) return "The model is being changed. Accepted masks stay as they are.";
     if (model.state === "loading") return `Loading ${name} …`;
-    return `Clicks are answered by ${name}.`;
+    const taught = this.told.runs.find((run) => run.name === inUse.run);
+    const scale = taught?.split.view ? ` It was taught with parts of pictures of ${taught.split.view} pixels: zoom in about as far, and answer in the visible window (V).` : "";
+    return `Clicks are answered by ${name}.${scale}`;
   }
 
   showChart() {
