@@ -2,7 +2,8 @@
 
     {"label": "car", "counts": "...", "score": 0.93, "steps": [{"point": [420, 310], "inside": true}], "model": {...}}
 
-`counts` is the mask in COCO's compressed run lengths, in the size of the picture.
+`counts` is the mask in COCO's compressed run lengths, in the size of the picture. A step that is a mask, painted or edited, has run lengths of its
+own; where they are those of the object, the journal has `true` in their place.
 """
 
 from __future__ import annotations
@@ -47,7 +48,28 @@ def checked_object(value: Any, original_hw: tuple[int, int], where: str) -> Obje
     for name, kind in (("model", Mapping), ("attributes", Mapping), *((name, str) for name in _TEXTS)):
         if isinstance(value.get(name), kind):
             kept[name] = value[name]
-    return kept
+    return with_whole_steps(kept)
+
+
+def with_masks_once(entry: Object) -> Object:
+    """An object for the journal: a step's mask that is the object's own is only named."""
+    return _with_step_masks(entry, entry["counts"], True)
+
+
+def with_whole_steps(entry: Object) -> Object:
+    """The inverse of `with_masks_once`; an object whose steps have their masks is as it was."""
+    return _with_step_masks(entry, True, entry["counts"])
+
+
+def _with_step_masks(entry: Object, before: Any, after: Any) -> Object:
+    steps = entry.get("steps")
+    if not isinstance(steps, list) or not any(_has_mask(step, before) for step in steps):
+        return entry
+    return {**entry, "steps": [{**step, "mask": after} if _has_mask(step, before) else step for step in steps]}
+
+
+def _has_mask(step: Any, mask: Any) -> bool:
+    return isinstance(step, dict) and type(step.get("mask")) is type(mask) and step["mask"] == mask
 
 
 def checked_label(label: Any, where: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sam2_adapter.label.objects import Object
+from sam2_adapter.label.objects import Object, with_whole_steps
 
 DONE, SKIPPED, OPEN = "done", "skipped", "open"
 MARKS = (DONE, SKIPPED, OPEN)
@@ -42,7 +42,7 @@ class PictureWork:
                 self.objects.pop(key, None)
             elif _is_object(value):
                 value.setdefault("score", 1.0)
-                self.objects[key] = value
+                self.objects[key] = with_whole_steps(value)
                 labels.append(value["label"])
         return labels
 

@@ -22,7 +22,7 @@ from sam2_adapter import __version__
 from sam2_adapter.errors import DataError
 from sam2_adapter.label.change_journal import ChangeJournal, read_lines
 from sam2_adapter.label.label_list import LabelList
-from sam2_adapter.label.objects import Object, checked_label, checked_object
+from sam2_adapter.label.objects import Object, checked_label, checked_object, with_masks_once
 from sam2_adapter.label.picture_work import DONE, FROM_FILE, IN_PROGRESS, MARKS, NEW, OPEN, SKIPPED, PictureWork
 from sam2_adapter.label.renamings import Renaming, Renamings
 from sam2_adapter.text import plural
@@ -272,7 +272,7 @@ class Work:
 
     def _write(self, line: Mapping[str, Any]) -> None:
         with self._lock:
-            self._journal.append(line)
+            self._journal.append(_with_masks_once(line))
             self._apply(line)
 
     def _apply(self, line: Mapping[str, Any]) -> None:
@@ -313,6 +313,13 @@ class Work:
             self._renamings.rename(str(key), line["rename"], line["to"])
         if isinstance(line.get("restore"), str) and line["restore"] in self._renamings.by_id:
             self._renamings.restore(line["restore"])
+
+
+def _with_masks_once(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    changes = line.get("changes")
+    if changes is None:
+        return line
+    return {**line, "changes": {key: entry and with_masks_once(entry) for key, entry in changes.items()}}
 
 
 def _size(value: Any) -> tuple[int, int] | None:

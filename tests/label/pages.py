@@ -19,6 +19,7 @@ import pytest
 
 import sam2_adapter
 from sam2_adapter.label.change_journal import read_lines
+from sam2_adapter.label.objects import with_whole_steps
 from tests.browser import SCHEMES
 
 DEMO = Path(sam2_adapter.__file__).parent / "assets" / "demo"
@@ -267,7 +268,7 @@ def saved_objects(folder: Path) -> list[Any]:
         for key, value in line.get("changes", {}).items():
             objects.pop(key, None)
             if value is not None:
-                objects[key] = value
+                objects[key] = with_whole_steps(value)
     return list(objects.values())
 
 

@@ -8,7 +8,14 @@ import pytest
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.rle import mask_to_rle
 from sam2_adapter.errors import DataError
-from sam2_adapter.label.objects import annotations_of, checked_label, checked_object, object_of
+from sam2_adapter.label.objects import (
+    annotations_of,
+    checked_label,
+    checked_object,
+    object_of,
+    with_masks_once,
+    with_whole_steps,
+)
 
 HW = (3, 4)
 MASK = np.arange(12).reshape(HW) % 3 == 0
@@ -79,3 +86,13 @@ def test_annotations_come_and_go():
 
 def test_labels_lose_the_space_around_them():
     assert checked_label("  <b>car</b>\t", "x") == "<b>car</b>"
+
+
+def test_a_mask_of_a_step_is_named_where_it_is_the_objects_own():
+    entry = {**GOOD, "steps": [{"mask": COUNTS, "painted": True}, {"mask": "other"}, {"point": [1, 1]}]}
+    once = with_masks_once(entry)
+    assert once["steps"] == [{"mask": True, "painted": True}, {"mask": "other"}, {"point": [1, 1]}]
+    assert with_whole_steps(once) == entry
+    assert with_whole_steps(entry) is entry
+    assert checked_object(once, HW, "x") == entry
+    assert with_masks_once({**GOOD, "steps": "none"}) == {**GOOD, "steps": "none"}

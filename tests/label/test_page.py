@@ -93,6 +93,11 @@ def test_boxes_candidates_and_a_second_object(page, folder):
     page.point(155, 51)
     session.click(155, 51)
     candidates = session.candidates()
+    page.until("label.stage.candidatesAt")  # before anybody knows of Tab
+    told = page.js("label.stage.candidatesAt")
+    assert told["text"] == "3 masks: Tab"
+    lower = page.js("(counts) => label.stage.shape(counts).box[3]", page.shown["counts"])
+    assert told["y"] == pytest.approx(page.js("(y) => label.stage.view.toScreen(0, y)[1]", lower) + 8, abs=1)
     seen = []
     for _ in range(3):
         before = page.shown["counts"]
@@ -101,7 +106,10 @@ def test_boxes_candidates_and_a_second_object(page, folder):
         seen.append(page.shown["counts"])
     assert sorted(seen) == sorted(candidate.rle.counts for candidate in candidates)
     chosen = page.draft["steps"][0]["choice"]
+    page.until("!label.stage.isDue")
+    assert page.js("label.stage.candidatesAt.text") == f"{chosen + 1} of 3: Tab"
     page.point(150, 60)
+    page.until("label.stage.candidatesAt === null")
     session.choose(candidates[chosen])
     assert same(page.shown, session.click(150, 60))
     page.press("Escape")

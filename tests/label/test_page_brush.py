@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_strokes_are_exact_undone_one_by_one_and_saved_as_they_were_painted(page
     sizes.append(page.js("label.stage.brush.size"))
     assert sizes == [20, 22]
     assert "22 px" in page.window.inner_text("#brush-bar")
-    first = [(60.5, 60.5), (120.5, 80.5), (110.5, 140.5)]
+    first = [(60, 60), (120, 80), (110, 140)]
     _stroke(page, first)
     expected = painted(first, 22)
     assert np.array_equal(_mask(page), expected)
@@ -101,6 +102,7 @@ def test_strokes_are_exact_undone_one_by_one_and_saved_as_they_were_painted(page
     assert saved["counts"] == mask_to_rle(expected_3).counts
     assert (saved["label"], saved["score"]) == ("coin", 1)
     assert saved["steps"] == [{"mask": saved["counts"], "painted": True}]
+    assert (folder / "labels" / "journal.jsonl").read_text().count(json.dumps(saved["counts"])) == 1
     assert page.js("label.stage.brush.isOn")  # for the next object
     page.press("Escape")
     assert not page.js("label.stage.brush.isOn")
@@ -141,8 +143,8 @@ def test_a_click_after_a_stroke_refines_it_and_accepted_objects_are_painted_on(p
     answer = session.click(335, 43)
     page.press("p")
     page.js("label.stage.brush.setSize(9)")
-    _stroke(page, [(300, 43), (300, 60)])
-    together = answer.mask | painted([(300, 43), (300, 60)], 9)
+    _stroke(page, [(300.5, 43.5), (300.5, 60.5)])
+    together = answer.mask | painted([(300.5, 43.5), (300.5, 60.5)], 9)
     assert np.array_equal(_mask(page), together)
     assert page.js(
         "() => { const event = new Event('beforeunload', { cancelable: true }); dispatchEvent(event); return event.defaultPrevented; }"
@@ -157,9 +159,9 @@ def test_a_click_after_a_stroke_refines_it_and_accepted_objects_are_painted_on(p
     assert page.objects[0]["counts"] == mask_to_rle(together).counts
     page.point(300.5, 50.5)  # selects it
     page.press("w")
-    _stroke(page, [(300, 43), (300, 60)])
+    _stroke(page, [(300.5, 43.5), (300.5, 60.5)])
     assert page.draft["editing"]
-    assert np.array_equal(_mask(page), together & ~painted([(300, 43), (300, 60)], 9))
+    assert np.array_equal(_mask(page), together & ~painted([(300.5, 43.5), (300.5, 60.5)], 9))
     page.js("label.stage.brush.setSize(500)")
     _stroke(page, [(335, 43)])
     assert "Everything is erased" in page.window.inner_text("#strip")
@@ -186,14 +188,18 @@ _LET_GO = "() => { window.fetch = label.held; for (const go of label.letGo.splic
 def test_what_is_done_while_a_mask_is_awaited_changes_that_mask(page, folder):
     session = engine(folder, "coins.png")
     answer = session.click(335, 43).mask
-    strokes = [painted([(300, 43), (300, 60)], 9), painted([(335, 30), (335, 60)], 9), painted([(60, 60), (90, 60)], 9)]
+    strokes = [
+        painted([(300.5, 43.5), (300.5, 60.5)], 9),
+        painted([(335.5, 30.5), (335.5, 60.5)], 9),
+        painted([(60.5, 60.5), (90.5, 60.5)], 9),
+    ]
     page.js(_HOLD)
     page.window.mouse.click(*page.place(335, 43))
     page.press("p")
     page.js("label.stage.brush.setSize(9)")
-    _stroke(page, [(300, 43), (300, 60)])
-    _stroke(page, [(335, 30), (335, 60)], button="right")
-    _stroke(page, [(60, 60), (90, 60)])
+    _stroke(page, [(300.5, 43.5), (300.5, 60.5)])
+    _stroke(page, [(335.5, 30.5), (335.5, 60.5)], button="right")
+    _stroke(page, [(60.5, 60.5), (90.5, 60.5)])
     page.press("Control+z", "Control+z", "Control+Shift+z")
     assert page.shown is None
     page.press("Escape")
@@ -214,7 +220,7 @@ def test_what_is_done_while_a_mask_is_awaited_changes_that_mask(page, folder):
     page.press("Enter", "2")
     page.window.mouse.click(*page.place(335, 45))
     page.press("p")
-    _stroke(page, [(60, 60), (90, 60)])
+    _stroke(page, [(60.5, 60.5), (90.5, 60.5)])
     page.press("Enter", "Escape")
     page.js(_LET_GO)
     page.until("label.store.state.desk.draft === null && Object.keys(label.store.state.objects).length === 2")

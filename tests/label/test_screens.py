@@ -66,6 +66,13 @@ def test_every_state_looks_right_at_every_width(browser, server):
         )
         page.until("label.stage.brush.small.specks.length === 1")
         assert _in_all_looks(page, "brush") == {}
+        for width in (*WIDTHS, 375):
+            page.window.set_viewport_size({"width": width, "height": WIDTHS.get(width, 740)})
+            page.until("!label.stage.isDue && !label.stage.isMoving")
+            bar = page.js(
+                "(() => { const bar = document.getElementById('brush-bar'); return bar.offsetTop + bar.offsetHeight; })()"
+            )
+            assert page.js("label.stage.view.y") >= bar  # the picture lies below it
         page.press("Escape", "Escape")
         page.js("label.commands.select(Object.keys(label.store.state.objects)[0])")
         assert _in_all_looks(page, "selected") == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,6 +45,24 @@ def test_objects_are_put_replaced_and_removed_and_are_there_after_a_restart(path
         assert work.objects_of("other.jpg") == {}
         work = _again(work, path)
         assert not work.is_new
+    work.close()
+
+
+def test_the_mask_that_was_painted_is_in_the_journal_once_and_older_journals_are_read(path):
+    other = mask_to_rle(np.arange(12).reshape(HW) > 4).counts
+    steps = [{"mask": other}, {"mask": COUNTS, "painted": True}, {"point": [1, 2], "inside": True}]
+    work = Work(path)
+    work.change("a.jpg", HW, {"1": {**_object(), "steps": steps}})
+    for _ in range(2):
+        assert work.objects_of("a.jpg")["1"]["steps"] == steps
+        work = _again(work, path)
+    work.close()
+    assert path.read_text().count(json.dumps(COUNTS)) == 1
+    older = {"image": "a.jpg", "hw": list(HW), "changes": {"1": {**_object("bus"), "steps": steps}}}
+    with path.open("a") as file:
+        file.write(json.dumps(older) + "\n")
+    work = Work(path)
+    assert work.objects_of("a.jpg")["1"] == {**_object("bus"), "steps": steps}
     work.close()
 
 

@@ -3,9 +3,11 @@
 import { MOST_PX } from "./brush.js";
 import { byId, element, plural } from "./elements.js";
 
+const GAP = 8; // below the bar
+
 export class BrushBar {
-  constructor(brush) {
-    this.brush = brush;
+  constructor(brush, stage) {
+    Object.assign(this, { brush, stage });
     this.size = element("input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Size of the brush in pixels", title: "Size ([ and ])", oninput: () => brush.setSize(fromSlider(this.size.value)) });
     this.told = element("output");
     this.least = element("input", { type: "number", min: 1, max: 1e9, step: 1, value: brush.least, "aria-label": "Holes and specks have fewer pixels than", oninput: () => brush.setLeast(this.least.value) });
@@ -24,14 +26,27 @@ export class BrushBar {
       this.specks,
     );
     brush.onChange = () => this.show();
+    new ResizeObserver(() => this.makeRoom()).observe(byId("brush-bar"));
     this.show();
+  }
+
+  /** The picture lies below the bar. */
+  makeRoom() {
+    const bar = byId("brush-bar");
+    const bottom = bar.hidden ? 0 : bar.offsetTop + bar.offsetHeight + GAP;
+    byId("stage").style.setProperty("--bar", `${bottom}px`);
+    this.stage.view.setTop(bottom);
+    this.stage.moving();
   }
 
   show() {
     const { kind, size, small, isOn } = this.brush;
     for (const id of ["brush", "eraser"]) byId(id).setAttribute("aria-pressed", String(kind === id));
     byId("stage").classList.toggle("painting", isOn);
-    byId("brush-bar").hidden = !isOn;
+    if (byId("brush-bar").hidden === isOn) {
+      byId("brush-bar").hidden = !isOn;
+      this.makeRoom();
+    }
     if (!isOn) return;
     this.size.value = toSlider(size);
     this.told.textContent = `${size} px`;

@@ -40,7 +40,7 @@ stage.proposals = new Proposals(store, stage, say);
 const strip = new ProposalsStrip(stage.proposals, stage, store);
 const commands = new Commands(store, stage, say);
 stage.brush = new Brush(store, stage, commands, say);
-new BrushBar(stage.brush);
+new BrushBar(stage.brush, stage);
 const panels = new Panels(store, stage, commands, options);
 const queue = new Queue(store, commands, say);
 const sameObjects = new SameObjects(store, stage, say);

@@ -1,6 +1,7 @@
 // The canvas: the picture, the masks over it, and what is being pointed at. It draws what the state says, and knows which object lies where.
 
 import { CachedLayer } from "./cached_layer.js";
+import { drawCandidates } from "./candidate_dots.js";
 import { columnsOf, contains, ringsOf } from "./rle.js";
 import { pathOf, Shape } from "./shape.js";
 import { shownAnswer } from "./state.js";
@@ -27,6 +28,7 @@ export class Stage {
     this.preview = null; // {counts, score}: what a click would find
     this.box = null; // that is being drawn, [x0, y0, x1, y1]
     this.cursor = null; // [x, y] of the keyboard's pointer
+    this.candidatesAt = null; // where the dots of the candidates are, in CSS pixels
     this.frames = []; // milliseconds of script for each of the last frames
     this.onView = () => {};
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
@@ -154,6 +156,7 @@ export class Stage {
     this.drawMarked();
     const isPainted = this.brush?.drawMask(this);
     this.drawDraft(isPainted);
+    this.candidatesAt = drawCandidates(this);
     this.brush?.draw(this);
     if (this.box) this.drawBox(this.box, true);
     if (this.cursor) this.drawCursor();

@@ -5,6 +5,7 @@
 import { forth, inverse, nowCalled, relabelledState, withLabels } from "./label_changes.js";
 
 export const MOST_UNDONE = 300;
+export const NUM_CANDIDATES = 3; // of a single click or box, as the model gives them
 
 export const initial = {
   title: "", images: [], labels: [], places: [], renamings: [], formats: [], output: "", notes: [], palette: [], tile: 512,

@@ -18,6 +18,18 @@ export class View {
     this.imageWidth = 1;
     this.imageHeight = 1;
     this.isFitted = true;
+    this.top = ROOM; // what lies over the stage ends there
+  }
+
+  /** A bar lies over the stage down to there, or none: a picture that fits stays below it. */
+  setTop(bottom) {
+    this.top = Math.max(bottom, ROOM);
+    if (this.isFitted) this.fit();
+  }
+
+  /** The part of the screen that nothing lies over: [x0, y0, x1, y1]. */
+  free() {
+    return [TOOLS, this.top, this.width - ROOM, this.height - STRIP];
   }
 
   resize(width, height) {
@@ -34,13 +46,13 @@ export class View {
   }
 
   fitScale() {
-    return Math.min((this.width - TOOLS - ROOM) / this.imageWidth, (this.height - ROOM - STRIP) / this.imageHeight, 8);
+    return Math.min((this.width - TOOLS - ROOM) / this.imageWidth, (this.height - this.top - STRIP) / this.imageHeight, 8);
   }
 
   fit() {
     this.scale = Math.max(this.fitScale(), 0.001);
     this.x = TOOLS + (this.width - TOOLS - ROOM - this.imageWidth * this.scale) / 2;
-    this.y = ROOM + (this.height - ROOM - STRIP - this.imageHeight * this.scale) / 2;
+    this.y = Math.max(ROOM + (this.height - ROOM - STRIP - this.imageHeight * this.scale) / 2, this.top);
     this.isFitted = true;
   }
 
