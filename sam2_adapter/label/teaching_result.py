@@ -16,6 +16,9 @@ Json = dict[str, Any]
 
 BETTER, NOT_BETTER, FORGETS = "better", "not better", "forgets"
 
+# Mean IoU has to rise by so much to be called better: on the few objects that check the model, less is chance as well as not.
+_CLEAR = 0.01
+
 
 def result_of(result: TrainingResult) -> Json:
     """The result of a training as plain data for JSON.
@@ -55,6 +58,11 @@ def _judged(point: BlendPoint, before: BlendPoint, result: TrainingResult) -> Js
     went = f"{_percent(before.score)} → {_percent(point.score)}"
     if point.score <= before.score:
         return {"verdict": NOT_BETTER, "text": f"Not better: masks of the objects kept to check it match {went}."}
+    if point.score - before.score < _CLEAR:
+        return {
+            "verdict": NOT_BETTER,
+            "text": f"About as before: masks of the objects kept to check it match {went}, and so small a difference may be chance.",
+        }
     better = f"masks of the objects kept to check it match better ({went})"
     if result.general is None or point.general is None or before.general is None:
         why = "What it forgets was not measured" + (

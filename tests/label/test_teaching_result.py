@@ -77,6 +77,23 @@ def test_a_share_that_is_worse_on_the_objects_is_not_better():
     assert (told["curve"][1]["verdict"], told["share"]) == (NOT_BETTER, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("iou", "verdict", "text"),
+    [
+        (0.7, NOT_BETTER, "Not better: masks of the objects kept to check it match 70.0 % → 70.0 %."),
+        (
+            0.709,
+            NOT_BETTER,
+            "About as before: masks of the objects kept to check it match 70.0 % → 70.9 %, and so small a difference may be chance.",
+        ),
+        (0.711, BETTER, "Better: masks of the objects kept to check it match better (70.0 % → 71.1 %), and on other"),
+    ],
+)
+def test_only_a_clear_gain_is_called_better(iou, verdict, text):
+    (_, found) = result_of(_result(curve=_curve((0.0, 0.7, BEFORE), (1.0, iou, BEFORE))))["curve"]
+    assert (found["verdict"], found["text"][: len(text)]) == (verdict, text)
+
+
 def test_nothing_gained_is_said():
     told = result_of(_result(best_epoch=0))
     assert [(point["verdict"], point["score"]) for point in told["curve"]] == [(NOT_BETTER, pytest.approx(0.7))]
