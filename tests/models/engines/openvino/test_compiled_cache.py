@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +19,8 @@ from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime
 from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from sam2_adapter.training.forward import trained_parameters
+from tests import processes
+from tests.models.engines.openvino.compiling import compile_in
 from tests.small_model import HIDDEN, IMAGE_SIZE, loaded, small_model
 
 # OpenVINO compiles a model in nearly every test.
@@ -176,30 +176,15 @@ def test_without_a_place_to_keep_it_the_model_is_compiled_every_time(tmp_path, c
     assert "cannot keep a compiled model in" in caplog.text
 
 
-PROCESS = """
-import logging, sys
-from pathlib import Path
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-from sam2_adapter.models.engines.openvino.compiled_cache import CompiledCache
-from sam2_adapter.models.network.prompt_tensors import PromptTensors
-from sam2_adapter.models.engines.openvino.engine import OpenVinoRuntime
-from tests.small_model import loaded, small_model
-print("ready", flush=True)
-sys.stdin.readline()
-OpenVinoRuntime(loaded(small_model()), CompiledCache(Path(sys.argv[1])), "fp32", with_decoder=False)
-"""
-
-
-def test_of_processes_at_the_same_time_one_compiles(cache):
-    command = [sys.executable, "-c", PROCESS, str(cache.directory)]
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    processes = [subprocess.Popen(command, cwd=ROOT, text=True, **pipes) for _ in range(2)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    messages = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], messages
-    assert "".join(messages).count(MAKING.format("encoder")) == 1
+def test_of_processes_at_the_same_time_one_compiles(cache, tmp_path):
+    processes.ready()
+    together, logs = processes.CONTEXT.Barrier(2), [tmp_path / f"{number}.log" for number in range(2)]
+    started = [processes.CONTEXT.Process(target=compile_in, args=(cache.directory, log, together)) for log in logs]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(120)
+    messages = "".join(log.read_text() for log in logs)
+    assert [process.exitcode for process in started] == [0, 0], messages
+    assert messages.count(MAKING.format("encoder")) == 1
     assert len(entries(cache)) == 1
