@@ -16,7 +16,7 @@ from sam2_adapter.config import Config
 from sam2_adapter.config_views import LossWeights
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.models.load import LoadedModel
-from sam2_adapter.training import quality
+from sam2_adapter.training import everything_choice, quality
 from tests.small_model import loaded, small_model
 
 
@@ -82,8 +82,12 @@ def small_config_of_run(**changes: object) -> Config:
 
 
 @contextmanager
-def click_curve(num_clicks: int = 7) -> Iterator[None]:
-    """Runs measure click curves of so many clicks; the twenty of real ones take half of the time of a small run."""
+def click_curve(num_clicks: int = 7, points_per_side: int = 6) -> Iterator[None]:
+    """Runs measure click curves of so many clicks, and thresholds of everything-mode on few points.
+
+    The twenty clicks and 256 points of real runs take most of the time of a small one.
+    """
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(quality, "CURVE_CLICKS", num_clicks)
+        monkeypatch.setattr(everything_choice, "POINTS_PER_SIDE", points_per_side)
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,15 @@ from sam2_adapter.predict.everything.thresholds import Thresholds
 from sam2_adapter.predict.load import make_predictor
 from sam2_adapter.training.everything_choice import EverythingChoice, ImageMatches, choose, measure_pairs
 from sam2_adapter.training.trainer import train
-from tests.training.small_run import small_config_of_run
+from tests.training.small_run import click_curve, small_config_of_run
 
 USUAL, LOOSE, STRICT = (0.7, 0.5), (0.5, 0.5), (0.9, 0.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_points() -> Iterator[None]:
+    with click_curve(points_per_side=16):
+        yield
 
 
 def matches(ious: list[float], num_found: int) -> tuple[Match, ...]:
