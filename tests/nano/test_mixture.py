@@ -19,7 +19,9 @@ def test_a_step_is_the_same_after_resuming_and_another_on_another_process(tmp_pa
     first, again = (MixedBatches(PLAN, data, 10)[7] for _ in range(2))
     other = MixedBatches(PLAN, data, 10, rank=1, world_size=2)[7]
     assert all(torch.equal(first[name], again[name]) for name in first)
+    reseeded = MixedBatches(replace(PLAN, seed=1), data, 10)[7]
     assert not torch.equal(first["image"], other["image"])
+    assert not torch.equal(first["image"], reseeded["image"])
 
 
 def test_the_input_grows_after_the_small_steps(tmp_path: Path) -> None:

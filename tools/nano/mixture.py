@@ -53,6 +53,7 @@ class MixturePlan:
         new_scenes: generated scenes that enter the pool of a process with every step.
         pool: scenes that a step draws from.
         first_scene: scenes of the stream before this one were used in the first part.
+        seed: of which pictures a step has.
     """
 
     batch_size: int = 8
@@ -70,6 +71,7 @@ class MixturePlan:
     new_scenes: int = 1
     pool: int = 768
     first_scene: int = 20_000
+    seed: int = 0
 
     @classmethod
     def for_overlap(cls) -> MixturePlan:
@@ -101,7 +103,7 @@ class MixedBatches(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
         """The batch of one step."""
         cv2.setNumThreads(0)
-        rng = np.random.default_rng([TRAIN_SEED, 2 * 10**6 + self.rank, step])
+        rng = np.random.default_rng([TRAIN_SEED, 2 * 10**6 + self.rank, step, self.plan.seed])
         samples = [self._next_sample(rng, step) for _ in range(self.plan.batch_size)]
         return {name: torch.from_numpy(np.stack([part[name] for part in samples])) for name in samples[0]}
 

@@ -23,12 +23,14 @@ import sys
 import time
 from collections import defaultdict
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from batches import BatchPlan, TrainingBatches
 from losses import calibrated_losses, dense_loss, overlap_losses
 from mixture import MixedBatches, MixturePlan
@@ -43,6 +45,8 @@ from sam2_adapter.models.network.mask_decoder import image_position_tokens
 from sam2_adapter.models.network.preprocess import PIXEL_MEAN, PIXEL_STD
 
 LOG_NAME, STATE_NAME = "log.jsonl", "state.pt"
+
+_Numbers = TypeVar("_Numbers", "Recipe", BatchPlan, MixturePlan)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Recipe:
         average: decay of the exponential moving average of the weights.
         dense_share: weight of the throw-away head's loss.
         overlap: the encoder stays as it is, and masks learn their expected IoU (`overlap_losses`).
-        seed: of the starting weights.
+        feature_dropout: share of the channels of an encoded image that the decoder does not see, other ones in each step; with `overlap`.
+        seed: of the starting weights, or of what is left to chance after them.
     """
 
     steps: int = 2100
@@ -71,6 +76,7 @@ class Recipe:
     average: float = 0.998
     dense_share: float = 1.0
     overlap: bool = False
+    feature_dropout: float = 0.0
     seed: int = 0
 
     @classmethod
@@ -161,6 +167,8 @@ class Run:
         with sdpa_kernel(SDPBackend.MATH) if self.device.type == "cpu" else nullcontext():
             with torch.set_grad_enabled(not self.recipe.overlap):
                 images, dense = self.fast.encode(_normalised(batch["image"]).bfloat16())
+            if self.recipe.feature_dropout:
+                images = images.map(lambda level: F.dropout2d(level, self.recipe.feature_dropout))
             losses, figures = prompt_losses(self.fast, images, positions, batch, chance, mask_losses)
         if not self.recipe.overlap:
             losses["dense"] = self.recipe.dense_share * dense_loss(dense, batch["dense"], batch.get("dense_known"))
@@ -236,11 +244,15 @@ def _recipe_and_plan(arguments: argparse.Namespace) -> tuple[Recipe, BatchPlan |
     plan: BatchPlan | MixturePlan = MixturePlan() if arguments.data else BatchPlan()
     if arguments.overlap:
         recipe, plan = Recipe.for_overlap(), MixturePlan.for_overlap()
-    names = ("steps", "decay_steps", "learning_rate")
-    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    in_plan = {name: getattr(arguments, name) for name in ("batch_size", "small_steps")}
-    plan = replace(plan, **{name: value for name, value in in_plan.items() if value is not None})
-    return replace(recipe, **given), plan
+    return _changed(recipe, arguments), _changed(plan, arguments)
+
+
+def _changed(numbers: _Numbers, arguments: argparse.Namespace) -> _Numbers:
+    """Numbers of a recipe or a plan with those that the command line gives."""
+    names = {field.name for field in fields(numbers)}
+    return replace(
+        numbers, **{name: value for name, value in vars(arguments).items() if name in names and value is not None}
+    )
 
 
 def fit(run: Run, arguments: argparse.Namespace) -> None:
@@ -324,6 +336,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--decay-steps", type=int, help="last steps, over which the rate falls")
     parser.add_argument("--small-steps", type=int, help="first steps, at the small model input")
     parser.add_argument("--learning-rate", type=float, help="peak")
+    parser.add_argument("--feature-dropout", type=float, help="share of the channels that the third part leaves out")
+    parser.add_argument("--photo-share", type=float, help="pictures that are windows of photographs")
+    parser.add_argument("--large-share", type=float, help="pictures of one large thing")
+    parser.add_argument("--seed", type=int, help="of what is left to chance")
     parser.add_argument("--batch-size", type=int, help="images per step in each process")
     parser.add_argument("--workers", type=int, default=1, help="processes that render scenes")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch in each process")

@@ -1,0 +1,30 @@
+"""Steps of the third part of the bundled model's training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from mixture import MixedBatches, MixturePlan
+from train import Recipe, Run
+
+from tests.nano.photo_folders import two_folders
+
+PLAN = replace(MixturePlan.for_overlap(), batch_size=1, pool=4)
+
+
+def test_the_decoder_learns_the_encoder_does_not_and_channels_left_out_make_it_harder(tmp_path: Path) -> None:
+    weights = Path(str(files("sam2_adapter").joinpath("assets", "sam2_nano.safetensors")))
+    batch = MixedBatches(PLAN, two_folders(tmp_path), 10)[3]
+    errors = []
+    for share in (0.0, 0.5):
+        run = Run(replace(Recipe.for_overlap(), feature_dropout=share), PLAN, tmp_path)
+        run.start_from(weights)
+        before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
+        errors.append(run.train_step(batch)["box"])
+        changed = {name for name, value in run.trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+        assert any(name.startswith("mask_decoder.") for name in changed)
+        assert not any(name.startswith("vision_encoder.") for name in changed)
+    assert errors[1] > 1.2 * errors[0]
