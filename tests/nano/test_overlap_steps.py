@@ -12,7 +12,7 @@ from train import Recipe, Run
 
 from tests.nano.photo_folders import two_folders
 
-PLAN = replace(MixturePlan.for_overlap(), batch_size=1, pool=4)
+PLAN = replace(MixturePlan.for_overlap(), batch_size=1, small_size=128, small_steps=10, pool=4)
 
 
 def test_the_decoder_learns_the_encoder_does_not_and_channels_left_out_make_it_harder(tmp_path: Path) -> None:
@@ -24,7 +24,9 @@ def test_the_decoder_learns_the_encoder_does_not_and_channels_left_out_make_it_h
         run.start_from(weights)
         before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
         errors.append(run.train_step(batch)["box"])
-        changed = {name for name, value in run.trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+        changed = {
+            name for name, value in run.trainer.model.state_dict().items() if not torch.equal(value, before[name])
+        }
         assert any(name.startswith("mask_decoder.") for name in changed)
         assert not any(name.startswith("vision_encoder.") for name in changed)
     assert errors[1] > 1.2 * errors[0]
