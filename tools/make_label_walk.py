@@ -71,6 +71,9 @@ def walk(page: Page) -> Walk:
     page.press("3")
     page.point(225, 85)
     walk.show("... and its mask appears.", 1500)
+    page.press("Tab")
+    page.until("document.querySelectorAll('#strip .dots i').length === 3")
+    walk.show("Tab: the other masks.", 1400)
     page.press("Escape")
     walk.move(145, 10)
     page.window.mouse.down()
@@ -88,6 +91,14 @@ def walk(page: Page) -> Walk:
     walk.show("1 to 9 choose the label.", 1300)
     page.press("Enter")
     page.saved()
+    page.press("p")
+    for at in ((395, 480), (430, 470), (470, 490)):
+        walk.move(*at)
+        if at == (395, 480):
+            page.window.mouse.down()
+    page.window.mouse.up()
+    walk.show("P: the brush, by hand.", 1500)
+    page.press("Control+z", "Escape")
     page.press("f")
     page.until("label.store.state.images.find((one) => one.id === label.store.state.image?.id)?.name === 'coins.png'")
     page.ready()
@@ -106,6 +117,9 @@ def walk(page: Page) -> Walk:
     page.until("document.querySelectorAll('.cutout').length > 6")
     page.until("[...document.querySelectorAll('.cutout img')].slice(0, 6).every((one) => one.naturalWidth > 20)")
     walk.show("R: the review, worst first.", 2200)
+    page.press("Escape", "t")
+    page.until("document.querySelector('#teach-dialog[open]') && document.getElementById('teach-next').textContent")
+    walk.show("T: teach the model.", 2200)
     return walk
 
 
