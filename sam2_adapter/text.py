@@ -59,6 +59,20 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
     return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
+def shown_change(before: float, after: float, digits: int = 3) -> str:
+    """The difference of two figures as it follows from the figures as they are shown, rounded.
+
+    Args:
+        before: the figure that is shown first.
+        after: the other one.
+        digits: decimals of all three.
+
+    >>> shown_change(0.7674, 0.7896)
+    '+0.023'
+    """
+    return f"{round(after, digits) - round(before, digits):+.{digits}f}"
+
+
 def closest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant, whatever its case; `None` where none is near.
 

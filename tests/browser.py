@@ -39,14 +39,27 @@ _LAYOUT = """
   const hasText = (element) => [...element.childNodes].some((node) =>
     node.nodeType === 3 ? node.data.trim() : node.nodeType === 1 && isInline(node) && hasText(node));
   const name = (element) => `<${element.tagName.toLowerCase()}> ${(element.textContent || element.getAttribute("alt") || "").trim().slice(0, 30)}`;
+  // What of a box can be seen: a text that is cut off or scrolls inside of something is not where its whole box is.
+  const seen = (element, box) => {
+    let { left, right, top, bottom } = box;
+    for (let around = element; around && around !== document.body; around = around.parentElement) {
+      if (isPicture(around) || getComputedStyle(around).overflowX === "visible") continue;
+      const frame = around.getBoundingClientRect();
+      [left, right] = [Math.max(left, frame.left), Math.min(right, frame.right)];
+      [top, bottom] = [Math.max(top, frame.top), Math.min(bottom, frame.bottom)];
+    }
+    return { left, right, top, bottom, width: right - left, height: bottom - top };
+  };
   const boxes = [];
   for (const element of document.body.querySelectorAll("*")) {
     if (element.parentElement.closest("svg") || isInline(element) || !(isPicture(element) || hasText(element))) continue;
     if (!element.checkVisibility({ visibilityProperty: true })) continue;
     const range = document.createRange();
     range.selectNodeContents(element);
-    const box = (isPicture(element) ? element : range).getBoundingClientRect();
-    if (!box.width || !box.height) continue;
+    const box = seen(element, (isPicture(element) ? element : range).getBoundingClientRect());
+    if (box.width <= 0 || box.height <= 0) continue;
+    const card = element.closest("section")?.getBoundingClientRect();
+    if (card && box.right > card.right + 0.5) faults.push(`${name(element)} sticks out of its section`);
     if (box.left < -0.5 || box.right > innerWidth + 0.5) faults.push(`${name(element)} reaches from ${box.left} to ${box.right}`);
     boxes.push([element, box]);
   }

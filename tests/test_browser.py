@@ -17,6 +17,9 @@ pytestmark = pytest.mark.browser
         ("<svg viewBox='0 0 90 90'><text x='-40' y='50'>out</text></svg>", "<text> out leaves its chart"),
         ("<svg viewBox='0 0 90 90'><text y='50'>one</text><text y='52'>two</text></svg>", "<text> one lies over <text> two"),
         ("<div style='width:60px;white-space:nowrap'>a text that is longer</div><p>next", None),
+        ("<section style='width:200px'><p style='width:300px'>a text of so many words that it is wider", "<p> a text of so many words that i sticks out of its section"),
+        ("<section style='width:200px;overflow-x:auto'><p style='width:900px'>a text that scrolls inside, however long it is, is no fault", None),
+        ("<p style='width:60px;overflow:hidden;white-space:nowrap'>one that is cut off is none</p><p style='position:absolute;left:90px;top:16px'>next", None),
         ("<p>plain <b>text <i>in</i></b> lines</p><details><summary>more</summary><p>hidden</p></details><p>end</p>", None),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_adapter.text import closest, cut, meant_hint, plural, printable, shown, unknown_name
+from sam2_adapter.text import closest, cut, meant_hint, plural, printable, shown, shown_change, unknown_name
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,17 @@ def test_values_are_shown_shortened() -> None:
     assert len(shown("y" * 10_000)) < 100
     assert len(shown(10**5000)) < 100
     assert time.process_time() - start < 1
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_change_fits_the_figures_beside_it(before, after):
+    told = round(1000 * float(f"{before:.3f}")) + round(1000 * float(shown_change(before, after)))
+    assert told == round(1000 * float(f"{after:.3f}"))
+
+
+def test_a_change_has_its_sign():
+    assert [shown_change(0.7674, 0.7896), shown_change(0.5, 0.4999), shown_change(0.5, 0.46, 1)] == [
+        "+0.023",
+        "+0.000",
+        "+0.0",
+    ]

@@ -15,14 +15,11 @@ from sam2_adapter.config import Config
 from sam2_adapter.files import write_file
 from sam2_adapter.reports.charts import Chart, line_chart
 from sam2_adapter.reports.pages import render_page
-from sam2_adapter.text import plural
+from sam2_adapter.text import plural, shown_change
 from sam2_adapter.training.blend_choice import BlendPoint
 from sam2_adapter.training.examples import Example
 from sam2_adapter.training.records import MEAN_OF, EpochRecord, TrainingResult
 from sam2_adapter.training.setup import Parts
-
-# Smaller changes of a figure are not coloured as good or bad: they vanish in three decimals.
-_NOTABLE = 0.0005
 
 # A text, and whether it is emphasised.
 Words = tuple[str, bool]
@@ -56,7 +53,6 @@ class _Column:
     title: str
     value: Callable[[EpochRecord], float | None]
     spec: str
-    is_minor: bool = False
 
 
 _COLUMNS = (
@@ -67,12 +63,12 @@ _COLUMNS = (
     _Column("5 clicks", lambda record: record.miou_clicks, ".3f"),
     _Column("20 clicks", lambda record: record.miou_20_clicks, ".3f"),
     _Column("mean IoU", lambda record: record.score, ".3f"),
-    _Column("boundary F", lambda record: record.boundary_f, ".3f", True),
-    _Column("score error", lambda record: record.score_error, ".3f", True),
-    _Column("learning rate", lambda record: record.learning_rate, ".2e", True),
-    _Column("training, s", lambda record: record.training_seconds, ".1f", True),
-    _Column("measuring, s", lambda record: record.evaluation_seconds, ".1f", True),
-    _Column("memory, MiB", lambda record: record.memory_mib, ".0f", True),
+    _Column("boundary F", lambda record: record.boundary_f, ".3f"),
+    _Column("score error", lambda record: record.score_error, ".3f"),
+    _Column("learning rate", lambda record: record.learning_rate, ".2e"),
+    _Column("training, s", lambda record: record.training_seconds, ".1f"),
+    _Column("measuring, s", lambda record: record.evaluation_seconds, ".1f"),
+    _Column("memory, MiB", lambda record: record.memory_mib, ".0f"),
 )
 
 # Figure, its field, whether more is better.
@@ -211,7 +207,10 @@ def _outcome(result: TrainingResult) -> list[Words]:
     went = "rose" if saved.score > before.score else "went"
     return [
         (f"Epoch {result.best_epoch} of {result.epochs} is the best and {how}: ", False),
-        (f"{what} {went} from {before.score:.3f} to {saved.score:.3f} ({saved.score - before.score:+.3f}).", True),
+        (
+            f"{what} {went} from {before.score:.3f} to {saved.score:.3f} ({shown_change(before.score, saved.score)}).",
+            True,
+        ),
     ]
 
 
@@ -261,8 +260,8 @@ def _blend_commands(result: TrainingResult) -> tuple[str, ...]:
 
 def _change(result: TrainingResult, name: str, field: str, is_more_better: bool) -> dict[str, Any]:
     before, after = getattr(result.history[0], field), getattr(result.saved, field)
-    is_notable = abs(after - before) >= _NOTABLE
-    verdict = ("up" if (after > before) == is_more_better else "down") if is_notable else ""
+    is_shown = float(shown_change(before, after)) != 0
+    verdict = ("up" if (after > before) == is_more_better else "down") if is_shown else ""
     return {"name": name, "before": before, "after": after, "verdict": verdict}
 
 

@@ -83,6 +83,12 @@ def _example_page() -> str:
     return page_html(sections, tuning, MADE_BY, 51.0)
 
 
+def test_the_report_of_the_run_is_one_click_away() -> None:
+    tuning = _tuning(0.5, 0.6)
+    folder, name = tuning.report_path.parent.name, tuning.report_path.name
+    assert f'<a href="{folder}/{name}">' in _example_page()
+
+
 @pytest.mark.browser
 def test_nothing_overlaps_and_nobody_scrolls_sideways(browser: Any, tmp_path: Path) -> None:
     path = tmp_path / "index.html"
