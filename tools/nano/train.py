@@ -186,6 +186,8 @@ class Run:
     def _copy_weights(self) -> None:
         with torch.no_grad():
             torch._foreach_copy_(list(self.fast.parameters()), list(self.trainer.parameters()))
+            # The frequencies of positions are buffers, and other ones where the weights come from another seed.
+            torch._foreach_copy_(list(self.fast.buffers()), list(self.trainer.buffers()))
 
     def _share_gradients(self) -> None:
         if self.world_size == 1:
