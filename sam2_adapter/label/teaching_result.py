@@ -1,10 +1,12 @@
 """What teaching came to, for the page: every share of what was learned with its figures and one plain sentence, and the share that is chosen.
 
-Figures, the choice and the bound of what may be forgotten are those of the training (`blend_choice`, `general`); only the words are the page's.
+Figures, the choice and the bound of what may be forgotten are those of the training (`blend_choice`, `general`); the words are the page's, and so
+is what counts as chance, since few objects check the model.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sam2_adapter.text import plural
@@ -27,7 +29,7 @@ def result_of(result: TrainingResult) -> Json:
         result: of a run whose saved model has all that was learned (`blend` 1), so that any share can still be chosen.
     """
     curve = _curve(result)
-    share, reason = choose_share("auto", curve)
+    share, reason = _suggested(curve)
     general = result.general
     return {
         "stopped": result.stopped,
@@ -36,7 +38,7 @@ def result_of(result: TrainingResult) -> Json:
         "seconds": round(result.seconds, 3),
         "curve": [{**point.to_dict(), **_judged(point, curve[0], result)} for point in curve],
         "share": share,
-        "reason": reason if result.blend.curve else "",
+        "reason": reason,
         "general": None if general is None else {"images": general.num_images, "objects": general.num_objects},
     }
 
@@ -49,6 +51,17 @@ def _curve(result: TrainingResult) -> tuple[BlendPoint, ...]:
     if result.best_epoch == 0:
         return (before,)
     return before, BlendPoint(1.0, result.history[result.best_epoch].figures)
+
+
+def _suggested(curve: Sequence[BlendPoint]) -> tuple[float, str]:
+    """The share that is suggested, and why: of those that are as good as the one that training would save, up to chance, the smallest."""
+    chosen, _ = choose_share("auto", curve)
+    best = next(point for point in curve if point.share == chosen).score
+    if best - curve[0].score < _CLEAR:
+        return 0.0, "no share is better by a percentage point"
+    least = max(best - _CLEAR, curve[0].score + _CLEAR)
+    share = min(point.share for point in curve if point.score >= least)
+    return share, "the smallest share that is as good as the best one, up to a percentage point"
 
 
 def _judged(point: BlendPoint, before: BlendPoint, result: TrainingResult) -> Json:

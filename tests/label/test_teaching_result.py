@@ -94,6 +94,23 @@ def test_only_a_clear_gain_is_called_better(iou, verdict, text):
     assert (found["verdict"], found["text"][: len(text)]) == (verdict, text)
 
 
+@pytest.mark.parametrize(
+    ("ious", "share"),
+    [
+        ((0.7, 0.78, 0.785, 0.789), 0.25),
+        ((0.7, 0.778, 0.785, 0.789), 0.5),
+        ((0.7, 0.705, 0.709, 0.708), 0.0),
+        ((0.7, 0.705, 0.711, 0.708), 0.5),
+    ],
+)
+def test_the_smallest_share_is_suggested_that_is_as_good_as_the_best_up_to_chance(ious, share):
+    told = result_of(
+        _result(curve=_curve(*((at, iou, BEFORE) for at, iou in zip((0.0, 0.25, 0.5, 1.0), ious, strict=True))))
+    )
+    assert told["share"] == share
+    assert ("smallest" in told["reason"]) == (share > 0)
+
+
 def test_nothing_gained_is_said():
     told = result_of(_result(best_epoch=0))
     assert [(point["verdict"], point["score"]) for point in told["curve"]] == [(NOT_BETTER, pytest.approx(0.7))]

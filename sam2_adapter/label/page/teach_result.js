@@ -55,7 +55,7 @@ export class TeachResult {
     if (isOther) this.slider.value = Math.round(100 * (inUse.run === run.name ? inUse.share : share));
     this.sharing.hidden = curve.length < 3;
     this.use.hidden = curve.length < 2;
-    this.suggested.textContent = `${percent(share)} is suggested. Less of it keeps more of what the model could before.`;
+    this.suggested.textContent = share ? `${percent(share)} is suggested. Less of it keeps more of what the model could before.` : "None of it is suggested: no share is clearly better.";
     this.suggested.title = reason;
     this.showShare();
   }
