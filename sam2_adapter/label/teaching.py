@@ -22,9 +22,9 @@ from sam2_adapter.label.work import Work
 
 WORKER = "sam2_adapter.label.teaching_worker"
 
-# What teaching sets where nothing else is given. Few objects are soon learned by heart: a fifth of the preset's learning rate, and few epochs. From
-# them the first click gains and later clicks lose, so more objects are corrected. All that was learned is saved, so that any share of it can be
-# chosen; a state after each epoch, so that little is lost; encoded pictures are kept once for all runs, below this size.
+# What teaching sets where nothing else is given. Few objects are soon learned by heart: a fifth of the preset's learning rate, and few epochs. The
+# first click gains more than later ones, so more objects are corrected. All that was learned is saved, so that any share of it can be chosen; a
+# state after each epoch, so that little is lost; encoded pictures are kept once for all runs, below this size.
 _SETTINGS = {
     "preset": "recommended",
     "num_epochs": 10,

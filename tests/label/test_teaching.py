@@ -143,6 +143,7 @@ def test_what_a_training_came_to_is_kept_and_found_again(tmp_path):
         assert facts["settings"] == {
             "preset": "recommended",
             "learning_rate": 1e-4,
+            "correction_share": 0.7,
             "save_interval": 1,
             "disk_mib": 4096,
             "blend": 1.0,
