@@ -10,6 +10,9 @@ import pytest
 import sam2_adapter
 from tests.command_line import run
 
+# Most tests write whole models.
+pytestmark = pytest.mark.slow
+
 NANO = Path(sam2_adapter.__file__).parent / "assets" / "sam2_nano.safetensors"
 
 

@@ -17,6 +17,9 @@ from sam2_adapter.training.forward import trained_names
 from sam2_adapter.training.saving import check_proof
 from tests.models.seeded_checkpoint import SMALL_2_1, image_model_of, seeded_tensors, video_tensors_of
 
+# Most tests write whole models.
+pytestmark = pytest.mark.slow
+
 BASE = "sam2_nano"
 
 

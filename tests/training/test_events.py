@@ -20,6 +20,9 @@ from sam2_adapter.training.trainer import train
 from tests.disc_data import make_disc_data
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 
+# Every test looks at whole trainings.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -64,7 +67,6 @@ def test_states_are_told_when_they_are_saved(told):
     assert saved == [(1, None), (2, None), (3, None), (3, "all epochs done")]
 
 
-@pytest.mark.slow
 def test_a_run_goes_on_from_a_state_that_was_handed_out(told, data, tmp_path):
     _, states, result = told
     events = []
@@ -75,7 +77,6 @@ def test_a_run_goes_on_from_a_state_that_was_handed_out(told, data, tmp_path):
     assert [record.score for record in again.history] == [record.score for record in result.history]
 
 
-@pytest.mark.slow
 def test_damaged_states_are_refused_and_leave_nothing(told, data, tmp_path):
     _, states, _ = told
     for damaged in (states[1][:-100], b"", b"no state"):
@@ -91,7 +92,6 @@ def test_a_state_of_another_run_is_refused(told, data, tmp_path):
         train(small_loaded_model(), *data, tmp_path, small_config_of_run(learning_rate=0.5), resume_from=states[1])
 
 
-@pytest.mark.slow
 def test_a_state_is_not_put_over_a_run(told, data, tmp_path):
     _, states, _ = told
     config = small_config_of_run(save_interval=1)
@@ -100,7 +100,6 @@ def test_a_state_is_not_put_over_a_run(told, data, tmp_path):
         train(small_loaded_model(), *data, tmp_path, config, resume_from=states[1])
 
 
-@pytest.mark.slow
 def test_the_data_set_is_told_first(tmp_path):
     events = []
     config = small_config_of_run(num_epochs=1, correction_rounds=0)

@@ -115,6 +115,7 @@ def test_a_tuned_model_finds_at_least_the_objects_that_the_untouched_one_finds(t
     assert after >= before > 0
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_what_everything_mode_finds(tmp_path: Path) -> None:
     sample = crowd(tmp_path / "crowd.png", 3, 6, (80, 96))
     predictor = make_predictor(load_model("sam2_nano"), device="cpu", runtime="torch")

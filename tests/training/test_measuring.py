@@ -72,6 +72,7 @@ def test_of_many_objects_some_get_all_clicks(parts: Parts, monkeypatch: pytest.M
     assert found.miou_clicks == pytest.approx(everything.miou_clicks)
 
 
+@pytest.mark.slow
 def test_the_ends_of_a_curve_are_known_and_the_rest_is_measured(parts: Parts) -> None:
     untouched = copied_to_cpu(parts.parameters)
     tuned = {name: value + 0.05 for name, value in untouched.items()}

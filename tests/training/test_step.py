@@ -63,6 +63,7 @@ def test_gradients_are_clipped_and_told_as_they_were():
     assert result.gradient_norm == pytest.approx(3)
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_halves_the_micro_batch_for_good():
     decoder = Product(most_at_once=1)
     steps = stepper(decoder)

@@ -28,6 +28,9 @@ from sam2_adapter.training.saving import check_proof
 from sam2_adapter.training.trainer import train
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 
+# Most tests look at one whole training.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -93,7 +96,6 @@ def test_epoch_0_is_the_untouched_model_on_the_same_prompts(done, data):
     assert all(record.loss > 0 for record in records[1:])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "limits"),
     [("fp32", {"memory_mib": 0, "disk_mib": 64, "min_free_mib": 0}), ("bf16", {"memory_mib": 0})],
@@ -106,7 +108,6 @@ def test_evaluate_and_training_agree_to_the_last_digit_wherever_embeddings_are_k
     assert measured(result.history[result.best_epoch]) == evaluated(tuned, data[1], precision=precision)
 
 
-@pytest.mark.slow  # OpenVINO compiles
 def test_evaluate_and_training_agree_to_the_last_digit_with_openvino(data, tmp_path):
     result = run(data, tmp_path, num_epochs=1, runtime="openvino")
     assert measured(result.history[0]) == evaluated(small_loaded_model(), data[1], "openvino")
@@ -170,14 +171,12 @@ def test_a_checkpoint_holds_the_trained_part_alone(done):
     assert (directory / "checkpoints" / STATE_NAME).stat().st_size > 3.9 * num_bytes
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_resumes_to_the_same_weights(done, data, tmp_path, caplog):
     whole, _, _, directory = done
     _check_interruption(data, tmp_path / "cut", {"save_interval": 1}, whole, directory)
     assert "saving the best model" in caplog.text
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_with_an_average_and_variants_does_too(data, tmp_path):
     options = {"average_decay": 0.9, "variants": ("original", "flip_x")}
     whole = run(data, tmp_path / "whole", **options)
@@ -195,7 +194,6 @@ def _check_interruption(data, directory, options, whole, whole_directory):
     assert _final_weights(directory) == _final_weights(whole_directory)
 
 
-@pytest.mark.slow
 def test_a_run_that_is_interrupted_in_its_first_epoch_says_so(data, tmp_path):
     def interrupt(event):
         if isinstance(event, TrainingSteps):
@@ -231,7 +229,6 @@ def test_resuming_a_finished_run_trains_nothing(done, data):
     assert again.stopped == "all epochs done"
 
 
-@pytest.mark.slow
 def test_without_gain_the_run_stops_says_so_and_saves_the_original(data, tmp_path):
     result = run(data, tmp_path, learning_rate=1e-12, num_epochs=50, patience=2)
     assert (result.stopped, result.best_epoch, result.epochs, result.gained) == ("no improvement", 0, 2, 0.0)
@@ -240,7 +237,6 @@ def test_without_gain_the_run_stops_says_so_and_saves_the_original(data, tmp_pat
     assert "the original" in result.summary
 
 
-@pytest.mark.slow
 def test_batch_size_counts_objects_whatever_fits_into_memory(data, tmp_path, monkeypatch):
     sizes, steps = [], []
     forward, step = TrainableDecoder.forward, torch.optim.AdamW.step
@@ -258,7 +254,6 @@ def test_batch_size_counts_objects_whatever_fits_into_memory(data, tmp_path, mon
     assert results[0].history[1].loss == pytest.approx(results[1].history[1].loss, rel=1e-4)
 
 
-@pytest.mark.slow
 def test_running_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
     done, data, tmp_path, monkeypatch, caplog
 ):
@@ -277,7 +272,6 @@ def test_running_out_of_memory_halves_the_micro_batch_and_changes_nothing_else(
     assert result.history[1].loss == pytest.approx(expected.history[1].loss, rel=1e-4)
 
 
-@pytest.mark.slow
 def test_memory_for_not_even_one_object_is_an_error(data, tmp_path, monkeypatch):
     def failing(self, batch):
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -288,7 +282,6 @@ def test_memory_for_not_even_one_object_is_an_error(data, tmp_path, monkeypatch)
     assert load_model(tmp_path / "best_sam2_model.torch").weights_sha256 == small_loaded_model().weights_sha256
 
 
-@pytest.mark.slow
 def test_diverged_training_stops_and_keeps_the_best_model(data, tmp_path, monkeypatch):
     forward = TrainableDecoder.forward
     good = []
@@ -307,7 +300,6 @@ def test_diverged_training_stops_and_keeps_the_best_model(data, tmp_path, monkey
     assert all(parameter.isfinite().all() for parameter in loaded.model.parameters())
 
 
-@pytest.mark.slow
 def test_one_step_without_finite_gradients_is_skipped_and_counted(data, tmp_path, monkeypatch):
     forward, calls = TrainableDecoder.forward, []
 
@@ -326,7 +318,6 @@ def full_disk(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.slow
 def test_a_disk_that_is_full_for_a_while_costs_nothing(done, data, tmp_path, monkeypatch, caplog):
     expected, _, _, _ = done
     save, calls = saving.save_checkpoint, []
@@ -343,7 +334,6 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(done, data, tmp_path, mon
     assert "No checkpoint of epoch 1" in caplog.text
 
 
-@pytest.mark.slow
 def test_a_disk_that_stays_full_is_an_error_and_the_model_before_stays(data, tmp_path, monkeypatch):
     save, calls = saving.save_checkpoint, []
 
@@ -365,7 +355,6 @@ def test_a_folder_that_cannot_be_written_to_is_found_before_training(data, tmp_p
         run(data, tmp_path / "file" / "run")
 
 
-@pytest.mark.slow
 def test_images_are_read_and_encoded_once_a_run_and_never_again_in_the_next(data, tmp_path, monkeypatch):
     encoded, read = [], []
     encode, read_image = setup.TorchRuntime.encode, Sample.read_image
@@ -384,13 +373,11 @@ def test_images_are_read_and_encoded_once_a_run_and_never_again_in_the_next(data
     assert first.weights_sha256 == second.weights_sha256
 
 
-@pytest.mark.slow
 def test_without_any_store_the_result_is_the_same(data, tmp_path):
     stored, made_anew = (run(data, tmp_path / str(limit), num_epochs=1, memory_mib=limit) for limit in (64, 0))
     assert stored.weights_sha256 == made_anew.weights_sha256
 
 
-@pytest.mark.slow
 def test_training_encodes_what_prediction_encodes(data, tmp_path, monkeypatch):
     """The existing adapter multiplies 0..255 by 255 again and trains on negatives."""
     seen = []
@@ -406,7 +393,6 @@ def test_training_encodes_what_prediction_encodes(data, tmp_path, monkeypatch):
     assert all(torch.equal(one, other) for one, other in zip(trained_on, seen, strict=True))
 
 
-@pytest.mark.slow
 def test_a_broken_image_is_left_out_and_named(data, tmp_path, caplog):
     broken = replace(data[0][0], name="broken.png", image_path=tmp_path / "broken.png")
     broken.image_path.write_bytes(data[0][0].image_path.read_bytes()[:200])
@@ -422,7 +408,6 @@ def test_nothing_to_train_on_or_to_measure_with_is_an_error(data, tmp_path, trai
         run((data[0][:training], data[1][:validation]), tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("resize", ["stretch", "pad"])
 def test_over_fitting_one_object_shows_in_the_predict_path(tmp_path, resize):
     """The existing adapter trains a mask output that prediction never reads, in another geometry."""

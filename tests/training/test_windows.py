@@ -86,6 +86,7 @@ def tuned(samples, tmp_path_factory):
     return load_model(result.model_path)
 
 
+@pytest.mark.slow
 def test_the_window_is_saved_with_the_model_and_prediction_follows(tuned, samples):
     assert tuned.window == ModelWindow(3.0, 48)
     predictor = make_predictor(tuned, "cpu", "torch", "fp32")

@@ -113,6 +113,7 @@ class TestFetching:
             fetch_file(f"{mirror.url}/custom.pt", tmp_path / "custom.pt")
             assert (tmp_path / "custom.pt").read_bytes() == meta_bytes
 
+    @pytest.mark.slow
     def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
         self, tmp_path: Path, mirror: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -125,6 +126,7 @@ class TestFetching:
         assert mirror.requests[-1][1] is not None, "it goes on where it was"
         assert "Fetching custom.pt again: the server sent only" in caplog.text
 
+    @pytest.mark.slow
     def test_a_server_that_drips_headers_is_given_up(
         self, tmp_path: Path, mirror: Server, meta_bytes: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
