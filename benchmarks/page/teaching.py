@@ -30,8 +30,9 @@ from sam2_adapter.config import Config
 from sam2_adapter.evaluation.compare import paired_bootstrap
 from sam2_adapter.formats.load import load_configured_dataset
 from sam2_adapter.formats.sample import Sample
-from sam2_adapter.interactive import Answer, Session, Step
+from sam2_adapter.interactive import Answer, Session
 from sam2_adapter.label.model_choice import ModelChoice
+from sam2_adapter.label.questions import step_of
 from sam2_adapter.label.run import LabelSession
 from sam2_adapter.label.teaching import Teaching
 from sam2_adapter.label.teaching_runs import FOLDER, Runs
@@ -74,10 +75,7 @@ def clicked(
         steps.append(
             {"point": [click.x, click.y], "inside": bool(click.label), **({} if view is None else {"view": view})}
         )
-        view_xyxy = None if view is None else tuple(view)
-        answer = session.go_to(
-            [Step(point_xy=tuple(step["point"]), foreground=step["inside"], view_xyxy=view_xyxy) for step in steps]
-        )
+        answer = session.go_to([step_of(step, (truth.shape[0], truth.shape[1])) for step in steps])
         assert answer is not None
         mask = answer.mask
         if mask_iou(mask, truth) >= ENOUGH_IOU:

@@ -33,6 +33,15 @@ def color_of_index(index: int) -> Color:
     return PALETTE[index % len(PALETTE)]
 
 
+def hex_of_color(color: Color) -> str:
+    """A colour as web pages write it.
+
+    >>> hex_of_color((255, 150, 140))
+    '#ff968c'
+    """
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
 def color_of_label(label: str) -> Color:
     """The colour (red, green, blue in 0..255) of a label, the same on every machine; two labels may share one."""
     return color_of_index(zlib.crc32(label.encode("utf-8", "surrogatepass")))

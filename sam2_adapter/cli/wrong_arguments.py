@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from sam2_adapter.text import closest
+from sam2_adapter.text import meant_hint
 
 
 class MissingValueError(Exception):
@@ -59,9 +59,7 @@ def _value_of_a_flag(argument: str, flags: set[str], with_value: set[str]) -> st
 def sentence(error: Any) -> str:
     """An error of the parser as a sentence."""
     if getattr(error, "possibilities", None):
-        return (
-            f"No such option {error.option_name!r}. Did you mean {closest(error.option_name, error.possibilities)!r}?"
-        )
+        return f"No such option {error.option_name!r}.{meant_hint(error.option_name, error.possibilities)}"
     text: str = error.format_message()
     if hasattr(error.__cause__, "errors"):  # of the library that checks values
         from sam2_adapter.config_errors import wrong_option

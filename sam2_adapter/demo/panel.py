@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from sam2_adapter.annotations.colors import PALETTE
+from sam2_adapter.annotations.colors import color_of_index, hex_of_color
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.polygons import Polygon
 from sam2_adapter.annotations.prompts import FOREGROUND, Prompt
@@ -81,8 +81,7 @@ def _path(polygon: Polygon) -> str:
 
 def _color(index: int) -> str:
     # From the second on: the first, red, is lost on the reds of the photographs.
-    red, green, blue = PALETTE[(index + 1) % len(PALETTE)]
-    return f"#{red:02x}{green:02x}{blue:02x}"
+    return hex_of_color(color_of_index(index + 1))
 
 
 def _data_url(photo: bytes) -> str:

@@ -95,7 +95,7 @@ def load_dataset(
         include_model_annotations: also take objects that a model made (Dataloop exports).
         include_crowds: also take objects marked as crowds (COCO), as some tools mark every brush mask.
         ignore_label: number in label maps of pixels that do not count, such as 255 for a void border.
-        split_parts: make every separate part of a mask an object of its own.
+        split_parts: turn every separate part of a mask into an object.
         default_label: label of objects that have none.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sam2_adapter import __version__
-from sam2_adapter.annotations.colors import color_of_index
+from sam2_adapter.annotations.colors import color_of_index, hex_of_color
 from sam2_adapter.errors import ImageError
 from sam2_adapter.images.read import read_image
 from sam2_adapter.label.cutouts import cut_out
@@ -116,4 +116,4 @@ def _picture_rows(pictures: Sequence[Picture], objects: Sequence[Accepted], work
 
 
 def _css(place: int) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*color_of_index(place))
+    return hex_of_color(color_of_index(place))

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from sam2_adapter.annotations.colors import PALETTE
+from sam2_adapter.annotations.colors import PALETTE, hex_of_color
 from sam2_adapter.files import encodable
 from sam2_adapter.formats.base import OutputType
 from sam2_adapter.label.background_scores import BackgroundScores
@@ -169,7 +169,7 @@ class LabelServer:
                 "formats": [{"name": name, "results": results} for name, results in export_formats().items()],
                 "output": encodable(str(self._exporter.directory)),
                 "tile": TILE_PX,
-                "palette": ["#{:02x}{:02x}{:02x}".format(*color) for color in PALETTE],
+                "palette": [hex_of_color(color) for color in PALETTE],
                 "notes": self._notes,
             }
         )

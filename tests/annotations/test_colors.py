@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sam2_adapter.annotations.colors import color_of_index, color_of_label
+from sam2_adapter.annotations.colors import color_of_index, color_of_label, hex_of_color
 
 
 def test_a_label_keeps_its_colour_and_others_have_other_ones():
@@ -14,3 +14,7 @@ def test_a_label_keeps_its_colour_and_others_have_other_ones():
 
 def test_colours_follow_from_places_and_repeat():
     assert color_of_index(0) == color_of_index(16) != color_of_index(1)
+
+
+def test_pages_write_a_colour_with_two_digits_for_each_part():
+    assert hex_of_color((0, 158, 8)) == "#009e08"

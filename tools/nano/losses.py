@@ -106,7 +106,7 @@ def _neighbourhood(targets: torch.Tensor) -> torch.Tensor:
 
 
 def _widened(occupied: torch.Tensor) -> torch.Tensor:
-    """Widen the occupied interval of P x n by half its length on each side."""
+    """Widen the occupied interval of each row of P x n by half of its length, on both sides."""
     places = torch.arange(occupied.shape[1], device=occupied.device)
     first = occupied.float().argmax(1)
     last = occupied.shape[1] - 1 - occupied.flip(1).float().argmax(1)
