@@ -14,15 +14,19 @@ class SettingsYamlError(yaml.MarkedYAMLError):
     """Well-formed YAML that holds no settings; `problem` says why, in words for people."""
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str, *, as_texts: bool = False) -> Any:
     """Parse a YAML text.
+
+    Args:
+        text: the content of the file.
+        as_texts: keep every value as it is written, for names: `no` and `007` are no names otherwise.
 
     Raises:
         yaml.YAMLError: it is not YAML, a key stands twice, or a mapping is merged into another one.
         ValueError: a value cannot be converted, such as a number with thousands of digits.
         RecursionError: it is nested too deeply.
     """
-    return yaml.load(text, _Loader)
+    return yaml.load(text, _TextLoader if as_texts else _Loader)
 
 
 class _Loader(yaml.SafeLoader):
@@ -55,3 +59,9 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise SettingsYamlError(None, None, "the key stands twice", key.start_mark)
             seen.add(key.value)
+
+
+class _TextLoader(_Loader):
+    """Values are texts; one that is left out is an empty one."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012  as in the base class

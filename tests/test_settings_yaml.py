@@ -20,6 +20,11 @@ def test_values_have_their_kinds() -> None:
     }  # fmt: skip
 
 
+def test_values_as_texts_are_kept_as_they_are_written() -> None:
+    text = "a: 007\nb: no\nc: [1.50, null, 2020-01-01]\nd:\n"
+    assert parse_yaml(text, as_texts=True) == {"a": "007", "b": "no", "c": ["1.50", "null", "2020-01-01"], "d": ""}
+
+
 def _aliases(value: str) -> str:
     """Twelve levels of nine each: 9 ** 12 entries."""
     levels = [f"&a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 12)]

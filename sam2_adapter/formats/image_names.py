@@ -20,11 +20,11 @@ Parts = tuple[str, ...]
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
-# The ways in which names are compared, from the strictest on: accents composed, then also without regard to case.
-_COMPARISONS: tuple[Callable[[str], str], ...] = (
+COMPARISONS: tuple[Callable[[str], str], ...] = (
     lambda text: unicodedata.normalize("NFC", text),
     lambda text: unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()),
 )
+"""The ways in which names are compared, from the strictest on: accents composed, then also without regard to case."""
 
 
 def path_parts(name: str) -> Parts:
@@ -44,12 +44,12 @@ class ImageNames:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._parts = {name: path_parts(name) for name in names}
-        self._by_file_name: list[dict[str, list[str]]] = [{} for _ in _COMPARISONS]
-        self._by_stem: list[dict[str, list[str]]] = [{} for _ in _COMPARISONS]
+        self._by_file_name: list[dict[str, list[str]]] = [{} for _ in COMPARISONS]
+        self._by_stem: list[dict[str, list[str]]] = [{} for _ in COMPARISONS]
         for name, parts in self._parts.items():
             if not parts:
                 continue
-            for level, compared in enumerate(_COMPARISONS):
+            for level, compared in enumerate(COMPARISONS):
                 self._by_file_name[level].setdefault(compared(parts[-1]), []).append(name)
                 self._by_stem[level].setdefault(compared(_stem(parts[-1])), []).append(name)
 
@@ -57,7 +57,7 @@ class ImageNames:
         """The images whose path is, or ends with, the whole listed name; compared ever less strictly until there are some."""
         forms = list(_forms(listed))
         for is_stem in (False, True):
-            for level in range(len(_COMPARISONS)):
+            for level in range(len(COMPARISONS)):
                 for parts in forms:
                     found = self._ending_with(parts, level, is_stem=is_stem)
                     if found:
@@ -68,7 +68,7 @@ class ImageNames:
         """The images that share the longest end of the listed name, at least the file name."""
         forms = list(_forms(listed))
         for is_stem in (False, True):
-            for level in range(len(_COMPARISONS)):
+            for level in range(len(COMPARISONS)):
                 for parts in forms:
                     for start in range(1, len(parts)):
                         found = self._ending_with(parts[start:], level, is_stem=is_stem)
@@ -79,7 +79,7 @@ class ImageNames:
     def _ending_with(self, parts: Parts, level: int, *, is_stem: bool) -> list[str]:
         if not parts or (is_stem and PurePosixPath(parts[-1]).suffix.lower() in IMAGE_SUFFIXES):
             return []
-        compared = _COMPARISONS[level]
+        compared = COMPARISONS[level]
         table = self._by_stem if is_stem else self._by_file_name
         candidates = table[level].get(compared(parts[-1]), [])
         folders = [compared(part) for part in parts[:-1]]
@@ -156,7 +156,7 @@ def specificity(listed: str, image: str) -> tuple[int, bool]:
 
 def _folded_file_name(name: str) -> str:
     parts = path_parts(name)
-    return _COMPARISONS[-1](parts[-1]) if parts else ""
+    return COMPARISONS[-1](parts[-1]) if parts else ""
 
 
 def _forms(listed: str) -> Iterator[Parts]:

@@ -87,7 +87,7 @@ def load_dataset(
     """Read a data set; images are only looked at, their pixels are read when they are needed.
 
     Args:
-        path: the folder, or a file of COCO, CVAT or labelme.
+        path: the folder, or a file of COCO, CVAT, labelme or YOLO (its YAML file).
         data_format: its layout; found automatically when left out.
         min_area_px: objects with fewer pixels of the original image are left out.
         validation_share: share of the training images that become the validation split where none was given; 0 makes none.
@@ -103,7 +103,7 @@ def load_dataset(
         ConfigError: an option is out of range.
     """
     started = time.perf_counter()
-    root = path_of(path, "A data set", "a folder, or of a COCO file", DataError)
+    root = path_of(path, "A data set", "a folder, or of a file that describes it", DataError)
     if not isinstance(validation_share, int | float) or not 0 <= validation_share < 1:
         raise ConfigError(f"validation_share is at least 0 and below 1, but got {validation_share!r}.")
     whole_number(min_area_px, "min_area_px", 0)

@@ -67,7 +67,7 @@ FORMATS = (
     FormatEntry(
         "yolo",
         "sam2_adapter.formats.yolo.format",
-        layout="YOLO segmentation (data.yaml, images/ and labels/)",
+        layout="YOLO segmentation (data.yaml or classes.txt, images/ and labels/)",
         output="yolo",
         results="yolo",
         has_prompts=True,

@@ -7,11 +7,11 @@ only where names differ in nothing else.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from sam2_adapter.formats.image_names import COMPARISONS
 from sam2_adapter.images.kinds import IMAGE_SUFFIXES
 
 _WORDS = re.compile(
@@ -20,8 +20,8 @@ _WORDS = re.compile(
 )
 
 
-# How names are compared, and the name in the form for that.
-_Key = tuple[str, str]
+# Which of `COMPARISONS` is meant, and the name in the form for that.
+_Key = tuple[int, str]
 
 
 class Pairs(NamedTuple):
@@ -73,16 +73,14 @@ def _first_fitting(mask: str, by_key: dict[_Key, list[str]]) -> tuple[int, list[
 
 def _keys_of_image(image: str) -> Iterator[_Key]:
     for name in (_without_suffix(image), image):
-        yield "spelt so", _composed(name)
-        yield "in any case", _folded(name)
+        yield from _keys(name)
 
 
 def _keys_of_mask(mask: str) -> Iterator[_Key]:
     stem = _without_suffix(mask)
     shorter = _WORDS.sub("", stem)
     for name in dict.fromkeys((stem, shorter, _without_image_suffix(shorter))):
-        yield "spelt so", _composed(name)
-        yield "in any case", _folded(name)
+        yield from _keys(name)
 
 
 def _without_suffix(name: str) -> str:
@@ -94,9 +92,5 @@ def _without_image_suffix(name: str) -> str:
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", _composed(name).casefold())
+def _keys(name: str) -> Iterator[_Key]:
+    return ((level, compared(name)) for level, compared in enumerate(COMPARISONS))

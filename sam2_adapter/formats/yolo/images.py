@@ -5,7 +5,8 @@ Paths may be those of another machine: they are looked up by their ends among wh
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sam2_adapter.errors import DataError
@@ -15,18 +16,36 @@ from sam2_adapter.formats.document import short
 from sam2_adapter.formats.image_names import at_that_path, find_listed, path_parts
 from sam2_adapter.formats.left_out import LeftOut, Reason
 
+# Ways to write the folder of the file itself.
+_HERE = (".", "./", ".\\")
 
-def place_below(root: Path, value: Any, where: str) -> Path:
-    """The folder, or the list of pictures, below `root` that a path, perhaps of another place, ends with.
+# Of a path, folders that are looked at.
+_MOST_FOLDERS = 64
+
+
+def places_of(root: Path, value: Any) -> list[Path]:
+    """The folders below `root` that a path, perhaps of another place, ends with, the longest end first; `root` itself for `.`."""
+    if not isinstance(value, str):
+        return []
+    parts = path_parts(value)
+    found = (root.joinpath(*parts[start:]) for start in range(max(0, len(parts) - _MOST_FOLDERS), len(parts)))
+    return [place for place in found if place.is_dir()] if parts else [root] * (value.strip() in _HERE)
+
+
+def place_below(bases: Sequence[Path], value: Any, where: str) -> Path:
+    """The folder, or the list of pictures, below one of `bases` that a path, perhaps of another place, ends with.
 
     Raises:
         DataError: there is none; the text begins with `where`.
     """
     parts = path_parts(value) if isinstance(value, str) else ()
-    for start in range(len(parts)):
-        place = root.joinpath(*parts[start:])
-        if place.is_dir() or (place.suffix.lower() == ".txt" and place.is_file()):
-            return place
+    for base in bases:
+        if folders := places_of(base, value):
+            return folders[0]
+        for start in range(max(0, len(parts) - _MOST_FOLDERS), len(parts)):
+            place = base.joinpath(*parts[start:])
+            if place.suffix.lower() == ".txt" and place.is_file():
+                return place
     raise DataError(
         f"{where} is a folder of pictures, or a text file that lists them, below the file's own folder, but got {short(value)}, which is "
         "not there."
@@ -40,8 +59,8 @@ def images_of_place(root: Path, place: Path, left_out: LeftOut) -> dict[str, Pat
         DataError: a list cannot be read.
     """
     if place.is_dir():
-        folder = place.relative_to(root).as_posix()
-        return {f"{folder}/{name}": image for name, image in images_below(place).items()}
+        folder = PurePosixPath(place.relative_to(root))
+        return {str(folder / name): image for name, image in images_below(place).items()}
     images = images_below(root)
     listed = list(dict.fromkeys(line.strip() for line in read_text(place).splitlines() if line.strip()))
     found: dict[str, Path] = {}

@@ -6,31 +6,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
-from sam2_adapter.errors import ImageError, PromptError
+from sam2_adapter.errors import DataError, ImageError, PromptError
 from sam2_adapter.formats.base import ListedPrompts
 from sam2_adapter.formats.document import short
 from sam2_adapter.formats.image_names import find_listed
-from sam2_adapter.formats.left_out import LeftOut
-from sam2_adapter.formats.yolo.dataset import class_names, label_of_class, lines_of
+from sam2_adapter.formats.yolo.description import find_description, label_of_class, read_description
+from sam2_adapter.formats.yolo.label_files import FOLDER, lines_of
 from sam2_adapter.formats.yolo.lines import NUMBERS_OF_A_BOX
 from sam2_adapter.images.find import files_below
 from sam2_adapter.images.read import image_size
-
-_FOLDER = "labels"
 
 
 def read_yolo_prompts(root: Path, image_paths: Sequence[Path]) -> ListedPrompts:
     """The boxes of all text files below `labels/`, for the images that are called like them.
 
     Args:
-        root: the folder of `data.yaml`, which names the classes.
+        root: the folder of `data.yaml`, which names the classes, or that file.
         image_paths: the images, whose sizes turn the fractions into pixels.
 
     Raises:
         DataError: `data.yaml` is malformed.
         PromptError: there is no box for any of the images.
     """
-    names = class_names(root)
+    path = find_description(root)
+    assert path is not None  # recognised before
+    root, names = path.parent, read_description(path).names
     files = {name: path for path in sorted(files_below(root)) if (name := _name_of_image(path.relative_to(root)))}
     found: ListedPrompts = {}
     images = [path.as_posix() for path in image_paths]
@@ -41,16 +41,16 @@ def read_yolo_prompts(root: Path, image_paths: Sequence[Path]) -> ListedPrompts:
         if prompts:
             found.setdefault(fitting[0], []).extend(prompts)
     if not found:
-        raise PromptError(f"{root}: there is no box for any of the images in {_FOLDER}/, as lines of five numbers.")
+        raise PromptError(f"{root}: there is no box for any of the images in {FOLDER}/, as lines of five numbers.")
     return found
 
 
 def _name_of_image(path: Path) -> str:
     """The path of the picture below the folder of pictures, without suffix; empty for other files."""
     folders = [part.lower() for part in path.parts[:-1]]
-    if path.suffix.lower() != ".txt" or _FOLDER not in folders:
+    if path.suffix.lower() != ".txt" or FOLDER not in folders:
         return ""
-    return str(PurePosixPath(*path.with_suffix("").parts[folders.index(_FOLDER) + 1 :]))
+    return str(PurePosixPath(*path.with_suffix("").parts[folders.index(FOLDER) + 1 :]))
 
 
 def _prompts_of(path: Path, where: str, image: Path, names: Mapping[int, str]) -> list[Prompt | RefusedPrompt]:
@@ -59,7 +59,11 @@ def _prompts_of(path: Path, where: str, image: Path, names: Mapping[int, str]) -
     except ImageError:  # told when the image is read
         return []
     prompts: list[Prompt | RefusedPrompt] = []
-    for number, line in lines_of(path, LeftOut()):
+    try:
+        lines = lines_of(path)
+    except DataError as error:
+        return [RefusedPrompt(str(error))]
+    for number, line in lines:
         words = line.split()
         if len(words) == NUMBERS_OF_A_BOX:
             prompts.append(_prompt(words, f"{where}: line {number}", (width, height), names))

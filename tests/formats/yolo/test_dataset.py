@@ -105,7 +105,7 @@ def test_a_class_without_a_name_takes_the_default_label(tmp_path):
 @pytest.mark.parametrize(
     ("description", "text"),
     [
-        ("[1, 2]", r"data\.yaml: expected keys such as 'train' and 'names', but got \[1, 2\]"),
+        ("[1, 2]", r"data\.yaml: expected keys such as 'train' and 'names', but got \['1', '2'\]"),
         ("a: [", r"data\.yaml: not a valid YAML file"),
         (
             "train: none/here",
@@ -113,6 +113,8 @@ def test_a_class_without_a_name_takes_the_default_label(tmp_path):
         ),
         ("train: 5", "'train' is a folder of pictures"),
         ("names: 5", "'names' is a list of class names"),
+        ("names: {cat: 0}", r"'names' is a list of class names, or numbers with names, but got \{'cat': '0'\}"),
+        ("names: [[cat]]", "'names' is a list of class names"),
     ],
 )
 def test_other_descriptions_are_refused(tmp_path, description, text):
@@ -145,3 +147,62 @@ def test_one_folder_for_two_splits_is_the_first_one(tmp_path):
     assert dataset.notes[0] == (
         "1 folder named for two splits in data.yaml, of which the first one counts (val: 'images')."
     )
+
+
+@pytest.mark.parametrize(
+    ("picture", "text_file"),
+    [
+        ("images/a.png", "Labels/A.TXT"),
+        ("Images/a.png", "labels/a.txt"),
+        ("images/a.png", "labels/a.png.txt"),
+        ("images/gr\u00fcn.png", "labels/gru\u0308n.txt"),
+    ],
+)
+def test_text_files_are_found_whatever_their_spelling(tmp_path, picture, text_file):
+    write_image(tmp_path / picture)
+    (tmp_path / "data.yaml").write_text("names: [cat]")
+    (tmp_path / text_file).parent.mkdir()
+    (tmp_path / text_file).write_text(LINE)
+    samples, left_out = read(tmp_path)
+    assert [sample.name for sample in samples[""]] == [picture]
+    assert not left_out
+
+
+def test_a_text_file_of_two_pictures_is_that_of_neither(tmp_path):
+    root = make(tmp_path, "names: [cat]", {"images/a.png": LINE, "images/b.png": LINE})
+    write_image(root / "images" / "a.jpg")
+    samples, left_out = read(root)
+    assert [sample.name for sample in samples[""]] == ["images/b.png"]
+    assert [(row["reason"], row["examples"]) for row in left_out] == [
+        (Reason.DUPLICATE_NAME, ["images/a.jpg: labels/a.txt", "images/a.png: labels/a.txt"])
+    ]
+
+
+def test_text_files_with_whole_names_tell_pictures_of_one_name_apart(tmp_path):
+    root = make(tmp_path, "names: [cat]", {"images/a.png": None, "images/a.jpg": None})
+    (root / "labels" / "a.png.txt").write_text(LINE)
+    (root / "labels" / "a.txt").write_text(f"{LINE}\n{LINE.replace('0.5', '0.6')}\n")
+    samples, left_out = read(root)
+    assert {sample.name: len(sample.objects) for sample in samples[""]} == {"images/a.jpg": 2, "images/a.png": 1}
+    assert not left_out
+
+
+def test_text_files_of_no_picture_are_counted(tmp_path):
+    root = make(tmp_path, "names: [cat]", {"images/a.png": LINE})
+    (root / "labels" / "gone.txt").write_text(LINE)
+    _, left_out = read(root)
+    assert [(row["reason"], row["examples"]) for row in left_out] == [(Reason.NO_IMAGE, ["labels/gone.txt"])]
+
+
+def test_lines_of_boxes_with_key_points_are_no_outlines(tmp_path):
+    line = "0 0.5 0.5 0.4 0.4 0.3 0.3 1 0.6 0.3 1 0.6 0.6 1 0.3 0.6 1"
+    samples, left_out = read(make(tmp_path, "kpt_shape: [4, 3]\nnames: [cat]", {"images/a.png": line}))
+    assert not samples[""]
+    assert [row["examples"] for row in left_out if row["kind"] == "object"] == [
+        ["labels/a.txt: line 1: a box with key points"]
+    ]
+
+
+def test_the_number_of_a_class_may_have_any_number_of_digits(tmp_path):
+    samples, _ = read(make(tmp_path, "names: [cat]", {"images/a.png": "9" * 5000 + LINE[1:]}))
+    assert samples[""][0].objects[0].label == "object"

@@ -33,6 +33,6 @@ def test_what_lies_elsewhere_is_not_looked_at(tmp_path):
     write_image(tmp_path / "set" / "images" / "b.png")
     (tmp_path / "set" / "train.txt").write_text("../secret/a.png\n/etc/passwd\nimages/b.png\n")
     left_out = LeftOut()
-    place = place_below(tmp_path / "set", "train.txt", "'train'")
+    place = place_below([tmp_path / "set"], "train.txt", "'train'")
     assert list(images_of_place(tmp_path / "set", place, left_out)) == ["images/b.png"]
     assert left_out.count(Reason.NO_IMAGE) == 2
