@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import product
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -44,6 +45,7 @@ class ImageNames:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._parts = {name: path_parts(name) for name in names}
+        self._most_parts = max(map(len, self._parts.values()), default=0)
         self._by_file_name: list[dict[str, list[str]]] = [{} for _ in COMPARISONS]
         self._by_stem: list[dict[str, list[str]]] = [{} for _ in COMPARISONS]
         for name, parts in self._parts.items():
@@ -66,15 +68,19 @@ class ImageNames:
 
     def alike_at_the_end(self, listed: str) -> list[str]:
         """The images that share the longest end of the listed name, at least the file name."""
+        return self.longest_end(listed)[0]
+
+    def longest_end(self, listed: str) -> tuple[list[str], Parts]:
+        """The images that share the longest end of the listed name, at least the file name, and that end."""
         forms = list(_forms(listed))
         for is_stem in (False, True):
-            for level in range(len(COMPARISONS)):
-                for parts in forms:
-                    for start in range(1, len(parts)):
-                        found = self._ending_with(parts[start:], level, is_stem=is_stem)
-                        if found:
-                            return found
-        return []
+            for length in range(self._most_parts, 0, -1):
+                ends = [parts[-length:] for parts in forms if length < len(parts)]
+                for level, end in product(range(len(COMPARISONS)), ends):
+                    found = self._ending_with(end, level, is_stem=is_stem)
+                    if found:
+                        return found, end
+        return [], ()
 
     def _ending_with(self, parts: Parts, level: int, *, is_stem: bool) -> list[str]:
         if not parts or (is_stem and PurePosixPath(parts[-1]).suffix.lower() in IMAGE_SUFFIXES):
@@ -98,8 +104,8 @@ def find_listed(
 ) -> list[list[str]]:
     """Find the images that the names of a file mean.
 
-    A name whose folders are not here is found by its end where the file name is unique, both among the images and among the
-    listed names that are looked for in this way.
+    A name whose folders are not here is found by its longest end that is here, at least the file name, where that end is unique, both among
+    the images and among the listed names that are looked for in this way.
 
     Args:
         listed: the names, in the file's order.
@@ -119,12 +125,32 @@ def find_listed(
     found = _most_specific(listed, found)
     taken = {candidates[0] for candidates in found if len(candidates) == 1}
     lost = {name for name, candidates in zip(listed, found, strict=True) if not candidates and may_shorten(name)}
-    counts = Counter(_folded_file_name(name) for name in lost)
+    shortened = _by_their_ends(lost, names)
     for index, name in enumerate(listed):
-        if name in lost and counts[_folded_file_name(name)] == 1:
-            candidates = [image for image in names.alike_at_the_end(name) if image not in taken]
-            found[index] = narrow(name, candidates)
+        if name in shortened:
+            found[index] = narrow(name, [image for image in shortened[name] if image not in taken])
     return found
+
+
+def _by_their_ends(lost: Collection[str], names: ImageNames) -> dict[str, list[str]]:
+    """For each listed name whose longest end that is here is the end of no other one, the images with this end."""
+    ends: dict[str, tuple[list[str], Parts]] = {}
+    for name in lost:
+        found, end = names.longest_end(name)
+        if found:
+            ends[name] = found, _folded(end)
+    lengths = {len(end) for _, end in ends.values()}
+    counts = Counter(end for name in lost for end in _ends_of(name, lengths))
+    return {name: found for name, (found, end) in ends.items() if counts[end] == 1}
+
+
+def _ends_of(name: str, lengths: Collection[int]) -> set[Parts]:
+    """The ends of a listed name, in all its forms, that have so many parts."""
+    return {_folded(parts[-length:]) for parts in _forms(name) for length in lengths if length <= len(parts)}
+
+
+def _folded(parts: Parts) -> Parts:
+    return tuple(map(COMPARISONS[-1], parts))
 
 
 def at_that_path(listed: str, fitting: list[str]) -> list[str]:
@@ -152,11 +178,6 @@ def specificity(listed: str, image: str) -> tuple[int, bool]:
     """How closely a listed name names an image that it fits: by how many folders, and whether in the image's own spelling."""
     parts, image_parts = path_parts(listed), path_parts(image)
     return len(parts), parts == image_parts[len(image_parts) - len(parts) :]
-
-
-def _folded_file_name(name: str) -> str:
-    parts = path_parts(name)
-    return COMPARISONS[-1](parts[-1]) if parts else ""
 
 
 def _forms(listed: str) -> Iterator[Parts]:

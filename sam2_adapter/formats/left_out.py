@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sam2_adapter.text import printable
+from sam2_adapter.text import cut, printable
 
 # Names kept for each reason; enough to find the cause, few enough to print.
 _MOST_EXAMPLES = 5
+
+# Of a name in a table or a remark; names of files are shorter.
+_MOST_CHARACTERS = 400
 
 
 class Reason(StrEnum):
@@ -132,14 +135,14 @@ class LeftOut:
 
 
 def _such_as(count: _Count) -> str:
-    return f"{'such as ' if count.number > len(count.examples) else ''}{', '.join(count.examples)}"
+    return f"{'such as ' if count.number > len(count.examples) else ''}{', '.join(cut(name, _MOST_CHARACTERS) for name in count.examples)}"
 
 
 def _listed(row: dict[str, object]) -> str:
     examples = row["examples"]
     assert isinstance(examples, list)  # rows are made above
     more = ", ..." if int(str(row["count"])) > len(examples) else ""
-    return ", ".join(map(printable, examples)) + more
+    return ", ".join(cut(printable(name), _MOST_CHARACTERS) for name in examples) + more
 
 
 def _line(row: tuple[str, str, str, str], widths: list[int]) -> str:

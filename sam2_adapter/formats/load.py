@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sam2_adapter.arguments import path_of, whole_number
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, DataError
-from sam2_adapter.formats.dataset_reader import WHOLE, ReadingOptions, Samples
+from sam2_adapter.formats.dataset_reader import USUAL_SPLITS, WHOLE, ReadingOptions, Samples
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.other_layouts import advice_on
 from sam2_adapter.formats.registry import data_formats, load_format
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 DataFormat = str
 
 ALL_SPLITS = "all"
+
+_NO_SPLIT = "not called like a split (train, validation, test), read as one data set"
 
 # Names of a folder's content in a message.
 _NAMES_SHOWN = 6
@@ -112,7 +114,7 @@ def load_dataset(
     options = ReadingOptions(
         min_area_px, include_model_annotations, include_crowds, ignore_label, split_parts, default_label
     )
-    read = _read(found_format, root, options, left_out)
+    read = _without_other_splits(_read(found_format, root, options, left_out), left_out)
     if set(read) == {WHOLE}:
         read = _distributed(read[WHOLE], root, left_out)
     splits = _named_splits(read)
@@ -174,6 +176,20 @@ def find_format(root: Path) -> DataFormat:
         f"{root}: not a known data set. {advice}{' ' if advice else ''}Expected {' or '.join(entry.layout for entry in data_formats().values())}; found {_content(root)}. "
         "Where a COCO file has another name or place, give the path of the file."
     )
+
+
+def _without_other_splits(read: Samples, left_out: LeftOut) -> Samples:
+    """One data set of all images where no folder is called like a split: training would find nothing to train on."""
+    if not read or WHOLE in read or read.keys() & USUAL_SPLITS:
+        return read
+    names = Counter(sample.name for samples in read.values() for sample in samples)
+    merged: list[Sample] = []
+    for folder, samples in read.items():
+        left_out.remark("folder", _NO_SPLIT, folder)
+        merged += [
+            sample if names[sample.name] == 1 else replace(sample, name=f"{folder}/{sample.name}") for sample in samples
+        ]
+    return {WHOLE: merged}
 
 
 def _distributed(samples: list[Sample], root: Path, left_out: LeftOut) -> Samples:

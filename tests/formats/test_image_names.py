@@ -56,6 +56,17 @@ def test_folders_that_are_not_here_are_dropped_only_where_the_file_name_is_uniqu
     assert find_listed(["x/1.png", "w/1.png"], ["v/1.png"]) == [[], []]
 
 
+def test_the_last_folders_tell_equal_file_names_apart():
+    listed = ["C:\\data\\cats\\1.png", "C:\\data\\dogs\\1.png", "/mnt/birds/1.png", "/mnt/birds/2.png"]
+    images = ["images/cats/1.png", "images/Dogs/1.png", "images/2.png"]
+    assert find_listed(listed, images) == [["images/cats/1.png"], ["images/Dogs/1.png"], [], ["images/2.png"]]
+    assert find_listed(["/x/cats/1.png", "/y/cats/1.png"], images) == [[], []]
+
+
+def test_names_of_very_many_folders_take_no_time():
+    assert find_listed(["a/" * 200_000 + "1.png"], ["v/1.png"]) == [["v/1.png"]]
+
+
 def test_the_caller_chooses_among_several_and_among_shortened_ones():
     assert find_listed(["1.png"], ["v/1.png", "w/1.png"], lambda _, found: found[1:]) == [["w/1.png"]]
     assert find_listed(["x/1.png"], ["w/1.png"], lambda _, found: []) == [[]]

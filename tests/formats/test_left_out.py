@@ -42,3 +42,12 @@ def test_remarks_are_sentences_with_a_number_and_names():
         "7 objects without a label (such as b.png: 0, b.png: 1, b.png: 2, b.png: 3, b.png: 4).",
     )
     assert not left_out
+
+
+def test_names_that_no_file_can_have_are_cut():
+    left_out = LeftOut()
+    left_out.add_image(Reason.NO_IMAGE, "x" * 10_000)
+    left_out.remark("object", "without a label", "y" * 10_000)
+    assert len(str(left_out)) < 600
+    assert len(left_out.remarks[0]) < 600
+    assert next(iter(left_out))["examples"] == ["x" * 10_000]

@@ -215,3 +215,17 @@ def test_a_data_set_stays_what_it_is_when_predict_writes_into_it(tmp_path):
     document = coco([coco_image(1, "a.png")], [coco_object(1, [[0, 0, 9, 0, 9, 9, 0, 9]])])
     write_json(tmp_path / "instances.json", document)
     assert find_format(tmp_path) == "coco"
+
+
+def test_folders_that_are_not_called_like_splits_are_one_data_set(tmp_path):
+    for folder, name in (("cats", "a.png"), ("cats", "b.png"), ("dogs", "a.png")):
+        label_map_folder(tmp_path / folder, {name: [SQUARE]})
+    dataset = load_dataset(tmp_path, validation_share=0)
+    assert {split: [sample.name for sample in samples] for split, samples in dataset.splits.items()} == {
+        "train": ["b.png", "cats/a.png", "dogs/a.png"]
+    }
+    assert dataset.notes == (
+        "2 folders not called like a split (train, validation, test), read as one data set (cats, dogs).",
+    )
+    label_map_folder(tmp_path / "val", {"c.png": [SQUARE]})
+    assert sorted(load_dataset(tmp_path).splits) == ["cats", "dogs", "validation"]

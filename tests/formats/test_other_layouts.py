@@ -9,7 +9,7 @@ import pytest
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.formats.other_layouts import advice_on
-from tests.formats.folders import write_json
+from tests.formats.folders import write_image, write_json
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ from tests.formats.folders import write_json
         (("JPEGImages/480p/bear", "Annotations/480p/bear"), "It looks like DAVIS"),
         (("images/training", "annotations/training"), "It looks like ADE20K: call annotations/ masks/"),
         (("leftImg8bit/train/aachen", "gtFine/train/aachen"), "It looks like Cityscapes: put leftImg8bit into images/"),
+        (("set/img", "set/ann"), "It looks like a project of Supervisely: export its annotations in COCO format"),
     ],
 )
 def test_what_looks_like_a_public_data_set_is_called_so(tmp_path, folders, text):
@@ -41,6 +42,46 @@ def test_other_files_and_a_data_set_further_down(tmp_path):
     (tmp_path / "cells").mkdir()
     advice = advice_on(tmp_path, lambda folder: folder.name == "cells")
     assert advice == f"The folder {tmp_path / 'cells'} is a data set: give its path."
+
+
+def test_boxes_of_pascal_voc_are_no_masks(tmp_path):
+    (tmp_path / "JPEGImages").mkdir()
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations" / "a.xml").write_text("<annotation/>")
+    assert advice_on(tmp_path, lambda _: False).startswith("It looks like Pascal VOC with boxes and without masks")
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        ({"a.png1": {"regions": [{"shape_attributes": {}}]}}, "p.json looks like a project of the VGG Image Annotator"),
+        (
+            [{"id": 1, "annotations": [{"completed_by": 1}]}],
+            "p.json looks like tasks of Label Studio: export polygons as",
+        ),
+        ({"info": {"description": "ISAT"}, "objects": []}, "p.json looks like annotations of ISAT"),
+        ({"objects": [{"geometryType": "polygon"}]}, "p.json looks like annotations of Supervisely"),
+        ({"dm_format_version": "1.0", "items": []}, "p.json looks like a project of Datumaro"),
+        ({"image": {}, "annotations": [{"predicted_iou": 1}]}, "p.json looks like files of SA-1B, one per image"),
+    ],
+)
+def test_files_of_other_tools_are_called_so(tmp_path, document, text):
+    write_json(tmp_path / "p.json", document)
+    assert advice_on(tmp_path, lambda _: False).startswith(text)
+
+
+def test_pictures_that_look_like_images_and_masks(tmp_path):
+    for name in ("photos/a.jpg", "photos/b.jpg", "gt/a.png", "other/x.jpg"):
+        write_image(tmp_path / "apart" / name)
+    assert advice_on(tmp_path / "apart", lambda _: False) == (
+        "The pictures in gt/ and photos/ have the same names: where those of one folder are the masks of the others, call the folders "
+        "images/ and masks/."
+    )
+    for name in ("a.jpg", "a_mask.png", "b.jpg"):
+        write_image(tmp_path / "beside" / name)
+    assert advice_on(tmp_path / "beside", lambda _: False) == (
+        "There are masks beside images, such as a_mask.png: put the images into images/, and the masks into masks/."
+    )
 
 
 def test_a_data_set_that_is_packed(tmp_path):

@@ -92,6 +92,10 @@ def _parts_of_subfolders(root: Path) -> list[AnnotationFile]:
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))):
         name = split_name(folder.name)
         found = _parts_of_folder(folder, name)
+        if found and not images_below(folder):  # annotations alone: the images lie beside their folder
+            split = name if name in USUAL_SPLITS else WHOLE
+            found = _by_split([part.path for part in found], root, split)
+            name = split or folder.name
         if found and name in home:
             raise DataError(f"{root}: both {home[name].name} and {folder.name} are the {name} split; keep one of them.")
         if found:

@@ -63,6 +63,11 @@ def pair_masks(images: Iterable[str], masks: Iterable[str]) -> Pairs:
     return Pairs(masks_of, rivals_of, unpaired)
 
 
+def is_name_of_mask(name: str) -> bool:
+    """Whether a picture is called like a mask, such as `p_mask.png`."""
+    return _WORDS.search(_without_suffix(name)) is not None
+
+
 def _first_fitting(mask: str, by_key: dict[_Key, list[str]]) -> tuple[int, list[str]]:
     """The images that fit a mask in the strictest way in which any does, and the rank of that way."""
     for rank, key in enumerate(_keys_of_mask(mask)):

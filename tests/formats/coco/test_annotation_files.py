@@ -56,6 +56,19 @@ def test_a_file_in_each_split_folder(tmp_path):
         find_parts(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("paths", "splits"),
+    [
+        (["labels/coco.json"], [""]),
+        (["annotation/train.json", "annotation/val.json"], ["train", "validation"]),
+        (["train/_annotations.coco.json", "valid/_annotations.coco.json"], ["train", "validation"]),
+    ],
+)
+def test_files_in_folders_without_images_are_for_the_images_beside_these(tmp_path, paths, splits):
+    make(tmp_path, *paths)
+    assert found(tmp_path) == [(split, path, ".") for split, path in zip(splits, paths, strict=True)]
+
+
 def test_several_files_that_no_split_tells_apart_are_refused(tmp_path):
     make(tmp_path, "a.json", "b.json")
     with pytest.raises(DataError, match=r"several files hold annotations: a\.json, b\.json\. Give the path of the one"):
