@@ -91,17 +91,22 @@ def _parts_of_subfolders(root: Path) -> list[AnnotationFile]:
     home: dict[str, Path] = {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))):
         name = split_name(folder.name)
-        found = _parts_of_folder(folder, name)
-        if found and not images_below(folder):  # annotations alone: the images lie beside their folder
-            split = name if name in USUAL_SPLITS else WHOLE
-            found = _by_split([part.path for part in found], root, split)
-            name = split or folder.name
+        found = _parts_of_annotation_folder(folder, root) or _parts_of_folder(folder, name)
         if found and name in home:
             raise DataError(f"{root}: both {home[name].name} and {folder.name} are the {name} split; keep one of them.")
         if found:
             home[name] = folder
         parts += found
     return parts
+
+
+def _parts_of_annotation_folder(folder: Path, root: Path) -> list[AnnotationFile]:
+    """The annotation files of a folder without images: these lie beside it."""
+    files = [path for path in _json_files(folder) if _has_coco_keys(path)]
+    if not files or images_below(folder):
+        return []
+    name = split_name(folder.name)
+    return _by_split(files, root, name if name in USUAL_SPLITS else WHOLE)
 
 
 def _json_files(folder: Path) -> list[Path]:
