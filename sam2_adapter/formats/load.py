@@ -17,6 +17,7 @@ from sam2_adapter.formats.other_layouts import advice_on
 from sam2_adapter.formats.registry import data_formats, load_format
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_by_folders, split_off_validation
+from sam2_adapter.images.find import passed_over_below
 from sam2_adapter.ownership import results_in
 from sam2_adapter.text import plural, unknown_name
 
@@ -118,11 +119,12 @@ def load_dataset(
     if set(read) == {WHOLE}:
         read = _distributed(read[WHOLE], root, left_out)
     splits = _named_splits(read)
+    remarks = (*left_out.remarks, *_unread_images(root, left_out))
     if not splits:
-        remarks = "".join(f"\n  {remark}" for remark in left_out.remarks)
-        raise DataError(f"{path}: nothing in this data set can be used. {left_out.account}{remarks}")
+        lines = "".join(f"\n  {remark}" for remark in remarks)
+        raise DataError(f"{path}: nothing in this data set can be used. {left_out.account}{lines}")
     check_disjoint(splits)
-    notes = (*left_out.remarks, *_ensure_validation(splits, validation_share, seed))
+    notes = (*remarks, *_ensure_validation(splits, validation_share, seed))
     parts = (f"{split} {plural(len(samples), 'image')}" for split, samples in splits.items())
     logger.info("%s: read as %s in %.1f s: %s", path, found_format, time.perf_counter() - started, ", ".join(parts))
     for note in notes:
@@ -176,6 +178,13 @@ def find_format(root: Path) -> DataFormat:
         f"{root}: not a known data set. {advice}{' ' if advice else ''}Expected {' or '.join(entry.layout for entry in data_formats().values())}; found {_content(root)}. "
         "Where a COCO file has another name or place, give the path of the file."
     )
+
+
+def _unread_images(root: Path, left_out: LeftOut) -> tuple[str, ...]:
+    """Where annotated images are not here: the pictures of other kinds that are, one sentence per kind."""
+    if not root.is_dir() or not left_out.count(Reason.NO_IMAGE):
+        return ()
+    return tuple(f"Passed over: {entry}." for entry in passed_over_below(root))
 
 
 def _without_other_splits(read: Samples, left_out: LeftOut) -> Samples:

@@ -26,7 +26,7 @@ from PIL import (
 from sam2_adapter.images.deep_png import deep_grey, may_be_deep_grey
 from sam2_adapter.images.kinds import HEIF_ADVICE, READABLE, can_read_heif, what_it_is
 from sam2_adapter.images.repair import completed_jpeg, essential_png
-from sam2_adapter.images.tiff.open import OpenedTiff, count_pages, open_tiff
+from sam2_adapter.images.tiff.open import OpenedTiff, count_pages, open_tiff, stored_values
 from sam2_adapter.input_files import NUM_BYTES, what_stands_in
 
 Decoder = Callable[[IO[bytes], str], Image.Image]
@@ -92,7 +92,8 @@ class OpenedImage:
         """Decode the pixels; the picture is not turned.
 
         Args:
-            keeps_values: whether all bits of grey values count, as in masks, also where they are stored as colours.
+            keeps_values: whether all bits of grey values count, as in masks, also where they are stored as colours, and values are those
+                that are stored where 0 is white.
         """
         if self._tiff is not None:
             return self._tiff.load()
@@ -109,6 +110,8 @@ class OpenedImage:
             self._image = repaired
         if self.format == "WEBP":
             self._header.info[LOSSLESS] = _is_lossless_webp(self._content())
+        if keeps_values and self.format == "TIFF" and self._header.mode == "L":
+            return stored_values(self._header)
         return self._header
 
     def orientation(self) -> int:

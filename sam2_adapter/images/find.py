@@ -85,6 +85,19 @@ def search_images(paths: Iterable[str | Path]) -> FoundImages:
     return FoundImages(tuple(search.images), _counted(search.others))
 
 
+def passed_over_below(folder: Path) -> tuple[PassedOver, ...]:
+    """The pictures and videos below a folder that are not read, by kind.
+
+    Raises:
+        ImageError: a folder cannot be read.
+    """
+    others: dict[FileKind, list[str]] = {}
+    for path in files_below(folder):
+        if (kind := other_kind(path)) is not None:
+            others.setdefault(kind, []).append(str(path))
+    return _counted(others)
+
+
 def _counted(others: Mapping[FileKind, Sequence[str]]) -> tuple[PassedOver, ...]:
     return tuple(
         PassedOver(kind, len(names), tuple(sorted(names)[:_NUM_EXAMPLES])) for kind, names in sorted(others.items())

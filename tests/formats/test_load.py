@@ -229,3 +229,14 @@ def test_folders_that_are_not_called_like_splits_are_one_data_set(tmp_path):
     )
     label_map_folder(tmp_path / "val", {"c.png": [SQUARE]})
     assert sorted(load_dataset(tmp_path).splits) == ["cats", "dogs", "validation"]
+
+
+def test_annotated_images_of_kinds_that_are_not_read_are_said(tmp_path):
+    label_map_folder(tmp_path, {"a.png": [SQUARE], "b.png": [SQUARE]})
+    (tmp_path / "images" / "b.png").rename(tmp_path / "images" / "b.psd")
+    assert load_dataset(tmp_path, validation_share=0).notes == (
+        f"Passed over: 1 picture of another format ({tmp_path / 'images' / 'b.psd'}); save it as PNG or JPEG.",
+    )
+    (tmp_path / "images" / "a.png").rename(tmp_path / "images" / "a.dcm")
+    with pytest.raises(DataError, match=r"annotated image is not here(.|\n)*Passed over: 1 medical image"):
+        load_dataset(tmp_path)

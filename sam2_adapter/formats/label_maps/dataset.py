@@ -2,8 +2,7 @@
 
 A number that `ignore_label` names is no object: its pixels are the image's ignored region.
 
-`paired` reads them, `pairs` says which mask is whose. `categories.json` gives labels: `{"1": "cell"}` for all images or `{"image": {"1": "cell"}}`, where an
-image is named by its path without suffix. Subfolders `train/images`, `train/masks`, ... are splits. Masks that `predict` wrote are read
+`paired` reads them, `pairs` says which mask is whose, `categories` what the numbers are called. Subfolders `train/images`, `train/masks`, ... are splits. Masks that `predict` wrote are read
 as well where they were put beside their images: the pictures of single objects are passed over, and the file that names the numbers gives
 the labels.
 """
@@ -14,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sam2_adapter.errors import DataError
-from sam2_adapter.files import read_json
 from sam2_adapter.formats.dataset_reader import (
     WHOLE,
     ReadingOptions,
@@ -25,10 +22,15 @@ from sam2_adapter.formats.dataset_reader import (
     is_folder,
     split_folders,
 )
+from sam2_adapter.formats.label_maps.categories import NAME, Categories, legend_of
 from sam2_adapter.formats.label_maps.paired import PairedMasks
 from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.sample import Sample
+from sam2_adapter.images.find import files_below
 from sam2_adapter.ownership import results_in
+
+_ARRAYS = (".npy", ".npz", ".mat", ".h5", ".hdf5", ".pkl", ".pt", ".zarr")
+_ARRAY = "of numbers, which are not read: save label maps as PNG or TIFF"
 
 
 def is_label_map_data(root: Path) -> bool:
@@ -42,7 +44,7 @@ def read_label_map_data(root: Path, options: ReadingOptions, left_out: LeftOut) 
     Raises:
         DataError: `categories.json` is malformed.
     """
-    categories = _read_categories(root / "categories.json")
+    categories = Categories(root / NAME)
     return {split: _read_folder(folder, categories, options, left_out) for split, folder in _folders(root).items()}
 
 
@@ -53,9 +55,7 @@ def _folders(root: Path) -> dict[str, Path]:
     return split_folders(root, "masks")
 
 
-def _read_folder(
-    folder: Path, categories: Mapping[str, Any], options: ReadingOptions, left_out: LeftOut
-) -> list[Sample]:
+def _read_folder(folder: Path, categories: Categories, options: ReadingOptions, left_out: LeftOut) -> list[Sample]:
     """The images of one folder of `images/` and `masks/`."""
     mask_folder = child(folder, "masks") or folder / "masks"
     found = images_below(mask_folder)
@@ -63,15 +63,13 @@ def _read_folder(
     if mask_folder.name in results_in(folder):
         left_out.remark("folder", "of masks that predict made, taken as true masks", mask_folder.name)
 
-    def labels_of(image: str, mask: str, *_: object) -> Mapping[str, Any]:
-        own = categories.get(str(PurePosixPath(image).with_suffix("")))
-        if isinstance(own, dict):
-            return own
-        if categories:
-            return {key: value for key, value in categories.items() if isinstance(value, str)}
-        return _legend_labels(masks[mask].with_suffix(".json"))
-
     images = images_below(child(folder, "images") or folder / "images")
+    names_of = categories.names_of(images, left_out)
+
+    def labels_of(image: str, mask: str, *_: object) -> Mapping[str, Any]:
+        return names_of[image] if categories else legend_of(masks[mask])
+
+    _remark_other_files(mask_folder, left_out)
     return PairedMasks(images, masks, labels_of, options, left_out, folder=mask_folder.name).read()
 
 
@@ -83,21 +81,9 @@ def _is_picture_of_one_object(name: str, path: Path, masks: Mapping[str, Path]) 
     return is_numbered and f"{folder}.png" in masks and path.parent.with_name(f"{path.parent.name}.json").is_file()
 
 
-def _legend_labels(path: Path) -> dict[str, Any]:
-    """Number to label from the file that `predict` writes beside a label map; nothing where there is none."""
-    if not path.is_file():
-        return {}
-    try:
-        document = read_json(path)
-    except DataError:
-        return {}
-    objects = document.get("objects") if isinstance(document, dict) else None
-    rows = [row for row in objects if isinstance(row, dict)] if isinstance(objects, list) else []
-    return {str(row.get("number")): row.get("label") for row in rows}
-
-
-def _read_categories(path: Path) -> Mapping[str, Any]:
-    categories = read_json(path) if path.exists() else {}
-    if not isinstance(categories, dict) or not all(isinstance(value, (str, dict)) for value in categories.values()):
-        raise DataError(f'{path}: expected {{"1": "label"}} or {{"image": {{"1": "label"}}}}, but got something else.')
-    return categories
+def _remark_other_files(mask_folder: Path, left_out: LeftOut) -> None:
+    """Say which files of arrays lie among the masks: people save label maps so."""
+    if mask_folder.is_dir():
+        for path in sorted(files_below(mask_folder)):
+            if path.suffix.lower() in _ARRAYS:
+                left_out.remark("file", _ARRAY, f"{mask_folder.name}/{path.relative_to(mask_folder).as_posix()}")

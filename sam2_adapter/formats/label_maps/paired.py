@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,10 +35,18 @@ _INVERTED = (
     "whose one object covers the whole border of the picture and encloses the rest: if it is the background, invert the mask, so that the "
     "background is 0"
 )
+_UNPAIRED = "of no image: a mask has the path of its image, with any suffix; p_mask.png, mask_p.png and p.jpg.png are understood for p.jpg"
+_ONE_EACH = (
+    "called like one of several of an image, as pictures of single objects are, which are not read: put all objects of an image into one "
+    "picture, each with a number of its own"
+)
 _PARTS = (
     "with one number in many separate parts, read as one object: where the parts are objects of their own, "
     "use the setting split_parts=true"
 )
+
+# What the name of a mask has behind that of its image, where it is one of several.
+_PART_OF = r"([ _.-]+[A-Za-z]*)?[ _.-]*\d+\.\w+|/.*"
 
 
 # Row and column range of each number but 0.
@@ -90,6 +99,8 @@ class PairedMasks:
         pairs = pair_masks(self._images, self._masks)
         for mask in pairs.unpaired:
             self._left_out.add_image(Reason.NO_IMAGE, f"{self._folder}/{mask}")
+        if not any(pairs.masks_of.values()):
+            self._remark_unpaired(pairs.unpaired)
         seen: set[str] = set()
         for image, masks in pairs.masks_of.items():
             rivals = pairs.rivals_of[image]
@@ -103,6 +114,15 @@ class PairedMasks:
                 self._left_out.add_image(Reason.DUPLICATE_NAME, ", ".join(names))
         return samples
 
+    def _remark_unpaired(self, masks: Sequence[str]) -> None:
+        """Say how masks are called, where none is called so."""
+        stems = [str(PurePosixPath(image).with_suffix("")) for image in self._images]
+        for mask in masks:
+            is_one_of_many = any(
+                re.fullmatch(_PART_OF, mask.removeprefix(stem)) for stem in stems if mask.startswith(stem)
+            )
+            self._left_out.remark("mask", _ONE_EACH if is_one_of_many else _UNPAIRED, f"{self._folder}/{mask}")
+
     def _read_pair(self, samples: list[Sample], image: str, mask: str) -> None:
         original_hw = usable_hw(self._images[image], image, self._options, self._left_out)
         if original_hw is None:
@@ -112,6 +132,8 @@ class PairedMasks:
         except (ImageError, DataError) as error:
             self._left_out.add_image(Reason.BROKEN_FILE, str(error))
             return
+        for note in image_size_with_notes(self._masks[mask])[1]:
+            self._left_out.remark("mask", "with more in the file than is read", f"{mask}: {note}")
         if label_map.numbers.shape != original_hw:
             height, width = label_map.numbers.shape
             sizes = f"the mask is {width}x{height}, the upright image {original_hw[1]}x{original_hw[0]}"
@@ -122,8 +144,6 @@ class PairedMasks:
             for remark in (label_map.remark, _INVERTED if _looks_inverted(label_map.numbers) else ""):
                 if remark:
                     self._left_out.remark("mask", remark, mask)
-            for note in image_size_with_notes(self._masks[mask])[1]:
-                self._left_out.remark("mask", "with more in the file than is read", f"{mask}: {note}")
             boxes = boxes_of_numbers(label_map.numbers)
             labels = self._labels_of(image, mask, label_map.numbers, boxes)
             objects = self._objects(label_map.numbers, boxes, labels, mask)
@@ -152,12 +172,22 @@ class PairedMasks:
         most_parts = 0
         for number, (rows, columns) in boxes.items():
             mask[rows, columns] = numbers[rows, columns] == number
-            label = labels.get(str(number))
             most_parts = max(most_parts, count_parts(mask[rows, columns], self._options.min_area_px))
-            yield Annotation.from_mask(mask, label if isinstance(label, str) and label else self._options.default_label)
+            yield Annotation.from_mask(mask, self._label(labels, number, name))
             mask[rows, columns] = False
         if most_parts >= _MANY_PARTS and self._numbers_may_be_classes and not self._options.split_parts:
             self._left_out.remark("mask", _PARTS, f"{name}: {most_parts} parts")
+
+    def _label(self, labels: Mapping[str, Any], number: int, name: str) -> str:
+        """The label of a number; one without a label among others that have one is remarked."""
+        label = labels.get(str(number))
+        if isinstance(label, str) and label:
+            return label
+        if labels:
+            self._left_out.remark(
+                "object", f"without a label, labelled {self._options.default_label!r}", f"{name}: {number}"
+            )
+        return self._options.default_label
 
 
 def _looks_inverted(numbers: Numbers) -> bool:

@@ -1,7 +1,7 @@
 """Which mask of `masks/` belongs to which image of `images/`: they have one path below their folders, up to habits of tools.
 
-A mask may carry the image's whole name (`p.jpg.png`) or a word behind it (`p_mask.png`). The case of letters and the form of accents count
-only where names differ in nothing else.
+A mask may carry the image's whole name (`p.jpg.png`), or a word behind or before it (`p_mask.png`, `mask_p.png`); an image too, where its
+mask carries one (`img_1.png` and `mask_1.png`). The case of letters and the form of accents count only where names differ in nothing else.
 """
 
 from __future__ import annotations
@@ -20,8 +20,17 @@ _WORDS = re.compile(
 )
 
 
-# Which of `COMPARISONS` is meant, and the name in the form for that.
-_Key = tuple[int, str]
+_MASK_WORDS = "masks?|segmentations?|seg|labels?|instances?|annotations?|gt"
+_IMAGE_WORDS = "images?|imgs?|im|rgb|photos?|pics?|raw|orig|original|input|sat|leftImg8bit|training"
+
+# A word before a name ends where a digit or a separator follows.
+_MASK_PREFIX, _IMAGE_PREFIX = (
+    re.compile(rf"^({words})([ _.-]+|(?=\d))", re.IGNORECASE) for words in (_MASK_WORDS, _IMAGE_WORDS)
+)
+_IMAGE_SUFFIX = re.compile(rf"[ _.-]+({_IMAGE_WORDS})$", re.IGNORECASE)
+
+# Whether words were taken off, which of `COMPARISONS` is meant, and the name in the form for that.
+_Key = tuple[bool, int, str]
 
 
 class Pairs(NamedTuple):
@@ -77,8 +86,11 @@ def _first_fitting(mask: str, by_key: dict[_Key, list[str]]) -> tuple[int, list[
 
 
 def _keys_of_image(image: str) -> Iterator[_Key]:
-    for name in (_without_suffix(image), image):
+    stem = _without_suffix(image)
+    for name in (stem, image):
         yield from _keys(name)
+    for name in dict.fromkeys((stem, _IMAGE_SUFFIX.sub("", stem), _without_prefix(stem, _IMAGE_PREFIX))):
+        yield from _keys(name, is_bare=True)
 
 
 def _keys_of_mask(mask: str) -> Iterator[_Key]:
@@ -86,6 +98,14 @@ def _keys_of_mask(mask: str) -> Iterator[_Key]:
     shorter = _WORDS.sub("", stem)
     for name in dict.fromkeys((stem, shorter, _without_image_suffix(shorter))):
         yield from _keys(name)
+    for name in (shorter, _without_prefix(stem, _MASK_PREFIX)):
+        if name != stem:
+            yield from _keys(name, is_bare=True)
+
+
+def _without_prefix(name: str, prefix: re.Pattern[str]) -> str:
+    folder, slash, base = name.rpartition("/")
+    return f"{folder}{slash}{prefix.sub('', base) or base}"
 
 
 def _without_suffix(name: str) -> str:
@@ -97,5 +117,5 @@ def _without_image_suffix(name: str) -> str:
     return str(path.with_suffix("")) if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
-def _keys(name: str) -> Iterator[_Key]:
-    return ((level, compared(name)) for level, compared in enumerate(COMPARISONS))
+def _keys(name: str, *, is_bare: bool = False) -> Iterator[_Key]:
+    return ((is_bare, level, compared(name)) for level, compared in enumerate(COMPARISONS))

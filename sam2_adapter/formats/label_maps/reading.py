@@ -1,6 +1,7 @@
 """Reading label maps: pictures in which every number, or every colour, is one object.
 
-They come as grey pictures of 1 to 32 bits, whole numbers as floats, palettes, and RGB whose colours tell the objects apart. Masks with soft
+They come as grey pictures of 1 to 32 bits, whole numbers as floats, palettes, and RGB whose colours tell the objects apart, as do those of a
+palette whose first colour is not that of the background. Masks with soft
 edges (smoothed, resized, saved as JPEG) hold many values that are no objects: a single mask is cut at half its brightness, and anything
 else is refused.
 """
@@ -24,7 +25,7 @@ Numbers = npt.NDArray[np.uint32]
 
 _OPAQUE = 127
 
-_WHITE = 0xFFFFFF
+_WHITE, _OF_WHITE = 0xFFFFFF, 255
 _COLOURED = "coloured, each colour read as one object"
 
 _LARGEST = 2**32 - 1
@@ -84,7 +85,7 @@ def to_label_map(stored: StoredPicture, path: str | Path) -> LabelMap:
 def _stored_values(image: Image.Image) -> Any:
     """The values of a picture of one channel, as they are stored; the indices of a palette; `None` for colours."""
     is_one_channel = image.mode in ("1", "L", "P", "I", "F") or image.mode.startswith("I;16")
-    if not is_one_channel:
+    if not is_one_channel or (image.mode == "P" and not _is_first_index_background(image)):
         return None
     values = np.array(image)
     if ALPHA not in image.info:
@@ -93,6 +94,32 @@ def _stored_values(image: Image.Image) -> Any:
     return (
         np.where(is_visible, values, 0) if values[is_visible].any() else is_visible
     )  # black objects on a transparent background
+
+
+def _is_first_index_background(image: Image.Image) -> bool:
+    """Whether the indices of a palette are numbers with 0 as the background; programs that save colours sort them in some other way."""
+    colors = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    is_opaque = _opaque_indices(image, len(colors))
+    if not len(colors) or not colors[0].any() or not is_opaque[0]:
+        return True
+    used = np.unique(np.asarray(image))
+    seen = used[used < len(colors)]
+    if (~colors[seen].any(axis=1)).any() or not is_opaque[seen].all():
+        return False
+    is_white = (colors == _OF_WHITE).all(axis=1)
+    return bool(is_white[0]) or not is_white[seen].any()
+
+
+def _opaque_indices(image: Image.Image, count: int) -> npt.NDArray[np.bool_]:
+    """Which indices of a palette are not transparent; a file says so for one of them, or for the first ones."""
+    is_opaque = np.ones(count, np.bool_)
+    given = image.info.get("transparency")
+    if isinstance(given, bytes):
+        alpha = np.frombuffer(given, np.uint8)[:count]
+        is_opaque[: len(alpha)] = alpha > _OPAQUE
+    elif isinstance(given, int) and given < count:
+        is_opaque[given] = False
+    return is_opaque
 
 
 def _of_values(values: npt.NDArray[Any], is_lossy: bool, path: str | Path) -> LabelMap:

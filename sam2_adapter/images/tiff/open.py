@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from sam2_adapter.annotations.regions import Region
-from sam2_adapter.images.tiff.pixel_layout import TiffLayout, any_layout, read_layout
+from sam2_adapter.images.tiff.pixel_layout import GREY_WHITE_IS_ZERO, TiffLayout, any_layout, read_layout
 from sam2_adapter.images.tiff.pixels import passed_over_channels, samples_to_image
 from sam2_adapter.images.tiff.samples import read_samples
 from sam2_adapter.images.tiff.tags import Directory, Tag, read_directories
@@ -77,6 +77,13 @@ def count_pages(file: IO[bytes]) -> int:
     file.seek(0)
     stack = _IMAGEJ_STACK.search(file.read(_START_BYTES))
     return max(number, int(stack[1])) if stack else number
+
+
+def stored_values(image: Image.Image) -> Image.Image:
+    """A grey picture of 8 bits that Pillow has read, with the values that are stored where 0 is white, as ImageJ saves masks."""
+    tags = getattr(image, "tag_v2", {})
+    is_inverted = tags.get(Tag.PHOTOMETRIC) == GREY_WHITE_IS_ZERO and tags.get(Tag.BITS) == (8,)
+    return ImageChops.invert(image) if is_inverted else image
 
 
 def _leaves_out_segments(directory: Directory) -> bool:

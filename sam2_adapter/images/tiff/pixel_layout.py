@@ -205,8 +205,10 @@ def _is_read_by_pillow(directory: Directory, bits: Sequence[int], kinds: Sequenc
         return False
     if photometric == GREY_WHITE_IS_ZERO or (photometric in (GREY, PALETTE) and channels == 1):
         return channels == 1 and bits[0] in (1, 2, 4, 8)
-    least = {GREY: 2, RGB: 3, PALETTE: 2, CMYK: 4}.get(photometric)
-    return set(bits) == {8} and least is not None and least <= channels <= (2 if least == 2 else 4)
+    colors = {GREY: 1, RGB: 3, PALETTE: 1, CMYK: 4}.get(photometric)
+    if colors is None or set(bits) != {8}:
+        return False
+    return channels == colors or (channels == colors + 1 <= 4 and _alpha(directory, channels)[0] is not None)
 
 
 def _check_supported(directory: Directory, bits: Sequence[int], kinds: Sequence[int]) -> None:

@@ -98,9 +98,6 @@ def test_labels_by_image_or_for_all(tmp_path):
     assert labels == {"a.png": ["cat", "dog"], "sub/b.png": ["cow"]}
     write_json(tmp_path / "categories.json", {"1": "cell"})
     assert [o.label for o in read(tmp_path)[0][""][0].objects] == ["cell", "object"]
-    write_json(tmp_path / "categories.json", {"1": 3})
-    with pytest.raises(DataError, match=r"categories\.json: expected"):
-        read(tmp_path)
 
 
 def test_split_folders(tmp_path):
@@ -200,3 +197,43 @@ def test_a_mask_that_looks_inverted_or_has_more_pages_is_said(tmp_path):
     )
     assert remarks[0].endswith("(a.png).")
     assert remarks[1] == "1 mask with more in the file than is read (d.tif: 2 pages, of which the first one is read)."
+
+
+def test_files_of_arrays_among_the_masks_are_said(tmp_path):
+    label_map_folder(tmp_path, {"a.png": [FIRST]})
+    np.save(tmp_path / "masks" / "b.npy", FIRST)
+    assert read(tmp_path)[1].remarks == (
+        "1 file of numbers, which are not read: save label maps as PNG or TIFF (masks/b.npy).",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mask", "text"),
+    [
+        (
+            "a/1.png",
+            "1 mask called like one of several of an image, as pictures of single objects are, which are not read",
+        ),
+        ("a_mask_03.png", "1 mask called like one of several of an image"),
+        ("a-2.png", "1 mask called like one of several of an image"),
+        ("x.png", "1 mask of no image: a mask has the path of its image, with any suffix; p_mask.png, mask_p.png and"),
+    ],
+)
+def test_where_no_mask_has_an_image_it_is_said_how_masks_are_called(tmp_path, mask, text):
+    write_image(tmp_path / "images" / "a.png")
+    write_label_map(tmp_path / "masks" / mask, label_map(FIRST))
+    samples, left_out = read(tmp_path)
+    assert not samples[""]
+    assert left_out.remarks[0].startswith(text)
+    label_map_folder(tmp_path, {"b.png": [FIRST]})
+    assert not read(tmp_path)[1].remarks
+
+
+def test_pages_behind_an_empty_one_are_said(tmp_path):
+    write_image(tmp_path / "images" / "a.png")
+    (tmp_path / "masks").mkdir()
+    pages = [Image.fromarray(mask.astype(np.uint8)) for mask in (FIRST & SECOND, FIRST)]
+    pages[0].save(tmp_path / "masks" / "a.tif", save_all=True, append_images=pages[1:])
+    assert read(tmp_path)[1].remarks == (
+        "1 mask with more in the file than is read (a.tif: 2 pages, of which the first one is read).",
+    )

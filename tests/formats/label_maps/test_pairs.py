@@ -20,7 +20,32 @@ def test_habits_of_tools(mask):
     assert not pairs.unpaired
 
 
-@pytest.mark.parametrize("mask", ["r.png", "sub/p.png", "pmask.png", "p_2.png", "mask_p.png"])
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("p.jpg", "mask_p.png"),
+        ("p.jpg", "GT-p.png"),
+        ("sub/p.jpg", "sub/labels_p.png"),
+        ("img_1.jpg", "mask_1.png"),
+        ("image1.jpg", "seg1.png"),
+        ("p_img.png", "p_masks.png"),
+        ("p_leftImg8bit.png", "p_gt.png"),
+        ("1_rgb.png", "gt_1.png"),
+    ],
+)
+def test_words_before_names_and_behind_those_of_images(image, mask):
+    others = ["q.jpg", "2.png", "images.png"]
+    pairs = pair_masks([image, *others], [mask])
+    assert pairs.masks_of == {image: [mask]} | {other: [] for other in others}
+
+
+def test_names_with_words_taken_off_come_last():
+    pairs = pair_masks(["1.jpg", "img_1.jpg"], ["mask_1.png", "img_1.png"])
+    assert pairs.masks_of == {"1.jpg": ["mask_1.png"], "img_1.jpg": ["img_1.png"]}
+    assert pair_masks(["1.jpg", "img_1.jpg"], ["mask_1.png"]).rivals_of["1.jpg"] == ["1.jpg", "img_1.jpg"]
+
+
+@pytest.mark.parametrize("mask", ["r.png", "sub/p.png", "pmask.png", "p_2.png", "maskp.png", "mask.png"])
 def test_other_names_fit_nothing(mask):
     pairs = pair_masks(["p.jpg"], [mask])
     assert pairs.masks_of == {"p.jpg": []}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageFilter
 
 from sam2_adapter.errors import DataError, ImageError
@@ -147,3 +148,40 @@ def test_several_colours_in_a_lossy_picture_are_refused(tmp_path):
 def test_lossless_webp_keeps_its_numbers(tmp_path):
     path = save(tmp_path / "a.webp", np.dstack([NUMBERS] * 3), lossless=True)
     np.testing.assert_array_equal(read_label_map(path).numbers, NUMBERS)
+
+
+def palette_picture(path, numbers, colours, **options):
+    picture = Image.fromarray(numbers.astype(np.uint8)).convert("P")
+    picture.putdata(numbers.ravel().tolist())
+    picture.putpalette([value for colour in colours for value in colour])
+    picture.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("colours", "background"),
+    [
+        ([(200, 0, 0), (0, 0, 0), (0, 200, 0)], 1),
+        ([(200, 0, 0), (0, 200, 0), (255, 255, 255)], 2),
+        ([(255, 255, 255), (200, 0, 0), (0, 200, 0)], 0),
+        ([(9, 9, 9), (200, 0, 0), (0, 200, 0)], 0),
+        ([(0, 0, 0), (255, 255, 255), (0, 200, 0)], 0),
+    ],
+)
+def test_the_background_of_a_palette_that_is_sorted_in_some_way(tmp_path, colours, background):
+    order = np.array([background, *(number for number in range(3) if number != background)])
+    label_map = read_label_map(palette_picture(tmp_path / "a.png", order[NUMBERS], colours))
+    np.testing.assert_array_equal(label_map.numbers > 0, MASK)
+    assert len(np.unique(label_map.numbers)) == 3
+
+
+def test_a_transparent_colour_of_a_palette_is_the_background(tmp_path):
+    numbers = np.array([2, 0, 1])[NUMBERS]
+    colours = [(200, 0, 0), (0, 200, 0), (9, 9, 9)]
+    label_map = read_label_map(palette_picture(tmp_path / "a.png", numbers, colours, transparency=2))
+    np.testing.assert_array_equal(label_map.numbers > 0, MASK)
+
+
+def test_numbers_where_0_is_white_are_those_that_are_stored(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", NUMBERS, photometric="miniswhite")
+    np.testing.assert_array_equal(read_label_map(tmp_path / "a.tif").numbers, NUMBERS)

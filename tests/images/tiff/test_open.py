@@ -90,3 +90,16 @@ def test_the_pictures_of_a_large_stack_of_imagej_are_counted(tmp_path):
     tifffile.imwrite(path, np.zeros((4, 5), np.uint16), description=description, metadata=None)
     with path.open("rb") as file:
         assert count_pages(file) == 24
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shown"), [("minisblack", "the first one is shown as grey"), ("rgb", "the first 3 are shown")]
+)
+def test_a_channel_of_8_bits_without_a_meaning_is_said(photometric, shown):
+    channels = 2 if photometric == "minisblack" else 4
+    samples = np.arange(6 * 8 * channels, dtype=np.uint8).reshape(6, 8, channels)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, samples, photometric=photometric, planarconfig="contig", extrasamples=["unspecified"])
+    pixels, notes = read_image_with_notes(buffer.getvalue())
+    assert notes == (f"{channels} channels, of which {shown}",)
+    np.testing.assert_array_equal(pixels, samples[..., [0, 0, 0] if channels == 2 else [0, 1, 2]])
