@@ -20,6 +20,7 @@ from sam2_adapter.models.families.architectures import architecture_from_config
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.preprocess import Resize
 from sam2_adapter.models.weights.checkpoint import weights_sha256
+from sam2_adapter.models.weights.skeleton import NoFirstValues
 from sam2_adapter.predict.predictor import Predictor
 
 IMAGE_SIZE = 128
@@ -52,7 +53,8 @@ def small_config(image_size: int = IMAGE_SIZE) -> Sam2Config:
 
 def small_model(seed: int = 0, image_size: int = IMAGE_SIZE) -> Sam2Model:
     """The small model with weights from `seed`: matrices scaled by 1 / sqrt(fan-in), vectors around 0 (norms around 1)."""
-    model = Sam2Model(small_config(image_size)).eval()
+    with NoFirstValues():
+        model = Sam2Model(small_config(image_size)).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in sorted([*model.named_parameters(), *model.named_buffers()]):

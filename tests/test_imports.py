@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -82,12 +83,21 @@ def _tree(path: Path) -> ast.Module:
 def _imported_modules(path: Path) -> list[str]:
     """Every absolute module name that a file imports, at any depth, `from package import submodule` included."""
     names = []
-    for node in ast.walk(_tree(path)):
+    for node in _statements(_tree(path)):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import; the platform loads files by path"
         if isinstance(node, ast.Import | ast.ImportFrom):
             names += _names(node)
     return names
+
+
+def _statements(block: ast.AST) -> Iterator[ast.AST]:
+    """Every statement, at any depth; imports are statements, and expressions, which are most of a module, hold none."""
+    for field in ("body", "orelse", "handlers", "finalbody", "cases"):
+        inner = getattr(block, field, None)
+        for statement in inner if isinstance(inner, list) else ():
+            yield statement
+            yield from _statements(statement)
 
 
 def _names(node: ast.Import | ast.ImportFrom) -> list[str]:

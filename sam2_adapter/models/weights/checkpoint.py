@@ -37,6 +37,7 @@ from sam2_adapter.models.families.names import (
 from sam2_adapter.models.families.shared import POSITIONS, POSITIONS_COPY
 from sam2_adapter.models.weights.checks import check_tensors, family_of_video_tensors, honest_name, recognise
 from sam2_adapter.models.weights.other_models import other_model
+from sam2_adapter.models.weights.skeleton import NoFirstValues
 from sam2_adapter.models.weights.tensor_files import TensorFile, read_tensor_file, write_torch_file
 from sam2_adapter.models.weights.wrappers import without_prefixes
 from sam2_adapter.text import shown
@@ -116,7 +117,7 @@ def load_checkpoint(path: str | Path, architecture: str | Architecture | None = 
 
 def build_model(tensors: Mapping[str, torch.Tensor], architecture: Architecture) -> Sam2Model:
     """Build the image model of tensors in transformers' layout, in fp32 on the CPU and in evaluation mode; those in fp32 are shared with it."""
-    with torch.device("meta"):
+    with torch.device("meta"), NoFirstValues():
         model: Any = family_of(architecture).build(architecture)
     state = {name: tensor.to(torch.float32).contiguous() for name, tensor in tensors.items()}
     model.load_state_dict(state, strict=True, assign=True)
