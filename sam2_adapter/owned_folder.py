@@ -11,6 +11,7 @@ has edited since a run wrote it, and another run would replace, is kept under an
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -35,9 +36,13 @@ from sam2_adapter.files import (
 )
 from sam2_adapter.ownership import MARKER_NAME, Ownership, listed_files, ownership_of, written_digests
 from sam2_adapter.replacing import keep_edited, opened_to_append, remove_files
+from sam2_adapter.text import cut
 
 # What file managers leave in a folder by themselves.
 _LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", LOCK_NAME, HOLDER_NAME})
+
+# No folder can be where one of these is said: below a file, or of a name that is too long.
+_NO_PLACE = (errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL)
 
 # Recognises what version 0.1 of a command has left, by the folder and the names in it.
 Recognise = Callable[[Path, Collection[str]], Ownership | None]
@@ -225,17 +230,15 @@ class OwnedFolder:
 
     def _check(self) -> Ownership | None:
         """Who owns the folder, `None` where it is empty; raises where this command may not write to it."""
-        if self.directory.is_symlink() and not self.directory.exists():
-            raise OutputExistsError(f"{self.directory}: this is a link that leads nowhere. Name another folder.")
-        if self.directory.is_file():
-            raise OutputExistsError(f"{self.directory}: this is a file. Name a folder for the results.")
         try:
+            self._refuse_other_than_folder()
             names = self._names()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise ExportError(
-                f"{self.directory}: cannot look into the folder: {reason_of(error)}. Choose another folder."
+            kind = OutputExistsError if error.errno in _NO_PLACE else ExportError
+            raise kind(
+                f"{cut(str(self.directory), 300)}: cannot look into the folder: {reason_of(error)}. Choose another folder."
             ) from error
         owner = ownership_of(self.directory) or (self._recognise(self.directory, names) if self._recognise else None)
         if owner is None and names:
@@ -254,6 +257,12 @@ class OwnedFolder:
                 "another folder."
             )
         return owner
+
+    def _refuse_other_than_folder(self) -> None:
+        if self.directory.is_symlink() and not self.directory.exists():
+            raise OutputExistsError(f"{self.directory}: this is a link that leads nowhere. Name another folder.")
+        if self.directory.is_file():
+            raise OutputExistsError(f"{self.directory}: this is a file. Name a folder for the results.")
 
     def _names(self) -> list[str]:
         """What is in the folder and neither litter nor read by the command."""

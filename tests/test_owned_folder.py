@@ -52,6 +52,15 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, name: str, options
     assert (tmp_path / name).read_text() == "the user's"
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "file/below", "file", "link"])
+def test_a_place_where_no_folder_can_be_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(OutputExistsError, match=r"Choose another folder|Name (a|another) folder") as caught:
+        OwnedFolder(tmp_path / name, "predict")
+    assert len(str(caught.value)) < 500
+
+
 def test_a_folder_that_is_missing_empty_or_holds_litter_is_taken(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "litter").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -130,6 +131,12 @@ def checked_attributes(value: Any) -> Mapping[str, Any] | None:
     """Names and values, or nothing."""
     if value is not None and not isinstance(value, Mapping):
         raise PromptError(f"'attributes' is an object of names and values, but got {short(value)}.")
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise PromptError(
+            f"'attributes' holds texts, finite numbers, true, false, null, and lists and objects of these, but got {short(value)}."
+        ) from None
     return value
 
 

@@ -92,6 +92,9 @@ class Prompt:
         set_field(self, "point_labels", labels)
         set_field(self, "mask_input", checked_mask_input(self.mask_input))
         set_field(self, "mask", checked_mask(self.mask))
+        set_field(self, "attributes", checked_attributes(self.attributes))
+        for key in ("label", "object_id", "parent_id"):
+            checked_text(key, getattr(self, key))
         self._check_combination()
 
     def _check_combination(self) -> None:
@@ -228,10 +231,10 @@ class Prompt:
             point_labels=default_labels(points) if labels is None else labels,
             mask_input=mask if is_logits else None,
             mask=None if is_logits else mask,
-            label=checked_text("label", entry.get("label")),
-            attributes=checked_attributes(entry.get("attributes")),
-            object_id=checked_text("object_id", entry.get("object_id")),
-            parent_id=checked_text("parent_id", entry.get("parent_id")),
+            label=entry.get("label"),
+            attributes=entry.get("attributes"),
+            object_id=entry.get("object_id"),
+            parent_id=entry.get("parent_id"),
         )
 
 

@@ -257,7 +257,7 @@ def _with_windows(settings: Config) -> Config:
 
 def _chosen_formats(formats: Sequence[str]) -> list[str]:
     """The names of all formats, each `--format` with one or several."""
-    return [name.strip() for text in formats for name in text.split(",")]
+    return [name.strip() for text in formats for name in text.split(",") if name.strip()]
 
 
 def _refuse_on_ray(

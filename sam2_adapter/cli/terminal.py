@@ -19,6 +19,8 @@ from sam2_adapter.cli.interruption import INTERRUPTED, was_interrupted
 from sam2_adapter.cli.output import print_error, print_json, tell_message
 from sam2_adapter.download_progress import Advance, watch_downloads
 from sam2_adapter.errors import ConfigError, OutputExistsError, Sam2AdapterError
+from sam2_adapter.files import reason_of
+from sam2_adapter.text import cut
 
 OK = 0
 FAILED = 1
@@ -118,5 +120,5 @@ def text_of(error: Exception) -> str:
         return str(error)
     reason = str(error).strip() or "no further explanation"
     if isinstance(error, OSError):
-        return reason
+        return f"{cut(str(error.filename), 200)}: {reason_of(error)}." if error.filename else reason
     return f"unexpected {type(error).__name__}: {reason}. Run the command with --debug and report what it prints."

@@ -36,6 +36,9 @@ _YEAR = re.compile(r"[-_ ]?(19|20)\d\d$")
 
 _REPEATED = "listed again with the same label and the same mask, used once"
 
+SAME_IMAGE = "listed more than once: the objects of all its entries were put together"
+"""What is said of such an image."""
+
 USUAL_SPLITS = frozenset(_SPLIT_NAMES.values())
 
 Samples = dict[str, list[Sample]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +39,8 @@ class Import:
     notes: tuple[str, ...] = ()
 
 
+_DATA_URL = re.compile(r"^data:[\w.+/-]+;base64,")
+
 _KIND_NAMES = {dict: "an object", list: "a list", str: "a text", int: "a whole number", float: "a number"}
 
 
@@ -68,6 +72,35 @@ def optional(entry: Any, key: str, kind: type, where: str) -> Any:
     if isinstance(entry, Mapping) and entry.get(key) is None:
         return None
     return field(entry, key, kind, where)
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes of a base64 text, which may be broken into lines and begin as a data URL does.
+
+    Raises:
+        ValueError: it is none.
+    """
+    joined = "".join(text.split())
+    return base64.b64decode(_DATA_URL.sub("", joined, count=1), validate=True)
+
+
+def listed_side(value: Any) -> int | None:
+    """A width or height that a file gives, also as a text; `None` for what is not given, for which tools also write 0, -1 or NaN.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value)
+        if not number > 0:
+            return None
+        if number == int(number) < 2**31 and not isinstance(value, bool):
+            return int(number)
+    except (TypeError, OverflowError):
+        pass
+    raise ValueError(f"no whole number of pixels: {short(value)}")
 
 
 def short(value: Any) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sam2_adapter.annotations.prompts import BoolArray
-from sam2_adapter.annotations.soft_edges import harden, has_soft_edges
+from sam2_adapter.annotations.soft_edges import brightness, harden, has_soft_edges
 from sam2_adapter.errors import ImageError
 from sam2_adapter.images.decoders import LOSSLESS
 from sam2_adapter.images.pixel_modes import ALPHA
@@ -35,7 +35,7 @@ def read_mask(
 
     Where the image has transparency, its opaque pixels (alpha over 127) are the mask, whatever their colour. Otherwise,
     and where nothing is transparent, every pixel that is not black is: masks of 0 and 1, of 0 and 255 and label maps
-    all read as expected. A grey mask with soft edges (JPEG, smoothed, resized) is cut at half its largest value.
+    all read as expected. A mask of one colour or grey with soft edges (JPEG, smoothed, resized) is cut at half its largest value.
 
     Args:
         source: as in `read_image`.
@@ -57,9 +57,12 @@ def read_mask(
         grey = _grey(image)
         if grey is None and is_lossy:
             grey = np.asarray(image.convert("RGB")).max(axis=2)
-        if grey is None or not (is_lossy or has_soft_edges(grey)):
+        is_soft = is_lossy or (grey is not None and has_soft_edges(grey))
+        if grey is None and image.mode != "P" and _have_soft_edges(rgb := np.asarray(image.convert("RGB"))):
+            grey, is_soft = brightness(rgb), True
+        if not is_soft:
             return _not_black(image)
-        mask = harden(grey)
+        mask = None if grey is None else harden(grey)
         if mask is None:
             what = name or ("mask" if isinstance(source, bytes) else source)
             raise ImageError(
@@ -133,6 +136,14 @@ def _grey(image: Image.Image) -> npt.NDArray[np.generic] | None:
     rgb = np.asarray(image.convert("RGB"))
     is_grey = (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 1] == rgb[..., 2]).all()
     return rgb[..., 0] if is_grey else None
+
+
+def _have_soft_edges(rgb: npt.NDArray[np.uint8]) -> bool:
+    """As `has_soft_edges`, for colours H x W x 3, of which black is the background."""
+    red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
+    colors = red << 16 | green << 8 | blue
+    found, numbers = np.unique(colors, return_inverse=True)
+    return has_soft_edges(numbers.reshape(colors.shape) + int(found[0] != 0))
 
 
 def _not_black(image: Image.Image) -> BoolArray:

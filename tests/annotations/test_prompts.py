@@ -77,6 +77,8 @@ def test_a_float_mask_is_logits_and_a_bool_mask_is_a_mask():
         ({"box": [0, 0, 5, 5], "angle": "steep"}, "'angle' is a finite number, but got 'steep'"),
         ({"box": [0, 0, 5, 5], "label": 3}, "'label' is a text, but got 3"),
         ({"box": [0, 0, 5, 5], "attributes": ["a"]}, "'attributes' is an object"),
+        ({"box": [0, 0, 5, 5], "attributes": {"a": [math.nan]}}, "and objects of these, but got {'a': [nan]}"),
+        ({"box": [0, 0, 5, 5], "attributes": {"a": {1, 2}}}, "'attributes' holds texts, finite numbers"),
         (
             {"box": [0, 0, 5, 5], "colour": "red"},
             "Unknown key of a prompt 'colour'. The choices are angle, attributes, box",
@@ -158,3 +160,11 @@ def test_turning_keeps_centre_and_lengths(angle, x0, width, height):
 def test_prompts_are_a_list(prompts):
     with pytest.raises(PromptError, match="The prompts are a list of prompts, one for each object, but got"):
         as_prompts(prompts)
+
+
+@pytest.mark.parametrize("key", ["label", "object_id", "parent_id"])
+def test_texts_are_checked_in_python_too(key):
+    with pytest.raises(PromptError, match=f"'{key}' is a text, but got 5"):
+        Prompt(box_xyxy=(0, 0, 5, 5), **{key: 5})
+    with pytest.raises(PromptError, match="'attributes' holds"):
+        Prompt(box_xyxy=(0, 0, 5, 5), attributes={key: math.inf})

@@ -371,3 +371,8 @@ def test_a_run_of_which_nothing_came_leaves_no_folder(
     assert done.status == 1
     assert done.stderr.splitlines()[-1] == "0 objects in 0 images, 1 image failed; nothing was written"
     assert [path.name for path in tmp_path.iterdir()] == ["broken.png"]
+
+
+def test_commas_around_the_names_of_formats_are_passed_over(photos):
+    done = run("predict", photos / "disk.png", *NANO, "--format", ",coco, coko,")
+    assert done.stderr.startswith("error: Unknown format 'coko'.")

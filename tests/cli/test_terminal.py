@@ -53,7 +53,7 @@ def _interrupted_import() -> Exception:
         (UsageError("--a and --b exclude each other."), 2, "--a and --b exclude each other."),
         (ConfigError("seed = -1 is not allowed."), 2, "seed = -1 is not allowed."),
         (DataError("d: no such folder."), 1, "d: no such folder."),
-        (PermissionError(13, "Permission denied", "x"), 1, "[Errno 13] Permission denied: 'x'"),
+        (PermissionError(13, "Permission denied", "x"), 1, "x: Permission denied."),
         (ValueError("5"), 1, "unexpected ValueError: 5. Run the command with --debug and report what it prints."),
         (KeyboardInterrupt(), 130, "interrupted."),
         (_interrupted_import(), 130, "interrupted."),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sam2_adapter.formats.coco.dataset import read_coco_data
 from sam2_adapter.formats.dataloop.dataset import read_dataloop_export
 from sam2_adapter.formats.dataset_reader import ReadingOptions
+from sam2_adapter.formats.document import from_base64, listed_side
 from sam2_adapter.formats.left_out import LeftOut
 from tests.formats.folders import HW, coco, coco_image, item, segment, write_image, write_json
 
@@ -73,3 +74,30 @@ def test_dataloop_items(folder, entries, other):
     (sample,) = read_dataloop_export(folder, ReadingOptions(), left_out)[""]
     assert 1 <= len(sample.objects) <= 1 + len(entries)
     json.dumps(list(left_out))
+
+
+@pytest.mark.parametrize(
+    "text", ["aGVsbG8=", "aGVs\r\nbG8=\n", " data:image/png;base64,aGVsbG8=", "data:image/svg+xml;base64,aGVs\nbG8="]
+)
+def test_base64_as_tools_write_it(text):
+    assert from_base64(text) == b"hello"
+
+
+@pytest.mark.parametrize("text", ["aGVsbG8", "@", "data:text/plain,hello"])
+def test_other_texts_are_no_base64(text):
+    with pytest.raises(ValueError, match=r"base64|padding"):
+        from_base64(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "side"),
+    [(None, None), ("", None), (0, None), (-1, None), (float("nan"), None), ("64", 64), (64.0, 64), ("64.0", 64)],
+)
+def test_sides_as_tools_write_them(value, side):
+    assert listed_side(value) == side
+
+
+@pytest.mark.parametrize("value", ["wide", 64.5, [64], True, float("inf"), "9" * 5000, 2**31])
+def test_other_sides_are_no_numbers_of_pixels(value):
+    with pytest.raises(ValueError, match=r"no whole number of pixels|could not convert"):
+        listed_side(value)

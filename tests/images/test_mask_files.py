@@ -103,3 +103,26 @@ def test_a_coloured_mask_in_a_lossy_format_has_no_specks(tmp_path, options, colo
     path = tmp_path / "mask"
     Image.fromarray(np.where(MASK[..., None], np.uint8(colour), np.uint8(0))).save(path, **options)
     assert np.count_nonzero(read_mask(path) != MASK) <= 40
+
+
+def test_a_photograph_in_colours_is_no_mask(tmp_path):
+    photograph = np.random.default_rng(0).integers(1, 255, (60, 80, 3), np.uint8)
+    with pytest.raises(ImageError, match=r"a\.png: its values run into one another like those of a photograph"):
+        read_mask(save(tmp_path / "a.png", photograph))
+
+
+def test_a_mask_of_one_colour_with_soft_edges_is_cut_at_half(tmp_path):
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 12:40] = 255
+    soft = (
+        Image.fromarray(mask).resize((256, 192), Image.Resampling.BILINEAR).resize((64, 48), Image.Resampling.BILINEAR)
+    )
+    red = np.dstack([np.asarray(soft), np.zeros((48, 64, 2), np.uint8)])
+    assert len(np.unique(red)) > 4
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "a.png", red)), mask > 0)
+
+
+def test_masks_of_several_colours_are_what_is_not_black(tmp_path):
+    colours = np.zeros((48, 64, 3), np.uint8)
+    colours[4:20, 4:20], colours[10:40, 30:60] = (9, 0, 0), (0, 200, 90)
+    np.testing.assert_array_equal(read_mask(save(tmp_path / "a.png", colours)), colours.any(axis=2))

@@ -19,6 +19,7 @@ from sam2_adapter.formats.coco.frames import Frame, frame_of
 from sam2_adapter.formats.coco.segmentation import read_rings, read_segmentation
 from sam2_adapter.formats.coco.tables import CocoTables, is_crowd, join_key, read_tables
 from sam2_adapter.formats.dataset_reader import (
+    SAME_IMAGE,
     USUAL_SPLITS,
     ReadingOptions,
     Samples,
@@ -38,7 +39,6 @@ _CROWD_HINT = (
     "use them with the setting include_crowds=true"
 )
 _ALL_CROWDS = "marked 'iscrowd': 1, as every object of the file is, taken as single objects: so do tools that mark every brush mask"
-_SAME_IMAGE = "listed more than once: the objects of all its entries were put together"
 _NO_CATEGORY = "without a known category, labelled {!r}"
 _DEGENERATE = "of fewer than three points passed over in a polygon that has others"
 _UPRIGHT = "listed with the width and height from before its EXIF orientation is applied, but annotated upright"
@@ -161,7 +161,7 @@ class _PartReader:
         if known is None:
             self._found[name] = _Found(self._images[name], original_hw, bool(rows), objects)
             return
-        self._left_out.remark("image", _SAME_IMAGE, name)
+        self._left_out.remark("image", SAME_IMAGE, name)
         have = {(annotation.label, annotation.rle.counts) for annotation in known.objects}
         known.objects += [annotation for annotation in objects if (annotation.label, annotation.rle.counts) not in have]
         known.has_entries |= bool(rows)

@@ -12,6 +12,7 @@ from typing import Any
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.coco.segmentation import read_rings
+from sam2_adapter.formats.document import listed_side
 
 # How far, in pixels, a polygon may reach over the border of the image that it was drawn on.
 _OVERHANG = 2.0
@@ -44,16 +45,12 @@ def frame_of(entry: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], origin
 
 
 def _side(value: Any, known: int) -> int | None:
-    """A width or height as a number; what is not given, for which tools also write 0, -1 or NaN, is as known."""
-    if value is None or value == "":
-        return known
+    """A width or height as a number; what is not given is as known, and `None` is no number."""
     try:
-        number = float(value)
-        if not number > 0:
-            return known
-        return int(number) if number == int(number) else None
-    except (TypeError, ValueError, OverflowError):
+        given = listed_side(value)
+    except ValueError:
         return None
+    return known if given is None else given
 
 
 def _fit_only_upright(rows: Iterable[Mapping[str, Any]], original_hw: tuple[int, int]) -> bool:

@@ -5,12 +5,14 @@ A picture is found by its name among those that are there. `subset` names its sp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
+from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.formats.cvat.document import ListedImage, looks_like_cvat, read_document
 from sam2_adapter.formats.cvat.objects import read_shapes
 from sam2_adapter.formats.dataset_reader import (
+    SAME_IMAGE,
     USUAL_SPLITS,
     WHOLE,
     ReadingOptions,
@@ -24,6 +26,7 @@ from sam2_adapter.formats.dataset_reader import (
 )
 from sam2_adapter.formats.image_names import at_that_path, find_listed
 from sam2_adapter.formats.left_out import LeftOut, Reason
+from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.shapes import objects_of_shapes
 from sam2_adapter.ownership import results_in
 
@@ -60,15 +63,14 @@ def read_cvat_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sa
     ]
     names = find_listed([image.name for image, _ in listed], images, at_that_path)
     samples: Samples = {}
-    done: set[tuple[str, str]] = set()
+    entries: dict[tuple[str, str], list[ListedImage]] = {}
     for (image, split), found in zip(listed, names, strict=True):
-        if len(found) != 1:
-            left_out.add_image(Reason.DUPLICATE_NAME if found else Reason.NO_IMAGE, image.name)
-        elif (split, found[0]) in done:
-            left_out.add_image(Reason.DUPLICATE_NAME, f"{found[0]}: listed twice")
+        if len(found) == 1:
+            entries.setdefault((split, found[0]), []).append(image)
         else:
-            done.add((split, found[0]))
-            _read_image(samples, split, found[0], images, image, options, left_out)
+            left_out.add_image(Reason.DUPLICATE_NAME if found else Reason.NO_IMAGE, image.name)
+    for (split, name), same in entries.items():
+        _read_image(samples.setdefault(split, []), name, images[name], same, options, left_out)
     if root.is_dir():
         for name in sorted(images.keys() - {name for found in names for name in found}):
             left_out.add_image(Reason.NO_ANNOTATION, name)
@@ -91,20 +93,29 @@ def _split_of(image: ListedImage, path: Path, *, is_one_of_many: bool) -> str:
 
 
 def _read_image(
-    samples: Samples,
-    split: str,
+    samples: list[Sample],
     name: str,
-    images: Mapping[str, Path],
-    image: ListedImage,
+    path: Path,
+    entries: Sequence[ListedImage],
     options: ReadingOptions,
     left_out: LeftOut,
 ) -> None:
-    if not image.elements:
+    """Read an image with the objects of all its entries."""
+    if not any(entry.elements for entry in entries):
         left_out.add_image(Reason.NO_ANNOTATION, name)
         return
-    original_hw = usable_hw(images[name], name, options, left_out)
-    if original_hw is None or not has_listed_size(name, image.listed_hw, original_hw, left_out):
+    original_hw = usable_hw(path, name, options, left_out)
+    fitting = [
+        entry
+        for entry in entries
+        if original_hw is not None and has_listed_size(name, entry.listed_hw, original_hw, left_out)
+    ]
+    if original_hw is None or not fitting:
         return
-    shapes, problems = read_shapes(image, original_hw)
-    objects = objects_of_shapes(shapes, options.default_label, left_out, problems)
-    add_sample(samples.setdefault(split, []), name, images[name], original_hw, objects, options, left_out)
+    if len(fitting) > 1:
+        left_out.remark("image", SAME_IMAGE, name)
+    objects: list[Annotation] = []
+    for entry in fitting:
+        shapes, problems = read_shapes(entry, original_hw)
+        objects += objects_of_shapes(shapes, options.default_label, left_out, problems)
+    add_sample(samples, name, path, original_hw, objects, options, left_out)

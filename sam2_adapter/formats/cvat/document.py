@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sam2_adapter.errors import DataError
-from sam2_adapter.formats.document import short
+from sam2_adapter.formats.document import listed_side, short
 from sam2_adapter.formats.xml_files import parse_xml
 from sam2_adapter.input_files import open_regular
 
@@ -55,13 +55,13 @@ class ListedImage:
 
     Attributes:
         name: its path in CVAT.
-        listed_hw: (height, width) that the file gives it.
+        listed_hw: (height, width) that the file gives it; `None` for what it does not say.
         subset: the split that it belongs to; empty where it says none.
         elements: its shapes.
     """
 
     name: str
-    listed_hw: tuple[int, int]
+    listed_hw: tuple[int | None, int | None]
     subset: str
     elements: list[Element] = field(default_factory=list)
 
@@ -79,7 +79,7 @@ def read_document(path: Path) -> list[ListedImage]:
     """Read all images of a file.
 
     Raises:
-        DataError: it is no XML, not of this format, or an image has no name or no size.
+        DataError: it is no XML, not of this format, or an image has no name or something else for a size.
     """
     handler = _Handler(str(path))
     parse_xml(path, "CVAT", start=handler.start, end=handler.end, text=handler.text)
@@ -139,8 +139,8 @@ class _Handler:
         )
 
 
-def _side(values: Mapping[str, str], key: str, where: str) -> int:
-    text = values.get(key, "")
-    if not text.isdecimal() or not 0 < int(text[:12]) < 2**31:
-        raise DataError(f"{where}: {key!r} is a positive number of pixels, but got {short(values.get(key))}.")
-    return int(text[:12])
+def _side(values: Mapping[str, str], key: str, where: str) -> int | None:
+    try:
+        return listed_side(values.get(key))
+    except ValueError:
+        raise DataError(f"{where}: {key!r} is a number of pixels, but got {short(values[key])}.") from None

@@ -48,11 +48,16 @@ def read_cvat(path: str | Path) -> Import:
     notes: list[str] = []
     for listed in read_document(Path(path)):
         left_out = LeftOut()
-        shapes, problems = read_shapes(listed, listed.listed_hw)
+        height, width = listed.listed_hw
+        if height is None or width is None:
+            raise DataError(
+                f"{path}: image {listed.name!r}: 'height' and 'width' are missing, so that the size of the masks is not known."
+            )
+        shapes, problems = read_shapes(listed, (height, width))
         if problems:
             raise DataError(f"{path}: {problems[0]}")
         objects = objects_of_shapes(shapes, _DEFAULT_LABEL, left_out)
-        images.append(AnnotatedImage(listed.name, listed.listed_hw, tuple(objects)))
+        images.append(AnnotatedImage(listed.name, (height, width), tuple(objects)))
         notes += left_out.notes_on(listed.name)
     return Import(tuple(images), tuple(notes))
 

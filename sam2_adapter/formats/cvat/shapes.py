@@ -106,7 +106,7 @@ def _whole(values: _Values, key: str) -> int:
 
 
 def _points(values: _Values) -> Points:
-    text = values.get("points", "")
+    text = values.get("points", "").strip().strip(";")
     try:
         points = np.array([[float(number) for number in pair.split(",")] for pair in text.split(";")], np.float64)
     except ValueError:

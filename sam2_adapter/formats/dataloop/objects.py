@@ -29,7 +29,7 @@ from sam2_adapter.formats.dataloop.rings import (
     fill_pixel_center_rings_in_box,
     mask_to_pixel_center_rings,
 )
-from sam2_adapter.formats.document import Export, Import, field, optional, short
+from sam2_adapter.formats.document import Export, Import, field, from_base64, optional, short
 from sam2_adapter.images.mask_files import alpha_mask_png, read_alpha_mask
 
 # The server fills these in; the platform's client reads no annotation without them.
@@ -168,7 +168,7 @@ def data_url_to_mask(
             f"{where}: the coordinates of a mask are a text '{_DATA_URL_PREFIX}...', but got {short(coordinates)}."
         )
     try:
-        content = base64.b64decode(text.removeprefix(_DATA_URL_PREFIX), validate=True)
+        content = from_base64(text)
         return read_alpha_mask(content, allowed_hw=allowed_hw, name="the mask")
     except (ValueError, ImageError) as error:
         raise DataError(f"{where}: {error}") from error

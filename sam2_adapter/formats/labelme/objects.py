@@ -8,7 +8,6 @@ Shapes of one group and label are parts of one object. The score, the attributes
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +23,7 @@ from sam2_adapter.annotations.polygons import Ring
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json
 from sam2_adapter.formats.base import OutputType
-from sam2_adapter.formats.document import Export, Import, field, optional, short
+from sam2_adapter.formats.document import Export, Import, field, from_base64, listed_side, optional, short
 from sam2_adapter.formats.labelme.shapes import mask_entry, read_shape
 from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.shapes import Shape, objects_of_shapes, readable_shapes
@@ -94,7 +93,7 @@ def embedded_picture(path: Path) -> bytes:
     """
     text = field(read_json(path), "imageData", str, str(path))
     try:
-        return base64.b64decode(text, validate=True)
+        return from_base64(text)
     except ValueError as error:
         raise DataError(f"{path}: 'imageData' is a picture in base64, but got {short(text)}: {error}.") from error
 
@@ -157,10 +156,10 @@ def image_to_labelme(image: AnnotatedImage, *, output_type: OutputType = "mask",
 
 
 def _side(document: Mapping[str, Any], key: str, source: str) -> int | None:
-    value = optional(document, key, int, source)
-    if value is not None and value < 1:
-        raise DataError(f"{source}: {key!r} is a positive number of pixels, but got {short(value)}.")
-    return int(value) if value is not None else None
+    try:
+        return listed_side(document.get(key))
+    except ValueError:
+        raise DataError(f"{source}: {key!r} is a number of pixels, but got {short(document[key])}.") from None
 
 
 def _rings(annotation: Annotation, tolerance: float) -> list[list[list[float]]] | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.errors import DataError, ImageError
-from sam2_adapter.formats.document import field, optional, short
+from sam2_adapter.formats.document import field, from_base64, optional, short
 from sam2_adapter.formats.shapes import LARGEST_COORDINATE, Points, Shape, area_of_part, area_of_ring, ellipse_ring
 from sam2_adapter.images.mask_files import read_mask
 
@@ -36,7 +36,7 @@ def read_shape(entry: Any, original_hw: tuple[int, int] | None, where: str) -> S
     Raises:
         DataError: it is malformed, or of a type that labelme does not have; the text begins with `where`.
     """
-    label = field(entry, "label", str, where) if entry_has(entry, "label") else ""
+    label = _label(entry, where) if entry_has(entry, "label") else ""
     kind = optional(entry, "shape_type", str, where) or "polygon"
     if kind not in _READERS:
         raise DataError(f"{where}: 'shape_type' is one of {', '.join(_READERS)}, but got {short(kind)}.")
@@ -56,6 +56,12 @@ def read_shape(entry: Any, original_hw: tuple[int, int] | None, where: str) -> S
         )
     except (DataError, ImageError) as error:
         raise DataError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
+
+
+def _label(entry: Any, where: str) -> str:
+    """The label, which may be a number."""
+    value = entry["label"] if isinstance(entry, Mapping) else None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else field(entry, "label", str, where)
 
 
 def entry_has(entry: Any, key: str) -> bool:
@@ -93,6 +99,8 @@ def _points(entry: Any, where: str) -> Points:
 
 def _group(entry: Any, where: str) -> str | None:
     value = entry.get("group_id")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | str)):
         raise DataError(f"{where}: 'group_id' is a whole number or null, but got {short(value)}.")
     return None if value is None or value == "" else str(value)
@@ -120,7 +128,7 @@ def _mask(entry: Any, points: Points, original_hw: _Size) -> dict[str, Any]:
     if not isinstance(text, str) or not text:
         raise DataError(f"'mask' is a picture in base64, but got {short(text)}.")
     try:
-        content = base64.b64decode(text, validate=True)
+        content = from_base64(text)
     except ValueError as error:
         raise DataError(f"'mask' is a picture in base64, but got {short(text)}: {error}.") from error
     part = read_mask(content, allowed_hw=[(bottom - top + 1, right - left + 1)], name="'mask'")

@@ -68,7 +68,6 @@ def test_what_cannot_be_used_is_counted_and_costs_nothing_else(tmp_path):
     write_document(
         tmp_path / "a.xml",
         image(POLYGON, '<polygon label="cat" points="1,2"/>', '<box label="cat" xtl="1" ytl="2" xbr="3" ybr="4"/>'),
-        image(POLYGON),
         image(POLYGON, name="other_size.png", hw=(9, 9)),
         image(POLYGON, name="turned.png", hw=(32, 24)),
         image(name="empty.png"),
@@ -79,7 +78,6 @@ def test_what_cannot_be_used_is_counted_and_costs_nothing_else(tmp_path):
     assert {row["reason"]: row["count"] for row in left_out} == {
         Reason.MALFORMED: 1,
         Reason.UNSUPPORTED_TYPE: 1,
-        Reason.DUPLICATE_NAME: 1,
         Reason.OTHER_SIZE: 1,
         Reason.TURNED: 1,
         Reason.NO_ANNOTATION: 2,
@@ -120,3 +118,18 @@ def test_a_file_that_datumaro_has_written(tmp_path):
         (14, 13, 22, 20),
         [[5.5, 21.5], [6.5, 21.5]],
     )
+
+
+def test_an_image_that_is_listed_twice_has_the_objects_of_both_entries(tmp_path):
+    write_image(tmp_path / "a.png")
+    other = '<polygon label="dog" points="20,6;24,6;24,18;20,18;"/>'
+    write_document(tmp_path / "a.xml", image(POLYGON), image(POLYGON, other), image())
+    samples, left_out = read(tmp_path)
+    (sample,) = samples[""]
+    assert [annotation.label for annotation in sample.objects] == ["cat", "dog"]
+    np.testing.assert_array_equal(sample.objects[1].mask, rectangle(20, 6, 24, 18))
+    assert (
+        left_out.remarks[0]
+        == "1 image listed more than once: the objects of all its entries were put together (a.png)."
+    )
+    assert not left_out

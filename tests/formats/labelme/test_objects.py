@@ -110,8 +110,8 @@ def test_shapes_of_a_group_are_one_object_and_others_are_said(tmp_path):
         ({"imagePath": "a.png"}, "expected a list 'shapes' in it"),
         (label_file(hw=(None, None)), "'imageHeight' and 'imageWidth' are missing"),
         (label_file(shapes=3), "'shapes' is a list, but got 3"),
-        (label_file(hw=(0, 4)), "'imageHeight' is a positive number of pixels, but got 0"),
-        (label_file(hw=("24", 4)), "'imageHeight' is a whole number, but got '24'"),
+        (label_file(hw=(2.5, 4)), "'imageHeight' is a number of pixels, but got 2.5"),
+        (label_file(hw=("tall", 4)), "'imageHeight' is a number of pixels, but got 'tall'"),
         (label_file(imagePath=5), "'imagePath' is a text, but got 5"),
         (label_file(imageData=5), "'imageData' is a text, but got 5"),
         (label_file(shape("polygon", [[1, 2]])), "shape 0: A polygon ring needs at least three"),
@@ -140,3 +140,10 @@ def test_sizes_that_are_not_given_fit_any_picture():
     found = parse_label_file(document, "a.json")
     assert fits_listed(found.listed_hw, (7, 32))
     assert not fits_listed(found.listed_hw, (7, 31))
+
+
+@pytest.mark.parametrize("sides", [("24", "32"), (24.0, 32.0), (0, None)])
+def test_sizes_as_tools_write_them(sides):
+    found = parse_label_file(label_file(hw=sides), "a.json")
+    assert fits_listed(found.listed_hw, HW)
+    assert not fits_listed(found.listed_hw, (23, 33)) or found.listed_hw == (None, None)

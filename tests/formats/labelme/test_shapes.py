@@ -77,9 +77,16 @@ def test_a_label_may_be_missing_and_a_group_may_be_a_text():
         (shape("mask", [[1, 2], [3, 4]], mask="%%"), "'mask' is a picture in base64, but got '%%'"),
         (shape("mask", [[1, 2], [3, 4]], mask=picture(np.ones((9, 9), np.uint8))), "'mask'.*9x9.*3x3"),
         (shape("polygon", SQUARE, group=[1]), r"'group_id' is a whole number or null, but got \[1\]"),
-        ({"label": 3, "points": SQUARE}, "'label' is a text, but got 3"),
+        ({"label": [3], "points": SQUARE}, r"'label' is a text, but got \[3\]"),
+        ({"label": True, "points": SQUARE}, "'label' is a text, but got True"),
+        (shape("polygon", SQUARE, group=1.5), "'group_id' is a whole number or null, but got 1.5"),
     ],
 )
 def test_malformed_shapes_are_refused(entry, text):
     with pytest.raises(DataError, match=f"^a.json: shape 0: .*{text}|^a.json: shape 0: {text}"):
         read_shape(entry, HW, "a.json: shape 0")
+
+
+def test_labels_and_groups_as_numbers():
+    found = read_shape({"label": 3, "points": SQUARE, "group_id": 2.0}, HW, "x")
+    assert (found.label, found.group) == ("3", "2")
