@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sam2_adapter.arguments import path_of, whole_number
+from sam2_adapter.arguments import path_of, truth_value, whole_number
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, DataError
 from sam2_adapter.formats.dataset_reader import USUAL_SPLITS, WHOLE, ReadingOptions, Samples
@@ -19,7 +20,7 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_by_folders, split_off_validation
 from sam2_adapter.images.find import passed_over_below
 from sam2_adapter.ownership import results_in
-from sam2_adapter.text import plural, unknown_name
+from sam2_adapter.text import plural, shown, unknown_name
 
 __all__ = ["DataFormat", "Dataset", "LeftOut", "Reason", "Sample", "find_format", "load_dataset"]
 
@@ -110,6 +111,14 @@ def load_dataset(
     if not isinstance(validation_share, int | float) or not 0 <= validation_share < 1:
         raise ConfigError(f"validation_share is at least 0 and below 1, but got {validation_share!r}.")
     whole_number(min_area_px, "min_area_px", 0)
+    whole_number(seed, "seed", 0)
+    if ignore_label is not None:
+        whole_number(ignore_label, "ignore_label", 0)
+    truth_value(include_model_annotations, "include_model_annotations")
+    truth_value(include_crowds, "include_crowds")
+    truth_value(split_parts, "split_parts")
+    if not isinstance(default_label, str) or not default_label:
+        raise ConfigError(f"default_label is a text that is not empty, but got {shown(default_label)}.")
     found_format = _checked_format(_existing(root), data_format) if data_format is not None else find_format(root)
     left_out = LeftOut()
     options = ReadingOptions(
@@ -210,7 +219,7 @@ def _distributed(samples: list[Sample], root: Path, left_out: LeftOut) -> Sample
 
 
 def _existing(root: Path) -> Path:
-    if not root.exists():
+    if not os.path.exists(root):  # also where the name is too long for one
         raise DataError(f"{root}: there is no such folder. Check the path.")
     return root
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def read_prompts(path: str | Path, image_paths: Sequence[Path] = ()) -> ListedPr
         PromptError: it cannot be read, or has no prompts.
     """
     path = Path(path)
+    if not os.path.exists(path):
+        return read_prompts_file(path, image_paths)
     sources = {entry.name: load_format(entry) for entry in FORMATS if entry.has_prompts}
     for found in sources.values():
         if found.recognise is not None and found.read_prompts is not None and found.recognise(path):
@@ -38,7 +41,7 @@ def read_prompts(path: str | Path, image_paths: Sequence[Path] = ()) -> ListedPr
         raise PromptError(
             f"{path}: a folder without prompts. Expected a prompts file, or files of {' or '.join(sources)} with boxes or points."
         )
-    if path.suffix.lower() in _TABLES and path.exists():
+    if path.suffix.lower() in _TABLES:
         raise PromptError(
             f'{path}: tables are not read. A prompts file is JSON, such as {{"images": {{"street.jpg": [{{"box": [10, 20, 200, 180]}}]}}}}; or '
             f"give files of {' or '.join(sources)}."

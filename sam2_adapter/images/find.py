@@ -76,9 +76,9 @@ def search_images(paths: Iterable[str | Path]) -> FoundImages:
     search = _Search()
     for given in paths:
         path = Path(given)
-        if path.is_dir():
+        if os.path.isdir(path):
             _search_folder(path, search)
-        elif path.exists():
+        elif os.path.exists(path):
             search.images[path] = None
         else:
             raise ImageError(f"{path}: there is no such file or folder. Check the path.")

@@ -133,7 +133,9 @@ def segment_image(
     config = given_config(config)
     asked = _prompts(prompts, box, points, labels)
     pixels = as_pixels(image)
-    predictor = model if isinstance(model, Predictor) else _kept_predictor(model or config.model_cfg, config)
+    predictor = (
+        model if isinstance(model, Predictor) else _kept_predictor(config.model_cfg if model is None else model, config)
+    )
     found = find_objects(predictor, pixels, predictor.embed(pixels), asked, config.prediction)
     name = os.path.basename(image) if isinstance(image, str | Path) else "image"
     return SegmentedImage(pixels, name, found, predictor.info)
@@ -179,6 +181,7 @@ def _prompts(
 
 
 def _kept_predictor(model: str | Path, config: Config) -> Predictor:
+    path_of(model, "model", "a weights file or directory, or the name of a model")
     changed = os.stat(model).st_mtime_ns if os.path.exists(model) else 0
     return _load(str(model), changed, config.device, config.runtime, config.precision)
 

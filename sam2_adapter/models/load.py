@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -141,7 +142,7 @@ def _is_name(source: str | Path) -> bool:
     if source.removesuffix(".yaml") in architecture_names():
         return True
     path = Path(source)
-    return not path.exists() and path.name == source and path.suffix not in _WEIGHT_SUFFIXES
+    return not os.path.exists(path) and path.name == source and path.suffix not in _WEIGHT_SUFFIXES
 
 
 def _load_bundled(architecture: Architecture) -> LoadedCheckpoint:

@@ -240,3 +240,27 @@ def test_annotated_images_of_kinds_that_are_not_read_are_said(tmp_path):
     (tmp_path / "images" / "a.png").rename(tmp_path / "images" / "a.dcm")
     with pytest.raises(DataError, match=r"annotated image is not here(.|\n)*Passed over: 1 medical image"):
         load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"seed": "x"}, "seed is a whole number of at least 0, but got 'x'"),
+        ({"seed": -1}, "seed is a whole number"),
+        ({"ignore_label": "255"}, "ignore_label is a whole number of at least 0, but got '255'"),
+        ({"ignore_label": True}, "ignore_label is a whole number"),
+        ({"include_crowds": "no"}, "include_crowds is True or False, but got 'no'"),
+        ({"include_model_annotations": 1}, "include_model_annotations is True or False"),
+        ({"split_parts": "false"}, "split_parts is True or False"),
+        ({"default_label": ""}, "default_label is a text that is not empty"),
+        ({"default_label": 5}, "default_label is a text that is not empty, but got 5"),
+    ],
+)
+def test_options_of_other_kinds_are_refused_by_name(tmp_path, options, text):
+    with pytest.raises(ConfigError, match=text):
+        load_dataset(three_images(tmp_path), **options)
+
+
+def test_a_path_that_is_too_long_is_not_there():
+    with pytest.raises(DataError, match="there is no such folder"):
+        load_dataset("x" * 5000)

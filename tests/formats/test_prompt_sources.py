@@ -39,3 +39,8 @@ def test_tables_are_refused_with_an_example_of_what_is_read(tmp_path, name):
         PromptError, match=r'tables are not read\. A prompts file is JSON, such as \{"images": \{"street.jpg"'
     ):
         read_prompts(tmp_path / name)
+
+
+def test_a_path_that_is_too_long_cannot_be_read():
+    with pytest.raises(PromptError, match="cannot read the file: File name too long"):
+        read_prompts("x" * 5000)

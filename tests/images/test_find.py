@@ -149,3 +149,8 @@ def test_results_of_earlier_runs_are_no_images(tmp_path):
 def test_names_that_are_not_utf_8_are_found(tmp_path):
     (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
     assert [os.fsencode(path.name) for path in search_images([tmp_path]).paths] == [b"caf\xe9.png"]
+
+
+def test_a_path_that_is_too_long_is_not_there():
+    with pytest.raises(ImageError, match="there is no such file or folder"):
+        find_images(["x" * 5000])

@@ -162,3 +162,9 @@ def test_everything_in_one_image() -> None:
     assert all(entry.point_xy is not None for entry in found.annotations)
     assert found.masks.shape == (len(found.annotations), 60, 90)
     assert found.overlay().shape == (60, 90, 3)
+
+
+@pytest.mark.parametrize("model", ["", 5, ["sam2_nano"], np.zeros(3)])
+def test_a_model_of_another_kind_is_refused_by_name(street, model):
+    with pytest.raises(ConfigError, match="model is the path of a weights file or directory, or the name of a model"):
+        sam2_adapter.segment_image(street, model=model)

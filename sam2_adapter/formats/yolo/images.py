@@ -5,6 +5,7 @@ Paths may be those of another machine: they are looked up by their ends among wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,7 +30,7 @@ def places_of(root: Path, value: Any) -> list[Path]:
         return []
     parts = path_parts(value)
     found = (root.joinpath(*parts[start:]) for start in range(max(0, len(parts) - _MOST_FOLDERS), len(parts)))
-    return [place for place in found if place.is_dir()] if parts else [root] * (value.strip() in _HERE)
+    return [place for place in found if os.path.isdir(place)] if parts else [root] * (value.strip() in _HERE)
 
 
 def place_below(bases: Sequence[Path], value: Any, where: str) -> Path:
@@ -44,7 +45,7 @@ def place_below(bases: Sequence[Path], value: Any, where: str) -> Path:
             return folders[0]
         for start in range(max(0, len(parts) - _MOST_FOLDERS), len(parts)):
             place = base.joinpath(*parts[start:])
-            if place.suffix.lower() == ".txt" and place.is_file():
+            if place.suffix.lower() == ".txt" and os.path.isfile(place):
                 return place
     raise DataError(
         f"{where} is a folder of pictures, or a text file that lists them, below the file's own folder, but got {short(value)}, which is "

@@ -28,6 +28,7 @@ from sam2_adapter.input_files import NUM_BYTES, what_stands_in
 from sam2_adapter.models.families.architectures import architecture_names, meant_name
 from sam2_adapter.models.weights.file_kinds import is_of_torch, is_one_of_several, is_safetensors, other_file
 from sam2_adapter.models.weights.wrappers import find_state_dict
+from sam2_adapter.text import shown
 
 SAFETENSORS_SUFFIX = ".safetensors"
 SAFETENSORS_NAME = "model.safetensors"
@@ -72,7 +73,7 @@ def read_tensor_file(path: Path) -> TensorFile:
         WeightsNotFoundError: there is no such file.
         CheckpointError: the file is damaged, or opening it could run code.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         raise WeightsNotFoundError(f"There is no weights file {path}.{_hint(path)}")
     if path.is_dir():
         return _read_directory(path)
@@ -265,6 +266,12 @@ def _read_torch(path: Path) -> TensorFile:
         )
     tensors = find_state_dict(content)
     if tensors is None:
+        others = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
+        if len(others) < len(content):
+            raise CheckpointError(
+                f"{path} holds {shown(others[0])}, which is no tensor, among the tensors of a state dict. Save the state dict alone, or under the "
+                "key 'model'."
+            )
         found = f"the entries {', '.join(str(name)[:80] for name in list(content)[:3])}" if content else "nothing"
         raise CheckpointError(f"{path} holds {found}; expected a state dict of tensors, bare or under the key 'model'.")
     is_ours = isinstance(content.get("model"), dict)

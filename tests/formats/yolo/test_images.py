@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sam2_adapter.errors import DataError
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.yolo.images import images_of_place, place_below
 from tests.formats.folders import write_image
@@ -36,3 +37,9 @@ def test_what_lies_elsewhere_is_not_looked_at(tmp_path):
     place = place_below([tmp_path / "set"], "train.txt", "'train'")
     assert list(images_of_place(tmp_path / "set", place, left_out)) == ["images/b.png"]
     assert left_out.count(Reason.NO_IMAGE) == 2
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, "a\0b", "../" * 5000, "a/" * 5000])
+def test_names_that_no_folder_can_have(tmp_path, value):
+    with pytest.raises(DataError, match="'train' is a folder of pictures"):
+        place_below([tmp_path], value, "'train'")

@@ -218,6 +218,7 @@ class TestRefusals:
             ([1, 2], "holds a list; expected a state dict"),
             ({}, "holds nothing; expected a state dict"),
             ({"state_dict": {}, "epoch": 3}, "holds the entries state_dict, epoch; expected a state dict"),
+            ({"a": torch.zeros(1), "epoch": 3}, "holds 'epoch', which is no tensor, among the tensors of a state dict"),
             ({"layer.weight": torch.zeros(1)}, r"holds no SAM2 model: its tensors are layer\.weight"),
         ],
     )

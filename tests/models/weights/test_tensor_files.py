@@ -281,3 +281,8 @@ def test_a_directory_with_files_of_other_names_says_which(tmp_path: Path) -> Non
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(WeightsNotFoundError, match=r"It has best.pt, pytorch_model.bin: name the file that is meant\."):
         read_tensor_file(tmp_path)
+
+
+def test_a_path_that_is_too_long_is_not_there():
+    with pytest.raises(WeightsNotFoundError, match="There is no weights file x"):
+        read_tensor_file(Path("x" * 5000))
