@@ -91,7 +91,8 @@ class Config(EverythingSettings):
         description="Where small prompts are answered: 'auto' cuts a window out of the image, at full resolution, around boxes and masks that are "
         "small for the model; a number of pixels also around each click. In training, what the model is tuned on.",
         json_schema_extra={
-            "expected": f"'off', 'auto' or a number of pixels from {SMALLEST_WINDOW} to {LARGEST_WINDOW}"
+            "expected": f"'off', 'auto' or a number of pixels from {SMALLEST_WINDOW} to {LARGEST_WINDOW}",
+            "choices": ["off", "auto"],
         },
     )
     max_windows: int = Field(
@@ -108,7 +109,10 @@ class Config(EverythingSettings):
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$",
         description="Where the model runs: 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'.",
-        json_schema_extra={"expected": "'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'"},
+        json_schema_extra={
+            "expected": "'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'",
+            "choices": ["auto", "cpu", "cuda", "cuda:1", "mps"],
+        },
     )
     runtime: Literal["auto", "torch", "openvino"] = Field(
         "auto",
@@ -197,7 +201,7 @@ class Config(EverythingSettings):
     blend: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
         1.0,
         description="Share of the tuned weights in the saved model, the rest is untouched; 'auto' chooses by validation and general set.",
-        json_schema_extra={"expected": "a number from 0 to 1, or 'auto'"},
+        json_schema_extra={"expected": "a number from 0 to 1, or 'auto'", "choices": ["auto"]},
     )
     tensorboard: bool = Field(
         False, description="Also write the figures of every epoch for TensorBoard (needs `sam2-adapter[tensorboard]`)."

@@ -63,8 +63,8 @@ def wrong_value(error: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     value = shown(first["input"])
     if first["type"] == "value_error":
         return f"{key} = {value} is not allowed: {_own_words(first['msg'])}."
-    text = f"{key} = {value} is not allowed: expected {expected(fields[key])}."
-    return text + meant_hint(first["input"], _quoted(text.rpartition(": expected ")[2]))
+    hint = meant_hint(first["input"], choices(fields[key]))
+    return f"{key} = {value} is not allowed: expected {expected(fields[key])}.{hint}"
 
 
 def wrong_option(error: ValidationError) -> str:
@@ -77,29 +77,46 @@ def wrong_option(error: ValidationError) -> str:
         return f"expected {wanted}, but got {shown(value)}."
     if _ONE_OF not in message:
         return message
-    return message + meant_hint(value, _quoted(message.rpartition(_ONE_OF)[2]))
-
-
-def _quoted(text: str) -> list[str]:
-    return re.findall("'([^']*)'", text)
+    # The words are those of the library that reads command lines, which says the choices nowhere else.
+    return message + meant_hint(value, re.findall("'([^']*)'", message.rpartition(_ONE_OF)[2]))
 
 
 def expected(field: FieldInfo) -> str:
     """What a setting takes, in words."""
-    if field.json_schema_extra and isinstance(field.json_schema_extra, dict) and "expected" in field.json_schema_extra:
-        return str(field.json_schema_extra["expected"])
-    kind: Any = field.annotation
-    if get_origin(kind) in (Union, types.UnionType):
-        (kind,) = (part for part in get_args(kind) if part is not types.NoneType)
+    if "expected" in (extra := _extra(field)):
+        return str(extra["expected"])
+    kind = _kind(field)
     if get_origin(kind) is tuple:
-        return f"one or more of {_listed(_choices(kind))}, separated by commas"
+        return f"one or more of {_listed(choices(field))}, separated by commas"
     if get_origin(kind) is Literal:
-        return _listed(_choices(kind))
+        return _listed(choices(field))
     if kind is bool:
         return "true or false"
     if kind is str:
         return "a text that is not empty" if any(hasattr(rule, "min_length") for rule in field.metadata) else "a text"
     return ("a whole number" if kind is int else "a number") + _range(field.metadata)
+
+
+def choices(field: FieldInfo) -> tuple[Any, ...]:
+    """The values that a setting takes by name; empty where there are none."""
+    if "choices" in (extra := _extra(field)):
+        return tuple(extra["choices"])
+    kind = _kind(field)
+    if get_origin(kind) is tuple:
+        kind = get_args(kind)[0]
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    """What the setting itself says of its values: `expected` in words, and `choices`."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+
+
+def _kind(field: FieldInfo) -> Any:
+    """The type of a setting's values other than None."""
+    kind: Any = field.annotation
+    parts = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    return next(part for part in parts if part is not types.NoneType)
 
 
 def yaml_problem(error: Exception, text: str) -> str:
@@ -138,14 +155,8 @@ def _number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _choices(kind: Any) -> tuple[Any, ...]:
-    if get_origin(kind) is tuple:
-        return _choices(get_args(kind)[0])
-    return get_args(kind) if get_origin(kind) is Literal else ()
-
-
-def _listed(choices: tuple[Any, ...]) -> str:
-    names = [repr(choice) for choice in choices]
+def _listed(values: tuple[Any, ...]) -> str:
+    names = [repr(value) for value in values]
     return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
 
 

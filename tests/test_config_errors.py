@@ -11,7 +11,7 @@ import pytest
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from sam2_adapter.config import Config
-from sam2_adapter.config_errors import expected, unknown_key, wrong_option
+from sam2_adapter.config_errors import choices, expected, unknown_key, wrong_option
 from sam2_adapter.config_file import read_settings
 from sam2_adapter.errors import ConfigError
 
@@ -35,6 +35,21 @@ def _choice(value: str) -> str:
 )
 def test_what_a_setting_takes_is_said_in_words(key: str, words: str) -> None:
     assert expected(Config.model_fields[key]) == words
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("output_type", ("mask", "polygon")),
+        ("window", ("off", "auto")),
+        ("blend", ("auto",)),
+        ("runtime", ("auto", "torch", "openvino")),
+        ("num_epochs", ()),
+        ("default_label", ()),
+    ],
+)
+def test_the_choices_of_a_setting_are_data(key: str, values: tuple[str, ...]) -> None:
+    assert choices(Config.model_fields[key]) == values
 
 
 @pytest.mark.parametrize("key", list(Config.model_fields))
@@ -100,6 +115,8 @@ def test_a_wrong_option_is_said_in_words(kind: Any, value: Any, words: str) -> N
         ("preset", "recomended", "recommended"),
         ("variants", "flipx", "flip_x"),
         ("device", "cud", "cuda"),
+        ("window", "atuo", "auto"),
+        ("blend", "auot", "auto"),
         ("model_cfg", "sam2_smal", "sam2_hiera_s"),
     ],
 )
