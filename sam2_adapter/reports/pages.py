@@ -38,8 +38,19 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["command"] = _command
+    environment.filters["code"] = _with_code
     environment.filters["change_to"] = shown_change
     return environment
+
+
+def _with_code(text: str) -> Markup:
+    """A sentence in which what stands between backticks, such as a command to type, is shown as code."""
+    from markupsafe import Markup, escape
+
+    parts = re.split(r"`([^`]+)`", text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
+    )
 
 
 def _command(command: str) -> Markup:

@@ -22,6 +22,19 @@ def test_commands_are_broken_between_words():
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mix it (`sam2-adapter blend`).", "mix it (<code>sam2-adapter blend</code>)."),
+        ("`a <b>` or `c`", "<code>a &lt;b&gt;</code> or <code>c</code>"),
+        ("a ` alone & <i>", "a ` alone &amp; &lt;i&gt;"),
+        ("", ""),
+    ],
+)
+def test_commands_in_sentences_are_shown_as_code(text, shown):
+    assert _environment().from_string("{{ text | code }}").render(text=text) == shown
+
+
 @pytest.mark.parametrize("name", ["report.html", "demo.html"])
 def test_pages_share_one_style(name):
     source = _environment().loader.get_source(_environment(), name)[0]
