@@ -53,7 +53,12 @@ def label(
             help="One setting of teaching on the page, or output_type=polygon for --export; may be repeated.",
         ),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port of the page; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, metavar="N", help="Port of the page; 0 takes the usual one of the folder, or a free one."
+        ),
+    ] = 0,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where to listen; anything but this machine itself needs --token.")
     ] = "127.0.0.1",

@@ -68,7 +68,7 @@ class Guard:
         elif key := self._key_of(scope):
             await self._let_in(send, key)
         elif not self._has_cookie(headers):
-            await _answer(send, 403, "Open the address that `sam2-adapter label` printed when it started.")
+            await _answer(send, 403, 'Open the address that "sam2-adapter label" printed when it started.')
         else:
             await self._app(scope, receive, _with_headers(send))
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ from sam2_adapter.owned_folder import OwnedFolder
 
 COMMAND = "label"
 DEFAULT_OUTPUT = "labels"
+# Ports from here on are nobody's, and Linux gives none of them to programs that want any port.
+_FIRST_PORT = 61_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Address:
 
     Attributes:
         host: this machine's own by default.
-        port: 0 for a free one.
+        port: 0 for the usual one of the folder of the work, or a free one where that is taken.
         token: the secret of the address; made again for each start where none is given, which only this machine's own host allows.
     """
 
@@ -200,7 +203,7 @@ def serve(
         teaching_settings,
         session.scores,
     )
-    listener = _listener(address)
+    listener = _listener(address, session.directory)
     port = listener.getsockname()[1]
     secret = address.token or secrets.token_urlsafe(24)
     guarded = Guard(server.app, host=address.host, port=port, secret=secret)
@@ -221,14 +224,26 @@ def serve(
     return session.export(model=server.model.model) if session.work.pictures else None
 
 
-def _listener(address: Address) -> socket.socket:
+def _listener(address: Address, directory: Path) -> socket.socket:
+    """Where nothing else is said, a folder has the same port at each start: a page that is still open finds the server that was started again."""
+    if address.port == 0:
+        with suppress(ConfigError):
+            return _listening(replace(address, port=_usual_port(directory)))
+    return _listening(address)
+
+
+def _usual_port(directory: Path) -> int:
+    return _FIRST_PORT + zlib.crc32(os.fsencode(os.path.realpath(directory))) % (2**16 - _FIRST_PORT)
+
+
+def _listening(address: Address) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address.host, address.port))
         listener.listen(128)
     except (OSError, OverflowError) as error:
+        listener.close()
         reason = reason_of(error)
         raise ConfigError(
             f"{address.host}, port {address.port}: cannot listen there: {reason}. Choose another --port."

@@ -168,8 +168,8 @@ class Work:
             num_objects, num_pictures = self.label_uses().get(label, (0, 0))
             if num_objects:
                 raise DataError(
-                    f"labels: {plural(num_objects, 'object')} in {plural(num_pictures, 'picture')} have the label {label!r:.80}. "
-                    "Give them another label, then remove it."
+                    f"labels: {plural(num_objects, 'object')} in {plural(num_pictures, 'picture')} {'has' if num_objects == 1 else 'have'} "
+                    f"the label {label!r:.80}. Give {'it' if num_objects == 1 else 'them'} another label, then remove the label."
                 )
             if label in self._labels:
                 self._write({"remove": label})

@@ -92,7 +92,7 @@ def test_forms_of_other_pages_cannot_pass_for_changes():
 def test_without_the_secret_of_this_start_nothing_is_shown(cookie):
     reply = _get(cookie=cookie)
     assert reply.status == 403
-    assert b"Open the address that `sam2-adapter label` printed" in reply.body
+    assert b'Open the address that "sam2-adapter label" printed' in reply.body
 
 
 def test_the_first_address_leaves_the_secret_in_a_cookie_that_other_pages_cannot_use():

@@ -44,7 +44,7 @@ def test_a_label_goes_where_no_object_has_it(app):
     reply = _change(app, kind="remove", label="cat")
     assert (reply.status, reply.json["error"]) == (
         400,
-        "labels: 1 object in 1 picture have the label 'cat'. Give them another label, then remove it.",
+        "labels: 1 object in 1 picture has the label 'cat'. Give it another label, then remove the label.",
     )
     assert _change(app, kind="remove", label="dog").json["labels"] == ["cat"]
     told = _change(app, kind="add", label="dog").json

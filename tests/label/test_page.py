@@ -208,6 +208,28 @@ def test_accepted_objects_are_selected_edited_relabelled_and_deleted(page, folde
     page.until("Object.values(label.store.state.objects)[0]?.label === 'face'")
 
 
+def test_enter_stays_with_the_picture_after_a_button_was_pressed_with_the_mouse(page):
+    page.point(335, 43)
+    page.window.click("#outlines")
+    page.window.click("#labels .row >> nth=1")
+    page.press("Enter")
+    assert page.labels == ["helmet"]
+    page.point(155, 51)
+    page.window.click("#objects .row")
+    assert "not accepted yet" in page.window.inner_text("#notice")
+    page.press("Escape")
+    page.window.click("#objects .row")
+    page.press("Enter")
+    assert page.draft["editing"]
+    page.window.click("#undo")
+    page.window.click("#help")
+    page.press("Escape", "e")
+    assert page.draft["editing"]
+    page.press("Escape")
+    assert page.window.get_attribute("#outlines", "aria-pressed") == "false"
+    page.press("o")
+
+
 def test_labels_and_file_names_are_texts(page, server):
     page.press("l")
     page.window.keyboard.type(HOSTILE)
@@ -455,11 +477,28 @@ def test_nothing_that_was_accepted_is_lost_when_the_server_is_killed(browser, fo
             accepted.append(page.objects[-1]["counts"])
             server.kill()
             page.complaints.clear()
-            page.until("!label.store.state.connected && document.getElementById('saved').textContent === 'Not saved'")
+            page.until("!label.store.state.connected && document.getElementById('saved').textContent === 'No server'")
             page.press("Control+z")
             page.until("label.store.state.outbox.length === 1")
+            assert page.window.inner_text("#saved") == "Not saved"
             assert "One change is kept in this page" in page.window.inner_text("#notice")
+            assert page.window.inner_text("#notice code") == "sam2-adapter label"
             page.complaints.clear()
-        assert len(accepted) == number + 1
+            if number == len(places) - 1:
+                accepted.pop()
+                _goes_on_with_a_server_that_was_started_again(page, server, pictures)
+        assert len(accepted) == min(number + 1, len(places) - 1)
     with LabelSession([pictures]) as session:
         assert [entry["counts"] for entry in session.work.objects_of("coins.png").values()] == accepted
+
+
+def _goes_on_with_a_server_that_was_started_again(page, server, pictures):
+    """What was kept in the page is saved, and clicks are answered again, without loading it anew."""
+    with serving(pictures, "--model", "sam2_nano") as again:
+        assert again.port == server.port
+        page.saved()
+        page.ready()
+        page.point(335, 43)
+        assert page.shown["counts"]
+        page.press("Escape")
+        page.complaints.clear()

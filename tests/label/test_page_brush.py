@@ -20,7 +20,7 @@ HW = (303, 384)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return photos(tmp_path_factory.mktemp("brush") / "photos", ["coins.png"])
+    return photos(tmp_path_factory.mktemp("brush") / "photos", ["coins.png", "flower.jpg"])
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +146,7 @@ def test_a_click_after_a_stroke_refines_it_and_accepted_objects_are_painted_on(p
     _stroke(page, [(300.5, 43.5), (300.5, 60.5)])
     together = answer.mask | painted([(300.5, 43.5), (300.5, 60.5)], 9)
     assert np.array_equal(_mask(page), together)
-    assert page.js(
-        "() => { const event = new Event('beforeunload', { cancelable: true }); dispatchEvent(event); return event.defaultPrevented; }"
-    )
+    assert page.js(_ASKS_BEFORE_CLOSING)
     page.press("Escape")
     page.point(318, 60, button="right")
     assert (
@@ -232,6 +230,50 @@ def test_what_is_done_while_a_mask_is_awaited_changes_that_mask(page, folder):
     page.press("Control+z", "Control+z", "Control+z", "Control+z", "Control+z")
     assert (page.draft, page.objects) == (None, [])
     page.press("1")
+
+
+def test_what_leaves_an_object_behind_waits_until_it_is_accepted(page, folder):
+    counts = engine(folder, "coins.png").click(155, 51).rle.counts
+    states = "label.store.state.images.map((one) => one.state)"
+
+    def pressed_too_early(x, y, *keys):
+        page.js(_HOLD)
+        page.window.mouse.click(*page.place(x, y))
+        page.press("Enter", *keys)
+        assert "accepted once the mask is there" in page.window.inner_text("#strip")
+
+    pressed_too_early(155, 51, "2", "d", "Control+z", "f")
+    assert page.window.inner_text("#strip").startswith("coin\n")  # 2 is for the next object
+    page.window.mouse.click(*page.place(335, 45))
+    assert "goes on as soon as the mask is there" in page.window.inner_text("#notice")
+    assert len(page.draft["steps"]) == 1
+    assert "done" not in page.js(states)
+    page.js(_LET_GO)
+    page.until("label.store.state.images[1].id === label.store.state.image.id")
+    page.saved()
+    assert page.js(states) == ["done", "new"]
+    assert [(one["label"], one["counts"]) for one in saved_objects(folder)] == [("coin", counts)]
+    page.press("a")
+    page.ready()
+    page.press("Control+z", "Control+z", "Control+z", "1")
+    page.saved()
+    assert (page.draft, page.objects, page.js(states)[0]) == (None, [], "progress")
+    # Where the model has failed, nothing is waited for; what lies in a picture that was left is asked about before the page closes.
+    pressed_too_early(271, 118)
+    page.js(
+        "label.store.dispatch({ type: 'model', model: { ...label.store.state.model, state: 'failed', text: 'gone' } })"
+    )
+    page.press("d")
+    page.until("label.store.state.image.id === label.store.state.images[1].id")
+    assert page.js(_ASKS_BEFORE_CLOSING)
+    page.press("a")
+    page.until("label.store.state.image.id === label.store.state.images[0].id && label.store.state.image.width")
+    page.press("Escape")
+    assert not page.js(_ASKS_BEFORE_CLOSING)
+    page.js(_LET_GO)
+
+
+_ASKS_BEFORE_CLOSING = "() => { const event = new Event('beforeunload', { cancelable: true }); dispatchEvent(event); return event.defaultPrevented; }"
 
 
 def test_holes_and_specks_are_marked_filled_and_dropped(page, folder):

@@ -89,6 +89,8 @@ def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server,
         assert len(page.objects) == 1
 
         # all above a score
+        page.window.fill("#proposals input", "100")
+        assert "No proposal has such a score" in page.window.inner_text("#proposals")
         scores = sorted(entry["score"] for entry in _shown(page))
         least = int(100 * np.median(scores)) + 1
         page.window.fill("#proposals input", str(least))
@@ -108,6 +110,9 @@ def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server,
         page.window.locator("#canvas").focus()
         page.press("Escape")
         assert not page.window.is_visible("#proposals")
+        page.js("label.stage.proposals.offer([], 'in this view')")
+        assert "Nothing was found in this view" in page.window.inner_text("#proposals")
+        page.press("Escape")
         assert page.window.is_visible("#strip")
         page.press("g")
         _found(page)

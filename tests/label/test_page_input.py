@@ -97,6 +97,7 @@ def test_a_whole_session_with_the_keyboard_alone(page, folder):
 
     page.press("k")
     told("Pointing with the keyboard")
+    assert "X inside" in page.window.inner_text("#strip").replace("\n", " ")
     for _ in range(2):
         page.press("Shift+ArrowUp")
     page.press("ArrowLeft")
@@ -113,6 +114,8 @@ def test_a_whole_session_with_the_keyboard_alone(page, folder):
     page.press("d")
     told("flower.jpg, picture 2 of 2.")
     page.ready()
+    assert page.window.inner_text("#strip").startswith("Click an object")
+    assert page.window.get_attribute("#next", "title") == "There is none after it in the list"
     page.press("k", "x")
     page.answered()
     page.press("1", "Enter")

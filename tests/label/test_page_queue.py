@@ -13,6 +13,7 @@ from tests.label.pages import DEMO, HOSTILE, opened_page, serving
 
 pytestmark = pytest.mark.browser
 
+_NO_MODEL = "There is no model to answer. Objects can be painted with the brush (P)."
 NAMES = ["a.png", "b.png", "broken.jpg", "c.png"]
 
 
@@ -88,13 +89,16 @@ def _is_open(page, name):
 
 def test_pictures_are_worked_off(page, browser, server, folder):
     assert (_listed(page), _states(page)) == (NAMES, ["new"] * 4)
-    assert page.window.inner_text("#queue-text") == "0 of 4 pictures done"
+    assert page.window.inner_text("#queue-text") == "0 of 4 done"
     _accept(page, 155, 51)
     assert _states(page) == ["progress", "new", "new", "new"]
     page.point(335, 43)
     page.press("f")  # not with an object under way
     assert "not accepted yet" in page.window.inner_text("#notice")
-    page.press("Escape", "f")
+    page.press("Escape")
+    page.window.keyboard.down("f")
+    page.window.keyboard.down("f")  # a finger that stays too long does one thing
+    page.window.keyboard.up("f")
     _is_open(page, "b.png")
     page.press("d")
     page.until("label.store.state.image.error")
@@ -106,7 +110,7 @@ def test_pictures_are_worked_off(page, browser, server, folder):
     _is_open(page, "b.png")  # from the start again
     page.saved()
     assert _states(page) == ["done", "new", "skipped", "done"]
-    assert page.window.inner_text("#queue-text") == "2 of 4 pictures done, 1 skipped"
+    assert page.window.inner_text("#queue-text") == "2 of 4 done, 1 skipped"
     marks = page.js("[...document.querySelectorAll('#pictures .picture')].map((one) => one.getAttribute('aria-label'))")
     assert marks[0] == "a.png, done, 1 object"
     assert marks[2].startswith("broken.jpg, skipped, cannot be shown")
@@ -154,6 +158,14 @@ def test_pictures_are_worked_off(page, browser, server, folder):
 
 def test_the_list_shows_what_is_chosen_and_changes_only_when_asked(still):
     page, _ = still
+    page.until("label.store.state.model.state === 'failed'")
+    page.window.mouse.click(*page.place(155, 51))
+    assert (page.draft, page.window.inner_text("#notice")) == (None, _NO_MODEL)
+    assert "Clicks are not answered" in page.window.inner_text("#strip")
+    for key in ("g", "m"):
+        page.js("document.getElementById('notice').replaceChildren()")
+        page.press(key)
+        assert page.window.inner_text("#notice") == _NO_MODEL
     _put(page, 50)
     page.window.select_option("#filter", "new")
     page.until("label.store.state.queue.ids?.length === 3")
@@ -191,6 +203,7 @@ def test_the_list_shows_what_is_chosen_and_changes_only_when_asked(still):
     page.window.select_option("#filter", "all")
     page.until("label.store.state.queue.ids === null")
     assert _listed(page) == NAMES
+    assert "no such picture" in page.window.inner_text("#notice")  # nothing else was said since
 
 
 def test_labels_are_renamed_merged_and_removed_in_all_pictures_and_back(still, browser, folder):

@@ -8,7 +8,7 @@ import pytest
 
 from sam2_adapter.errors import ConfigError, FolderInUseError, ImageError, OutputExistsError
 from sam2_adapter.images.find import find_images
-from sam2_adapter.label.run import Address, LabelSession
+from sam2_adapter.label.run import Address, LabelSession, _listener
 
 
 def test_work_goes_beside_the_pictures_and_is_never_taken_for_pictures(photos):
@@ -65,6 +65,18 @@ def test_a_folder_without_pictures_is_refused_and_stays_as_it_was(tmp_path):
     with pytest.raises(ImageError, match="no image in this folder"):
         LabelSession([tmp_path])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_has_the_same_port_at_each_start_where_it_is_free(tmp_path):
+    with _listener(Address(), tmp_path / "a") as first:
+        port = first.getsockname()[1]
+        with _listener(Address(), tmp_path / "a") as second, _listener(Address(), tmp_path / "b") as other:
+            assert len({port, second.getsockname()[1], other.getsockname()[1]}) == 3
+            taken = second.getsockname()[1]
+            with pytest.raises(ConfigError, match="Choose another --port"):
+                _listener(Address(port=taken), tmp_path / "a")
+    with _listener(Address(), tmp_path / "a") as again, _listener(Address(port=taken), tmp_path / "a") as chosen:
+        assert (again.getsockname()[1], chosen.getsockname()[1]) == (port, taken)
 
 
 @pytest.mark.parametrize(

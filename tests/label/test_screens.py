@@ -56,6 +56,7 @@ def test_every_state_looks_right_at_every_width(browser, server):
         page.press("Tab")
         page.until("document.querySelectorAll('#strip .dots i').length === 3")
         assert _in_all_looks(page, "candidates") == {}
+        _long_texts_find_room(page)
         page.press("Escape")
         page.js("label.stage.proposals.offer(Object.values(label.store.state.candidates)[0], 'from the test')")
         page.until("!document.getElementById('proposals').hidden")
@@ -73,6 +74,14 @@ def test_every_state_looks_right_at_every_width(browser, server):
                 "(() => { const bar = document.getElementById('brush-bar'); return bar.offsetTop + bar.offsetHeight; })()"
             )
             assert page.js("label.stage.view.y") >= bar  # the picture lies below it
+        page.window.set_viewport_size({"width": 1000, "height": 700})
+        height = page.js("document.getElementById('brush-bar').offsetHeight")
+        page.js("label.stage.brush.setLeast(1)")
+        assert page.window.inner_text("#brush-bar .cleaning").split("\n") == ["No holes", "No specks"]
+        assert (
+            page.js("document.getElementById('brush-bar').offsetHeight") == height
+        )  # nothing jumps while somebody paints
+        page.js("label.stage.brush.setLeast(100)")
         page.press("Escape", "Escape")
         page.js("label.commands.select(Object.keys(label.store.state.objects)[0])")
         assert _in_all_looks(page, "selected") == {}
@@ -87,6 +96,26 @@ def test_every_state_looks_right_at_every_width(browser, server):
         page.press("d")
         page.until("!document.getElementById('broken').hidden")
         assert _in_all_looks(page, "broken") == {}
+
+
+def _long_texts_find_room(page):
+    """A mask that reaches the edge of the view, and a message: all of them can be read, and the tools be reached."""
+    page.js(
+        "() => { const { store, own } = label; const key = JSON.stringify(store.state.desk.draft.steps);"
+        " store.dispatch({ type: 'answered', key, visit: store.state.image.visit, answer: { ...own(), cut: true } });"
+        " store.dispatch({ type: 'connected', connected: false }); }"
+    )
+    for width in (1000, 375):
+        page.window.set_viewport_size({"width": width, "height": 740})
+        page.until("!label.stage.isDue && !label.stage.isMoving")
+        stage, strip, notice, tools = page.js(
+            "['stage', 'strip', 'notice', 'tools'].map((id) => document.getElementById(id).getBoundingClientRect())"
+        )
+        last = page.js("document.getElementById('strip').lastElementChild.getBoundingClientRect()")
+        assert stage["left"] <= strip["left"] < last["right"] <= strip["right"] <= stage["right"]
+        assert tools["right"] <= notice["left"] < notice["right"] <= stage["right"]
+    page.js("label.store.dispatch({ type: 'connected', connected: true })")
+    page.window.set_viewport_size({"width": 1440, "height": 900})
 
 
 def test_on_a_phone_the_picture_has_the_whole_width_and_all_buttons_are_there(browser, server):
@@ -106,4 +135,9 @@ def test_on_a_phone_the_picture_has_the_whole_width_and_all_buttons_are_there(br
         strip = page.js("document.getElementById('strip').getBoundingClientRect()")
         assert strip["left"] >= 0
         assert strip["right"] <= 375
+        page.js("label.offered = label.own()")
+        page.press("Escape")
+        page.js("label.stage.proposals.offer(Array(21).fill(label.offered), 'from the test')")
+        page.until("!document.getElementById('proposals').hidden && !label.stage.isDue")
+        assert [fault for fault in layout_faults(page.window) if "<canvas>" not in fault] == []
         page.press("Escape")

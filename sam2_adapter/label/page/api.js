@@ -6,6 +6,8 @@ export const newId = () =>
 
 export const tab = newId();
 
+const AGAIN_MS = 1000;
+
 /** A request that the server refused, or did not answer at all (status 0). */
 export class RequestError extends Error {
   constructor(status, text) {
@@ -42,13 +44,16 @@ async function request(path, options) {
   return body;
 }
 
-/** Listen to the news of the server; `onState` hears whether there is a connection. */
+/** Listen to the news of the server, also of one that is started again later; `onState` hears whether there is a connection. */
 export function listen(onNews, onState) {
   const source = new EventSource(`/api/events?tab=${encodeURIComponent(tab)}`);
   source.onopen = () => onState(true);
   source.onmessage = (event) => onNews(JSON.parse(event.data));
-  source.onerror = () => onState(false);
-  return source;
+  source.onerror = () => {
+    onState(false);
+    // The browser tries again by itself, but not after an answer that says no.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(onNews, onState), AGAIN_MS);
+  };
 }
 
 /** An address of a picture. */

@@ -21,9 +21,8 @@ export class BrushBar {
     this.specks = element("button", { title: "Drop the marked specks (Shift + W)", onclick: () => brush.dropSpecks() });
     byId("brush-bar").replaceChildren(
       element("label", {}, "Size", this.size, this.told),
-      element("label", { title: "Holes and parts of fewer pixels are marked" }, "Small:", this.least, "px"),
-      this.holes,
-      this.specks,
+      element("label", { title: "Holes and separate parts of fewer pixels are marked in pink" }, "Smaller than", this.least, "px"),
+      element("span", { className: "cleaning" }, this.holes, this.specks),
     );
     brush.onChange = () => this.show();
     new ResizeObserver(() => this.makeRoom()).observe(byId("brush-bar"));

@@ -15,7 +15,8 @@ export function drawCandidates(stage) {
   if (!shape?.area || stage.brush?.isOn) return null;
   const { candidates, place = -1 } = shownCandidates(state) ?? {};
   const count = candidates?.length ?? NUM_CANDIDATES;
-  const text = place < 0 ? `${count} masks: Tab` : `${place + 1} of ${count}: Tab`;
+  const key = matchMedia("(hover: none)").matches ? "" : ": Tab";
+  const text = place < 0 ? `${count} masks${key}` : `${place + 1} of ${count}${key}`;
   const { context } = stage;
   const ratio = devicePixelRatio;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);

@@ -2,11 +2,14 @@
 
 import { ask, get, imagePath, newId, post, RequestError, tab } from "./api.js";
 import { plural } from "./elements.js";
-import { isBeginning, keyOf, mustWait, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
+import { isAccepting, isBeginning, keyOf, mustWait, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
 import { hundredth } from "./view.js";
 
-/** What is told where something has to wait for the object under way. */
+/** What is told where something cannot be done with an object under way. */
 export const NOT_ACCEPTED = "The object under way is not accepted yet. Press Enter to accept it, or Esc to give it up.";
+/** What is told where only a model could help. */
+export const NO_MODEL = "There is no model to answer. Objects can be painted with the brush (P).";
+const GOES_ON = "This goes on as soon as the mask is there. Ctrl+Z takes that back.";
 
 const DOUBLE_CLICK_MS = 500;
 const SAME_PLACE_PX = 4; // on the screen
@@ -34,23 +37,33 @@ export class Commands {
 
   /** A step, pixels or Enter: at once, or after what has to come first. */
   mark(item) {
-    if (this.desk.waiting.length || mustWait(this.state, item)) this.store.dispatch({ type: "wait", item });
+    const { waiting } = this.desk;
+    if (item.step && this.state.model.state === "failed") return this.say(NO_MODEL, true);
+    if (waiting.at(-1)?.then) return this.say(GOES_ON, true);
+    if (waiting.length || mustWait(this.state, item)) this.store.dispatch({ type: "wait", item });
     else this.make(item);
   }
 
-  make({ step, pixels, isErased, accept }) {
+  make({ step, pixels, isErased, accept, then }) {
     if (step) this.store.dispatch({ type: "point", step });
     else if (pixels) this.stage.brush.put(pixels, isErased);
+    else if (then) then();
     else this.accept(accept);
   }
 
-  /** A mask may have come: accept it where that was wanted, and make what waits for it. */
+  /** Do what leaves the object under way behind: at once, or once it is accepted where Enter was pressed for it. */
+  afterAccepting(then) {
+    if (!isAccepting(this.desk) || this.state.model.state === "failed") return then();
+    if (this.desk.waiting.at(-1).then) return this.say(GOES_ON, true);
+    this.store.dispatch({ type: "wait", item: { then } });
+  }
+
+  /** A mask may have come: make what waits for it. */
   goOn() {
     if (this.isGoing || !this.isOpen()) return;
     this.isGoing = true;
     try {
-      if (this.desk.draft?.accepting && ownAnswer(this.state)) this.accept(this.desk.draft.accepting);
-      for (let [first] = this.desk.waiting; first && !mustWait(this.state, first); [first] = this.desk.waiting) {
+      for (let [first] = this.desk.waiting; first && this.isOpen() && !mustWait(this.state, first); [first] = this.desk.waiting) {
         this.store.dispatch({ type: "go" });
         this.make(first);
       }
@@ -66,7 +79,7 @@ export class Commands {
   /** Whether a hand points once more where it has just pointed: a double click, or a key that is held down. It would say nothing new. */
   isAgain(step) {
     const { draft, waiting } = this.desk;
-    const newest = waiting.length ? waiting.at(-1).step : draft?.accepting ? undefined : draft?.steps.at(-1);
+    const newest = waiting.length ? waiting.at(-1).step : draft?.steps.at(-1);
     if (!newest?.point || newest.inside !== step.inside || String(newest.view) !== String(step.view)) return false;
     const distance = Math.hypot(newest.point[0] - step.point[0], newest.point[1] - step.point[1]);
     const isSoon = performance.now() - this.clickedAt < DOUBLE_CLICK_MS;
@@ -128,12 +141,11 @@ export class Commands {
     if (!isBeginning(this.desk)) this.mark({ accept: this.state.label });
   }
 
-  /** The object under way becomes one of the picture's, now or as soon as its mask is there. */
+  /** The object under way, whose mask is there, becomes one of the picture's. */
   accept(label) {
     const { draft } = this.desk;
-    if (!draft) return;
     const answer = ownAnswer(this.state);
-    if (!answer) return this.store.dispatch({ type: "accepting", label });
+    if (!answer) return;
     if (answer.error) return this.notAccepted(answer.error);
     if (!this.stage.shape(answer.counts).area) return this.notAccepted("There is no mask to accept here. Click somewhere else, or press Esc.");
     const id = draft.editing ?? newId();
@@ -145,7 +157,6 @@ export class Commands {
   }
 
   notAccepted(text) {
-    if (this.desk.draft.accepting) this.store.dispatch({ type: "accepting", label: false });
     this.store.dispatch({ type: "giveUpWaiting" }); // it was meant for what comes after
     this.say(text, true);
   }
@@ -230,13 +241,17 @@ export class Commands {
   /** Open a picture by its place in the list. */
   async open(index) {
     const one = this.state.images[index];
-    if (!one || (this.state.image && this.state.image.id === one.id)) return;
+    if (!one || this.state.image?.id === one.id) return;
+    await this.afterAccepting(() => this.show(one));
+  }
+
+  async show(one) {
     const visit = Date.now();
     this.store.dispatch({ type: "leave", id: one.id, visit });
     this.stage.close();
     this.stage.picture.prepare(one.id);
     const shown = shownImages(this.state);
-    const at = shown.indexOf(this.state.images[index]);
+    const at = shown.indexOf(one);
     const next = [1, 2].map((step) => shown[at + step]?.id).filter(Boolean);
     post(imagePath(one.id, "open"), { tab, visit, next }).catch(() => {});
     await this.load(one.id);

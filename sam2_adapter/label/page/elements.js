@@ -13,6 +13,14 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
+/** What to put into an element for a message: what stands between backticks, such as a command to type, is shown as code. */
+export const withCode = (text) => text.split(/`([^`]+)`/).map((part, number) => (number % 2 ? element("code", {}, part) : part));
+
+/** Whether a button can be pressed, and what is said when the pointer rests on it: why not, where it cannot. */
+export function enable(id, can, title, why) {
+  Object.assign(byId(id), { disabled: !can, title: can ? title : why });
+}
+
 /** A small square in the colour of a label. */
 export function swatch(color) {
   const made = element("i", { className: "swatch" });

@@ -1,4 +1,4 @@
-// The keyboard: one table, from which the help is written, too.
+// The keyboard: one table, from which the help is written, too. A key that is held down runs what is `held` again and again.
 
 import { singleStep } from "./state.js";
 
@@ -20,30 +20,30 @@ export function keyTable(commands, stage, actions) {
     { keys: ["Enter", " "], shown: "Enter or Space", help: "Accept the mask; edit what is selected", run: () => commands.enter() },
     { keys: ["Escape"], shown: "Esc", help: "Give up the object under way", run: () => actions.escape() },
     { keys: ["Tab"], shown: "Tab", help: "Next of the three candidates of a single click", when: () => singleStep(commands.desk) !== null, run: () => commands.cycle() },
-    { keys: ["z"], ctrl: true, shift: false, shown: "Ctrl + Z", help: "Undo", run: () => commands.undo() },
+    { held: true, keys: ["z"], ctrl: true, shift: false, shown: "Ctrl + Z", help: "Undo", run: () => commands.undo() },
+    { held: true, keys: ["y"], ctrl: true, run: () => commands.redo() },
+    { held: true, keys: ["z"], ctrl: true, shift: true, shown: "Ctrl + Shift + Z", help: "Redo", run: () => commands.redo() },
     { keys: ["Backspace"], shown: "Backspace", help: "Take the newest click back; delete what is selected", run: () => backspace(commands) },
-    { keys: ["y"], ctrl: true, run: () => commands.redo() },
-    { keys: ["z"], ctrl: true, shift: true, shown: "Ctrl + Shift + Z", help: "Redo", run: () => commands.redo() },
     { keys: ["Delete"], shown: "Delete", help: "Delete what is selected", run: () => commands.remove() },
     { keys: ["e"], shown: "E", help: "Edit what is selected", run: () => commands.desk.selected && commands.edit(commands.desk.selected) },
     { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shown: "1 to 9", help: "Label", run: (key) => label(commands, Number(key) - 1) },
     { keys: ["l", "/"], shown: "L", help: "Find a label, or make a new one", run: () => actions.findLabel() },
-    { keys: ["d", "ArrowRight", "PageDown"], shown: "D or →", help: "Next picture", run: () => commands.next() },
-    { keys: ["a", "ArrowLeft", "PageUp"], shown: "A or ←", help: "Picture before", run: () => commands.previous() },
+    { held: true, keys: ["d", "ArrowRight", "PageDown"], shown: "D or →", help: "Next picture", run: () => commands.next() },
+    { held: true, keys: ["a", "ArrowLeft", "PageUp"], shown: "A or ←", help: "Picture before", run: () => commands.previous() },
     { keys: ["f"], shown: "F", help: "The picture is done: on to the next one that is not", run: () => actions.mark("done") },
     { keys: ["s"], shown: "S", help: "Skip the picture", run: () => actions.mark("skipped") },
     { keys: ["m"], shown: "M", help: "The same objects as in the picture before, as proposals", run: () => actions.sameObjects() },
     { keys: ["r"], shown: "R", help: "Review: everything that was accepted", run: () => actions.review() },
     { keys: ["F2"], shown: "F2", help: "Rename or remove the label in use", run: () => actions.editLabel() },
     { keys: ["0"], shown: "0", help: "The whole picture", run: () => actions.fit() },
-    { keys: ["+", "="], shown: "+ and −", help: "Zoom", run: () => actions.zoom(1.25) },
-    { keys: ["-"], run: () => actions.zoom(0.8) },
+    { held: true, keys: ["+", "="], shown: "+ and −", help: "Zoom", run: () => actions.zoom(1.25) },
+    { held: true, keys: ["-"], run: () => actions.zoom(0.8) },
     { keys: ["g"], shift: false, shown: "G", help: "Propose everything; a click or a box accepts", run: () => actions.everything() },
     { keys: ["g"], shift: true, shown: "Shift + G", help: "Accept all proposals that are shown", run: () => stage.proposals.acceptAll() },
     { keys: ["p"], shift: false, shown: "P and W", help: "Brush, and eraser (wipe); again or Esc puts it away", run: () => stage.brush.toggle("brush") },
     { keys: ["w"], shift: false, run: () => stage.brush.toggle("eraser") },
-    { keys: ["["], shown: "[ and ]", help: "Smaller and larger brush", run: () => stage.brush.resize(-1) },
-    { keys: ["]"], run: () => stage.brush.resize(1) },
+    { held: true, keys: ["["], shown: "[ and ]", help: "Smaller and larger brush", run: () => stage.brush.resize(-1) },
+    { held: true, keys: ["]"], run: () => stage.brush.resize(1) },
     { keys: ["p"], shift: true, shown: "Shift + P, W", help: "With the brush: fill the marked holes, drop the marked specks", when: () => stage.brush.isOn, run: () => stage.brush.fillHoles() },
     { keys: ["w"], shift: true, when: () => stage.brush.isOn, run: () => stage.brush.dropSpecks() },
     { keys: ["v"], shown: "V", help: "Answer in the visible window, for small things", run: () => actions.toggle("inView") },
@@ -65,6 +65,10 @@ export function listenToKeys(table, stage, actions) {
     wasSpaceDrag = true;
     document.body.classList.remove("by-keyboard");
   });
+  // Enter and Space stay with the picture after a button was pressed with the mouse; with the keyboard, the focus stays where it is.
+  addEventListener("click", (event) => {
+    if (event.detail && event.target.closest?.("button") && !document.querySelector("dialog[open]")) stage.canvas.focus({ preventScroll: true });
+  }, { capture: true });
   addEventListener("keydown", (event) => {
     if (event.key === " ") wasSpaceDrag = false;
     if (isElsewhere(event)) return;
@@ -73,6 +77,7 @@ export function listenToKeys(table, stage, actions) {
       return actions.moveCursor(event.key.slice(5), event.shiftKey ? 1 : MOVE_PX);
     }
     const entry = found(event);
+    if (entry && event.repeat && !entry.held) return event.preventDefault(); // a finger that stays too long does one thing
     if (!entry && event.key === "Tab") document.body.classList.add("by-keyboard"); // the focus moves: show where it is
     if (!entry) return;
     event.preventDefault();

@@ -1,7 +1,7 @@
 // Another name for a label, or away with it: one small dialog. What it does can be undone.
 
 import { get, newId } from "./api.js";
-import { byId, element, plural } from "./elements.js";
+import { byId, element, enable, plural } from "./elements.js";
 
 export class LabelDialog {
   constructor(store, commands, say) {
@@ -25,7 +25,7 @@ export class LabelDialog {
     this.label = label;
     this.uses = null;
     byId("label-name").value = label;
-    byId("label-given").hidden = true;
+    this.askForTarget(false);
     byId("label-uses").textContent = "";
     this.showMeaning();
     this.dialog.showModal();
@@ -47,7 +47,7 @@ export class LabelDialog {
   showMeaning() {
     const name = byId("label-name").value.trim();
     const isMerge = name !== this.label && this.state.labels.includes(name);
-    byId("label-rename").disabled = !name || name === this.label;
+    enable("label-rename", name && name !== this.label, "In all pictures", "Type another name first");
     byId("label-rename").textContent = isMerge ? "Merge" : "Rename";
     byId("label-meaning").textContent = isMerge ? `There is “${name}” already: all objects of “${this.label}” become “${name}”, and “${this.label}” goes.` : "";
   }
@@ -85,8 +85,14 @@ export class LabelDialog {
     byId("label-name").value = this.label;
     this.showMeaning();
     byId("label-target").replaceChildren(...others.map((label) => element("option", { value: label }, label)));
-    byId("label-given").hidden = false;
+    this.askForTarget(true);
     byId("label-target").focus();
+  }
+
+  /** Whether it is asked which label the objects get; then there is one button for it. */
+  askForTarget(isAsked) {
+    byId("label-given").hidden = !isAsked;
+    byId("label-remove").hidden = isAsked;
   }
 
   close() {

@@ -5,7 +5,7 @@ import { askForDrafts, Look, Preview } from "./asking.js";
 import { Brush } from "./brush.js";
 import { BrushBar } from "./brush_bar.js";
 import { Commands } from "./commands.js";
-import { byId, element, plural } from "./elements.js";
+import { byId, element, plural, withCode } from "./elements.js";
 import { listenToPointers } from "./gestures.js";
 import { keyTable, listenToKeys, POINTER_HELP } from "./keys.js";
 import { LabelDialog } from "./label_dialog.js";
@@ -43,7 +43,7 @@ stage.brush = new Brush(store, stage, commands, say);
 new BrushBar(stage.brush, stage);
 const panels = new Panels(store, stage, commands, options);
 const queue = new Queue(store, commands, say);
-const sameObjects = new SameObjects(store, stage, say);
+const sameObjects = new SameObjects(store, stage, commands, say);
 const review = new Review(store, commands, options, say);
 const labelDialog = new LabelDialog(store, commands, say);
 panels.onEditLabel = (label) => labelDialog.open(label);
@@ -58,7 +58,7 @@ function say(text, isShown = false, isSpoken = true) {
   if (isSpoken) byId("live").textContent = text;
   if (!isShown) return;
   const notice = byId("notice");
-  notice.textContent = text;
+  notice.replaceChildren(...withCode(text));
   notice.className = "calm";
   notice.hidden = false;
   clearTimeout(noticeTimer);
@@ -98,6 +98,7 @@ const actions = {
     stage.corner = stage.box = null;
     byId("canvas").focus();
     say(stage.cursor ? "Pointing with the keyboard. Arrows move, X is inside, C is outside, B is a corner of a box." : "Pointing with the keyboard ended.");
+    panels.showStrip(store.state);
     stage.changed();
   },
   moveCursor(direction, px) {
@@ -223,11 +224,12 @@ on("export-now", async () => {
     told.replaceChildren(
       element("p", {}, `${plural(objects, "object")} in ${plural(images, "picture")}:`),
       ...paths.map(({ path }) => element("p", {}, element("code", {}, path))),
-      ...notes.slice(0, 20).map((note) => element("p", { className: "soft" }, note)),
+      ...notes.slice(0, 20).map((note) => element("p", { className: "soft" }, ...withCode(note))),
     );
   } catch (error) {
-    told.replaceChildren(element("p", {}, error.message));
+    told.replaceChildren(element("p", { className: "bad" }, ...withCode(error.message)));
   }
+  told.scrollIntoView({ block: "nearest" });
 });
 
 async function start() {
@@ -236,7 +238,7 @@ async function start() {
   byId("output").textContent = session.output;
   byId("formats").replaceChildren(
     ...session.formats.map(({ name, results }) =>
-      element("label", {}, element("input", { type: "checkbox", value: name, checked: name === "coco" }), name, element("span", { className: "soft" }, results)),
+      element("label", {}, element("input", { type: "checkbox", value: name, checked: name === "coco" }), name, element("span", { className: "soft" }, results.includes(".") ? results : `${results}/`)),
     ),
   );
   if (session.notes.length) say(session.notes.join(" "), true);
@@ -261,13 +263,16 @@ async function catchUp() {
   }
 }
 
+let isFirst = true;
 const news = {
   hello({ number, model, pictures, teaching }) {
+    const isBack = !isFirst;
+    isFirst = false;
     store.dispatch({ type: "connected", connected: true });
     store.dispatch({ type: "model", model });
     teach.take(teaching);
     for (const event of pictures) news[event.news](event); // what was told before this page listened
-    if (number !== store.state.number) catchUp();
+    if (isBack || number !== store.state.number) catchUp();
   },
   model: ({ state, text, model }) => store.dispatch({ type: "model", model: { state, text, model } }),
   encoding: ({ image }) => store.dispatch({ type: "picture", image, how: "encoding", at: performance.now() }),

@@ -1,11 +1,15 @@
 // What stands around the canvas: labels, objects, the strip below the picture, and what is saved. Texts of people are only ever set
 // as text, never as HTML.
 
-import { byId, element, percent, swatch } from "./elements.js";
-import { ownAnswer, shownAnswer, shownCandidates, singleStep } from "./state.js";
+import { NOT_ACCEPTED } from "./commands.js";
+import { byId, element, enable, percent, swatch, withCode } from "./elements.js";
+import { isAccepting, labelOfDraft, ownAnswer, shownAnswer, shownCandidates, singleStep } from "./state.js";
 
 /** A score: the model's own guess may lie a little outside 0 to 1. */
 const scoreText = (score) => percent(Math.min(Math.max(score, 0), 1));
+
+/** The keys that point. */
+const POINTING = [["←↑↓→", "move"], ["X", "inside"], ["C", "outside"], ["B", "corner of a box"], ["K", "end"]];
 
 export class Panels {
   constructor(store, stage, commands, options) {
@@ -25,8 +29,9 @@ export class Panels {
     if (did("objects", "desk", "labels", "image")) this.showObjects(state);
     if (did("desk", "answers", "candidates", "label", "objects", "image", "model")) this.showStrip(state);
     if (did("title", "outbox", "trouble", "connected")) this.showSaved(state);
-    byId("undo").disabled = !state.desk.past.length;
-    byId("redo").disabled = !state.desk.future.length && !state.desk.takenBack.length;
+    const { past, future, waiting, takenBack } = state.desk;
+    enable("undo", past.length || waiting.length, "Undo (Ctrl+Z)", "Nothing to undo in this picture");
+    enable("redo", future.length || takenBack.length, "Redo (Ctrl+Shift+Z)", "Nothing to redo in this picture");
   }
 
   swatch(label) {
@@ -60,6 +65,8 @@ export class Panels {
       rows.push(element("div", { className: "empty" }, keys, byId("find").value.trim(), "”"));
     }
     byId("labels").replaceChildren(...rows);
+    if (state.label !== this.seenLabel) byId("labels").querySelector("[aria-pressed=true]")?.scrollIntoView({ block: "nearest" });
+    this.seenLabel = state.label;
   }
 
   showObjects(state) {
@@ -110,7 +117,9 @@ export class Panels {
   }
 
   reveal(id) {
-    if (!this.commands.desk.draft) this.commands.reveal(id);
+    const { draft } = this.commands.desk;
+    if (!draft) this.commands.reveal(id);
+    else if (draft.editing !== id) this.commands.say(NOT_ACCEPTED, true);
   }
 
   hover(id) {
@@ -136,7 +145,13 @@ export class Panels {
       );
     }
     strip.className = "hint";
-    strip.replaceChildren("Click an object, or drag a box around it");
+    strip.replaceChildren(...this.hint(state));
+  }
+
+  /** What to do while nothing is under way. */
+  hint({ model }) {
+    if (this.stage.cursor) return POINTING.flatMap(([key, what]) => [element("kbd", {}, key), `${what} `]);
+    return [model.state === "failed" ? "Clicks are not answered: paint with the brush (P)" : "Click an object, or drag a box around it"];
   }
 
   showDraft(strip, state) {
@@ -146,17 +161,21 @@ export class Panels {
     const isErased = own && !own.error && !shown;
     const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? scoreText(shown.score) : "…";
     strip.classList.toggle("waiting", !own);
+    const label = labelOfDraft(state);
+    const isWaiting = isAccepting(state.desk);
     const known = shownCandidates(state);
     const dots = known && element("span", { className: "dots", title: "Candidates (Tab)" }, ...known.candidates.map((_, index) => element("i", { className: index === known.place ? "on" : "" })));
     strip.replaceChildren(
       ...[
-        element("span", { className: "what" }, this.swatch(state.label), element("span", {}, state.label)),
-        element("span", { className: own?.error ? "bad" : "score", title: "How sure the model is" }, text),
+        element("span", { className: "what" }, this.swatch(label), element("span", {}, label)),
+        element("span", { className: own?.error ? "bad" : "score", title: "How sure the model is" }, ...withCode(text)),
         shown?.cut ? element("span", { className: "cut", title: "Zoom out, or move the picture, and click again to go on" }, "reaches the edge of the view") : null,
         dots,
-        singleStep(state.desk) ? element("button", { onclick: () => this.commands.cycle(), title: "Another of the three masks that this may mean" }, "Other masks ", element("kbd", {}, "Tab")) : null,
-        element("button", { onclick: () => this.commands.escape() }, "Clear ", element("kbd", {}, "Esc")),
-        element("button", { className: "primary", onclick: () => this.commands.enter() }, "Accept", element("kbd", {}, "Enter")),
+        singleStep(state.desk) ? element("button", { onclick: () => this.commands.cycle(), title: "Another of the three masks that this may mean" }, "Other", element("span", { className: "wide" }, " masks"), " ", element("kbd", {}, "Tab")) : null,
+        element("button", { onclick: () => this.commands.escape(), title: state.desk.draft.editing ? "Leave the object as it was" : "Give up this object" }, state.desk.draft.editing ? "Cancel " : "Clear ", element("kbd", {}, "Esc")),
+        isWaiting
+          ? element("span", { className: "soft" }, "accepted once the mask is there")
+          : element("button", { className: "primary", onclick: () => this.commands.enter() }, "Accept", element("kbd", {}, "Enter")),
       ].filter(Boolean),
     );
   }
@@ -165,7 +184,7 @@ export class Panels {
     const saved = byId("saved");
     const isBad = Boolean(state.trouble && state.outbox.length) || !state.connected;
     saved.className = `saved${isBad ? " bad" : state.outbox.length ? " busy" : ""}`;
-    saved.textContent = isBad ? "Not saved" : state.outbox.length ? "Saving" : "Saved";
+    saved.textContent = isBad && state.outbox.length ? "Not saved" : isBad ? "No server" : state.outbox.length ? "Saving" : "Saved";
     const notice = byId("notice");
     if (!isBad && !state.trouble && notice.className === "calm") return; // what was just said stays for its time
     notice.className = "";
@@ -173,8 +192,9 @@ export class Panels {
       ? `${state.outbox.length === 1 ? "One change is" : `${state.outbox.length} changes are`} kept in this page and saved as soon as that works. Do not close it.`
       : "Everything that was accepted is saved.";
     notice.hidden = !(isBad || state.trouble);
-    notice.textContent = !state.connected
-      ? `The server does not answer. ${lost} If it has ended, start sam2-adapter label again.`
+    const text = !state.connected
+      ? `The server does not answer. ${lost} If it has ended, start \`sam2-adapter label\` again.`
       : state.outbox.length ? `${state.trouble} ${lost}` : state.trouble;
+    notice.replaceChildren(...withCode(text));
   }
 }

@@ -1,6 +1,6 @@
 // How far the model is with the picture that is open: loaded, encoding, broken. The bar fills in the time that other pictures took.
 
-import { byId } from "./elements.js";
+import { byId, withCode } from "./elements.js";
 
 const SHOWN_AFTER_MS = 120;
 
@@ -30,7 +30,7 @@ export class Progress {
     const box = byId("progress");
     const { model, image, pictures } = state;
     byId("broken").hidden = !(image && image.error);
-    byId("broken-text").textContent = image?.error ?? "";
+    byId("broken-text").replaceChildren(...withCode(image?.error ?? ""));
     const isFailed = model.state === "failed";
     const how = image && pictures[image.id];
     const text = isFailed ? `There is no model: ${model.text}` : this.text(state, how);
@@ -39,7 +39,7 @@ export class Progress {
       box.hidden = true;
       return;
     }
-    byId("progress-text").textContent = text;
+    byId("progress-text").replaceChildren(...withCode(text));
     box.querySelector(".track").hidden = isFailed || how === "broken";
     if (box.hidden && !isFailed) this.timer = setTimeout(() => { box.hidden = false; }, SHOWN_AFTER_MS);
     else box.hidden = false;

@@ -3,6 +3,7 @@
 
 import { ask, newId } from "./api.js";
 import { CachedLayer } from "./cached_layer.js";
+import { NO_MODEL } from "./commands.js";
 import { plural } from "./elements.js";
 import { iouOf } from "./pixels.js";
 import { columnsOf, ringsOf } from "./rle.js";
@@ -43,7 +44,8 @@ export class Proposals {
   /** Ask for all objects of the picture; of its visible part where there is one and `isView`. */
   look(isView) {
     const { image, model } = this.store.state;
-    if (!image?.width || model.state === "failed") return;
+    if (!image?.width) return;
+    if (model.state === "failed") return this.say(NO_MODEL, true);
     this.end();
     const view = isView ? this.stage.view.part() : undefined;
     this.isOn = true;

@@ -52,10 +52,16 @@ export class ProposalsStrip {
     if (!this.node.hidden) this.again.hidden = Boolean(search) || !this.stage.view.part();
   }
 
+  whyNone() {
+    const { list, least, title } = this.proposals;
+    if (!list.size) return `Nothing was found ${title}`.trim();
+    return [...list.values()].some(({ score }) => score < least) ? "No proposal has such a score" : "No proposals are left";
+  }
+
   told() {
     const { search, shown, title } = this.proposals;
     const count = plural(shown.length, "proposal");
-    if (!search) return shown.length ? `${count} ${title}`.trim() : "No proposals are left";
+    if (!search) return shown.length ? `${count} ${title}`.trim() : this.whyNone();
     if (!search.began) return "Everything is looked for once the picture is prepared …";
     if (!search.total) return "Looking …";
     const left = this.proposals.secondsLeft();

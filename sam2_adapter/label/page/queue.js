@@ -2,7 +2,7 @@
 
 import { get, imagePath } from "./api.js";
 import { NOT_ACCEPTED } from "./commands.js";
-import { byId, element, percent, plural } from "./elements.js";
+import { byId, element, enable, percent, plural } from "./elements.js";
 import { shownImages, stateOf } from "./state.js";
 
 const STATE_NAMES = { new: "New", progress: "In progress", done: "Done", skipped: "Skipped" };
@@ -25,6 +25,10 @@ export class Queue {
 
   /** Mark the open picture and go on to the next one that is open; the same mark again takes it back. */
   mark(mark) {
+    this.commands.afterAccepting(() => this.markNow(mark));
+  }
+
+  markNow(mark) {
     const { image, desk } = this.state;
     if (!image) return;
     if (desk.draft) return this.say(NOT_ACCEPTED, true);
@@ -55,7 +59,7 @@ export class Queue {
       const found = await get(`/api/queue?${new URLSearchParams({ filter, label, order })}`);
       this.store.dispatch({ type: "queue", queue: { filter, label, order, scores: {}, ...found, scoredThen: found.scored } });
       if (order === "score") this.watchScores();
-      if (!found.ids.length) this.say("There is no such picture.", true);
+      if (found.ids?.length === 0) this.say("There is no such picture.", true);
     } catch (error) {
       this.say(error.message, true);
     }
@@ -98,8 +102,8 @@ export class Queue {
     byId("name").textContent = open?.name ?? "";
     byId("name").title = open?.name ?? "";
     byId("place").textContent = at < 0 ? "" : `${at + 1} of ${shown.length}`;
-    byId("previous").disabled = at <= 0;
-    byId("next").disabled = at === shown.length - 1;
+    enable("previous", at > 0, "Picture before (A)", "There is none before it in the list");
+    enable("next", at < shown.length - 1, "Next picture (D)", "There is none after it in the list");
   }
 
   made(one) {
@@ -140,7 +144,7 @@ export class Queue {
     const { images, labels, queue } = state;
     const counts = { all: images.length, new: 0, progress: 0, done: 0, skipped: 0 };
     for (const one of images) counts[one.state] += 1;
-    byId("queue-text").textContent = `${counts.done} of ${plural(counts.all, "picture")} done${counts.skipped ? `, ${counts.skipped} skipped` : ""}`;
+    byId("queue-text").textContent = `${counts.done} of ${counts.all} done${counts.skipped ? `, ${counts.skipped} skipped` : ""}`;
     byId("queue-bar").value = counts.done;
     byId("queue-bar").max = Math.max(counts.all - counts.skipped, 1);
     const how = stateOf(state);

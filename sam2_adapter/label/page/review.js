@@ -96,9 +96,13 @@ export class Review {
   }
 
   /** Open the picture and select the object in it. */
-  async goTo({ image, id, name }) {
+  goTo(one) {
     this.dialog.close();
     byId("canvas").focus();
+    this.commands.afterAccepting(() => this.reveal(one));
+  }
+
+  async reveal({ image, id, name }) {
     if (this.commands.desk.draft && this.store.state.image?.id === image) return this.say(NOT_ACCEPTED, true);
     const index = this.store.state.images.findIndex((one) => one.id === image);
     await this.commands.open(index);

@@ -2,7 +2,7 @@
 // saved before somebody accepts it.
 
 import { ask, get, imagePath } from "./api.js";
-import { NOT_ACCEPTED } from "./commands.js";
+import { NO_MODEL, NOT_ACCEPTED } from "./commands.js";
 import { plural } from "./elements.js";
 import { Shape } from "./shape.js";
 import { shownImages } from "./state.js";
@@ -11,8 +11,8 @@ import { hundredth } from "./view.js";
 const ROOM = 0.04; // around the box of an object, as a share of its sides: things move
 
 export class SameObjects {
-  constructor(store, stage, say) {
-    Object.assign(this, { store, stage, say });
+  constructor(store, stage, commands, say) {
+    Object.assign(this, { store, stage, commands, say });
     this.before = null; // the picture that was open before this one
     store.listen((state, earlier) => {
       if (state.image?.id !== earlier.image?.id && earlier.image) this.before = earlier.image.id;
@@ -27,9 +27,14 @@ export class SameObjects {
     return [this.before, inList].map((id) => images.find((one) => one.id === id)).find((one) => one && one.id !== image?.id && one.count > 0);
   }
 
-  async propose() {
+  propose() {
+    this.commands.afterAccepting(() => this.look());
+  }
+
+  async look() {
     const { image, model, desk } = this.store.state;
-    if (!image?.width || model.state === "failed" || this.isBusy) return;
+    if (!image?.width || this.isBusy) return;
+    if (model.state === "failed") return this.say(NO_MODEL, true);
     if (desk.draft) return this.say(NOT_ACCEPTED, true);
     const source = this.source();
     if (!source) return this.say("There is no picture before this one with objects.", true);

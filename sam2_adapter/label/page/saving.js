@@ -9,7 +9,9 @@ export function saveChanges(store, { onSaved, onRefused }) {
   let isBusy = false;
   store.listen(send);
   addEventListener("beforeunload", (event) => {
-    if (store.state.outbox.length || isMuchUnderWay(store.state.desk)) event.preventDefault();
+    const { outbox, desk, desks, image } = store.state;
+    const others = Object.entries(desks).filter(([id]) => id !== image?.id).map(([, one]) => one);
+    if (outbox.length || [desk, ...others].some(isMuchUnderWay)) event.preventDefault();
   });
 
   async function send() {
@@ -43,7 +45,7 @@ function sent({ image, changes, mark, relabel }) {
   return mark ? post(imagePath(image, "mark"), { tab, mark }) : post(imagePath(image, "changes"), { tab, changes });
 }
 
-/** Whether more than one click would be lost with the page: the browser asks before it closes. */
+/** Whether more than one click in a picture would be lost with the page: the browser asks before it closes. */
 function isMuchUnderWay({ draft, waiting }) {
   return draft !== null && draft.steps.length - (draft.given?.length ?? 0) + (draft.strokes ?? 0) + waiting.length > 1;
 }

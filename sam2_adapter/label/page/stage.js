@@ -4,7 +4,7 @@ import { CachedLayer } from "./cached_layer.js";
 import { drawCandidates } from "./candidate_dots.js";
 import { columnsOf, contains, ringsOf } from "./rle.js";
 import { pathOf, Shape } from "./shape.js";
-import { shownAnswer } from "./state.js";
+import { labelOfDraft, shownAnswer } from "./state.js";
 import { View } from "./view.js";
 import { PictureLayer } from "./picture.js";
 
@@ -28,6 +28,7 @@ export class Stage {
     this.preview = null; // {counts, score}: what a click would find
     this.box = null; // that is being drawn, [x0, y0, x1, y1]
     this.cursor = null; // [x, y] of the keyboard's pointer
+    this.corner = null; // [x, y] of the box that is begun with the keyboard
     this.candidatesAt = null; // where the dots of the candidates are, in CSS pixels
     this.frames = []; // milliseconds of script for each of the last frames
     this.onView = () => {};
@@ -65,7 +66,7 @@ export class Stage {
   open(image) {
     this.shapes.clear();
     this.objectsLayer.clear();
-    this.preview = this.hovered = this.box = this.cursor = null;
+    this.preview = this.hovered = this.box = null;
     this.view.open(image.width, image.height);
     this.picture.tilePx = this.store.state.tile;
     this.picture.open(image);
@@ -75,6 +76,7 @@ export class Stage {
 
   close() {
     this.picture.clear();
+    this.cursor = this.corner = null;
     this.changed();
   }
 
@@ -235,7 +237,7 @@ export class Stage {
     const answer = shownAnswer(state);
     if (answer && !isPainted) {
       const path = this.path(answer.counts);
-      const color = this.options.colorOf(state.label);
+      const color = this.options.colorOf(labelOfDraft(state));
       this.fill(context, path, color, this.strongOpacity);
       this.stroke(context, path, "rgba(0,0,0,.6)", 4 * pixel);
       this.stroke(context, path, "#fff", 2.5 * pixel);

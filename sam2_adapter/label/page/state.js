@@ -28,7 +28,8 @@ export const initial = {
 
 /**
  * What lies on the desk of one picture: the object under way, what is selected, and what can be undone. `waiting` is what was done since to a mask
- * that is still awaited, in order: {step}, {pixels, isErased} or {accept: label}; `takenBack` is what was undone of that, newest last.
+ * that is still awaited, in order: {step}, {pixels, isErased}, {accept: label} or, at last, {then}: what is done once that is accepted, such as going
+ * to the next picture. `takenBack` is what was undone of that, newest last.
  */
 export function emptyDesk() {
   return { draft: null, selected: null, past: [], future: [], waiting: [], takenBack: [] };
@@ -59,17 +60,25 @@ export function ownAnswer(state, draft = state.desk.draft) {
   return draft ? answerTo(state, draft, draft.steps.length) : undefined;
 }
 
-/** Whether something has to wait for the mask under way: pixels change a mask that is there, and after Enter another object begins. */
-export function mustWait(state, { pixels }) {
+/** Whether something has to wait for the mask under way: it is accepted, and pixels change it, once it is there. */
+export function mustWait(state, { pixels, accept }) {
   const { draft } = state.desk;
   if (!draft?.steps.length || ownAnswer(state)) return false;
-  return Boolean(draft.accepting) || (pixels !== undefined && state.model.state !== "failed");
+  return accept !== undefined || (pixels !== undefined && state.model.state !== "failed");
 }
 
-/** Whether the next mark begins an object: there is none, or it was accepted as soon as its mask is there. */
+/** Whether the next mark begins an object: there is none, or it is accepted as soon as its mask is there. */
 export function isBeginning({ draft, waiting }) {
-  return waiting.length ? "accept" in waiting.at(-1) : !draft || Boolean(draft.accepting);
+  return waiting.length ? "accept" in waiting.at(-1) : !draft;
 }
+
+/** Whether Enter was pressed for an object whose mask is still awaited. */
+export const isAccepting = (desk) => labelAwaited(desk) !== undefined;
+
+const labelAwaited = ({ waiting }) => waiting.find((item) => "accept" in item)?.accept;
+
+/** The label that the object under way gets. */
+export const labelOfDraft = ({ desk, label }) => labelAwaited(desk) ?? label;
 
 /** The only step of the draft, a click or a box, without the candidate that was taken; null where the draft is something else. */
 export function singleStep({ draft, waiting }) {
@@ -140,7 +149,7 @@ const reducers = {
   point: (state, { step }) => {
     const { draft } = state.desk;
     const steps = [...(draft ? draft.steps : []), step];
-    return done(state, { draft: { editing: null, ...draft, steps, accepting: false }, selected: null });
+    return done(state, { draft: { editing: null, ...draft, steps }, selected: null });
   },
   // Pixels were painted: the mask is what counts from now on, and what the next click refines.
   paint: (state, { counts, isEmpty }) => {
@@ -148,7 +157,7 @@ const reducers = {
     const steps = isEmpty ? [] : [{ mask: counts, painted: true }];
     const given = { length: steps.length, answer: { counts, score: 1, painted: true } };
     const strokes = 1 + (draft ? (draft.strokes ?? 0) + draft.steps.length - (draft.given?.length ?? 0) : 0); // what would be lost with the page
-    return done(state, { draft: { editing: null, ...draft, steps, given, strokes, accepting: false }, selected: null });
+    return done(state, { draft: { editing: null, ...draft, steps, given, strokes }, selected: null });
   },
   choose: (state, { choice }) => {
     const { draft } = state.desk;
@@ -163,10 +172,8 @@ const reducers = {
   edit: (state, { id, steps }) => {
     const object = state.objects[id];
     const given = { length: steps.length, answer: { counts: object.counts, score: object.score } };
-    return done({ ...state, label: object.label }, { draft: { editing: id, steps, given, accepting: false }, selected: null });
+    return done({ ...state, label: object.label }, { draft: { editing: id, steps, given }, selected: null });
   },
-  // With which label the object is accepted as soon as its mask is there; false: it is not.
-  accepting: (state, { label }) => ({ ...state, desk: { ...state.desk, draft: { ...state.desk.draft, accepting: label } } }),
   accept: (state, { id, object }) => done(state, { draft: null, selected: null }, { [id]: object }),
   change: (state, { changes, selected = null }) => done(state, { selected }, changes),
   label: (state, { label }) => ({ ...state, label }),
@@ -226,8 +233,7 @@ function moved(state, from, to) {
   if (!entry) return state;
   const changes = withNewNames(state, entry);
   const piles = { [from]: state.desk[from].slice(0, -1), [to]: [...state.desk[to], back(state, changes, entry)] };
-  const draft = entry.draft && { ...entry.draft, accepting: false };
-  return applied(state, { ...state.desk, ...piles, draft, selected: entry.selected }, changes, entry);
+  return applied(state, { ...state.desk, ...piles, draft: entry.draft, selected: entry.selected }, changes, entry);
 }
 
 /** The same for what waits. */

@@ -1,7 +1,7 @@
 // Teaching the model what was accepted: what would teach it, how far it is, what came of it, and which model answers.
 
 import { get, post } from "./api.js";
-import { byId, element, percent } from "./elements.js";
+import { byId, element, percent, withCode } from "./elements.js";
 import { Chart } from "./teach_chart.js";
 import { TeachResult } from "./teach_result.js";
 
@@ -103,8 +103,8 @@ export class Teach {
       [text, few, can] = [error.message, "", false];
     }
     if (this.asked !== asked) return;
-    this.next.textContent = text;
-    this.few.textContent = few;
+    this.next.replaceChildren(...withCode(text));
+    this.few.replaceChildren(...withCode(few));
     this.few.hidden = !few;
     this.start.disabled = !can;
   }
@@ -140,11 +140,12 @@ export class Teach {
     const { run } = this;
     const { isBusy } = this;
     const model = this.store.state.model;
-    this.inUse.textContent = this.modelInUse(inUse, isChanging, model);
+    this.inUse.replaceChildren(...withCode(this.modelInUse(inUse, isChanging, model)));
     this.first.hidden = inUse.run === null;
     this.first.disabled = isChanging;
-    this.bad.textContent = this.trouble || trouble;
-    this.bad.hidden = !this.bad.textContent;
+    const bad = this.trouble || trouble;
+    this.bad.replaceChildren(...withCode(bad));
+    this.bad.hidden = !bad;
     this.choosing.hidden = runs.length < 2;
     fill(this.choice, runs.map((one) => [one.name, `${one.name}: ${one.split.train.objects + one.split.validation.objects} objects${one.isFinished ? "" : ", not finished"}`]), this.chosen);
     this.running.hidden = !run;
