@@ -80,7 +80,7 @@ def _join(images: Mapping[str, Path], json_folder: Path, left_out: LeftOut) -> t
 
 def _documents(json_folder: Path, left_out: LeftOut) -> Iterator[tuple[str, Document]]:
     """Path below the folder and content of every document; a file holds one document or a list of them."""
-    for path in sorted(json_folder.rglob("*.json")):
+    for path in sorted(path for path in json_folder.rglob("*") if path.suffix.lower() == ".json"):
         where = path.relative_to(json_folder).as_posix()
         try:
             content = read_json(path)
@@ -193,7 +193,9 @@ def _rings(entries: list[Document]) -> list[Ring]:
     """The rings of polygons that have been read."""
     polygons = [entry for entry in entries if entry["type"] == "segment"]
     return [
-        np.array([(point["x"], point["y"]) for point in ring]) for entry in polygons for ring in entry["coordinates"]
+        np.array([(point["x"], point["y"]) for point in ring], np.float64)
+        for entry in polygons
+        for ring in entry["coordinates"]
     ]
 
 
@@ -206,6 +208,5 @@ def _lies_outside(entry: Document, original_hw: tuple[int, int]) -> bool:
     if entry["type"] != "segment":
         return False
     height, width = original_hw
-    x = [point["x"] for ring in entry["coordinates"] for point in ring]
-    y = [point["y"] for ring in entry["coordinates"] for point in ring]
-    return bool(min(x) >= width or min(y) >= height or max(x) < 0 or max(y) < 0)
+    x, y = np.concatenate(_rings([entry])).T
+    return bool(x.min() >= width or y.min() >= height or x.max() < 0 or y.max() < 0)

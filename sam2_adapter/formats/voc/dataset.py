@@ -31,6 +31,7 @@ from sam2_adapter.formats.dataset_reader import (
     is_folder,
     split_name,
 )
+from sam2_adapter.formats.image_names import COMPARISONS
 from sam2_adapter.formats.label_maps.paired import BoxesOfNumbers, PairedMasks
 from sam2_adapter.formats.label_maps.reading import Numbers
 from sam2_adapter.formats.left_out import LeftOut
@@ -98,9 +99,14 @@ class _Labels:
 
     def __init__(self, root: Path, masks: Mapping[str, Path], default_label: str, left_out: LeftOut) -> None:
         self._names = read_classes(root)
-        class_folder = _folder(root, CLASSES)
-        self._class_maps = images_below(class_folder) if class_folder else {}
-        self._boxes = child(root, BOXES)
+        class_folder, boxes = _folder(root, CLASSES), child(root, BOXES)
+        class_maps = images_below(class_folder) if class_folder else {}
+        self._class_maps = _ByStem(class_maps)
+        self._boxes = _ByStem(
+            {path.relative_to(boxes).as_posix(): path for path in boxes.rglob("*") if _is_xml(path)}
+            if is_folder(boxes) and boxes
+            else {}
+        )
         self._masks = masks
         self._default_label = default_label
         self._left_out = left_out
@@ -115,6 +121,10 @@ class _Labels:
             if label is None:
                 boxes = self._boxes_of(image) if boxes is None else boxes
                 label = _fitting_name(boxes, (columns.start, rows.start, columns.stop, rows.stop))
+            if not label and (self._class_maps or self._boxes):
+                self._left_out.remark(
+                    "object", f"without a known class, labelled {self._default_label!r}", f"{mask}: {number}"
+                )
             labels[str(number)] = label or self._default_label
         return labels
 
@@ -130,14 +140,37 @@ class _Labels:
 
     def _boxes_of(self, image: str) -> list[NamedBox]:
         """The boxes of a picture, of a file that is called like it; none where there is no such file."""
-        path = None if self._boxes is None else self._boxes / PurePosixPath(image).with_suffix(".xml")
-        if path is None or not path.is_file():
+        path = self._boxes.get(image)
+        if path is None:
             return []
         try:
             return read_boxes(path)
         except DataError as error:
             self._left_out.remark("file", _UNREAD, str(error))
             return []
+
+
+class _ByStem:
+    """Files by their paths without suffix; the case of letters and the form of accents count only where names differ in nothing else."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = [{compared(_stem(name)): path for name, path in paths.items()} for compared in COMPARISONS]
+
+    def __bool__(self) -> bool:
+        return any(self._paths)
+
+    def get(self, name: str) -> Path | None:
+        """The file that is called like a picture."""
+        found = (paths.get(compared(_stem(name))) for paths, compared in zip(self._paths, COMPARISONS, strict=True))
+        return next((path for path in found if path is not None), None)
+
+
+def _stem(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def _is_xml(path: Path) -> bool:
+    return path.suffix.lower() == ".xml" and path.is_file()
 
 
 def _most_frequent_class(

@@ -210,3 +210,15 @@ def test_fractions_are_called_so(tmp_path):
     samples, left_out = read(tmp_path)
     assert [len(sample.objects) for found in samples.values() for sample in found] == [1]
     assert left_out.count(Reason.FRACTIONS) == 1
+
+
+def test_coordinates_as_texts_and_files_in_capitals(tmp_path):
+    entry = segment([(2, 3), (9, 3), (9, 11), (2, 11)])
+    entry["coordinates"] = [[{"x": str(point["x"]), "y": str(point["y"])} for point in entry["coordinates"][0]]]
+    outside = segment([(100, 100), (120, 100), (120, 120)])
+    outside["coordinates"] = [[{"x": str(point["x"]), "y": str(point["y"])} for point in outside["coordinates"][0]]]
+    one_item(tmp_path, entry, outside)
+    (tmp_path / "json" / "a.json").rename(tmp_path / "json" / "a.JSON")
+    samples, left_out = read(tmp_path)
+    np.testing.assert_array_equal(samples[""][0].gt_masks, [FIRST])
+    assert [row["reason"] for row in left_out] == [Reason.OUTSIDE]

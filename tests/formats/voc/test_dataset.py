@@ -192,3 +192,13 @@ def test_other_layouts_are_not_recognised(tmp_path, folders):
         (tmp_path / name).mkdir()
     assert not is_voc_data(tmp_path)
     assert not is_voc_data(tmp_path / "missing")
+
+
+def test_files_in_another_spelling_and_objects_without_a_class(tmp_path):
+    make(tmp_path, classes=None, xml=XML)
+    (tmp_path / "Annotations" / "a.xml").rename(tmp_path / "Annotations" / "A.XML")
+    samples, left_out = read(tmp_path)
+    assert [found.label for found in samples[""][0].objects] == ["object", "horse"]
+    assert left_out.remarks == ("1 object without a known class, labelled 'object' (a.png: 1).",)
+    (tmp_path / "Annotations" / "a.xml").write_text(XML.replace("horse", "cow"))
+    assert [found.label for found in read(tmp_path)[0][""][0].objects] == ["object", "cow"]
