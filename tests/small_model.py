@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -17,6 +19,7 @@ from transformers import (
 from sam2_adapter.models.engines.base import Precision
 from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.families.architectures import architecture_from_config
+from sam2_adapter.models.families.base import Architecture
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.preprocess import Resize
 from sam2_adapter.models.weights.checkpoint import weights_sha256
@@ -53,6 +56,11 @@ def small_config(image_size: int = IMAGE_SIZE) -> Sam2Config:
 
 def small_model(seed: int = 0, image_size: int = IMAGE_SIZE) -> Sam2Model:
     """The small model with weights from `seed`: matrices scaled by 1 / sqrt(fan-in), vectors around 0 (norms around 1)."""
+    return copy.deepcopy(_made(seed, image_size))
+
+
+@cache
+def _made(seed: int, image_size: int) -> Sam2Model:
     with NoFirstValues():
         model = Sam2Model(small_config(image_size)).eval()
     generator = torch.Generator().manual_seed(seed)
@@ -74,13 +82,18 @@ def small_model(seed: int = 0, image_size: int = IMAGE_SIZE) -> Sam2Model:
 def loaded(model: Sam2Model) -> LoadedModel:
     """A model with the small model's numbers as `load_model` would give it, built already."""
     image_size = int(model.prompt_encoder.input_image_size)
-    architecture = architecture_from_config({**small_config(image_size).to_dict(), "model_type": "sam2"})
+    architecture = _architecture(image_size)
     state = model.state_dict()
     result = LoadedModel(
         state, architecture, architecture.name, Path("small"), weights_sha256(state), "stretch", {}, {}
     )
     vars(result)["model"] = model
     return result
+
+
+@cache
+def _architecture(image_size: int) -> Architecture:
+    return architecture_from_config({**small_config(image_size).to_dict(), "model_type": "sam2"})
 
 
 def small_predictor(seed: int = 0, resize: Resize = "stretch", precision: Precision = "fp32") -> Predictor:

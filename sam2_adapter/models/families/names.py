@@ -10,8 +10,8 @@ In the tables of names {i}, {j} stand for a number, {qkv} for q, k or v, and {at
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
 
 import torch
 
@@ -37,6 +37,9 @@ _IMAGE_MODEL_PREFIXES = (
     "shared_image_embedding.",
 )
 
+# The names of several models; a file may have any number of names of its own.
+_MOST_NAMES = 10_000
+
 _PLACEHOLDERS = {
     "i": r"\d+",
     "j": r"\d",
@@ -52,12 +55,12 @@ def name_to_transformers(meta_name: str) -> str | None:
     >>> name_to_transformers("image_encoder.trunk.blocks.3.norm1.weight")
     'vision_encoder.backbone.blocks.3.layer_norm1.weight'
     """
-    return _rename(meta_name, _rules(_tables(), to_meta=False))
+    return _renaming(_tables(), to_meta=False)(meta_name)
 
 
 def name_to_meta(transformers_name: str) -> str | None:
     """Meta's name of one of transformers' tensors, or `None` where transformers' model has no such tensor."""
-    return _rename(transformers_name, _rules(_tables(), to_meta=True))
+    return _renaming(_tables(), to_meta=True)(transformers_name)
 
 
 def tensors_to_transformers(meta_tensors: Mapping[str, torch.Tensor]) -> tuple[Tensors, list[str]]:
@@ -146,9 +149,11 @@ def _tables() -> tuple[tuple[str, str], ...]:
 
 
 @cache
-def _rules(tables: tuple[tuple[str, str], ...], to_meta: bool) -> tuple[tuple[re.Pattern[str], str], ...]:
+def _renaming(tables: tuple[tuple[str, str], ...], to_meta: bool) -> Callable[[str], str | None]:
+    """What renames by these tables; it knows the names that it has seen, since a model is renamed several times while it is loaded."""
     ordered = tuple((ours, meta) for meta, ours in tables) if to_meta else tables
-    return tuple((_compile(source), target) for source, target in ordered)
+    rules = tuple((_compile(source), target) for source, target in ordered)
+    return lru_cache(_MOST_NAMES)(lambda name: _rename(name, rules))
 
 
 def _compile(template: str) -> re.Pattern[str]:

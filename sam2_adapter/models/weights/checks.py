@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from functools import cache
 
@@ -143,7 +144,7 @@ def _kind_of(tensor: torch.Tensor) -> str:
 
 def _is_finite(tensor: torch.Tensor) -> bool:
     # NaN goes through minimum and maximum; a mask of all values, which this does without, takes many times as long.
-    return not tensor.numel() or all(bool(extreme.isfinite()) for extreme in torch.aminmax(tensor))
+    return not tensor.numel() or all(math.isfinite(extreme.item()) for extreme in torch.aminmax(tensor))
 
 
 def _count(kind: str, names: list[str]) -> str:
