@@ -14,6 +14,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -172,14 +173,12 @@ def photos(tmp_path: Path) -> Path:
 
 def disk_photo() -> Image.Image:
     """A bright disk of radius 40 around (80, 60) on dark ground, 160 x 120."""
-    y, x = np.mgrid[:120, :160] + 0.5
-    return _photo(np.hypot(x - 80, y - 60) < 40)
+    return Image.fromarray(_disk_pixels())
 
 
 def square_photo() -> Image.Image:
     """A bright square from 30 to 90 on dark ground, 128 x 128."""
-    y, x = np.mgrid[:128, :128]
-    return _photo((x >= 30) & (x < 90) & (y >= 30) & (y < 90))
+    return Image.fromarray(_square_pixels())
 
 
 def save_photos(folder: Path, count: int, shift: int) -> None:
@@ -190,6 +189,18 @@ def save_photos(folder: Path, count: int, shift: int) -> None:
         Image.fromarray(np.roll(np.asarray(photo), shift * index, axis=1)).save(folder / f"{index:02}.png")
 
 
-def _photo(inside: np.ndarray) -> Image.Image:
+@cache
+def _disk_pixels() -> np.ndarray:
+    y, x = np.mgrid[:120, :160] + 0.5
+    return _photo(np.hypot(x - 80, y - 60) < 40)
+
+
+@cache
+def _square_pixels() -> np.ndarray:
+    y, x = np.mgrid[:128, :128]
+    return _photo((x >= 30) & (x < 90) & (y >= 30) & (y < 90))
+
+
+def _photo(inside: np.ndarray) -> np.ndarray:
     noise = np.random.default_rng(0).integers(0, 24, (*inside.shape, 3))
-    return Image.fromarray((np.where(inside[..., None], (210, 160, 60), (30, 50, 80)) + noise).astype(np.uint8))
+    return (np.where(inside[..., None], (210, 160, 60), (30, 50, 80)) + noise).astype(np.uint8)

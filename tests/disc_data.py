@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +17,31 @@ def make_disc_data(root: Path, *, with_splits: bool = True) -> Path:
     """Seven images of 96 x 128 pixels with two discs each; one disc of `a` is too small to be used."""
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
+    for name, content in _files().items():
+        (root / name).write_bytes(content)
+    if with_splits:
+        (root / "split.json").write_text(json.dumps(SPLITS))
+    return root
+
+
+@cache
+def _files() -> dict[str, bytes]:
+    """The files in `images` and `masks`, which are the same each time."""
     rng = np.random.default_rng(0)
+    files = {}
     for name in (name for names in SPLITS.values() for name in names):
         image, label_map = _discs(rng)
         if name == "a":
             label_map[0, :4] = 3
-        Image.fromarray(image).save(root / "images" / f"{name}.png")
-        Image.fromarray(label_map).save(root / "masks" / f"{name}.png")
-    if with_splits:
-        (root / "split.json").write_text(json.dumps(SPLITS))
-    return root
+        files[f"images/{name}.png"] = _png(image)
+        files[f"masks/{name}.png"] = _png(label_map)
+    return files
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _discs(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,11 @@ def iou(first: BoolArray, second: BoolArray) -> float:
 
 def real_masks(data_set: str, count: int, least_area: int = 0) -> list[BoolArray]:
     """Masks of real objects; skips the test where the data are not there."""
+    return list(_real_masks(data_set, count, least_area))
+
+
+@cache
+def _real_masks(data_set: str, count: int, least_area: int) -> list[BoolArray]:
     paths = sorted((SHARED_DATA / data_set / "masks").glob("*.png"))
     if not paths:
         pytest.skip(f"no real masks in {SHARED_DATA / data_set}")
