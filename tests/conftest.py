@@ -33,7 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Fixtures that start a server.
-SLOW_FIXTURES = {"gateway"}
+SLOW_FIXTURES = {"gateway", "server"}
 
 # Seconds of processor time, child processes included, that a test may take with its fixtures before it is named: whether the machine is busy
 # makes little difference to them.

@@ -129,6 +129,7 @@ def page(tmp_path_factory) -> str:
     return (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_page_loads_nothing(page):
     sources = re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', page)
     assert sources
@@ -137,6 +138,7 @@ def test_the_page_loads_nothing(page):
     assert set(re.findall(r"url\((.)", page)) == {"#"}
 
 
+@pytest.mark.slow
 def test_the_page_shows_before_and_after_of_three_objects(page):
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', page)
     assert len(pictures) == 6
@@ -148,6 +150,7 @@ def test_the_page_shows_before_and_after_of_three_objects(page):
     assert shown == sorted(shown, reverse=True), "they are ordered by the figure that stands below them"
 
 
+@pytest.mark.slow
 def test_the_page_has_curves_tables_and_escapes_names(page):
     assert page.count("<svg") == 6
     assert "mask is too small" in page

@@ -86,6 +86,15 @@ def tuned(samples, tmp_path_factory):
     return load_model(result.model_path)
 
 
+@pytest.fixture(scope="module")
+def windowed(tmp_path_factory):
+    """A model as a run in windows saves it, without the run."""
+    path, model = tmp_path_factory.mktemp("windowed") / "small.torch", small_loaded_model()
+    metadata = {"window": {"object_sizes": 3.0, "pixels": 48}}
+    save_checkpoint(path, model.tensors, model.architecture, metadata=metadata)
+    return load_model(path)
+
+
 @pytest.mark.slow
 def test_the_window_is_saved_with_the_model_and_prediction_follows(tuned, samples):
     assert tuned.window == ModelWindow(3.0, 48)
@@ -103,8 +112,8 @@ def test_the_window_is_saved_with_the_model_and_prediction_follows(tuned, sample
     assert all(Region.whole(HW).contains(entry.box_xyxy) for entry in (*found.annotations, *whole.annotations))
 
 
-def test_evaluation_follows_the_model(tuned, samples):
-    predictor = make_predictor(tuned, "cpu", "torch", "fp32")
+def test_evaluation_follows_the_model(windowed, samples):
+    predictor = make_predictor(windowed, "cpu", "torch", "fp32")
     in_windows = evaluate(predictor, samples, "box")
     object.__setattr__(predictor.info, "window", None)
     assert in_windows.summary()["miou"] != evaluate(predictor, samples, "box").summary()["miou"]
@@ -122,11 +131,9 @@ def test_evaluation_follows_the_model(tuned, samples):
         {"object_sizes": 3.0, "pixels": 2**40},
     ],
 )
-def test_a_file_with_another_window_is_refused(tuned, saved, tmp_path):
+def test_a_file_with_another_window_is_refused(windowed, saved, tmp_path):
     path = tmp_path / "odd.torch"
-    save_checkpoint(
-        path, tuned.state, tuned.architecture, video_tensors=tuned.video_tensors or None, metadata={"window": saved}
-    )
+    save_checkpoint(path, windowed.tensors, windowed.architecture, metadata={"window": saved})
     with pytest.raises(
         CheckpointError, match=r"odd\.torch was saved with window = .*; expected its object_sizes and pixels"
     ):

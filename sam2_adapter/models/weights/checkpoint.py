@@ -191,7 +191,7 @@ def weights_sha256(state: Mapping[str, torch.Tensor]) -> str:
             continue
         values = state[name].detach().to("cpu", torch.float32).contiguous()
         digest.update(f"{name} {tuple(values.shape)}\n".encode())
-        digest.update(values.numpy())
+        digest.update(values.numpy().tobytes())
     return digest.hexdigest()
 
 
