@@ -120,7 +120,9 @@ def test_a_batch_without_enough_memory_is_done_one_by_one(predictor: Predictor, 
 
 def test_a_result_that_cannot_be_written_costs_only_itself(predictor: Predictor, tmp_path: Path) -> None:
     tasks = list(_tasks(tmp_path, 3))
-    bad = Prompt(box_xyxy=(40, 20, 120, 100), attributes={"when": object()})
+    attributes: dict[str, object] = {"when": None}
+    bad = Prompt(box_xyxy=(40, 20, 120, 100), attributes=attributes)
+    attributes["when"] = object()
     tasks[1] = ImageTask(tasks[1].path, tasks[1].name, (bad,))
     with output_folder(tmp_path / "out", ["coco"], predictor.info) as output:
         errors = [result.error for result in predict_files(predictor, tasks, output, OPTIONS)]
