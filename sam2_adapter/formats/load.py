@@ -12,7 +12,7 @@ from pathlib import Path
 from sam2_adapter.arguments import path_of, truth_value, whole_number
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, DataError
-from sam2_adapter.formats.dataset_reader import USUAL_SPLITS, WHOLE, ReadingOptions, Samples
+from sam2_adapter.formats.dataset_reader import USUAL_SPLITS, WHOLE, ReadingOptions, Samples, child
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.other_layouts import advice_on
 from sam2_adapter.formats.registry import data_formats, load_format
@@ -212,8 +212,8 @@ def _without_other_splits(read: Samples, left_out: LeftOut) -> Samples:
 
 def _distributed(samples: list[Sample], root: Path, left_out: LeftOut) -> Samples:
     """The splits that `split.json` names, or else those that the folders of the images are called after."""
-    split_file = (root if root.is_dir() else root.parent) / "split.json"
-    if split_file.is_file():
+    split_file = child(root if root.is_dir() else root.parent, "split.json")
+    if split_file is not None and split_file.is_file():
         return apply_split_file(samples, split_file, left_out)
     return split_by_folders(samples) or {WHOLE: samples}
 

@@ -264,3 +264,10 @@ def test_options_of_other_kinds_are_refused_by_name(tmp_path, options, text):
 def test_a_path_that_is_too_long_is_not_there():
     with pytest.raises(DataError, match="there is no such folder"):
         load_dataset("x" * 5000)
+
+
+def test_the_file_of_splits_may_be_in_capitals(tmp_path):
+    write_json(three_images(tmp_path) / "Split.JSON", {"train": ["a"], "test": ["b", "c"]})
+    assert {split: len(samples) for split, samples in load_dataset(tmp_path, validation_share=0).splits.items()} == {
+        "train": 1, "test": 2,
+    }  # fmt: skip

@@ -116,11 +116,10 @@ class PairedMasks:
 
     def _remark_unpaired(self, masks: Sequence[str]) -> None:
         """Say how masks are called, where none is called so."""
-        stems = [str(PurePosixPath(image).with_suffix("")) for image in self._images]
+        stems = {str(PurePosixPath(image).with_suffix("")) for image in self._images}
         for mask in masks:
-            is_one_of_many = any(
-                re.fullmatch(_PART_OF, mask.removeprefix(stem)) for stem in stems if mask.startswith(stem)
-            )
+            parts = ((mask[:end], mask[end:]) for end in range(1, len(mask)))
+            is_one_of_many = any(stem in stems and re.fullmatch(_PART_OF, rest) for stem, rest in parts)
             self._left_out.remark("mask", _ONE_EACH if is_one_of_many else _UNPAIRED, f"{self._folder}/{mask}")
 
     def _read_pair(self, samples: list[Sample], image: str, mask: str) -> None:

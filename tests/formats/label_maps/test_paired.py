@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,15 @@ def test_a_format_reads_its_own_maps_and_knows_what_numbers_are(tmp_path, number
     np.testing.assert_array_equal(sample.gt_masks, [parts])
     assert ("split_parts" in " ".join(left_out.remarks)) == numbers_may_be_classes
     assert "1 mask read in its own way (a.png)." in left_out.remarks
+
+
+def test_thousands_of_masks_of_no_image_take_no_time(tmp_path):
+    names = [f"{number:05}" for number in range(4_000)]
+    images = {f"{name}.jpg": tmp_path / name for name in names}
+    masks = {f"mask of {name}.png": tmp_path / name for name in names}
+    left_out = LeftOut()
+    started = time.process_time()
+    reader = PairedMasks(images, masks, lambda *_: {}, ReadingOptions(), left_out, folder="masks")
+    assert not reader.read()
+    assert time.process_time() - started < 2
+    assert left_out.remarks[0].startswith("4000 masks of no image")
