@@ -52,10 +52,13 @@ def test_of_many_channels_the_first_three_are_shown_and_that_is_said():
     assert notes == ("5 channels, of which the first three are shown as red, green and blue",)
     expected = (samples[..., :3] - 200.0) / 1600 * 255
     assert np.abs(image - expected).max() <= 3
-    assert read_image_with_notes(Layout("u1", 2).write(rng.integers(0, 255, (9, 9, 2), np.uint8)))[1] == ()
-    assert read_image_with_notes(Layout("u2", 2).write(samples[..., :2]))[1] == (
-        "2 channels, of which the first one is shown as grey",
-    )
+    # A second channel is transparency where the file says so.
+    for kind in ("u1", "u2"):
+        two = samples[..., :2].astype(kind)
+        assert read_image_with_notes(Layout(kind, 2).write(two))[1] == (
+            "2 channels, of which the first one is shown as grey",
+        )
+        assert read_image_with_notes(Layout(kind, 2).write(two, ("unassalpha",)))[1] == ()
     assert read_image_with_notes(Layout("u2", 5, photometric="rgb").write(samples))[1] == (
         "5 channels, of which the first 3 are shown",
     )
