@@ -142,6 +142,16 @@ def test_objects_of_the_picture_before_are_proposals_and_pictures_are_ordered_by
         assert page.objects == []
         page.press("Escape", "Control+Shift+z")
         page.saved()
+        # Where the picture before has no objects, those of the nearest one that has some are taken.
+        for index in (2, 3, 1):
+            page.js(f"label.commands.open({index})")
+            page.until(f"label.store.state.image?.id === label.store.state.images[{index}].id")
+            page.ready()
+            if index == 3:
+                page.press("m")
+                page.until("label.stage.proposals.shown.length === 2")
+                assert "from b.png" in page.window.inner_text("#proposals")
+                page.press("Escape")
         page.window.select_option("#order", "score")
         page.until("label.store.state.queue.order === 'score'")
         page.until("label.store.state.queue.scored === 3 && !document.getElementById('update').hidden")

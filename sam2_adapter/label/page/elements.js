@@ -28,6 +28,9 @@ export function swatch(color) {
   return made;
 }
 
+/** The last part of a path. */
+export const fileName = (path) => path.split(/[\\/]/).pop();
+
 export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 /** A share in whole percent. */

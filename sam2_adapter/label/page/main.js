@@ -5,7 +5,7 @@ import { askForDrafts, Look, Preview } from "./asking.js";
 import { Brush } from "./brush.js";
 import { BrushBar } from "./brush_bar.js";
 import { Commands } from "./commands.js";
-import { byId, element, plural, withCode } from "./elements.js";
+import { byId, element, fileName, plural, withCode } from "./elements.js";
 import { listenToPointers } from "./gestures.js";
 import { keyTable, listenToKeys, POINTER_HELP } from "./keys.js";
 import { LabelDialog } from "./label_dialog.js";
@@ -22,6 +22,7 @@ import { createStore, ownAnswer } from "./state.js";
 import { Teach } from "./teach.js";
 
 const NOTICE_MS = 6000;
+const MOST_NOTES = 5; // of an export
 
 const store = createStore();
 const options = {
@@ -223,8 +224,9 @@ on("export-now", async () => {
     const { paths, images, objects, notes } = await post("/api/export", { formats, output_type: byId("output-type").value });
     told.replaceChildren(
       element("p", {}, `${plural(objects, "object")} in ${plural(images, "picture")}:`),
-      ...paths.map(({ path }) => element("p", {}, element("code", {}, path))),
-      ...notes.slice(0, 20).map((note) => element("p", { className: "soft" }, ...withCode(note))),
+      ...paths.map(({ path }) => element("p", {}, element("code", { title: path }, fileName(path)))),
+      ...notes.slice(0, MOST_NOTES).map((note) => element("p", { className: "soft" }, ...withCode(note))),
+      ...(notes.length > MOST_NOTES ? [element("p", { className: "soft" }, `${plural(notes.length - MOST_NOTES, "more note")} like these.`)] : []),
     );
   } catch (error) {
     told.replaceChildren(element("p", { className: "bad" }, ...withCode(error.message)));

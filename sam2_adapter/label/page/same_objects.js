@@ -19,12 +19,12 @@ export class SameObjects {
     });
   }
 
-  /** The picture to take objects from: the one that was open before, or else the one before in the list. */
+  /** The picture to take objects from: the one that was open before, or else the nearest one before in the list that has any. */
   source() {
     const { images, image } = this.store.state;
     const shown = shownImages(this.store.state);
-    const inList = shown[shown.findIndex((one) => one.id === image?.id) - 1]?.id;
-    return [this.before, inList].map((id) => images.find((one) => one.id === id)).find((one) => one && one.id !== image?.id && one.count > 0);
+    const earlier = shown.slice(0, Math.max(shown.findIndex((one) => one.id === image?.id), 0)).reverse();
+    return [images.find((one) => one.id === this.before), ...earlier].find((one) => one && one.id !== image?.id && one.count > 0);
   }
 
   propose() {

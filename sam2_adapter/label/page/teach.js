@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { byId, element, percent, withCode } from "./elements.js";
 import { Chart } from "./teach_chart.js";
-import { TeachResult } from "./teach_result.js";
+import { NONE_IS_BETTER, TeachResult } from "./teach_result.js";
 
 const PASSES = [5, 10, 20, 40, 80];
 
@@ -70,7 +70,8 @@ export class Teach {
     const { runs, trouble } = this.told;
     const result = runs.find((one) => one.name === name)?.result;
     const best = result?.curve.find(({ share }) => share === result.share);
-    this.say(`Teaching has ended. ${trouble || best?.text || "It can go on."}`, true);
+    const text = result?.share === 0 ? NONE_IS_BETTER : best?.text;
+    this.say(`Teaching has ended. ${trouble || text || "It can go on."}`, true);
   }
 
   takeEpoch({ run, epochs }) {

@@ -24,6 +24,9 @@ function between(curve, share, figure) {
   return a === undefined || b === undefined ? undefined : a + ((share - low.share) / (high.share - low.share)) * (b - a);
 }
 
+/** What is said where the model as it was before is suggested. */
+export const NONE_IS_BETTER = "None of it is suggested: no share is clearly better.";
+
 const isSame = (share, other) => Math.abs(share - other) < 1e-9;
 
 export class TeachResult {
@@ -37,7 +40,7 @@ export class TeachResult {
     this.suggested = element("p", { className: "soft" });
     this.blend = new Chart("How much of it to use", "of what was learned", (share) => `${share} %`);
     this.use = element("button", { className: "primary", id: "teach-use", onclick: () => onUse(this.run.name, this.share) }, "Use this model");
-    this.sharing = element("div", {}, element("label", { htmlFor: "teach-share", className: "share" }, "How much of what was learned ", this.shareText), this.slider, this.suggested, this.blend.node);
+    this.sharing = element("div", { className: "sharing" }, element("label", { htmlFor: "teach-share", className: "share" }, "How much of what was learned ", this.shareText), this.slider, this.suggested, this.blend.node);
     this.node = element("section", { hidden: true }, this.verdict, this.table, this.sharing, element("div", { className: "buttons" }, this.use));
   }
 
@@ -55,7 +58,7 @@ export class TeachResult {
     if (isOther) this.slider.value = Math.round(100 * (inUse.run === run.name ? inUse.share : share));
     this.sharing.hidden = curve.length < 3;
     this.use.hidden = curve.length < 2;
-    this.suggested.textContent = share ? `${percent(share)} is suggested. Less of it keeps more of what the model could before.` : "None of it is suggested: no share is clearly better.";
+    this.suggested.textContent = share ? `${percent(share)} is suggested. Less of it keeps more of what the model could before.` : NONE_IS_BETTER;
     this.suggested.title = reason;
     this.showShare();
   }
@@ -67,7 +70,7 @@ export class TeachResult {
     if (curve.length < 3) this.slider.value = 100 * share;
     const point = curve.find((one) => isSame(one.share, share));
     this.verdict.textContent = point ? point.text : "This share was not measured; its figures are taken from the line between the two next to it.";
-    this.verdict.className = `verdict ${point ? point.verdict.replace(" ", "-") : "between"}`;
+    this.verdict.className = `verdict ${point && share ? point.verdict.replace(" ", "-") : "between"}`;
     this.shareText.textContent = percent(share);
     this.slider.setAttribute("aria-valuetext", `${Math.round(100 * share)} percent of what was learned`);
     const about = point ? "" : "about ";
