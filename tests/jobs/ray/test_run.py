@@ -264,8 +264,8 @@ def test_an_image_that_kills_its_process_costs_only_itself(
     (tmp_path / "sitecustomize.py").write_text(
         "import os\n"
         "import sam2_adapter.images.read as images\n"
-        "read = images.read_image\n"
-        f"images.read_image = lambda *a, name, **k: os._exit(1) if name.endswith({DEADLY!r}) else read(*a, name=name, **k)\n"
+        "read = images.read_image_with_notes\n"
+        f"images.read_image_with_notes = lambda *a, name, **k: os._exit(1) if name.endswith({DEADLY!r}) else read(*a, name=name, **k)\n"
     )
     root = str(Path(__file__).parents[3])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), root, os.environ.get("PYTHONPATH", "")]))
