@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -51,12 +52,23 @@ class Side:
 
     def between(self, values: FloatArray, pixels: slice, first_cell: int = 0) -> FloatArray:
         """Rows of cells, from `first_cell` on, to rows of pixels: cells x n to pixels x n."""
+        before, after = self._parts(values, pixels, first_cell)
+        before += after
+        return before
+
+    def is_above(self, values: FloatArray, pixels: slice, first_cell: int, found: BoolArray) -> None:
+        """Where `between` is above 0, into `found`; a sum is above 0 where one part is above the other one's negative."""
+        before, after = self._parts(values, pixels, first_cell, sign=-1)
+        np.greater(before, after, out=found)
+
+    def _parts(
+        self, values: FloatArray, pixels: slice, first_cell: int, sign: int = 1
+    ) -> tuple[FloatArray, FloatArray]:
         weight = self.weight[pixels, None]
-        found, after = values[self.lower[pixels] - first_cell], values[self.upper[pixels] - first_cell]
-        found *= 1 - weight
-        after *= weight
-        found += after
-        return found
+        before, after = values[self.lower[pixels] - first_cell], values[self.upper[pixels] - first_cell]
+        before *= 1 - weight
+        after *= sign * weight
+        return before, after
 
 
 @lru_cache(maxsize=32)
@@ -70,8 +82,8 @@ def side_of(pixels: int, cells: int) -> Side:
 def upsampled(logits: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
     """Float32 h x w logits, upsampled bilinearly to (height, width) pixels."""
     rows, columns = _sides(logits, size_hw)
-    across = columns.between(np.ascontiguousarray(logits.T), slice(None))
-    return rows.between(np.ascontiguousarray(across.T), slice(None))
+    across = columns.between(cv2.transpose(logits), slice(None))
+    return rows.between(cv2.transpose(across), slice(None))
 
 
 def upsampled_masks(logits: FloatArray, size_hw: tuple[int, int]) -> BoolArray:
@@ -98,12 +110,12 @@ def _fill(logits: FloatArray, mask: BoolArray) -> None:
     if y.start >= y.stop or x.start >= x.stop:
         return
     first_cell, last_cell = rows.lower[y.start], rows.upper[y.stop - 1]
-    across = columns.between(np.ascontiguousarray(logits[first_cell : last_cell + 1].T), x)
-    across = np.ascontiguousarray(across.T)
+    across = columns.between(cv2.transpose(logits[first_cell : last_cell + 1]), x)
+    across = cv2.transpose(across)
     step = max(1, _PIXELS_AT_ONCE // across.shape[1])
     for start in range(y.start, y.stop, step):
         part = slice(start, min(start + step, y.stop))
-        np.greater(rows.between(across, part, first_cell), 0, out=mask[part, x])
+        rows.is_above(across, part, first_cell, mask[part, x])
 
 
 def mask_bounds(logits: FloatArray, size_hw: tuple[int, int]) -> IntArray:
@@ -122,7 +134,7 @@ def mask_bounds(logits: FloatArray, size_hw: tuple[int, int]) -> IntArray:
     x = sides.reached(np.flatnonzero((logits > 0).any(axis=0)))
     if x.start >= x.stop:
         return np.zeros(0, np.int64)
-    columns = sides.between(np.ascontiguousarray(logits.T), x)  # pixels x cells
+    columns = sides.between(cv2.transpose(logits), x)  # pixels x cells
     spans = _spans(height, logits.shape[0])
     before, after = columns[:, spans.lower], columns[:, spans.upper]
     is_on = (before > _SURELY_ABOVE) & (after > _SURELY_ABOVE)
