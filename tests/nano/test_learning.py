@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from evaluate import Measured, summary
-from losses import MaskLosses, calibrated_losses, overlap_losses, prompt_loss
+from losses import MaskLosses, PromptLoss, calibrated_losses, overlap_losses, prompt_loss
 from pictures import generated_pictures
 from rollout import Prompts, with_correction
 
@@ -20,20 +20,20 @@ def _decoded(iou_scores: float) -> DecodedMasks:
 def test_where_there_is_nothing_only_low_scores_are_right() -> None:
     nothing = torch.zeros(2, 16, 16)
     decoded = _decoded(0.75)
-    loss, ious = prompt_loss(decoded, nothing, calibrated_losses)
+    loss, ious = prompt_loss(decoded, nothing, PromptLoss(calibrated_losses))
     loss.backward()
     assert ious.tolist() == [[0.0] * 4] * 2
     assert decoded.low_res_logits.grad is None or not decoded.low_res_logits.grad.any()
     assert decoded.iou_scores.grad is not None
     assert (decoded.iou_scores.grad > 0).all()
-    assert prompt_loss(_decoded(0.1), nothing, calibrated_losses)[0] < loss
+    assert prompt_loss(_decoded(0.1), nothing, PromptLoss(calibrated_losses))[0] < loss
 
 
 def test_prompts_of_which_nothing_is_known_do_not_count() -> None:
     wanted = torch.zeros(2, 16, 16)
     wanted[:, 4:8, 4:8] = 1
-    both, _ = prompt_loss(_decoded(0.5), wanted, calibrated_losses)
-    first, _ = prompt_loss(_decoded(0.5), wanted, calibrated_losses, torch.tensor([1.0, 0.0]))
+    both, _ = prompt_loss(_decoded(0.5), wanted, PromptLoss(calibrated_losses))
+    first, _ = prompt_loss(_decoded(0.5), wanted, PromptLoss(calibrated_losses), torch.tensor([1.0, 0.0]))
     assert first.item() == pytest.approx(both.item() / 2)
 
 

@@ -1,4 +1,4 @@
-"""Steps of the third part of the bundled model's training."""
+"""Steps of the third and fourth part of the bundled model's training."""
 
 from __future__ import annotations
 
@@ -43,3 +43,18 @@ def test_a_run_with_another_seed_keeps_the_frequencies_of_its_first_weights(
         errors.append(run.train_step(batch)["box"])
     # What is drawn in a step leaves the boxes alone: the same weights make the same error.
     assert abs(errors[0] - errors[1]) < 1e-3
+
+
+def test_the_fourth_part_trains_the_encoder_too_and_has_pictures_of_cells(tmp_path: Path) -> None:
+    plan = replace(
+        MixturePlan.for_all(), batch_size=1, small_size=128, pool=4, cell_share=1.0, photo_share=0.0, large_share=0.0
+    )
+    batch = MixedBatches(plan, two_folders(tmp_path), 10)[3]
+    assert len(batch["targets"][0]) == plan.prompts
+    run = Run(Recipe.for_all(), plan, tmp_path)
+    run.start_from(WEIGHTS)
+    before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
+    assert "dense" in run.train_step(batch)
+    changed = {name for name, value in run.trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    for part in ("vision_encoder.", "mask_decoder."):
+        assert any(name.startswith(part) for name in changed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +15,33 @@ _OTHERS_SHARE = 0.1
 _OUTSIDE_WEIGHT = 0.15
 # What is left of BCE beside the overlap, so that logits keep their size.
 _BCE_BESIDE_OVERLAP = 0.3
+# What a cell costs that is wrongly in a mask cut at its box; one that is wrongly not in it costs 1.
+_EXCESS_IN_BOX = 0.75
 
 MaskLosses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
+@dataclass(frozen=True)
+class PromptLoss:
+    """How the masks of a prompt are judged.
+
+    Attributes:
+        masks: `calibrated_losses` or `overlap_losses`.
+        chosen_share: how much the candidate that the score chooses counts in the loss of the candidates; the best one has the rest.
+        is_cut: masks from boxes are cut at them, as users get them: see `cut_losses`.
+    """
+
+    masks: MaskLosses
+    chosen_share: float = 0.0
+    is_cut: bool = False
+
+
 def prompt_loss(
-    decoded: DecodedMasks, targets: torch.Tensor, mask_losses: MaskLosses, weights: torch.Tensor | None = None
+    decoded: DecodedMasks,
+    targets: torch.Tensor,
+    loss: PromptLoss,
+    weights: torch.Tensor | None = None,
+    boxes: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss of all four masks of P prompts against targets P x h x w in 0..1.
 
@@ -29,16 +51,19 @@ def prompt_loss(
     Args:
         decoded: the decoder's outputs.
         targets: what is wanted.
-        mask_losses: `calibrated_losses` or `overlap_losses`.
+        loss: how masks are judged.
         weights: of each prompt, P; ones by default.
+        boxes: P x 4 (x0, y0, x1, y1) in low-res cells, where the prompts are boxes.
 
     Returns:
         The mean loss, and the true low-res IoU P x 4.
     """
     logits = decoded.low_res_logits.float()
-    losses = mask_losses(logits, targets)
+    losses = cut_losses(logits, targets, boxes) if loss.is_cut and boxes is not None else loss.masks(logits, targets)
     candidates = losses[:, 1:]
-    masks = losses[:, 0] + candidates.min(1).values + _OTHERS_SHARE * candidates.mean(1)
+    chosen = candidates.gather(1, decoded.iou_scores.detach()[:, 1:].float().argmax(1, keepdim=True))[:, 0]
+    shown = torch.lerp(candidates.min(1).values, chosen, loss.chosen_share)
+    masks = losses[:, 0] + shown + _OTHERS_SHARE * candidates.mean(1)
     there = (targets.amax((1, 2)) > 0).float()
     ious = low_res_iou(logits, targets)
     errors = decoded.iou_scores.float() - ious
@@ -66,11 +91,19 @@ def overlap_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
     Where the model is unsure, the mask of the largest expected IoU also holds cells that are the object's with less than one half.
     """
-    wanted = targets[:, None].expand_as(logits)
+    return _BCE_BESIDE_OVERLAP * _local_bce(logits, targets) + 2 * _lacking(logits.sigmoid(), targets)
+
+
+def cut_losses(logits: torch.Tensor, targets: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """As `overlap_losses`, three quarters of it for masks that are cut at their boxes P x 4, in cells.
+
+    What a mask has too much then costs less than what it lacks: a box says how far an object reaches, and a model that is surer of its
+    training pictures than of others leaves out too much there.
+    """
+    inside = _covered(boxes[:, 1::2], logits.shape[2])[:, :, None] * _covered(boxes[:, ::2], logits.shape[3])[:, None]
     probabilities = logits.sigmoid()
-    shared = (probabilities * wanted).sum((2, 3))
-    union = probabilities.sum((2, 3)) + wanted.sum((2, 3)) - shared
-    return _BCE_BESIDE_OVERLAP * _local_bce(logits, targets) + 2 * (1 - (shared + 0.5) / (union + 0.5))
+    cut = _lacking(probabilities * inside[:, None], targets, _EXCESS_IN_BOX)
+    return _BCE_BESIDE_OVERLAP * _local_bce(logits, targets) + 1.5 * cut + 0.5 * _lacking(probabilities, targets)
 
 
 def low_res_iou(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -90,6 +123,20 @@ def dense_loss(outputs: torch.Tensor, targets: torch.Tensor, known: torch.Tensor
         4 * inside.sum().clamp(min=1)
     )
     return binary + 3 * distance
+
+
+def _lacking(probabilities: torch.Tensor, targets: torch.Tensor, excess: float = 1.0) -> torch.Tensor:
+    """1 - soft IoU, P x K, in which cells that a mask has too much count `excess`."""
+    wanted = targets[:, None]
+    shared = (probabilities * wanted).sum((2, 3))
+    too_much, too_little = probabilities.sum((2, 3)) - shared, wanted.sum((2, 3)) - shared
+    return 1 - (shared + 0.5) / (shared + excess * too_much + too_little + 0.5)
+
+
+def _covered(ends: torch.Tensor, cells: int) -> torch.Tensor:
+    """Share of each cell, P x cells, that lies between two places P x 2."""
+    start = torch.arange(cells, device=ends.device)
+    return (torch.minimum(start + 1, ends[:, 1:]) - torch.maximum(start, ends[:, :1])).clamp(0, 1)
 
 
 def _local_bce(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

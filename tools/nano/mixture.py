@@ -1,4 +1,4 @@
-"""Batches of the second part of the training: photographs, composites and generated scenes.
+"""Batches of the parts of the training after the first: photographs, composites, generated scenes and crowds of cells.
 
 Batch `step` of process `rank` depends on these two alone, as in the first part.
 """
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from batches import LOW_RES_STRIDE, augment, choose_objects, low_res_coverage, mosaic, sample
+from cells import crowd_of_cells
 from composites import SMALLEST_AREA_PX, change_colours, cut_objects, large_thing, paste_on, window_of
 from photographs import load_photographs
 from scenes import SCENE_SIZE, TRAIN_SEED, Scene, render_scene
@@ -42,7 +43,8 @@ class MixturePlan:
         prompts: objects prompted per image.
         photo_share: pictures that are windows of photographs.
         composite_share: pictures that are generated scenes with objects and shapes of photographs pasted on.
-        large_share: pictures of one thing that fills much of them; the rest is generated alone.
+        large_share: pictures of one thing that fills much of them.
+        cell_share: pictures of crowds as microscopes show them; the rest are generated scenes alone.
         paste_share: windows of photographs that things are pasted on.
         mosaic_share: generated scenes that are four at reduced size.
         crowd_preference: other generated scenes of which the fuller one of two is taken.
@@ -61,6 +63,7 @@ class MixturePlan:
     photo_share: float = 0.50
     composite_share: float = 0.08
     large_share: float = 0.0
+    cell_share: float = 0.0
     paste_share: float = 0.35
     mosaic_share: float = 0.35
     crowd_preference: float = 0.6
@@ -77,6 +80,11 @@ class MixturePlan:
     def for_overlap(cls) -> MixturePlan:
         """The third part: one process, and large things."""
         return cls(batch_size=16, large_share=0.12, small_steps=0)
+
+    @classmethod
+    def for_all(cls) -> MixturePlan:
+        """The fourth part."""
+        return cls(prompts=4, photo_share=0.46, large_share=0.07, cell_share=0.14, small_steps=900)
 
     def image_size(self, step: int) -> int:
         """Model input in pixels at a step."""
@@ -114,6 +122,9 @@ class MixedBatches(Dataset[dict[str, torch.Tensor]]):
                 picture = self._from_photograph(rng)
             elif kind >= 1 - self.plan.large_share:
                 picture = _Picture(*large_thing(self._photographs, rng), 1, WHOLE_OBJECT, True)
+            elif kind >= 1 - self.plan.large_share - self.plan.cell_share:
+                image, label_map = crowd_of_cells(rng)
+                picture = _Picture(image, label_map, *_prominent(label_map, lead=_PROMINENT_LEAD), True)
             else:
                 picture = self._from_scene(rng, step, pasted=kind < self.plan.photo_share + self.plan.composite_share)
             chosen = choose_objects(picture.label_map, self.plan.smallest_px, SMALLEST_AREA_PX, self.plan.prompts, rng)

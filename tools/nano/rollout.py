@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from losses import MaskLosses, prompt_loss
+from losses import PromptLoss, prompt_loss
 from network import PATCH_SIZE, NanoTrainer
 
 from sam2_adapter.models.network.image_encoder import EncodedImages
@@ -46,7 +46,7 @@ def prompt_losses(
     positions: torch.Tensor,
     batch: dict[str, torch.Tensor],
     chance: random.Random,
-    mask_losses: MaskLosses,
+    loss: PromptLoss,
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """Losses and mean low-res IoUs of a box, a click and a correction round, and of the whole image where the batch says what it wants."""
     targets = batch["targets"].float() / 255
@@ -72,23 +72,24 @@ def prompt_losses(
         ("correction", run(corrected), flat_corrected),
     )
     for name, decoded, wanted in rounds:
-        losses[name], ious = prompt_loss(decoded, wanted, mask_losses)
+        cells = batch["boxes"].flatten(0, 1) / (PATCH_SIZE / 4) if name == "box" else None
+        losses[name], ious = prompt_loss(decoded, wanted, loss, boxes=cells)
         figures[f"{name}_iou"] = ious[:, 0].mean()
         figures[f"{name}_best_iou"] = ious[:, 1:].max(1).values.mean()
     if "whole" in batch:
-        whole, figures["whole_best_iou"] = _whole_image_loss(run, batch, mask_losses)
+        whole, figures["whole_best_iou"] = _whole_image_loss(run, batch, loss)
         losses["whole"] = _WHOLE_IMAGE_SHARE * whole
     return losses, figures
 
 
 def _whole_image_loss(
-    run: Callable[[Prompts], DecodedMasks], batch: dict[str, torch.Tensor], mask_losses: MaskLosses
+    run: Callable[[Prompts], DecodedMasks], batch: dict[str, torch.Tensor], judged: PromptLoss
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss and mean best low-res IoU of the whole image as a box; images of which nobody knows what it wants (kind -1) do not count."""
     wanted, kind = batch["whole"].float() / 255, batch["whole_kind"]
     side = wanted.shape[-1] * PATCH_SIZE / 4
     whole = torch.tensor([0.0, 0.0, side, side], device=wanted.device).expand(len(wanted), 1, 4)
-    loss, ious = prompt_loss(run(Prompts(boxes=whole)), wanted, mask_losses, (kind >= 0).float())
+    loss, ious = prompt_loss(run(Prompts(boxes=whole)), wanted, judged, (kind >= 0).float())
     found = kind > 0
     best = ious[:, 1:].max(1).values
     return loss, (best * found).sum() / found.sum().clamp(min=1)

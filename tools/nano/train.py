@@ -1,11 +1,13 @@
-"""Train sam2_nano: from scratch on generated scenes, from those weights on photographs as well, and then the decoder for overlap.
+"""Train sam2_nano: on generated scenes, then on photographs as well, then the decoder for overlap, then all of it for overlap.
 
     python tools/nano/train.py --output runs/first                         the first part; goes on where the run in that folder stopped
     python tools/nano/train.py --output runs/first --export first.safetensors
     python tools/nano/train.py --output runs/second --data DIR --weights first.safetensors
     python tools/nano/train.py --output runs/second --data DIR --export second.safetensors
-    python tools/nano/train.py --output runs/third --data DIR --overlap --weights second.safetensors
-    python tools/nano/train.py --output runs/third --data DIR --export sam2_adapter/assets/sam2_nano.safetensors
+    python tools/nano/train.py --output runs/third --data DIR --part 3 --weights second.safetensors
+    python tools/nano/train.py --output runs/third --data DIR --export third.safetensors
+    python tools/nano/train.py --output runs/fourth --data DIR --part 4 --weights third.safetensors
+    python tools/nano/train.py --output runs/fourth --data DIR --export sam2_adapter/assets/sam2_nano.safetensors
 
 Runs on a CUDA GPU in bf16 where there is one, else on the CPU in bf16. On a CPU use one process per core:
 
@@ -25,14 +27,14 @@ from collections import defaultdict
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import cv2
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from batches import BatchPlan, TrainingBatches
-from losses import calibrated_losses, dense_loss, overlap_losses
+from losses import PromptLoss, calibrated_losses, dense_loss, overlap_losses
 from mixture import MixedBatches, MixturePlan
 from network import NanoTrainer, initialise, save_weights, use_lean_attention
 from rollout import prompt_losses
@@ -45,6 +47,13 @@ from sam2_adapter.models.network.mask_decoder import image_position_tokens
 from sam2_adapter.models.network.preprocess import PIXEL_MEAN, PIXEL_STD
 
 LOG_NAME, STATE_NAME = "log.jsonl", "state.pt"
+
+Judged = Literal["calibrated", "overlap", "cut"]
+LOSSES: dict[Judged, PromptLoss] = {
+    "calibrated": PromptLoss(calibrated_losses),
+    "overlap": PromptLoss(overlap_losses),
+    "cut": PromptLoss(overlap_losses, chosen_share=0.4, is_cut=True),
+}
 
 _Numbers = TypeVar("_Numbers", "Recipe", BatchPlan, MixturePlan)
 
@@ -62,8 +71,9 @@ class Recipe:
         clip_norm: largest gradient norm.
         average: decay of the exponential moving average of the weights.
         dense_share: weight of the throw-away head's loss.
-        overlap: the encoder stays as it is, and masks learn their expected IoU (`overlap_losses`).
-        feature_dropout: share of the channels of an encoded image that the decoder does not see, other ones in each step; with `overlap`.
+        judged: what masks learn: how likely each cell is the object's, or their expected IoU, cut at their boxes or not.
+        learns_encoder: else it stays as it is.
+        feature_dropout: share of the channels of an encoded image that the decoder does not see, other ones in each step.
         seed: of the starting weights, or of what is left to chance after them.
     """
 
@@ -75,7 +85,8 @@ class Recipe:
     clip_norm: float = 1.0
     average: float = 0.998
     dense_share: float = 1.0
-    overlap: bool = False
+    judged: Judged = "calibrated"
+    learns_encoder: bool = True
     feature_dropout: float = 0.0
     seed: int = 0
 
@@ -102,7 +113,22 @@ class Recipe:
             decay_steps=480,
             weight_decay=0.0,
             average=0.98,
-            overlap=True,
+            judged="overlap",
+            learns_encoder=False,
+        )
+
+    @classmethod
+    def for_all(cls) -> Recipe:
+        """The fourth part: encoder and decoder, for overlap."""
+        return cls(
+            steps=2200,
+            learning_rate=6e-4,
+            warmup_steps=80,
+            decay_steps=2120,
+            average=0.997,
+            dense_share=0.3,
+            judged="cut",
+            feature_dropout=0.05,
         )
 
     def rate(self, step: int) -> float:
@@ -162,15 +188,14 @@ class Run:
         chance = random.Random(self.step)
         torch.manual_seed(seed)
         positions = image_position_tokens(self.fast.model)
-        mask_losses = overlap_losses if self.recipe.overlap else calibrated_losses
         # The fused attention kernel is slow for few queries on a CPU.
         with sdpa_kernel(SDPBackend.MATH) if self.device.type == "cpu" else nullcontext():
-            with torch.set_grad_enabled(not self.recipe.overlap):
+            with torch.set_grad_enabled(self.recipe.learns_encoder):
                 images, dense = self.fast.encode(_normalised(batch["image"]).bfloat16())
             if self.recipe.feature_dropout:
                 images = images.map(lambda level: F.dropout2d(level, self.recipe.feature_dropout))
-            losses, figures = prompt_losses(self.fast, images, positions, batch, chance, mask_losses)
-        if not self.recipe.overlap:
+            losses, figures = prompt_losses(self.fast, images, positions, batch, chance, LOSSES[self.recipe.judged])
+        if self.recipe.learns_encoder:
             losses["dense"] = self.recipe.dense_share * dense_loss(dense, batch["dense"], batch.get("dense_known"))
         self.fast.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
@@ -242,10 +267,13 @@ def main() -> None:
 
 
 def _recipe_and_plan(arguments: argparse.Namespace) -> tuple[Recipe, BatchPlan | MixturePlan]:
-    recipe = Recipe.for_photographs() if arguments.data else Recipe()
-    plan: BatchPlan | MixturePlan = MixturePlan() if arguments.data else BatchPlan()
-    if arguments.overlap:
-        recipe, plan = Recipe.for_overlap(), MixturePlan.for_overlap()
+    part = arguments.part or (2 if arguments.data else 1)
+    recipe, plan = {
+        1: lambda: (Recipe(), BatchPlan()),
+        2: lambda: (Recipe.for_photographs(), MixturePlan()),
+        3: lambda: (Recipe.for_overlap(), MixturePlan.for_overlap()),
+        4: lambda: (Recipe.for_all(), MixturePlan.for_all()),
+    }[part]()
     return _changed(recipe, arguments), _changed(plan, arguments)
 
 
@@ -325,7 +353,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--data", type=Path, help="folder of coco-cc, coco-objects and nuclei-dsb2018: train on photographs"
     )
-    parser.add_argument("--overlap", action="store_true", help="train the third part; needs --data and --weights")
+    parser.add_argument(
+        "--part",
+        type=int,
+        choices=(1, 2, 3, 4),
+        help="default: 2 with --data, else 1; 3 and 4 need --data and --weights",
+    )
     parser.add_argument("--weights", type=Path, help="weights file that a new run begins with")
     parser.add_argument("--export", type=Path, help="write the averaged weights into this file and stop")
     parser.add_argument(
@@ -338,9 +371,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--decay-steps", type=int, help="last steps, over which the rate falls")
     parser.add_argument("--small-steps", type=int, help="first steps, at the small model input")
     parser.add_argument("--learning-rate", type=float, help="peak")
-    parser.add_argument("--feature-dropout", type=float, help="share of the channels that the third part leaves out")
+    parser.add_argument("--feature-dropout", type=float, help="share of the channels that the decoder does not see")
     parser.add_argument("--photo-share", type=float, help="pictures that are windows of photographs")
     parser.add_argument("--large-share", type=float, help="pictures of one large thing")
+    parser.add_argument("--cell-share", type=float, help="pictures of crowds as microscopes show them")
     parser.add_argument("--seed", type=int, help="of what is left to chance")
     parser.add_argument("--batch-size", type=int, help="images per step in each process")
     parser.add_argument("--workers", type=int, default=1, help="processes that render scenes")
