@@ -24,18 +24,21 @@ TARGETS = (masks(TARGET)[0] > 0).float()
 BOX = torch.tensor([[4.0, 4.0, 12.0, 12.0]])
 
 
-def test_what_is_cut_off_costs_little_and_what_is_missing_costs_more_than_what_is_too_much() -> None:
-    beyond, within = masks((slice(4, 14), slice(4, 12))), masks((slice(4, 10), slice(4, 12)))
-    right, outside, missing = (float(cut_losses(logits, TARGETS, BOX)) for logits in (masks(TARGET), beyond, within))
-    assert right < 0.01
-    # 16 cells of 64 are too much, or missing: their share of BCE is alike, and only a quarter of the overlap is of uncut masks.
-    assert 0.5 * 16 / 80 < outside < 0.5 * float(overlap_losses(beyond, TARGETS))
-    assert missing > 2 * 16 / 64
+def gained_by_cutting(logits: torch.Tensor, targets: torch.Tensor) -> float:
+    """How much lower the loss of cut masks is than that of whole ones."""
+    return float(overlap_losses(logits, targets) - cut_losses(logits, targets, BOX))
+
+
+def test_three_quarters_of_the_overlap_are_of_cut_masks_where_too_much_costs_less() -> None:
+    assert float(cut_losses(masks(TARGET), TARGETS, BOX)) < 0.01
+    # 16 cells beyond the box and 64 of the object: 1 - IoU is 0.2 of the whole mask, 0 of the cut one.
+    assert gained_by_cutting(masks((slice(4, 14), slice(4, 12))), TARGETS) == pytest.approx(1.5 * 0.2, abs=0.01)
+    # What is missing costs the same.
+    assert gained_by_cutting(masks((slice(4, 10), slice(4, 12))), TARGETS) == pytest.approx(0, abs=0.01)
+    # 32 cells too much in the box, and 32 of the object: 24 / 56 instead of 32 / 64.
     half = TARGETS.clone()
     half[:, 8:] = 0
-    too_much = float(cut_losses(masks(TARGET), half, BOX))
-    too_little = float(cut_losses(masks((slice(4, 8), slice(4, 12))), TARGETS, BOX))
-    assert too_much < too_little
+    assert gained_by_cutting(masks(TARGET), half) == pytest.approx(1.5 * (1 / 2 - 3 / 7), abs=0.01)
 
 
 def test_a_box_between_cells_covers_parts_of_them() -> None:
