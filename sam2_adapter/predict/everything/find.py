@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray
 from sam2_adapter.annotations.regions import Region
@@ -37,7 +38,7 @@ _COARSE_STEP = 2
 # In fast mode an object of a crop is dropped that comes within so many low-res cells of such a side.
 _FAST_CUT_CELLS = 1.5
 
-# Points inside masks up to this share of the view are not looked at again.
+# Points inside masks up to this share of the view are not looked at again; inside larger ones only where two neighbours say the same.
 _LARGEST_SETTLED = 0.1
 
 
@@ -141,7 +142,7 @@ class _Search:
         self._view = view
         self._full_size = FullSize(embedding.geometry, predictor.low_res_hw)
         self._is_exact = settings.everything_mode == "exact"
-        height, width = visible_hw(embedding.geometry, predictor.low_res_hw)
+        self._visible_hw = height, width = visible_hw(embedding.geometry, predictor.low_res_hw)
         self._low_res_area = height * width
         self._cell_px = max(view.view_hw[0] / height, view.view_hw[1] / width)
 
@@ -167,24 +168,29 @@ class _Search:
     def _look_at_all(self) -> Iterator[int]:
         points = self._view.points
         for start in range(0, len(points), self._points_per_call):
-            for part, decoded in self._decoded(points[start : start + self._points_per_call]):
-                self.candidates += full_size_candidates(decoded, part, self._full_size, self.thresholds)
+            batch = np.arange(start, min(start + self._points_per_call, len(points)))
+            for numbers, decoded in self._decoded(points, batch):
+                self.candidates += full_size_candidates(decoded, points[numbers], self._full_size, self.thresholds)
             yield min(start + self._points_per_call, len(points))
 
     def _look_where_nothing_lies(self) -> Iterator[int]:
-        """Look at a coarse grid, then at those of the other points that lie in no mask."""
+        """Look at a coarse grid, then at those of the other points that lie in no small mask and not amid a large region."""
         is_coarse = self._coarse()
         points = np.concatenate([self._view.points[is_coarse], self._view.points[~is_coarse]])
-        cells, is_pending = self._cells(points), np.ones(len(points), np.bool_)
-        is_fine = np.arange(len(points)) >= np.count_nonzero(is_coarse)
-        while is_pending.any():
-            batch = np.flatnonzero(is_pending)[: self._points_per_call]
-            is_pending[batch] = False
-            for candidate in self._low_res_candidates(points[batch]):
-                self.candidates.append(candidate)
-                if self._settles(candidate):
-                    is_pending &= ~(is_fine & candidate.covers(cells))
-            yield len(points) - int(np.count_nonzero(is_pending))
+        cells, num_coarse = self._cells(points), int(np.count_nonzero(is_coarse))
+        is_pending, regions = np.ones(len(points), np.bool_), np.zeros((num_coarse, len(points)), np.bool_)
+        for end in (num_coarse, len(points)):
+            while is_pending[:end].any():
+                batch = np.flatnonzero(is_pending[:end])[: self._points_per_call]
+                is_pending[batch] = False
+                for numbers, decoded in self._decoded(points, batch):
+                    for candidate in self._low_res_candidates(points[numbers], decoded):
+                        is_pending[num_coarse:] &= ~candidate.covers(cells[num_coarse:])
+                    if end == num_coarse:
+                        regions[numbers] = self._large_regions(decoded, cells)
+                yield len(points) - int(np.count_nonzero(is_pending))
+            steps = points * (self._view.points_per_side / np.array(self._view.view_hw[::-1], np.float32))
+            is_pending[num_coarse:] &= ~amid_regions(steps[:num_coarse], steps[num_coarse:], regions)
 
     def _coarse(self) -> BoolArray:
         """Which points of the grid are looked at first."""
@@ -195,18 +201,29 @@ class _Search:
         is_coarse: BoolArray = (is_on[:, None] & is_on[None, :]).ravel()
         return is_coarse
 
-    def _low_res_candidates(self, points: FloatArray) -> Iterator[Candidate]:
-        for part, decoded in self._decoded(points):
-            yield from low_res_candidates(decoded, part, self._embedding.geometry, self.thresholds)
+    def _low_res_candidates(self, points: FloatArray, decoded: DecodedMasks) -> Iterator[Candidate]:
+        """Keep the candidates of some points; yields those that are small: a large mask may hold smaller objects."""
+        for candidate in low_res_candidates(decoded, points, self._embedding.geometry, self.thresholds):
+            self.candidates.append(candidate)
+            if candidate.area <= _LARGEST_SETTLED * self._low_res_area:
+                yield candidate
 
-    def _decoded(self, points: FloatArray) -> Iterator[tuple[FloatArray, DecodedMasks]]:
-        """Points, and what the decoder says of them: all at once, or in parts where there is too little memory."""
-        for rows, decoded in self._predictor.decode_clicks(self._embedding, points):
-            yield points[rows.start : rows.stop], decoded
+    def _large_regions(self, decoded: DecodedMasks, cells: npt.NDArray[np.int64]) -> BoolArray:
+        """Which of N cells (column, row) lie in the best-scored mask of each of P points, bool P x N; none where that mask is small."""
+        best = decoded.iou_scores[:, 1:].argmax(dim=1) + 1
+        height, width = self._visible_hw
+        masks = decoded.low_res_logits[torch.arange(len(best)), best, :height, :width] > 0
+        is_large = masks.flatten(1).sum(dim=1) > _LARGEST_SETTLED * self._low_res_area
+        rows, columns = torch.from_numpy(cells[:, 1]), torch.from_numpy(cells[:, 0])
+        covered: BoolArray = (masks[:, rows, columns] & is_large[:, None]).cpu().numpy()
+        return covered
 
-    def _settles(self, candidate: Candidate) -> bool:
-        """Whether points in a mask need no look: a large mask may hold smaller objects."""
-        return candidate.area <= _LARGEST_SETTLED * self._low_res_area
+    def _decoded(
+        self, points: FloatArray, numbers: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[npt.NDArray[np.int64], DecodedMasks]]:
+        """What the decoder says of some of the points, with their numbers: all at once, or in parts where there is too little memory."""
+        for rows, decoded in self._predictor.decode_clicks(self._embedding, points[numbers]):
+            yield numbers[rows.start : rows.stop], decoded
 
     def _cells(self, points: FloatArray) -> npt.NDArray[np.int64]:
         """The low-res cells, (column, row), that points N x 2 of the view lie in."""
@@ -251,3 +268,22 @@ class _Search:
         rle = placed_mask_to_rle(mask, (left + x, top + y), self._view.original_hw)
         point = candidate.point_xy[0] + left, candidate.point_xy[1] + top
         return Found(rle, candidate.iou_score, candidate.stability_score, point, self._view.area, candidate.choice)
+
+
+def amid_regions(coarse: FloatArray, fine: FloatArray, regions: BoolArray) -> BoolArray:
+    """Which fine points lie between coarse ones that see the same large region there.
+
+    Args:
+        coarse: float32 C x 2 (x, y) in steps of the grid, the points that were looked at.
+        fine: float32 F x 2.
+        regions: bool C x (C + F), the points that lie in the mask of each coarse one.
+
+    Returns:
+        bool F, where two of the coarse points one step away have masks that hold it and each other.
+    """
+    is_near = np.abs(fine[:, None] - coarse[None]).max(2) < 1.5
+    together = regions[:, : len(coarse)] & regions[:, : len(coarse)].T
+    np.fill_diagonal(together, False)
+    holds = (regions[:, len(coarse) :].T & is_near).astype(np.float32)
+    agreed: BoolArray = ((holds @ together.astype(np.float32)) * holds).sum(1) > 0
+    return agreed
