@@ -11,6 +11,7 @@ import sys
 def main() -> None:
     """Run the command line on the arguments of this process, and end it with the exit status."""
     try:
+        keep_ctrl_c()
         from sam2_adapter.cli import run
         from sam2_adapter.cli.interruption import end_at_once_on_ctrl_c
 
@@ -19,6 +20,26 @@ def main() -> None:
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)
+
+
+def keep_ctrl_c() -> None:
+    """Let Ctrl-C that falls into a callback of Python's own, whose errors are printed and forgotten, come again a moment later."""
+    import _thread
+    import time
+
+    usual = sys.unraisablehook
+
+    def again() -> None:
+        time.sleep(0.01)
+        _thread.interrupt_main()
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            _thread.start_new_thread(again, ())
+        else:
+            usual(unraisable)
+
+    sys.unraisablehook = hook
 
 
 if __name__ == "__main__":

@@ -72,6 +72,25 @@ def test_a_console_that_is_not_utf8_shows_escapes(three_photos: Path) -> None:
     assert "\\u732b.png: 1 object" in done.stdout
 
 
+def test_ctrl_c_in_a_callback_is_not_forgotten() -> None:
+    code = """
+import signal, time, weakref
+from sam2_adapter.__main__ import keep_ctrl_c
+keep_ctrl_c()
+class Thing: pass
+def broken_off(_): signal.raise_signal(signal.SIGINT)
+thing = Thing()
+reference = weakref.ref(thing, broken_off)
+try:
+    del thing
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("ended")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
+    assert (done.stdout, done.stderr, done.returncode) == ("ended\n", "", 0)
+
+
 @pytest.mark.parametrize("seconds", [0.05, 0.3, 1.0])
 def test_ctrl_c_while_it_starts_prints_no_traceback(tmp_path: Path, seconds: float) -> None:
     # Says when Python itself has started, which Ctrl-C may still break off in any way.

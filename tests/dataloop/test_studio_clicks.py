@@ -65,7 +65,7 @@ def test_the_next_click_refines_the_logits_of_the_answer_before_and_else_its_ima
     remembering, forgetful = _clicks(predictor), _clicks(predictor, bytes_kept=0)
     first = remembering.answer("item", encoded, _asked())
     assert forgetful.answer("item", encoded, _asked()) == first
-    next_click = _asked(((80, 60), (110, 60)), [1, 0], earlier=first)
+    next_click = _asked(((80, 60), (80, 90)), [1, 0], earlier=first)
     from_logits, from_image = (clicks.answer("item", encoded, next_click) for clicks in (remembering, forgetful))
     assert from_logits != from_image
     assert remembering.answer("other item", encoded, next_click) == from_image, "logits of another item were taken"
