@@ -189,7 +189,8 @@ class _Search:
                     if end == num_coarse:
                         regions[numbers] = self._large_regions(decoded, cells)
                 yield len(points) - int(np.count_nonzero(is_pending))
-            steps = points * (self._view.points_per_side / np.array(self._view.view_hw[::-1], np.float32))
+            shares = points / np.array(self._view.view_hw[::-1], np.float32)
+            steps = (shares * self._view.points_per_side).astype(np.float32)
             is_pending[num_coarse:] &= ~amid_regions(steps[:num_coarse], steps[num_coarse:], regions)
 
     def _coarse(self) -> BoolArray:
