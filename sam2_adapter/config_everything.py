@@ -21,7 +21,7 @@ class EverythingSettings(BaseModel):
     )
     everything_mode: Literal["fast", "exact"] = Field(
         "fast",
-        description="How everything is found: 'fast' looks closer only where nothing lies yet and compares masks; 'exact' does what Meta's "
+        description="How everything is found: 'fast' looks closer only where neighbouring points do not agree, and compares masks; 'exact' does what Meta's "
         "automatic mask generator does.",
     )
     points_per_side: int = Field(

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from sam2_adapter.annotations.masks import mask_to_box_xyxy
-from sam2_adapter.annotations.prompts import BoolArray, FloatArray
+from sam2_adapter.annotations.prompts import FloatArray
 from sam2_adapter.annotations.rle import Rle, mask_to_rle
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.models.network.preprocess import Geometry
@@ -44,26 +43,12 @@ class Candidate:
     box_xyxy: Box | None = None
 
     @cached_property
-    def area(self) -> int:
-        """Low-res cells of the mask."""
-        return int(np.count_nonzero(self.cut.logits > 0))
-
-    @cached_property
     def low_res_rle(self) -> Rle:
         """The mask in low-res cells."""
         mask = np.zeros(self.low_res_hw, np.bool_)
         height, width = self.cut.logits.shape
         mask[self.cut.row : self.cut.row + height, self.cut.column : self.cut.column + width] = self.cut.logits > 0
         return mask_to_rle(mask)
-
-    def covers(self, cells: npt.NDArray[np.int64]) -> BoolArray:
-        """Which cells, int N x 2 (column, row) of the low-res logits, lie in the mask; bool N."""
-        height, width = self.cut.logits.shape
-        columns, rows = cells[:, 0] - self.cut.column, cells[:, 1] - self.cut.row
-        is_near = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-        inside = np.zeros(len(cells), np.bool_)
-        inside[is_near] = self.cut.logits[rows[is_near], columns[is_near]] > 0
-        return inside
 
 
 def low_res_candidates(

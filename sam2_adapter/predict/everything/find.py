@@ -38,9 +38,6 @@ _COARSE_STEP = 2
 # In fast mode an object of a crop is dropped that comes within so many low-res cells of such a side.
 _FAST_CUT_CELLS = 1.5
 
-# Points inside masks up to this share of the view are not looked at again; inside larger ones only where two neighbours say the same.
-_LARGEST_SETTLED = 0.1
-
 
 @dataclass(frozen=True, eq=False)
 class EverythingStep:
@@ -142,8 +139,7 @@ class _Search:
         self._view = view
         self._full_size = FullSize(embedding.geometry, predictor.low_res_hw)
         self._is_exact = settings.everything_mode == "exact"
-        self._visible_hw = height, width = visible_hw(embedding.geometry, predictor.low_res_hw)
-        self._low_res_area = height * width
+        height, width = visible_hw(embedding.geometry, predictor.low_res_hw)
         self._cell_px = max(view.view_hw[0] / height, view.view_hw[1] / width)
 
     def look(self) -> Iterator[int]:
@@ -174,24 +170,24 @@ class _Search:
             yield min(start + self._points_per_call, len(points))
 
     def _look_where_nothing_lies(self) -> Iterator[int]:
-        """Look at a coarse grid, then at those of the other points that lie in no small mask and not amid a large region."""
+        """Look at a coarse grid, then at those of the other points of which two neighbours do not say the same."""
         is_coarse = self._coarse()
         points = np.concatenate([self._view.points[is_coarse], self._view.points[~is_coarse]])
         cells, num_coarse = self._cells(points), int(np.count_nonzero(is_coarse))
-        is_pending, regions = np.ones(len(points), np.bool_), np.zeros((num_coarse, len(points)), np.bool_)
+        is_pending, seen = np.ones(len(points), np.bool_), np.zeros((num_coarse, len(points)), np.bool_)
         for end in (num_coarse, len(points)):
             while is_pending[:end].any():
                 batch = np.flatnonzero(is_pending[:end])[: self._points_per_call]
                 is_pending[batch] = False
                 for numbers, decoded in self._decoded(points, batch):
-                    for candidate in self._low_res_candidates(points[numbers], decoded):
-                        is_pending[num_coarse:] &= ~candidate.covers(cells[num_coarse:])
+                    geometry = self._embedding.geometry
+                    self.candidates += low_res_candidates(decoded, points[numbers], geometry, self.thresholds)
                     if end == num_coarse:
-                        regions[numbers] = self._large_regions(decoded, cells)
+                        seen[numbers] = _best_masks_at(decoded, cells)
                 yield len(points) - int(np.count_nonzero(is_pending))
             shares = points / np.array(self._view.view_hw[::-1], np.float32)
             steps = (shares * self._view.points_per_side).astype(np.float32)
-            is_pending[num_coarse:] &= ~amid_regions(steps[:num_coarse], steps[num_coarse:], regions)
+            is_pending[num_coarse:] &= ~agreed_on(steps[:num_coarse], steps[num_coarse:], seen)
 
     def _coarse(self) -> BoolArray:
         """Which points of the grid are looked at first."""
@@ -201,23 +197,6 @@ class _Search:
         is_on = np.arange(side) % _COARSE_STEP == _COARSE_STEP // 2
         is_coarse: BoolArray = (is_on[:, None] & is_on[None, :]).ravel()
         return is_coarse
-
-    def _low_res_candidates(self, points: FloatArray, decoded: DecodedMasks) -> Iterator[Candidate]:
-        """Keep the candidates of some points; yields those that are small: a large mask may hold smaller objects."""
-        for candidate in low_res_candidates(decoded, points, self._embedding.geometry, self.thresholds):
-            self.candidates.append(candidate)
-            if candidate.area <= _LARGEST_SETTLED * self._low_res_area:
-                yield candidate
-
-    def _large_regions(self, decoded: DecodedMasks, cells: npt.NDArray[np.int64]) -> BoolArray:
-        """Which of N cells (column, row) lie in the best-scored mask of each of P points, bool P x N; none where that mask is small."""
-        best = decoded.iou_scores[:, 1:].argmax(dim=1) + 1
-        height, width = self._visible_hw
-        masks = decoded.low_res_logits[torch.arange(len(best)), best, :height, :width] > 0
-        is_large = masks.flatten(1).sum(dim=1) > _LARGEST_SETTLED * self._low_res_area
-        rows, columns = torch.from_numpy(cells[:, 1]), torch.from_numpy(cells[:, 0])
-        covered: BoolArray = (masks[:, rows, columns] & is_large[:, None]).cpu().numpy()
-        return covered
 
     def _decoded(
         self, points: FloatArray, numbers: npt.NDArray[np.int64]
@@ -271,20 +250,28 @@ class _Search:
         return Found(rle, candidate.iou_score, candidate.stability_score, point, self._view.area, candidate.choice)
 
 
-def amid_regions(coarse: FloatArray, fine: FloatArray, regions: BoolArray) -> BoolArray:
-    """Which fine points lie between coarse ones that see the same large region there.
+def _best_masks_at(decoded: DecodedMasks, cells: npt.NDArray[np.int64]) -> BoolArray:
+    """Which of N cells (column, row) lie in the best-scored mask of each of P points, bool P x N."""
+    best = decoded.iou_scores[:, 1:].argmax(dim=1) + 1
+    logits = decoded.low_res_logits[torch.arange(len(best)), best]
+    inside: BoolArray = (logits[:, torch.from_numpy(cells[:, 1]), torch.from_numpy(cells[:, 0])] > 0).cpu().numpy()
+    return inside
+
+
+def agreed_on(coarse: FloatArray, fine: FloatArray, seen: BoolArray) -> BoolArray:
+    """Which fine points need no look, because two coarse ones beside them see one thing there.
 
     Args:
         coarse: float32 C x 2 (x, y) in steps of the grid, the points that were looked at.
         fine: float32 F x 2.
-        regions: bool C x (C + F), the points that lie in the mask of each coarse one.
+        seen: bool C x (C + F), the points that lie in the best-scored mask of each coarse one.
 
     Returns:
-        bool F, where two of the coarse points one step away have masks that hold it and each other.
+        bool F, where two of the coarse points one step away have masks that hold the fine point and each other.
     """
     is_near = np.abs(fine[:, None] - coarse[None]).max(2) < 1.5
-    together = regions[:, : len(coarse)] & regions[:, : len(coarse)].T
+    together = seen[:, : len(coarse)] & seen[:, : len(coarse)].T
     np.fill_diagonal(together, False)
-    holds = (regions[:, len(coarse) :].T & is_near).astype(np.float32)
+    holds = (seen[:, len(coarse) :].T & is_near).astype(np.float32)
     agreed: BoolArray = ((holds @ together.astype(np.float32)) * holds).sum(1) > 0
     return agreed

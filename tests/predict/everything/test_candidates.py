@@ -61,7 +61,7 @@ def test_unstable_masks_are_dropped_in_both_ways(decoded: DecodedMasks) -> None:
     fast = low_res_candidates(decoded, POINTS, GEOMETRY, limits)
     assert [round(candidate.iou_score, 2) for candidate in exact] == [0.9, 0.8]
     assert [round(candidate.iou_score, 2) for candidate in fast] == [0.9, 0.8]
-    assert rle_to_mask(fast[0].low_res_rle).sum() == fast[0].area == int((decoded.low_res_logits[0, 1] > 0).sum())
+    assert rle_to_mask(fast[0].low_res_rle).sum() == int((decoded.low_res_logits[0, 1] > 0).sum())
 
 
 def test_empty_masks_are_dropped_whatever_the_thresholds(decoded: DecodedMasks) -> None:
@@ -75,10 +75,3 @@ def test_padding_does_not_count(decoded: DecodedMasks) -> None:
     found = low_res_candidates(decoded, POINTS, padded, thresholds(0.75, 0.5))
     # The mask of the second point lies below the picture.
     assert [candidate.point_xy for candidate in found] == [(10, 20)]
-
-
-def test_which_cells_a_mask_covers(decoded: DecodedMasks) -> None:
-    candidate = low_res_candidates(decoded, POINTS, GEOMETRY, thresholds(0.85, 0.7))[0]
-    cells = np.array([[4, 5], [15, 15], [0, 0], [4, 7]])
-    mask = decoded.low_res_logits[0, 1] > 0
-    assert candidate.covers(cells).tolist() == [bool(mask[row, column]) for column, row in cells]

@@ -11,7 +11,7 @@ import pytest
 from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.annotations.rle import rle_to_mask
 from sam2_adapter.config_everything import EverythingSettings
-from sam2_adapter.predict.everything.find import amid_regions, find_everything
+from sam2_adapter.predict.everything.find import agreed_on, find_everything
 from sam2_adapter.predict.everything.finish import Found
 from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
@@ -117,7 +117,7 @@ class Counting(Predictor):
         return super().decode_clicks(embedding, points)
 
 
-def test_points_in_small_masks_or_amid_a_large_region_need_no_look(predictor: Predictor, picture: Any) -> None:
+def test_points_between_two_that_agree_need_no_look(predictor: Predictor, picture: Any) -> None:
     image, masks, embedding = picture
     counting = Counting(predictor._runtime, "nano", predictor.info.weights_sha256)
     objects = search(counting, image, embedding, points_per_side=16)
@@ -127,20 +127,20 @@ def test_points_in_small_masks_or_amid_a_large_region_need_no_look(predictor: Pr
     )
 
 
-def test_a_point_between_two_that_see_the_same_region_lies_amid_it() -> None:
+def test_a_point_between_two_that_see_one_thing_is_agreed_on() -> None:
     coarse = np.float32([[1.5, 1.5], [3.5, 1.5], [1.5, 3.5], [9.5, 9.5]])
     fine = np.float32([[2.5, 1.5], [2.5, 2.5], [4.5, 4.5]])
     sees_all = np.ones((4, 7), np.bool_)
     # The last one is far from all but one.
-    assert amid_regions(coarse, fine, sees_all).tolist() == [True, True, False]
-    # The first sees another region than its neighbours: they do not lie in it. The middle is still between two that agree.
+    assert agreed_on(coarse, fine, sees_all).tolist() == [True, True, False]
+    # The first sees another thing than its neighbours: they do not lie in it. The middle is still between two that agree.
     alone = sees_all.copy()
     alone[0, 1:4] = False
-    assert amid_regions(coarse, fine, alone).tolist() == [False, True, False]
+    assert agreed_on(coarse, fine, alone).tolist() == [False, True, False]
     # Neither point lies in what is seen around it.
     around = sees_all.copy()
     around[:, 4:6] = False
-    assert not amid_regions(coarse, fine, around).any()
+    assert not agreed_on(coarse, fine, around).any()
 
 
 def test_left_early_nothing_more_is_computed(predictor: Predictor, picture: Any) -> None:
