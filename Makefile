@@ -37,7 +37,7 @@ label: $(STAMPS)-label ## click on the bundled pictures in the browser, offline;
 test: $(STAMPS)-test ## all tests but the soak tests and those that need a browser
 	$(PYTEST)
 
-test-fast: $(STAMPS)-test ## the tests that start no process, server or compiler and train little: a minute and a half on two cores
+test-fast: $(STAMPS)-test ## the tests that start no process, server or compiler and train little: a little over a minute on two cores
 	$(PYTEST) -m "not slow and not gpu and not soak and not browser"
 
 test-browser: $(STAMPS)-test ## the pages, looked at in Chromium at several widths, light and dark

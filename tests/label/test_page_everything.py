@@ -89,9 +89,9 @@ def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server,
         assert len(page.objects) == 1
 
         # all above a score
+        scores = sorted(entry["score"] for entry in _shown(page))
         page.window.fill("#proposals input", "100")
         assert "No proposal has such a score" in page.window.inner_text("#proposals")
-        scores = sorted(entry["score"] for entry in _shown(page))
         least = int(100 * np.median(scores)) + 1
         page.window.fill("#proposals input", str(least))
         chosen = [entry for entry in others if entry["score"] >= least / 100]
