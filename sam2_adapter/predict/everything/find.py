@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +15,7 @@ from sam2_adapter.annotations.rle import placed_mask_to_rle
 from sam2_adapter.config_everything import EverythingSettings
 from sam2_adapter.images.sources import Pixels
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
+from sam2_adapter.models.network.selection import select_answer
 from sam2_adapter.predict.everything.candidates import (
     Candidate,
     full_size_candidates,
@@ -163,31 +164,43 @@ class _Search:
 
     def _look_at_all(self) -> Iterator[int]:
         points = self._view.points
-        for start in range(0, len(points), self._points_per_call):
-            batch = np.arange(start, min(start + self._points_per_call, len(points)))
-            for numbers, decoded in self._decoded(points, batch):
-                self.candidates += full_size_candidates(decoded, points[numbers], self._full_size, self.thresholds)
-            yield min(start + self._points_per_call, len(points))
+
+        def keep(rows: slice, decoded: DecodedMasks) -> None:
+            self.candidates += full_size_candidates(decoded, points[rows], self._full_size, self.thresholds)
+
+        return self._look_at(points, keep)
 
     def _look_where_nothing_lies(self) -> Iterator[int]:
         """Look at a coarse grid, then at those of the other points of which two neighbours do not say the same."""
         is_coarse = self._coarse()
-        points = np.concatenate([self._view.points[is_coarse], self._view.points[~is_coarse]])
-        cells, num_coarse = self._cells(points), int(np.count_nonzero(is_coarse))
-        is_pending, seen = np.ones(len(points), np.bool_), np.zeros((num_coarse, len(points)), np.bool_)
-        for end in (num_coarse, len(points)):
-            while is_pending[:end].any():
-                batch = np.flatnonzero(is_pending[:end])[: self._points_per_call]
-                is_pending[batch] = False
-                for numbers, decoded in self._decoded(points, batch):
-                    geometry = self._embedding.geometry
-                    self.candidates += low_res_candidates(decoded, points[numbers], geometry, self.thresholds)
-                    if end == num_coarse:
-                        seen[numbers] = _best_masks_at(decoded, cells)
-                yield len(points) - int(np.count_nonzero(is_pending))
-            shares = points / np.array(self._view.view_hw[::-1], np.float32)
-            steps = (shares * self._view.points_per_side).astype(np.float32)
-            is_pending[num_coarse:] &= ~agreed_on(steps[:num_coarse], steps[num_coarse:], seen)
+        coarse, fine = self._view.points[is_coarse], self._view.points[~is_coarse]
+        cells = self._cells(np.concatenate([coarse, fine]))
+        seen = np.zeros((len(coarse), len(cells)), np.bool_)
+
+        def keep_and_compare(rows: slice, decoded: DecodedMasks) -> None:
+            self._keep(coarse[rows], decoded)
+            seen[rows] = _best_masks_at(decoded, cells)
+
+        yield from self._look_at(coarse, keep_and_compare)
+        left = fine[~agreed_on(self._steps(coarse), self._steps(fine), seen)]
+        for done in self._look_at(left, lambda rows, decoded: self._keep(left[rows], decoded)):
+            yield len(cells) - len(left) + done
+
+    def _look_at(self, points: FloatArray, keep: Callable[[slice, DecodedMasks], None]) -> Iterator[int]:
+        """Decode points, so many at a time, or fewer where there is too little memory; yields how many are done."""
+        for start in range(0, len(points), self._points_per_call):
+            batch = points[start : start + self._points_per_call]
+            for rows, decoded in self._predictor.decode_clicks(self._embedding, batch):
+                keep(slice(start + rows.start, start + rows.stop), decoded)
+            yield start + len(batch)
+
+    def _keep(self, points: FloatArray, decoded: DecodedMasks) -> None:
+        self.candidates += low_res_candidates(decoded, points, self._embedding.geometry, self.thresholds)
+
+    def _steps(self, points: FloatArray) -> FloatArray:
+        """Points in steps of the grid."""
+        shares = points / np.array(self._view.view_hw[::-1], np.float32)
+        return (shares * self._view.points_per_side).astype(np.float32)
 
     def _coarse(self) -> BoolArray:
         """Which points of the grid are looked at first."""
@@ -197,13 +210,6 @@ class _Search:
         is_on = np.arange(side) % _COARSE_STEP == _COARSE_STEP // 2
         is_coarse: BoolArray = (is_on[:, None] & is_on[None, :]).ravel()
         return is_coarse
-
-    def _decoded(
-        self, points: FloatArray, numbers: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[npt.NDArray[np.int64], DecodedMasks]]:
-        """What the decoder says of some of the points, with their numbers: all at once, or in parts where there is too little memory."""
-        for rows, decoded in self._predictor.decode_clicks(self._embedding, points[numbers]):
-            yield numbers[rows.start : rows.stop], decoded
 
     def _cells(self, points: FloatArray) -> npt.NDArray[np.int64]:
         """The low-res cells, (column, row), that points N x 2 of the view lie in."""
@@ -252,8 +258,7 @@ class _Search:
 
 def _best_masks_at(decoded: DecodedMasks, cells: npt.NDArray[np.int64]) -> BoolArray:
     """Which of N cells (column, row) lie in the best-scored mask of each of P points, bool P x N."""
-    best = decoded.iou_scores[:, 1:].argmax(dim=1) + 1
-    logits = decoded.low_res_logits[torch.arange(len(best)), best]
+    logits = select_answer(decoded, is_ambiguous=True)[0][:, 0]
     inside: BoolArray = (logits[:, torch.from_numpy(cells[:, 1]), torch.from_numpy(cells[:, 0])] > 0).cpu().numpy()
     return inside
 
