@@ -146,7 +146,7 @@ def augment(scene: Scene, rng: Rng) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
     """Another crop, turn and colours of a generated scene: image and label map."""
     image, label_map = scene.image, scene.label_map
     if rng.random() < 0.5:
-        image, label_map = _crop(image, label_map, rng)
+        image, label_map = enlarged_window(image, label_map, rng, (0.5, 1))
     turns, flip = rng.integers(4), rng.random() < 0.5
     image, label_map = np.rot90(image, turns), np.rot90(label_map, turns)
     if flip:
@@ -161,10 +161,11 @@ def augment(scene: Scene, rng: Rng) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
     return np.ascontiguousarray(image), np.ascontiguousarray(label_map)
 
 
-def _crop(
-    image: npt.NDArray[np.uint8], label_map: npt.NDArray[np.uint8], rng: Rng
+def enlarged_window(
+    image: npt.NDArray[np.uint8], label_map: npt.NDArray[np.uint8], rng: Rng, shares: tuple[float, float]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    side = int(SCENE_SIZE * rng.uniform(0.5, 1))
+    """A window of a scene, its side a share of the scene's between two limits, at the size of the whole."""
+    side = int(SCENE_SIZE * rng.uniform(*shares))
     x, y = rng.integers(0, SCENE_SIZE - side + 1, 2)
     window, size = np.s_[y : y + side, x : x + side], (SCENE_SIZE, SCENE_SIZE)
     larger = cv2.resize(image[window], size, interpolation=cv2.INTER_LINEAR)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scenes import SCENE_SIZE, Canvas, disturb, log_uniform, rasterise, surface
+from batches import enlarged_window
+from scenes import SCENE_SIZE, Canvas, Place, apart, disturb, log_uniform, rasterise, surface
 from shapes import random_blob
 
 Rng = np.random.Generator
@@ -42,33 +43,21 @@ def crowd_of_cells(rng: Rng) -> tuple[Image, Image]:
     if rng.random() < 0.3:
         # light from things out of focus
         image = image + rng.uniform(0.1, 0.5) * (cv2.GaussianBlur(image, (0, 0), rng.uniform(3, 12)) - image)
-    return _enlarged(disturb(image, rng), canvas.visible_labels(_SMALLEST_AREA_PX), rng)
+    # A person, or a window of prediction, looks at small things so.
+    image, label_map = enlarged_window(disturb(image, rng), canvas.visible_labels(_SMALLEST_AREA_PX), rng, _WINDOW)
+    turns = rng.integers(4)
+    return np.ascontiguousarray(np.rot90(image, turns)), np.ascontiguousarray(np.rot90(label_map, turns))
 
 
-def _places(rng: Rng, typical: float, spacing: float) -> list[tuple[npt.NDArray[np.float64], float]]:
+def _places(rng: Rng, typical: float, spacing: float) -> list[Place]:
     """Centres (x, y) px and extents px; clusters in half of the pictures."""
-    places: list[tuple[npt.NDArray[np.float64], float]] = []
     wanted = int(rng.integers(6, _MOST))
     middles = rng.uniform(0, SCENE_SIZE, (int(rng.integers(2, 9)), 2)) if rng.random() < 0.5 else None
-    for _ in range(3 * wanted):
+
+    def draw() -> Place:
         centre = rng.uniform(0, SCENE_SIZE, 2)
         if middles is not None and rng.random() < 0.8:
             centre = middles[rng.integers(len(middles))] + rng.normal(0, 2.5 * typical, 2)
-        extent = typical * rng.uniform(*_SPREAD)
-        if all(np.hypot(*(centre - other)) >= spacing * (extent + radius) for other, radius in places):
-            places.append((centre, extent))
-        if len(places) == wanted:
-            break
-    return places
+        return centre, typical * rng.uniform(*_SPREAD)
 
-
-def _enlarged(image: Image, label_map: Image, rng: Rng) -> tuple[Image, Image]:
-    """A window of the picture at the whole size, as a person or a window of prediction looks at small things."""
-    share = rng.uniform(*_WINDOW)
-    side = int(SCENE_SIZE * share)
-    x, y = rng.integers(0, SCENE_SIZE - side + 1, 2)
-    window, size = np.s_[y : y + side, x : x + side], (SCENE_SIZE, SCENE_SIZE)
-    turns = rng.integers(4)
-    larger = cv2.resize(image[window], size, interpolation=cv2.INTER_LINEAR)
-    labels = cv2.resize(label_map[window], size, interpolation=cv2.INTER_NEAREST)
-    return np.ascontiguousarray(np.rot90(larger, turns)), np.ascontiguousarray(np.rot90(labels, turns))
+    return apart(wanted, 3 * wanted, spacing, draw)

@@ -7,6 +7,7 @@ the task that the model is measured on; docs/nano.md publishes them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +17,8 @@ from shapes import Shape, random_blob, random_shape
 
 Floats = npt.NDArray[np.float32]
 Rng = np.random.Generator
+# Centre (x, y) and extent of a blob, in pixels.
+Place = tuple[npt.NDArray[np.float64], float]
 
 # Side of a scene in pixels.
 SCENE_SIZE = 256
@@ -137,13 +140,19 @@ def _draw_crowd(canvas: Canvas, rng: Rng) -> None:
         canvas.paint(alpha, surface(alpha.shape, own, rng, strength=texture), corner)
 
 
-def _crowd_places(rng: Rng, typical_px: float, spacing: float) -> list[tuple[npt.NDArray[np.float64], float]]:
+def _crowd_places(rng: Rng, typical_px: float, spacing: float) -> list[Place]:
     """Centres (x, y) px and extents px of blobs that keep their distance."""
-    places: list[tuple[npt.NDArray[np.float64], float]] = []
-    wanted = rng.integers(CROWD_OBJECTS[0], CROWD_OBJECTS[1] + 1)
-    for _ in range(4 * wanted):
-        centre = rng.uniform(0, SCENE_SIZE, 2)
-        extent = typical_px * rng.uniform(*CROWD_SPREAD)
+    wanted = int(rng.integers(CROWD_OBJECTS[0], CROWD_OBJECTS[1] + 1))
+    return apart(
+        wanted, 4 * wanted, spacing, lambda: (rng.uniform(0, SCENE_SIZE, 2), typical_px * rng.uniform(*CROWD_SPREAD))
+    )
+
+
+def apart(wanted: int, tries: int, spacing: float, draw: Callable[[], Place]) -> list[Place]:
+    """Up to `wanted` of the drawn places, none nearer to another one than `spacing` times their summed extents."""
+    places: list[Place] = []
+    for _ in range(tries):
+        centre, extent = draw()
         if all(np.hypot(*(centre - other)) >= spacing * (extent + radius) for other, radius in places):
             places.append((centre, extent))
         if len(places) == wanted:
