@@ -18,6 +18,10 @@ from sam2_adapter.formats.sample import Sample
 # A separate stream of random numbers for each use of one seed.
 _SPLIT_STREAM = 1
 
+# What is kept to check a model holds at most this share of the objects, or `fraction` where that is more; so many choices are tried.
+_LARGEST_VALIDATION = 0.5
+_TRIED_CHOICES = 64
+
 
 def read_split_file(path: Path) -> dict[str, list[str]]:
     """Read `split.json`: split to list of image names, with or without suffix.
@@ -129,6 +133,8 @@ def split_off_validation(
 ) -> tuple[list[Sample], list[Sample], str]:
     """Choose validation samples at random, by image; one image alone is split by objects.
 
+    A choice that takes more than half of the objects away from training (a crowd and an image of one object) is made again.
+
     Args:
         samples: at least one; their order does not matter.
         fraction: share of the images for validation, above 0 and below 1; at least one image stays on each side.
@@ -141,7 +147,7 @@ def split_off_validation(
     ordered = sorted(samples, key=lambda sample: sample.name)
     if len(ordered) == 1:
         return _split_objects(ordered[0], fraction, rng, seed)
-    chosen = _choose(len(ordered), fraction, rng)
+    chosen = _choose_images([len(sample.objects) for sample in ordered], fraction, rng)
     train = [sample for index, sample in enumerate(ordered) if index not in chosen]
     validation = [sample for index, sample in enumerate(ordered) if index in chosen]
     note = f"No validation split was given: {len(validation)} of {len(ordered)} images were chosen for it at random (seed {seed})."
@@ -162,6 +168,19 @@ def _split_objects(
     )
     note = f"There is only one image ({sample.name}): {len(chosen)} of its {count} objects were chosen for validation at random (seed {seed})."
     return [train], [validation], note
+
+
+def _choose_images(num_objects: Sequence[int], fraction: float, rng: np.random.Generator) -> set[int]:
+    """The first choice that leaves enough objects for training; where none does, the one that leaves most."""
+    largest = max(_LARGEST_VALIDATION, fraction) * sum(num_objects)
+    choices = []
+    for _ in range(_TRIED_CHOICES):
+        chosen = _choose(len(num_objects), fraction, rng)
+        taken = sum(num_objects[index] for index in chosen)
+        if taken <= largest:
+            return chosen
+        choices.append((taken, chosen))
+    return min(choices, key=lambda choice: choice[0])[1]
 
 
 def _choose(count: int, fraction: float, rng: np.random.Generator) -> set[int]:

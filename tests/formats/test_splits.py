@@ -41,6 +41,25 @@ def test_both_sides_get_something(fraction):
     assert (len(train), len(validation)) == (1, 1)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_crowd_beside_nearly_empty_images_teaches(seed):
+    """Whichever image the seed would keep, most objects are there to learn from."""
+    for counts in ([18, 1], [1, 18], [20, 2, 1, 3, 2]):
+        samples = [sample(f"{index}.png", count) for index, count in enumerate(counts)]
+        train, validation, _ = split_off_validation(samples, 0.2, seed)
+        assert len(validation) == 1
+        assert sum(len(s.objects) for s in train) >= sum(counts) / 2
+        assert split_off_validation(samples[::-1], 0.2, seed)[:2] == (train, validation)
+
+
+def test_a_crowd_is_kept_where_that_was_asked_for():
+    """With 80 % of the images for validation the crowd may be one of them."""
+    samples = [sample(f"{index}.png", count) for index, count in enumerate([20, 10, 10, 5, 5])]
+    kept = [sum(len(s.objects) for s in split_off_validation(samples, 0.8, seed)[1]) for seed in range(8)]
+    assert max(kept) == 40
+    assert min(kept) >= 30
+
+
 def test_one_image_is_split_by_objects():
     (train,), (validation,), note = split_off_validation([sample("a.png", 5)], 0.2, seed=0)
     assert (len(train.objects), len(validation.objects)) == (4, 1)
