@@ -65,5 +65,5 @@ def _find_tasks(locations: Sequence[str], prompts: GivenPrompts, limit: int | No
 
     # A URL is no path, but its parts are those of one, which is all that names and prompts files ask of it.
     sources = {Path(source): source for source in find_sources(locations)[:limit]}
-    tasks = plan_tasks(list(sources), prompts_for(list(sources), prompts))
+    tasks = plan_tasks(list(sources), prompts_for(list(sources), prompts).of_path)
     return [replace(task, url=source) if is_url(source := sources[task.path]) else task for task in tasks]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.files import write_file
@@ -31,6 +32,8 @@ class WritingTarget:
         made_by: further facts about that, plain JSON types.
         output_type: what objects become where the format holds masks and polygons.
         wrote: to be called with the path of a file of an image that is written once more, so that nobody's edits are seen in it.
+        labels: what a list of classes begins with, in this order, whether objects have them or not, each with its colour where it has one;
+            other labels follow as they are first used.
     """
 
     path: Path
@@ -39,6 +42,7 @@ class WritingTarget:
     made_by: Mapping[str, Any]
     output_type: OutputType = "mask"
     wrote: Callable[[Path], None] = lambda _: None
+    labels: Mapping[str, Color | None] = field(default_factory=dict)
 
     def claimed(self, below: str) -> Path:
         """The path of a file below `path`, claimed."""
@@ -95,11 +99,13 @@ class Format:
     Attributes:
         recognise: whether a path is a data set of this format.
         read_dataset: all samples of a data set by split; what is not kept is counted.
+        read_labels: the labels that a path which `recognise` knows lists, in the order of their numbers, used or not.
         read_prompts: the boxes and points of a file or folder that `recognise` knows, as prompts, for these images.
         open_writer: starts to write results.
     """
 
     recognise: Callable[[Path], bool] | None = None
     read_dataset: Callable[[Path, ReadingOptions, LeftOut], Samples] | None = None
+    read_labels: Callable[[Path], Sequence[str]] | None = None
     read_prompts: Callable[[Path, Sequence[Path]], ListedPrompts] | None = None
     open_writer: Callable[[WritingTarget], Writer] | None = None

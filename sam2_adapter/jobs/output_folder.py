@@ -61,6 +61,7 @@ class OutputFolder:
         overlay: bool = True,
         output_type: OutputType = "mask",
         file_names: Sequence[str] = (),
+        labels: Sequence[str] = (),
     ) -> None:
         """Start to write into a folder.
 
@@ -71,6 +72,7 @@ class OutputFolder:
             overlay: also draw masks and prompts over every image.
             output_type: what the Dataloop and COCO formats hold, masks or polygons.
             file_names: names of all images of the run, so that no two of them share a file.
+            labels: what lists of classes begin with, in this order; other labels follow as they are first used.
 
         Raises:
             ExportError: the folder cannot be written to.
@@ -82,7 +84,7 @@ class OutputFolder:
         entries = [entry for name, entry in output_formats().items() if name in formats]
         # A file of all images last: what it holds cannot be taken back when another format of the same image fails.
         entries.sort(key=lambda entry: entry.is_one_file)
-        self._writers = [self._open_writer(entry, info.name, output_type) for entry in entries]
+        self._writers = [self._open_writer(entry, info.name, output_type, labels) for entry in entries]
         self._overlay = overlay
         self._drawing = [entry.output for entry in entries if output_type in entry.drawn_masks]
 
@@ -166,12 +168,15 @@ class OutputFolder:
         """Complete the files of all images also when the run was broken off: they hold the images that were done."""
         self.close()
 
-    def _open_writer(self, entry: FormatEntry, model_name: str, output_type: OutputType) -> Writer:
+    def _open_writer(
+        self, entry: FormatEntry, model_name: str, output_type: OutputType, labels: Sequence[str]
+    ) -> Writer:
         open_writer = load_format(entry).open_writer
         assert open_writer is not None  # the table says that it is written
-        path = self.directory / entry.results
+        path, folder = self.directory / entry.results, self._folder
+        classes = dict.fromkeys(labels)
         return open_writer(
-            WritingTarget(path, self._folder.claim, model_name, self._made_by, output_type, self._folder.wrote)
+            WritingTarget(path, folder.claim, model_name, self._made_by, output_type, folder.wrote, classes)
         )
 
     def _write_overlay(

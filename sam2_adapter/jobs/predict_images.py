@@ -56,8 +56,9 @@ class PredictionRun:
         *,
         overlay: bool,
         passed_over: Sequence[PassedOver] = (),
+        labels: Sequence[str] = (),
     ) -> None:
-        """Begin to write into the folder, which is let go where that fails; arguments as in `predict_images`."""
+        """Begin to write into the folder, which is let go where that fails; arguments as in `predict_images` and `OutputFolder`."""
         self.directory = folder.directory
         self.num_images = len(tasks)
         self.made_by = provenance(predictor.info)
@@ -85,6 +86,7 @@ class PredictionRun:
                     overlay=overlay,
                     output_type=options.output_type,
                     file_names=[task.name for task in tasks],
+                    labels=labels,
                 )
             )
             self._open = opened.pop_all()
@@ -188,7 +190,8 @@ def predict_images(
     given = _as_list(images)
     found = search_images(given)
     paths = found.paths if limit is None else found.paths[: whole_number(limit, "limit", 1)]
-    tasks = plan_tasks(paths, prompts_for(paths, prompts))
+    planned = prompts_for(paths, prompts)
+    tasks = plan_tasks(paths, planned.of_path)
     inputs = [*given, prompts] if isinstance(prompts, str | Path) else given
     folder = open_output(output, resume=resume, overwrite=overwrite, inputs=inputs)
     with ExitStack() as opened:
@@ -196,7 +199,9 @@ def predict_images(
         _refuse_own_results(tasks, folder.directory)
         predictor = _loaded(model, config, len(tasks))
         opened.pop_all()
-    return PredictionRun(predictor, tasks, folder, options, chosen, overlay=overlay, passed_over=found.passed_over)
+    return PredictionRun(
+        predictor, tasks, folder, options, chosen, overlay=overlay, passed_over=found.passed_over, labels=planned.labels
+    )
 
 
 def _as_list(images: object) -> list[Path]:

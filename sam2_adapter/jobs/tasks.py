@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt, Units
 from sam2_adapter.annotations.usable_prompts import check_prompts
 from sam2_adapter.errors import PromptError
 from sam2_adapter.files import encodable
-from sam2_adapter.formats.prompt_sources import read_prompts
+from sam2_adapter.formats.prompt_sources import listed_labels, read_prompts
 from sam2_adapter.formats.prompts_file import match_prompts, unmatched_names
 from sam2_adapter.text import plural, shown
 
@@ -53,6 +53,18 @@ class ImageTask:
         return reason if self.source in reason else f"{self.source}: {reason}"
 
 
+class PromptsOfRun(NamedTuple):
+    """The prompts of a run.
+
+    Attributes:
+        of_path: those of every image that has some.
+        labels: their labels, also those for other images: in the order that the file of a labelling tool lists them in, else as they stand.
+    """
+
+    of_path: Mapping[Path, Sequence[Prompt | RefusedPrompt]]
+    labels: tuple[str, ...] = ()
+
+
 def is_url(location: str) -> bool:
     """Whether a location names its protocol, as `s3://bucket/photos` does."""
     return "://" in location
@@ -79,8 +91,8 @@ def plan_tasks(
     return [ImageTask(path, name, prompts_of.get(path, ())) for name, path in zip(names, files.values(), strict=True)]
 
 
-def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> dict[Path, Sequence[Prompt | RefusedPrompt]]:
-    """The prompts of every image.
+def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> PromptsOfRun:
+    """The prompts of every image, and their labels.
 
     Args:
         paths: image files.
@@ -90,9 +102,9 @@ def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> dict[Path, Sequen
         PromptError: the file cannot be read, a name fits several images, or no name fits any.
     """
     if given is None:
-        return {}
+        return PromptsOfRun({})
     if isinstance(given, str | Path):
-        return _listed_prompts(read_prompts(given, paths), paths, str(given))
+        return _listed_prompts(read_prompts(given, paths), paths, str(given), listed_labels(given))
     if isinstance(given, Mapping):
         for name, entries in given.items():
             if not isinstance(name, str):
@@ -101,7 +113,7 @@ def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> dict[Path, Sequen
         return _listed_prompts({name: check_prompts(entries) for name, entries in given.items()}, paths, "prompts")
     _require_list(given, "prompts")
     same = check_prompts(given)
-    return dict.fromkeys(paths, same)
+    return PromptsOfRun(dict.fromkeys(paths, same), _labels_of(same))
 
 
 def _require_list(given: object, name: str) -> None:
@@ -125,8 +137,11 @@ def prompts_sha256(prompts: Sequence[Prompt | RefusedPrompt], units: Units = "pi
 
 
 def _listed_prompts(
-    listed: Mapping[str, Sequence[Prompt | RefusedPrompt]], paths: Sequence[Path], source: str
-) -> dict[Path, Sequence[Prompt | RefusedPrompt]]:
+    listed: Mapping[str, Sequence[Prompt | RefusedPrompt]],
+    paths: Sequence[Path],
+    source: str,
+    labels: Iterable[str] = (),
+) -> PromptsOfRun:
     unmatched = unmatched_names(listed, paths)
     if listed and len(unmatched) == len(listed):
         raise PromptError(
@@ -135,7 +150,13 @@ def _listed_prompts(
     if unmatched:
         told = f"{plural(len(unmatched), 'image')} that it lists {'is' if len(unmatched) == 1 else 'are'}"
         logger.warning("%s: %s not among those given, such as %r.", source, told, unmatched[0])
-    return match_prompts(listed, paths)
+    used = _labels_of(prompt for prompts in listed.values() for prompt in prompts)
+    return PromptsOfRun(match_prompts(listed, paths), tuple(dict.fromkeys((*labels, *used))))
+
+
+def _labels_of(prompts: Iterable[Prompt | RefusedPrompt]) -> tuple[str, ...]:
+    given = (prompt.label for prompt in prompts if isinstance(prompt, Prompt))
+    return tuple(dict.fromkeys(label for label in given if label is not None))
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.load import ALL_SPLITS, find_format, load_dataset
+from sam2_adapter.formats.registry import data_formats, load_format
 from sam2_adapter.label.objects import object_of
 from sam2_adapter.label.pictures import Picture
 from sam2_adapter.label.work import Work
@@ -15,7 +16,7 @@ from sam2_adapter.text import plural
 
 
 def take_over(work: Work, pictures: Sequence[Picture], inputs: Sequence[str | Path]) -> list[str]:
-    """Put the objects of the data sets among `inputs` into the work.
+    """Put the labels and objects of the data sets among `inputs` into the work.
 
     Args:
         work: a new one.
@@ -51,8 +52,11 @@ def _take_over_folder(work: Work, by_path: dict[str, Picture], folder: Path, dat
             include_model_annotations=True,
             include_crowds=True,
         )
+        read_labels = load_format(data_formats()[data_format]).read_labels
+        labels = read_labels(folder) if read_labels is not None else ()
     except DataError as error:
         return [f"Annotations were found and not loaded: {error}"]
+    work.begin_with(labels, dataset.label_counts)
     num_objects = num_images = 0
     for sample in dataset.samples(ALL_SPLITS):
         picture = by_path.get(os.path.realpath(sample.image_path))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_adapter import __version__
+from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.files import write_file
@@ -92,6 +93,7 @@ class Exporter:
         formats: Sequence[str],
         model: Mapping[str, Any],
         output_type: OutputType = "mask",
+        labels: Mapping[str, Color | None] | None = None,
     ) -> Exported:
         """Write everything that was labelled, in place of an earlier export.
 
@@ -100,6 +102,7 @@ class Exporter:
             formats: names of formats.
             model: `name` and further facts of the model that answered.
             output_type: what the formats that hold masks and polygons get.
+            labels: as in `WritingTarget`: all of the session, in their order, with their colours.
 
         Raises:
             ConfigError: an unknown format.
@@ -114,22 +117,17 @@ class Exporter:
             if name == REPORT:
                 self._write_report(paths[name], model)
             else:
-                notes += self._write_format(name, paths[name], images, model, output_type)
+                made_by = {"tool": f"sam2-adapter {__version__}", **model}
+                model_name = str(model.get("name") or "none")
+                target = WritingTarget(paths[name], self._claim, model_name, made_by, output_type, labels=labels or {})
+                notes += self._write_format(name, target, images)
         return Exported(paths, len(images), sum(len(image.annotations) for image in images), tuple(notes))
 
-    def _write_format(
-        self,
-        name: str,
-        path: Path,
-        images: Sequence[AnnotatedImage],
-        model: Mapping[str, Any],
-        output_type: OutputType,
-    ) -> list[str]:
+    def _write_format(self, name: str, target: WritingTarget, images: Sequence[AnnotatedImage]) -> list[str]:
         """Write one format; returns what it could not hold."""
         open_writer = load_format(output_formats()[name]).open_writer
         assert open_writer is not None  # the table says that it is written
-        made_by = {"tool": f"sam2-adapter {__version__}", **model}
-        writer = open_writer(WritingTarget(path, self._claim, str(model.get("name") or "none"), made_by, output_type))
+        writer = open_writer(target)
         notes: list[str] = []
         for image in images:
             notes += writer.add(image, self._stems.get(image.file_name) or image.file_name).notes

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sam2_adapter.annotations.colors import Color, color_of_index
+
 
 class LabelList:
     """Labels by their places; the place of one that was removed stays free for it."""
@@ -22,6 +24,11 @@ class LabelList:
     def places(self) -> list[int]:
         """The places of the labels, in the same order."""
         return [place for place, label in enumerate(self._by_place) if label is not None]
+
+    @property
+    def colors(self) -> dict[str, Color]:
+        """All labels, in order, with their colours."""
+        return {label: color_of_index(place) for place, label in enumerate(self._by_place) if label is not None}
 
     def __contains__(self, label: object) -> bool:
         """Whether there is this label."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sam2_adapter import __version__
-from sam2_adapter.annotations.colors import color_of_index, hex_of_color
+from sam2_adapter.annotations.colors import PALETTE, Color, hex_of_color
 from sam2_adapter.errors import ImageError
 from sam2_adapter.images.read import read_image
 from sam2_adapter.label.cutouts import cut_out
@@ -38,12 +38,16 @@ def report_html(title: str, pictures: Sequence[Picture], work: Work, model: Mapp
         model: `name` of the model in use, where it is known.
     """
     objects = accepted(work.snapshot())
-    places = dict(zip(work.labels, work.label_places, strict=True))
+    colors = work.label_colors
     rows = figures(objects, work.labels)
     most = max((row.num_objects for row in rows), default=0) or 1
     states = Counter(work.state_of(picture.name) for picture in pictures)
     labels = [
-        {"row": row, "color": _css(places.get(row.label, 0)), "share": round(100 * row.num_objects / most, 1)}
+        {
+            "row": row,
+            "color": hex_of_color(colors.get(row.label, PALETTE[0])),
+            "share": round(100 * row.num_objects / most, 1),
+        }
         for row in rows
     ]
     return render_page(
@@ -53,7 +57,7 @@ def report_html(title: str, pictures: Sequence[Picture], work: Work, model: Mapp
         states=[(_STATE_NAMES[state], states[state]) for state in _STATE_NAMES],
         num_pictures=max(len(pictures), 1),
         labels=labels,
-        galleries=_galleries(objects, [row.label for row in rows if row.num_objects][:_MOST_LABELS], pictures, places),
+        galleries=_galleries(objects, [row.label for row in rows if row.num_objects][:_MOST_LABELS], pictures, colors),
         pictures=_picture_rows(pictures, objects, work)[:_MOST_PICTURES],
         num_more=max(0, len(pictures) - _MOST_PICTURES),
         made_by=f"Made by sam2-adapter {__version__}" + (f" with {model['name']}." if model.get("name") else "."),
@@ -66,7 +70,7 @@ def _lead(num_objects: int, num_pictures: int, states: Mapping[str, int]) -> str
 
 
 def _galleries(
-    objects: Sequence[Accepted], labels: Sequence[str], pictures: Sequence[Picture], places: Mapping[str, int]
+    objects: Sequence[Accepted], labels: Sequence[str], pictures: Sequence[Picture], colors: Mapping[str, Color]
 ) -> list[dict[str, Any]]:
     """For each label the objects that the model is least sure of; each picture is read once."""
     chosen = {label: in_order(objects, label, "score")[:_SHOWN_OF_LABEL] for label in labels}
@@ -82,8 +86,8 @@ def _galleries(
             pixels = None
         for one in those:
             if pixels is not None and pixels.shape[:2] == one.original_hw:
-                color = color_of_index(places.get(one.entry["label"], 0))
-                content = base64.b64encode(encoded_jpeg(cut_out(pixels, one.entry, color))).decode()
+                drawn = cut_out(pixels, one.entry, colors.get(one.entry["label"], PALETTE[0]))
+                content = base64.b64encode(encoded_jpeg(drawn)).decode()
                 shown[name, one.key] = f"data:image/jpeg;base64,{content}"
     return [
         {
@@ -113,7 +117,3 @@ def _picture_rows(pictures: Sequence[Picture], objects: Sequence[Accepted], work
         }
         for picture in pictures
     ]
-
-
-def _css(place: int) -> str:
-    return hex_of_color(color_of_index(place))

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sam2_adapter.annotations.colors import color_of_index
+from sam2_adapter.annotations.colors import PALETTE
 from sam2_adapter.embeddings.cache import ByteBoundedCache
 from sam2_adapter.errors import ImageError
 from sam2_adapter.label.cutouts import cut_out
@@ -75,13 +75,12 @@ class ReviewRoutes:
         entry = work.objects_of(picture.name).get(key)
         if entry is None:
             raise ImageError(f"{picture.name}: there is no such object.")
-        places = dict(zip(work.labels, work.label_places, strict=True))
-        place = places.get(entry["label"], 0)
-        cached: bytes | None = self._cutouts.get((picture.id, entry["counts"], place))
+        color = work.label_colors.get(entry["label"], PALETTE[0])
+        cached: bytes | None = self._cutouts.get((picture.id, entry["counts"], color))
         if cached is None:
             pixels = self._served.files.pixels(picture)
-            cached = encoded_jpeg(cut_out(pixels, entry, color_of_index(place)))
-            self._cutouts.put((picture.id, entry["counts"], place), cached, len(cached) + len(entry["counts"]))
+            cached = encoded_jpeg(cut_out(pixels, entry, color))
+            self._cutouts.put((picture.id, entry["counts"], color), cached, len(cached) + len(entry["counts"]))
         return cached
 
 

@@ -70,7 +70,7 @@ class LabelSession:
         Args:
             inputs: a folder, or image files and folders.
             output: folder for the work; `labels` in the folder of the pictures where not given.
-            labels: to choose from at once.
+            labels: to choose from at once; in a new session before those of annotations that are there.
 
         Raises:
             ImageError: there is no picture.
@@ -98,10 +98,10 @@ class LabelSession:
             if not journal.exists():
                 self._folder.claim(journal)
             self.work = Work(journal)
-            if self.work.is_new:
-                self.notes += take_over(self.work, self.pictures, inputs)
             if labels:
                 self.work.add_labels(labels)
+            if self.work.is_new:
+                self.notes += take_over(self.work, self.pictures, inputs)
         except BaseException:
             self._folder.close()
             raise
@@ -139,7 +139,8 @@ class LabelSession:
             ConfigError: an unknown format.
             ExportError: a file cannot be written.
         """
-        done = self.exporter.write(self.work.snapshot(), formats, model or {}, output_type)
+        work = self.work.snapshot()
+        done = self.exporter.write(work, formats, model or {}, output_type, labels=self.work.label_colors)
         return replace(done, notes=(*done.notes, *self.work.left_out()))
 
     def is_at(self, address: str) -> None:

@@ -269,8 +269,8 @@ class LabelServer:
                 f"Masks are written as {' or '.join(get_args(OutputType))}, but got {output_type!r:.40}."
             )
         names = list_in(body, "formats")
-        write = partial(self._exporter.write, self._work.snapshot(), names, self.model.model, output_type)
-        done = await asyncio.to_thread(write)
+        write = partial(self._exporter.write, labels=self._work.label_colors)
+        done = await asyncio.to_thread(write, self._work.snapshot(), names, self.model.model, output_type)
         paths = [{"format": name, "path": encodable(str(path))} for name, path in done.paths.items()]
         return JSONResponse(
             {

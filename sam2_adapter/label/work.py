@@ -14,11 +14,12 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sam2_adapter import __version__
+from sam2_adapter.annotations.colors import Color
 from sam2_adapter.errors import DataError
 from sam2_adapter.label.change_journal import ChangeJournal, read_lines
 from sam2_adapter.label.label_list import LabelList
@@ -67,6 +68,11 @@ class Work:
     def label_places(self) -> list[int]:
         """The places of the labels, from which their colours follow; they keep them when others are removed."""
         return self._labels.places
+
+    @property
+    def label_colors(self) -> dict[str, Color]:
+        """All labels, in their order, with the colours that the page shows them in."""
+        return self._labels.colors
 
     def change(
         self, name: str, original_hw: tuple[int, int], changes: Mapping[str, Any]
@@ -212,6 +218,23 @@ class Work:
             if new:
                 self._write({"labels": new})
             return self.labels
+
+    def begin_with(self, labels: Iterable[str], used: Collection[str]) -> None:
+        """Add the labels of a data set in its order, as they are; of more than there may be those that are used.
+
+        Args:
+            labels: in order.
+            used: those that objects have.
+
+        Raises:
+            ExportError: they cannot be written.
+        """
+        with self._lock:
+            new = [label for label in dict.fromkeys(labels) if label not in self._labels]
+            if len(self._labels) + len(new) > MOST_LABELS:
+                new = [label for label in new if label in used]
+            if new:
+                self._write({"labels": new})
 
     def take_over(self, name: str, original_hw: tuple[int, int], objects: Sequence[Object]) -> None:
         """Put objects that were read from a file, under new ids.

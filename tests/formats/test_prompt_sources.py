@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sam2_adapter.errors import PromptError
-from sam2_adapter.formats.prompt_sources import read_prompts
+from sam2_adapter.formats.prompt_sources import listed_labels, read_prompts
 from tests.formats.folders import write_json
 from tests.formats.labelme.label_files import label_file, shape
 
@@ -44,3 +44,15 @@ def test_tables_are_refused_with_an_example_of_what_is_read(tmp_path, name):
 def test_a_path_that_is_too_long_cannot_be_read():
     with pytest.raises(PromptError, match="cannot read the file: File name too long"):
         read_prompts("x" * 5000)
+
+
+def test_labels_are_listed_by_tools_alone(tmp_path):
+    path = write_json(tmp_path / "prompts.json", {"images": {"a.png": [{"box": [1, 2, 3, 4], "label": "a"}]}})
+    assert listed_labels(path) == ()
+    root = tmp_path / "set"
+    root.mkdir()
+    (root / "data.yaml").write_text("train: images\nnames: [dog, cat]\n")
+    assert listed_labels(root) == ["dog", "cat"]
+    (root / "data.yaml").write_text("train: images\nnames: dog\n")
+    with pytest.raises(PromptError, match="'names' is a list of class names"):
+        listed_labels(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -70,3 +71,31 @@ def test_looking_at_the_table_imports_no_format():
     code = "import sys, sam2_adapter.formats.registry; print('numpy' in sys.modules, 'sam2_adapter.formats.load' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["False", "False"]
+
+
+WITH_CLASSES = ["coco", "cvat", "voc", "yolo"]
+
+
+@pytest.mark.parametrize("name", WITH_CLASSES)
+def test_a_list_of_classes_begins_with_the_labels_that_are_given(tmp_path, name):
+    entry = output_formats()[name]
+    labels = {"unused": None, "dog": (255, 66, 79), "cat": None}
+    target = WritingTarget(tmp_path / entry.results, lambda _: None, "small", {}, labels=labels)
+    writer = load_format(entry).open_writer(target)
+    writer.add(annotated_image(), "a")
+    writer.close()
+    assert list(load_format(entry).read_labels(target.path)) == ["unused", "dog", "cat", "猫"]
+    assert list(target.labels) == ["unused", "dog", "cat"]
+
+
+def test_formats_without_classes_write_the_same_whatever_labels_are_given(tmp_path):
+    for entry in (entry for name, entry in output_formats().items() if name not in WITH_CLASSES):
+        contents = []
+        for labels in ({}, {"dog": None}):
+            folder = tmp_path / f"{len(labels)}"
+            writer = load_format(entry).open_writer(WritingTarget(folder, lambda _: None, "m", {}, labels=labels))
+            writer.add(annotated_image(), "a")
+            writer.close()
+            contents.append({path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()})
+            shutil.rmtree(folder)
+        assert contents[0] == contents[1]

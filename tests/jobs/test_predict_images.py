@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 
 import sam2_adapter
@@ -205,3 +206,34 @@ def test_images_with_prompts_get_those_alone(predictor: Predictor, photos: Path,
     )
     counts = {result.task.name: len(result.segmentation.annotations) for result in run if result.segmentation}
     assert counts == {"disk.png": 1, "night/square.jpg": 6}
+
+
+def test_classes_keep_the_order_that_the_prompts_come_with(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    asked = {"night/square.jpg": [{**BOX, "label": "b"}], "none.png": [{**BOX, "label": "c"}], "disk.png": [BOX]}
+    for limit in (None, 1):
+        output = tmp_path / f"{limit}"
+        options: dict[str, Any] = {"model": predictor, "output": output, "overlay": False, "limit": limit}
+        list(sam2_adapter.predict_images(photos, asked, formats=["coco", "yolo"], **options))
+        rows = json.loads((output / "annotations.json").read_text())["categories"]
+        assert [(row["id"], row["name"]) for row in rows] == [(1, "b"), (2, "c"), (3, "thing")]
+        description = yaml.safe_load((output / "yolo" / "data.yaml").read_text())
+        assert description["names"] == {0: "b", 1: "c", 2: "thing"}
+        assert (output / "yolo" / "labels" / "disk.txt").read_text().split()[0] == "2"
+
+
+def test_boxes_of_a_yolo_data_set_give_masks_with_the_same_numbers(
+    predictor: Predictor, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "set" / "labels").mkdir(parents=True)
+    (tmp_path / "set" / "data.yaml").write_text("train: images\nnames: [cow, dog, cat]\n")
+    lines = "2 0.5 0.5 0.6 0.6\n1 0.5 0.5 0.5 0.5\n"
+    (tmp_path / "set" / "labels" / "disk.txt").write_text(lines)
+    output = tmp_path / "out"
+    list(
+        sam2_adapter.predict_images(
+            photos / "disk.png", tmp_path / "set", model=predictor, output=output, overlay=False, formats=["yolo"]
+        )
+    )
+    assert yaml.safe_load((output / "yolo" / "data.yaml").read_text())["names"] == {0: "cow", 1: "dog", 2: "cat"}
+    found = (output / "yolo" / "labels" / "disk.txt").read_text().splitlines()
+    assert [line.split()[0] for line in found] == ["2", "1"]

@@ -11,7 +11,9 @@ import pytest
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.errors import PromptError
 from sam2_adapter.jobs.tasks import plan_tasks, prompts_for, prompts_sha256
+from tests.formats.cvat.xml_files import image, write_document
 
+BOX_OF_CVAT = '<box label="cat" xtl="1" ytl="2" xbr="3" ybr="4"></box>'
 BOX = Prompt(box_xyxy=(40, 20, 120, 100), label="disk")
 
 
@@ -34,14 +36,14 @@ def test_names_are_text_that_utf_8_can_hold_and_unique() -> None:
 def test_prompts_for_all_images_by_name_or_from_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     paths = [Path("photos/a.png"), Path("photos/b.png")]
     entry = {"box": [40, 20, 120, 100]}
-    assert prompts_for(paths, None) == {}
-    assert prompts_for(paths, [BOX]) == {paths[0]: [BOX], paths[1]: [BOX]}
-    (prompt, refused) = prompts_for(paths, {"a.png": [entry, {"bbox": []}]})[paths[0]]
+    assert prompts_for(paths, None).of_path == {}
+    assert prompts_for(paths, [BOX]).of_path == {paths[0]: [BOX], paths[1]: [BOX]}
+    (prompt, refused) = prompts_for(paths, {"a.png": [entry, {"bbox": []}]}).of_path[paths[0]]
     assert isinstance(prompt, Prompt)
     assert prompt.box_xyxy == BOX.box_xyxy
     assert isinstance(refused, RefusedPrompt)
     (tmp_path / "p.json").write_text(json.dumps({"images": {"b.png": [entry], "c.png": []}}))
-    assert list(prompts_for(paths, tmp_path / "p.json")) == [paths[1]]
+    assert list(prompts_for(paths, tmp_path / "p.json").of_path) == [paths[1]]
     assert "1 image that it lists is not among those given, such as 'c.png'" in caplog.text
     with pytest.raises(PromptError, match="none of the images that it lists"):
         prompts_for(paths, {"c.png": [entry]})
@@ -65,8 +67,19 @@ def test_prompts_from_label_files_of_a_tool(tmp_path: Path) -> None:
     shape = {"label": "cat", "shape_type": "rectangle", "points": [[1, 2], [30, 40]]}
     (tmp_path / "a.json").write_text(json.dumps({"shapes": [shape], "imagePath": "a.png"}))
     paths = [Path("photos/a.png"), Path("photos/b.png")]
-    found = prompts_for(paths, tmp_path)
+    found = prompts_for(paths, tmp_path).of_path
     assert list(found) == [paths[0]]
     (prompt,) = found[paths[0]]
     assert isinstance(prompt, Prompt)
     assert (prompt.label, prompt.box_xyxy) == ("cat", (1, 2, 30, 40))
+
+
+def test_labels_come_in_the_order_that_is_listed_or_else_of_the_prompts(tmp_path: Path) -> None:
+    paths = [Path("photos/a.png"), Path("photos/b.png")]
+    box = {"box": [40, 20, 120, 100]}
+    assert prompts_for(paths, None).labels == ()
+    assert prompts_for(paths, [{**box, "label": "b"}, box, {"bbox": []}, {**box, "label": "a"}]).labels == ("b", "a")
+    asked = {"b.png": [{**box, "label": "b"}], "gone.png": [{**box, "label": "c"}], "a.png": [{**box, "label": "a"}]}
+    assert prompts_for(paths, asked).labels == ("b", "c", "a")
+    write_document(tmp_path / "a.xml", image(BOX_OF_CVAT, name="a.png"), labels=["z", "disk", "y"])
+    assert prompts_for(paths, tmp_path / "a.xml").labels == ("z", "disk", "y", "cat")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import yaml
 
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.formats.base import WritingTarget
 from sam2_adapter.formats.registry import FORMATS, load_format
 from sam2_adapter.label.objects import annotations_of
 from sam2_adapter.label.run import LabelSession
+from sam2_adapter.label.work import MOST_LABELS
 from tests.conftest import disk_photo
 
 HW = (120, 160)
@@ -85,3 +87,33 @@ def test_annotations_that_cannot_be_read_are_said_and_nothing_else_fails(photos)
         assert session.work.counts() == {}
         assert session.notes
         assert session.notes[0].startswith("Annotations were found and not loaded: ")
+
+
+def _yolo_set(folder, names):
+    (folder / "labels").mkdir(parents=True)
+    (folder / "images").mkdir()
+    disk_photo().save(folder / "images" / "disk.png")
+    (folder / "data.yaml").write_text(f"train: images\nnames: {names}\n")
+    (folder / "labels" / "disk.txt").write_text("2 0.2 0.2 0.8 0.2 0.8 0.8\n1 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    return folder
+
+
+def test_classes_keep_the_order_of_the_data_set(tmp_path):
+    folder = _yolo_set(tmp_path / "set", "[cow, dog, cat]")
+    with LabelSession([folder], tmp_path / "work") as session:
+        assert session.work.labels == ["cow", "dog", "cat"]
+        session.export(["yolo"])
+    description = yaml.safe_load((tmp_path / "work" / "yolo" / "data.yaml").read_text())
+    assert description["names"] == {0: "cow", 1: "dog", 2: "cat"}
+    (lines,) = (path.read_text().splitlines() for path in (tmp_path / "work" / "yolo").rglob("*.txt"))
+    assert [line.split()[0] for line in lines] == ["2", "1"]
+    with LabelSession([folder], tmp_path / "work", labels=["new"]) as session:
+        assert session.work.labels == ["cow", "dog", "cat", "new"]
+    with LabelSession([folder], tmp_path / "other", labels=["new", "cat"]) as session:
+        assert session.work.labels == ["new", "cat", "cow", "dog"]
+
+
+def test_of_more_classes_than_a_page_has_those_that_are_used_keep_their_order(tmp_path):
+    folder = _yolo_set(tmp_path / "set", [f"c{number}" for number in range(MOST_LABELS + 1)])
+    with LabelSession([folder], tmp_path / "work") as session:
+        assert session.work.labels == ["c1", "c2"]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
+import yaml
 
 from sam2_adapter import __version__
+from sam2_adapter.annotations.colors import color_of_index
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import mask_to_rle
 from sam2_adapter.errors import ConfigError, OutputExistsError
@@ -84,3 +89,24 @@ def test_formats_are_known_and_come_once():
         check_formats(["xls"])
     with pytest.raises(ConfigError, match="Unknown format 5"):
         check_formats([5])
+
+
+def test_classes_are_numbered_as_the_page_shows_them_also_those_that_nothing_has(folder):
+    entry = {"label": "car", "counts": mask_to_rle(MASK).counts, "score": 0.75}
+    labels = {"bus": color_of_index(0), "dog": color_of_index(1), "car": color_of_index(3)}
+    exporter = Exporter(folder, ["a.jpg", "b.jpg"])
+    work = {"b.jpg": PictureWork(HW, {"1": entry})}
+    for _ in range(2):
+        exporter.write(work, ["coco", "yolo", "voc", "cvat"], MODEL, labels=labels)
+        document = json.loads((folder.directory / "annotations.json").read_text())
+        assert [(row["id"], row["name"]) for row in document["categories"]] == [(1, "bus"), (2, "dog"), (3, "car")]
+        assert (folder.directory / "yolo" / "labels" / "b.txt").read_text().split()[0] == "2"
+        description = yaml.safe_load((folder.directory / "yolo" / "data.yaml").read_text())
+        assert description["names"] == {0: "bus", 1: "dog", 2: "car"}
+        listed = (folder.directory / "voc" / "labelmap.txt").read_text().splitlines()[1:]
+        assert [line.split(":")[0] for line in listed] == ["background", "bus", "dog", "car"]
+        text = (folder.directory / "annotations.xml").read_text()
+        assert re.findall("<label><name>(.*?)</name><color>(.*?)</color></label>", text) == [
+            ("bus", "#ff424f"), ("dog", "#2ca0ff"), ("car", "#26c260"),
+        ]  # fmt: skip
+        work["a.jpg"] = PictureWork(HW, {"1": {**entry, "label": "dog"}})  # a picture more, before the other one

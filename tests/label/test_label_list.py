@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sam2_adapter.annotations.colors import color_of_index
 from sam2_adapter.label.label_list import LabelList
 
 
@@ -72,3 +73,10 @@ def test_whatever_happens_no_label_changes_its_place_without_being_renamed(steps
             assert after[label] == before[label]
         if kind == "rename" and names[0] in before and names[1] not in before:
             assert after[names[1]] == before[names[0]]
+
+
+def test_a_label_keeps_its_colour():
+    labels = _list("a", "b", "c")
+    labels.remove("b")
+    assert labels.colors == {"a": color_of_index(0), "c": color_of_index(2)}
+    assert list(labels.colors) == labels.labels

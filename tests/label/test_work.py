@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sam2_adapter.annotations.colors import PALETTE
 from sam2_adapter.annotations.rle import mask_to_rle
 from sam2_adapter.errors import DataError, ExportError
-from sam2_adapter.label.work import Work
+from sam2_adapter.label.work import MOST_LABELS, Work
 
 HW = (3, 4)
 COUNTS = mask_to_rle(np.ones(HW, bool)).counts
@@ -231,3 +232,18 @@ def test_a_journal_cut_off_anywhere_gives_the_work_up_to_there(tmp_path_factory,
     work = Work(path)
     assert work.snapshot() == [state for size, state in states if size <= end][-1]
     work.close()
+
+
+def test_a_data_set_gives_its_labels_in_its_order_as_they_are(tmp_path):
+    work = Work(tmp_path / "journal")
+    work.add_labels(["b"])
+    work.begin_with(["a ", "b", "c", "a "], {"c"})
+    work.begin_with([f"{number}" for number in range(MOST_LABELS)], {"7", "3"})
+    work.begin_with([], {})
+    expected = ["b", "a ", "c", "3", "7"]
+    assert work.labels == expected
+    assert list(work.label_colors.items())[:2] == [("b", PALETTE[0]), ("a ", PALETTE[1])]
+    work.close()
+    later = Work(tmp_path / "journal")
+    assert later.labels == expected
+    later.close()

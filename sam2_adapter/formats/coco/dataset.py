@@ -17,7 +17,7 @@ from sam2_adapter.files import read_json
 from sam2_adapter.formats.coco.annotation_files import AnnotationFile, find_parts
 from sam2_adapter.formats.coco.frames import Frame, frame_of
 from sam2_adapter.formats.coco.segmentation import read_rings, read_segmentation
-from sam2_adapter.formats.coco.tables import CocoTables, is_crowd, join_key, read_tables
+from sam2_adapter.formats.coco.tables import CocoTables, is_crowd, join_key, labels_by_key, read_tables
 from sam2_adapter.formats.dataset_reader import (
     SAME_IMAGE,
     USUAL_SPLITS,
@@ -81,6 +81,18 @@ def read_coco_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sa
     for folder, names in named_in.items():
         _count_unnamed(images_of[folder], names, left_out)
     return {split: _samples(found, options, left_out) for split, found in found_in.items()}
+
+
+def listed_labels(root: Path) -> list[str]:
+    """The names of the categories of all files, in the order of their ids.
+
+    Raises:
+        DataError: a file is not a COCO file, or two categories have one id.
+    """
+    found: dict[str, None] = {}
+    for path in dict.fromkeys(part.path for part in find_parts(root)):
+        found |= dict.fromkeys(labels_by_key(read_json(path), path).values())
+    return list(found)
 
 
 def _samples(found: Mapping[str, _Found], options: ReadingOptions, left_out: LeftOut) -> list[Sample]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
-from sam2_adapter.formats.coco.dataset import is_coco_data, read_coco_data
+from sam2_adapter.formats.coco.dataset import is_coco_data, listed_labels, read_coco_data
 from sam2_adapter.formats.coco.writer import CocoStream
 
 
@@ -21,6 +21,7 @@ class CocoWriter(Writer):
             target.model_name,
             target.made_by,
             segmentation="polygon" if target.output_type == "polygon" else "rle",
+            labels=tuple(target.labels),
         )
 
     def add(self, image: AnnotatedImage, stem: str) -> Written:
@@ -37,4 +38,4 @@ class CocoWriter(Writer):
         return (self._stream.close(),)
 
 
-FORMAT = Format(recognise=is_coco_data, read_dataset=read_coco_data, open_writer=CocoWriter)
+FORMAT = Format(recognise=is_coco_data, read_dataset=read_coco_data, read_labels=listed_labels, open_writer=CocoWriter)

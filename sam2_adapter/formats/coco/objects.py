@@ -35,6 +35,7 @@ def write_coco(
     *,
     segmentation: Segmentation = "rle",
     append: bool = False,
+    labels: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Write a COCO file.
 
@@ -44,6 +45,7 @@ def write_coco(
         model_name: what made the masks.
         segmentation: `rle`, or `polygon` for objects without holes.
         append: keep what the file holds already; an image of the same name is replaced.
+        labels: categories in this order, whether objects have them or not; other labels follow as they are first used.
 
     Returns:
         What the format could not hold, one sentence each.
@@ -53,7 +55,9 @@ def write_coco(
         ExportError: the file cannot be written.
     """
     existing = read_json(path) if append and Path(path).exists() else None
-    export = images_to_coco(images, model_name, segmentation=segmentation, existing=existing, source=str(path))
+    export = images_to_coco(
+        images, model_name, segmentation=segmentation, existing=existing, source=str(path), labels=labels
+    )
     write_json(path, export.document)
     return export.notes
 
@@ -65,6 +69,7 @@ def images_to_coco(
     segmentation: Segmentation = "rle",
     existing: Mapping[str, Any] | None = None,
     source: str = "COCO document",
+    labels: Sequence[str] = (),
 ) -> Export:
     """Make a COCO document; arguments as in `write_coco`.
 
@@ -74,11 +79,13 @@ def images_to_coco(
         segmentation: `rle` or `polygon`.
         existing: a COCO document that the images are added to; it is not changed.
         source: where `existing` came from, for messages.
+        labels: as in `write_coco`.
     """
     images = list(images)
     document = _without_images({image.file_name for image in images}, {} if existing is None else existing, source)
     document["info"] = {**document["info"], "description": "Masks predicted by sam2-adapter", "model": model_name}
-    category_ids = _add_categories(document["categories"], images, source)
+    used = (annotation.label for image in images for annotation in image.annotations)
+    category_ids = add_categories(document["categories"], (*labels, *used), source)
     image_id = _next_id(document["images"], source)
     annotation_id = _next_id(document["annotations"], source)
     notes: list[str] = []
@@ -169,10 +176,15 @@ def _table(document: Any, name: str, source: str) -> list[Any]:
     return rows
 
 
-def _add_categories(categories: list[Any], images: Sequence[AnnotatedImage], source: str) -> dict[str, int]:
+def add_categories(categories: list[Any], labels: Iterable[str], source: str) -> dict[str, int]:
+    """Add those of the labels that are new to the rows of a document; returns the id of each label.
+
+    Raises:
+        DataError: a row is malformed; the text begins with `source`.
+    """
     ids = {field(c, "name", str, f"{source}: category"): field(c, "id", int, f"{source}: category") for c in categories}
     next_id = _next_id(categories, source)
-    for label in dict.fromkeys(annotation.label for image in images for annotation in image.annotations):
+    for label in labels:
         if label not in ids:
             ids[label] = next_id
             categories.append({"id": next_id, "name": label, "supercategory": ""})

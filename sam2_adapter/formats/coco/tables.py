@@ -73,7 +73,7 @@ def read_tables(document: Any, path: Path, left_out: LeftOut) -> CocoTables:
             left_out.add_object(Reason.NO_IMAGE_ENTRY, f"{where}: 'image_id' {short(row['image_id'])}")
         else:
             objects_of.setdefault(key, []).append(row)
-    return CocoTables(images, objects_of, _labels(document, path))
+    return CocoTables(images, objects_of, labels_by_key(document, path))
 
 
 def join_key(value: Any) -> str | None:
@@ -138,9 +138,15 @@ def _image(row: Any) -> tuple[ListedImage | None, str]:
     return ListedImage(key, name, row), ""
 
 
-def _labels(document: Mapping[str, Any], path: Path) -> dict[str, str]:
+def labels_by_key(document: Any, path: Path) -> dict[str, str]:
+    """Label by the key of its category, in the order of the numbers; in the file's order where an id is no number.
+
+    Raises:
+        DataError: it is no COCO document, or two categories have one id.
+    """
     labels: dict[str, str] = {}
-    for row in _table(document, "categories", path) if document.get("categories") is not None else ():
+    has_categories = not isinstance(document, Mapping) or document.get("categories") is not None
+    for row in _table(document, "categories", path) if has_categories else ():
         key = join_key(row.get("id")) if isinstance(row, Mapping) else None
         name = row.get("name") if key is not None else None
         if key is None or isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
@@ -151,4 +157,5 @@ def _labels(document: Mapping[str, Any], path: Path) -> dict[str, str]:
                 f"{path}: two categories have the 'id' {short(row['id'])}: {labels[key]!r} and {label!r}. "
                 "Give every category an id of its own."
             )
-    return labels
+    are_numbers = all(key.isdecimal() for key in labels)
+    return {key: labels[key] for key in sorted(labels, key=int)} if are_numbers else labels

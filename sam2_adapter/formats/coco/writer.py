@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.errors import ExportError
 from sam2_adapter.files import append_whole, cut_off, encoded_json, reason_of, write_file
-from sam2_adapter.formats.coco.objects import Segmentation, images_to_coco
+from sam2_adapter.formats.coco.objects import Segmentation, add_categories, images_to_coco
 
 
 class CocoStream:
@@ -24,6 +24,7 @@ class CocoStream:
         made_by: Mapping[str, Any],
         *,
         segmentation: Segmentation = "rle",
+        labels: Sequence[str] = (),
     ) -> None:
         """Start a file at `path`.
 
@@ -32,6 +33,7 @@ class CocoStream:
             model_name: what made the masks.
             made_by: further facts about that, plain JSON types.
             segmentation: `rle`, or `polygon` for objects without holes.
+            labels: categories in this order, whether objects have them or not; other labels follow as they are first used.
 
         Raises:
             ExportError: the folder cannot be written to.
@@ -41,6 +43,7 @@ class CocoStream:
         self._model_name = model_name
         self._segmentation: Segmentation = segmentation
         self._categories: list[dict[str, Any]] = []
+        add_categories(self._categories, labels, str(path))
         self._num_images = 0
         self._num_annotations = 0
         try:

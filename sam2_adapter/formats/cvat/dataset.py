@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.formats.cvat.document import ListedImage, looks_like_cvat, read_document
+from sam2_adapter.formats.cvat.document import ListedImage, looks_like_cvat, read_document, read_label_list
 from sam2_adapter.formats.cvat.objects import read_shapes
 from sam2_adapter.formats.dataset_reader import (
     SAME_IMAGE,
@@ -75,6 +75,15 @@ def read_cvat_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sa
         for name in sorted(images.keys() - {name for found in names for name in found}):
             left_out.add_image(Reason.NO_ANNOTATION, name)
     return samples
+
+
+def listed_labels(root: Path) -> list[str]:
+    """The labels of the tasks, in their order.
+
+    Raises:
+        DataError: a file is not of this format.
+    """
+    return list(dict.fromkeys(label for path in cvat_files(root) for label in read_label_list(path)))
 
 
 def _files_of(folder: Path) -> list[Path]:

@@ -86,11 +86,19 @@ def read_document(path: Path) -> list[ListedImage]:
     return handler.images
 
 
+def read_label_list(path: Path) -> list[str]:
+    """The labels that a file lists at its beginning, in their order; errors as in `read_document`."""
+    handler = _Handler(str(path))
+    parse_xml(path, "CVAT", start=handler.start, end=handler.end, text=handler.text)
+    return handler.labels
+
+
 class _Handler:
-    """Collects images while the parser walks through the file."""
+    """Collects images and listed labels while the parser walks through the file."""
 
     def __init__(self, source: str) -> None:
         self.images: list[ListedImage] = []
+        self.labels: list[str] = []
         self._source = source
         self._path: list[str] = []
         self._attribute = ""
@@ -112,19 +120,26 @@ class _Handler:
         elif depth == _ATTRIBUTE_DEPTH and tag == "attribute":
             self._attribute, self._text = values.get("name", ""), []
         self._path.append(tag)
+        if self._is_name_of_label():
+            self._text = []
 
     def end(self, tag: str) -> None:
+        if self._is_name_of_label():
+            self.labels.append("".join(self._text))
         self._path.pop()
         if len(self._path) == _ATTRIBUTE_DEPTH and tag == "attribute" and self._is_in_image():
             self.images[-1].elements[-1].attributes[self._attribute] = "".join(self._text)
 
     def text(self, text: str) -> None:
-        if len(self._path) == _ATTRIBUTE_DEPTH + 1 and self._path[-1] == "attribute":
+        is_attribute = len(self._path) == _ATTRIBUTE_DEPTH + 1 and self._path[-1] == "attribute"
+        if is_attribute or self._is_name_of_label():
             self._text.append(text)
             if sum(map(len, self._text)) > _MOST_CHARACTERS:
-                raise DataError(
-                    f"{self._source}: the attribute {short(self._attribute)} has more than {_MOST_CHARACTERS:,} characters."
-                )
+                what = f"the attribute {short(self._attribute)}" if is_attribute else "a label"
+                raise DataError(f"{self._source}: {what} has more than {_MOST_CHARACTERS:,} characters.")
+
+    def _is_name_of_label(self) -> bool:
+        return self._path[1:2] == ["meta"] and self._path[-3:] == ["labels", "label", "name"]
 
     def _is_in_image(self) -> bool:
         return self._path[_IMAGE_DEPTH : _IMAGE_DEPTH + 1] == ["image"]

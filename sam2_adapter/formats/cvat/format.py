@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from sam2_adapter.annotations.colors import Color, hex_of_color
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.errors import ExportError
 from sam2_adapter.files import append_whole, reason_of, write_file
 from sam2_adapter.formats.base import Format, ListedPrompts, Writer, WritingTarget, Written
-from sam2_adapter.formats.cvat.dataset import cvat_files, is_cvat_data, read_cvat_data
+from sam2_adapter.formats.cvat.dataset import cvat_files, is_cvat_data, listed_labels, read_cvat_data
 from sam2_adapter.formats.cvat.document import read_document
 from sam2_adapter.formats.cvat.objects import image_to_element, read_shapes
 from sam2_adapter.formats.left_out import LeftOut
@@ -26,7 +27,7 @@ class CvatWriter(Writer):
     def __init__(self, target: WritingTarget) -> None:
         target.claim(target.path)
         self._target = target
-        self._labels: dict[str, None] = {}
+        self._labels = dict(target.labels)
         self._num_images = 0
         try:
             target.path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,8 @@ class CvatWriter(Writer):
                 f"{self._target.path}: cannot write here: {reason_of(error)}. Make room on the disk, or choose another folder."
             ) from error
         self._num_images += 1
-        self._labels |= dict.fromkeys(annotation.label for annotation in image.annotations)
+        for annotation in image.annotations:
+            self._labels.setdefault(annotation.label, None)
         return Written((), notes)
 
     def add_done(self, image: AnnotatedImage, stem: str) -> Written:
@@ -62,7 +64,7 @@ class CvatWriter(Writer):
         return (self._target.path,)
 
     def _compose(self, file: IO[bytes]) -> None:
-        labels = "".join(f"<label>{text_element('name', label)}</label>" for label in self._labels)
+        labels = "".join(_label(label, color) for label, color in self._labels.items())
         task = (
             text_element("name", "Masks predicted by sam2-adapter")
             + text_element("size", str(self._num_images))
@@ -77,6 +79,11 @@ class CvatWriter(Writer):
         self._images.seek(0)
         shutil.copyfileobj(self._images, file)
         file.write(b"</annotations>\n")
+
+
+def _label(label: str, color: Color | None) -> str:
+    shown = "" if color is None else text_element("color", hex_of_color(color))
+    return f"<label>{text_element('name', label)}{shown}</label>"
 
 
 def _made_by(facts: Mapping[str, Any]) -> str:
@@ -101,6 +108,7 @@ def read_cvat_prompts(root: Path, image_paths: Sequence[Path] = ()) -> ListedPro
 FORMAT = Format(
     recognise=is_cvat_data,
     read_dataset=read_cvat_data,
+    read_labels=listed_labels,
     read_prompts=read_cvat_prompts,
     open_writer=CvatWriter,
 )

@@ -45,6 +45,12 @@ class Categories:
         """Whether there is any name."""
         return bool(self._of_all or self._of_image)
 
+    @property
+    def labels(self) -> list[str]:
+        """The names for all images, each once, in the order of their numbers."""
+        rows = sorted(self._of_all.items(), key=lambda row: int(row[0]) if row[0].isdecimal() else 0)
+        return list(dict.fromkeys(label for _, label in rows if label))
+
     def names_of(self, images: Iterable[str], left_out: LeftOut) -> Mapping[str, Mapping[str, Any]]:
         """Number, as a text, to label, by image; names of images that are not there are remarked.
 

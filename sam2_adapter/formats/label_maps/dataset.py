@@ -48,6 +48,15 @@ def read_label_map_data(root: Path, options: ReadingOptions, left_out: LeftOut) 
     return {split: _read_folder(folder, categories, options, left_out) for split, folder in _folders(root).items()}
 
 
+def listed_labels(root: Path) -> list[str]:
+    """The labels of `categories.json` that are for all images, in the order of their numbers.
+
+    Raises:
+        DataError: `categories.json` is malformed.
+    """
+    return Categories(root / NAME).labels
+
+
 def _folders(root: Path) -> dict[str, Path]:
     """The folders with masks, by split; `predict` may have written them beside the images, so that they can be corrected there."""
     if "masks" in results_in(root) and (root / "masks").is_dir():

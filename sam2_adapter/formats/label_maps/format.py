@@ -10,7 +10,7 @@ from __future__ import annotations
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.files import write_json
 from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
-from sam2_adapter.formats.label_maps.dataset import is_label_map_data, read_label_map_data
+from sam2_adapter.formats.label_maps.dataset import is_label_map_data, listed_labels, read_label_map_data
 from sam2_adapter.formats.label_maps.objects import write_label_map, write_mask
 from sam2_adapter.formats.result_names import base_of, stem_of
 
@@ -42,4 +42,9 @@ class LabelMapWriter(Writer):
         return Written((label_map, *pictures, legend), notes)
 
 
-FORMAT = Format(recognise=is_label_map_data, read_dataset=read_label_map_data, open_writer=LabelMapWriter)
+FORMAT = Format(
+    recognise=is_label_map_data,
+    read_dataset=read_label_map_data,
+    read_labels=listed_labels,
+    open_writer=LabelMapWriter,
+)

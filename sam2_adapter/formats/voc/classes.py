@@ -111,6 +111,16 @@ def read_classes(root: Path) -> Classes:
     return _with_colors(_NAMES)
 
 
+def listed_labels(root: Path) -> list[str]:
+    """The names that a file beside the folders gives, in the order of their numbers; none where there is no such file.
+
+    Raises:
+        DataError: as in `read_classes`.
+    """
+    has_file = any(child(root, name) is not None for name in (LABEL_MAP, _CLASS_NAMES))
+    return list(dict.fromkeys(read_classes(root).by_number.values())) if has_file else []
+
+
 def labelmap_lines(names: Iterable[str]) -> str:
     """The content of `labelmap.txt`: a line for every number from 0, the background first; names as `line_name` gives them."""
     rows = zip((BACKGROUND, *map(line_name, names)), palette(), strict=False)

@@ -22,7 +22,7 @@ from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
 from sam2_adapter.formats.label_maps.objects import image_to_label_map
 from sam2_adapter.formats.result_names import base_of, has_longer_name
 from sam2_adapter.formats.voc.boxes import image_to_xml
-from sam2_adapter.formats.voc.classes import LABEL_MAP, VOID, labelmap_lines, line_name, palette
+from sam2_adapter.formats.voc.classes import LABEL_MAP, VOID, labelmap_lines, line_name, listed_labels, palette
 from sam2_adapter.formats.voc.dataset import BOXES, CLASSES, OBJECTS, SPLITS, is_voc_data, read_voc_data
 from sam2_adapter.images.mask_files import png
 
@@ -35,7 +35,9 @@ class VocWriter(Writer):
 
     def __init__(self, target: WritingTarget) -> None:
         self._target = target
-        self._numbers: dict[str, int] = {}
+        # More names than there are numbers may be listed where few of them are used.
+        listed = target.labels if len(target.labels) <= _MOST_NUMBERS else ()
+        self._numbers = {label: number for number, label in enumerate(listed, start=1)}
         self._stems: list[str] = []
         self._of_all = tuple(target.claimed(name) for name in (LABEL_MAP, _LIST))
 
@@ -127,4 +129,4 @@ def _write(path: Path, content: bytes) -> None:
     write_file(path, lambda file: file.write(content))
 
 
-FORMAT = Format(recognise=is_voc_data, read_dataset=read_voc_data, open_writer=VocWriter)
+FORMAT = Format(recognise=is_voc_data, read_dataset=read_voc_data, read_labels=listed_labels, open_writer=VocWriter)

@@ -64,6 +64,17 @@ def read_yolo_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sa
     return samples
 
 
+def listed_labels(root: Path) -> list[str]:
+    """The names of the classes, in the order of their numbers.
+
+    Raises:
+        DataError: the description is malformed.
+    """
+    path = find_description(root)
+    assert path is not None  # recognised before
+    return list(dict.fromkeys(name for _, name in sorted(read_description(path).names.items()) if name))
+
+
 class _Reader:
     """Reads pictures of one data set."""
 

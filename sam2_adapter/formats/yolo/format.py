@@ -15,7 +15,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.files import write_file
 from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
 from sam2_adapter.formats.result_names import base_of, has_longer_name
-from sam2_adapter.formats.yolo.dataset import is_yolo_data, read_yolo_data
+from sam2_adapter.formats.yolo.dataset import is_yolo_data, listed_labels, read_yolo_data
 from sam2_adapter.formats.yolo.lines import annotation_to_line
 from sam2_adapter.formats.yolo.prompts import read_yolo_prompts
 
@@ -31,7 +31,7 @@ class YoloWriter(Writer):
 
     def __init__(self, target: WritingTarget) -> None:
         self._target = target
-        self._numbers: dict[str, int] = {}
+        self._numbers = {label: number for number, label in enumerate(target.labels)}
         self._description = target.claimed(_DESCRIPTION_NAME)
 
     def add(self, image: AnnotatedImage, stem: str) -> Written:
@@ -85,5 +85,9 @@ class YoloWriter(Writer):
 
 
 FORMAT = Format(
-    recognise=is_yolo_data, read_dataset=read_yolo_data, read_prompts=read_yolo_prompts, open_writer=YoloWriter
+    recognise=is_yolo_data,
+    read_dataset=read_yolo_data,
+    read_labels=listed_labels,
+    read_prompts=read_yolo_prompts,
+    open_writer=YoloWriter,
 )

@@ -7,7 +7,7 @@ import pytest
 
 from sam2_adapter.annotations.objects import mask_to_rle
 from sam2_adapter.errors import DataError
-from sam2_adapter.formats.coco.dataset import is_coco_data, read_coco_data
+from sam2_adapter.formats.coco.dataset import is_coco_data, listed_labels, read_coco_data
 from sam2_adapter.formats.dataset_reader import ReadingOptions
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.load import find_format
@@ -298,3 +298,12 @@ def test_files_as_windows_writes_them(tmp_path, encoding):
     path = root / "annotations.json"
     path.write_bytes(path.read_text().encode(encoding))
     np.testing.assert_array_equal(read(root)[0][""][0].gt_masks, [MASK])
+
+
+@pytest.mark.parametrize(("ids", "expected"), [((2, 10, 1), ["c", "a", "b"]), (("x", 1, 2), ["a", "b", "c"])])
+def test_listed_labels_come_in_the_order_of_their_ids(tmp_path, ids, expected):
+    categories = [{"id": number, "name": name} for number, name in zip(ids, "abc", strict=True)]
+    document = {"images": [], "annotations": [], "categories": categories}
+    write_json(tmp_path / "annotations" / "instances_train.json", document)
+    write_json(tmp_path / "annotations" / "instances_val.json", {**document, "categories": [{"id": 7, "name": "d"}]})
+    assert listed_labels(tmp_path) == [*expected, "d"]

@@ -213,3 +213,12 @@ def test_what_json_cannot_hold_is_refused_and_leaves_no_file(tmp_path):
     with pytest.raises(ExportError, match="cannot be written as JSON"):
         write_coco(tmp_path / "annotations.json", [AnnotatedImage("a.jpg", (2, 2), (annotation,))], "m")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_categories_begin_with_the_labels_that_are_given(tmp_path):
+    write_coco(tmp_path / "a.json", [annotated_image()], "m", labels=["horse", "dog"])
+    rows = json.loads((tmp_path / "a.json").read_text())["categories"]
+    assert [(row["id"], row["name"]) for row in rows] == [(1, "horse"), (2, "dog"), (3, "cat"), (4, "猫")]
+    write_coco(tmp_path / "a.json", [], "m", labels=["cow", "cat"], append=True)
+    rows = json.loads((tmp_path / "a.json").read_text())["categories"]
+    assert [(row["id"], row["name"]) for row in rows][3:] == [(4, "猫"), (5, "cow")]

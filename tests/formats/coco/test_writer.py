@@ -23,11 +23,12 @@ def test_the_file_is_that_of_all_images_at_once(tmp_path, segmentation):
         AnnotatedImage("empty.jpg", (5, 6)),
         AnnotatedImage("b.jpg", (90, 120), annotated_image().annotations[1:3]),
     ]
-    stream = CocoStream(tmp_path / "a.json", "small", {"tool": "x"}, segmentation=segmentation)
+    labels = ["horse", "dog"]
+    stream = CocoStream(tmp_path / "a.json", "small", {"tool": "x"}, segmentation=segmentation, labels=labels)
     notes = [note for image in images for note in stream.add(image)]
     stream.close()
     document = json.loads((tmp_path / "a.json").read_text())
-    expected = images_to_coco(images, "small", segmentation=segmentation)
+    expected = images_to_coco(images, "small", segmentation=segmentation, labels=labels)
     assert notes == list(expected.notes)
     assert {key: document[key] for key in ("images", "annotations", "categories")} == {
         key: expected.document[key] for key in ("images", "annotations", "categories")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from sam2_adapter.errors import DataError
-from sam2_adapter.formats.cvat.document import looks_like_cvat, read_document
+from sam2_adapter.formats.cvat.document import looks_like_cvat, read_document, read_label_list
 from tests.formats.cvat.xml_files import POLYGON, document, image, write_document
 
 
@@ -88,3 +88,24 @@ def test_depth_costs_nothing(tmp_path):
 def test_sizes_as_tools_write_them(tmp_path, text, side):
     (found,) = read(tmp_path / "a.xml", document(f'<image id="0" name="a" height="{text}"></image>'))
     assert found.listed_hw == (side, None)
+
+
+@pytest.mark.parametrize("owner", ["task", "job", "project"])
+def test_listed_labels_are_those_of_the_task(tmp_path, owner):
+    attribute = "<attributes><attribute><name>colour</name></attribute></attributes>"
+    label = "<label><name>{}</name><color>#fff</color>" + attribute + "</label>"
+    labels = "".join(map(label.format, ("dog", "a&amp;b", "cat")))
+    meta = f"<meta><{owner}><name>mine</name><labels>{labels}</labels></{owner}></meta>"
+    path = tmp_path / "a.xml"
+    path.write_text(f"<annotations><version>1.1</version>{meta}{image(POLYGON)}</annotations>")
+    assert read_label_list(path) == ["dog", "a&b", "cat"]
+    assert [element.kind for element in read_document(path)[0].elements] == ["polygon"]
+
+
+def test_a_label_has_an_end(tmp_path):
+    name = f"<name>{'x' * 200_000}</name>"
+    (tmp_path / "a.xml").write_text(
+        f"<annotations><meta><task><labels><label>{name}</label></labels></task></meta></annotations>"
+    )
+    with pytest.raises(DataError, match="a label has more than 100,000 characters"):
+        read_label_list(tmp_path / "a.xml")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.dataset_reader import ReadingOptions
-from sam2_adapter.formats.label_maps.dataset import read_label_map_data
+from sam2_adapter.formats.label_maps.dataset import listed_labels, read_label_map_data
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from tests.formats.folders import HW, label_map, label_map_folder, rectangle, write_image, write_json, write_label_map
 
@@ -237,3 +237,9 @@ def test_pages_behind_an_empty_one_are_said(tmp_path):
     assert read(tmp_path)[1].remarks == (
         "1 mask with more in the file than is read (a.tif: 2 pages, of which the first one is read).",
     )
+
+
+def test_listed_labels_come_in_the_order_of_their_numbers(tmp_path):
+    write_json(tmp_path / "categories.json", {"10": "dog", "2": "cat", "a": {"1": "cow"}, "3": "cat"})
+    assert listed_labels(tmp_path) == ["cat", "dog"]
+    assert listed_labels(tmp_path / "none") == []

@@ -10,6 +10,7 @@ from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.formats.voc.classes import (
     labelmap_lines,
     line_name,
+    listed_labels,
     palette,
     read_class_map,
     read_classes,
@@ -76,3 +77,11 @@ def test_other_colours_are_objects_as_in_any_label_map(tmp_path):
     rgb[0, 0], rgb[0, 1] = (1, 2, 3), (9, 9, 1)
     Image.fromarray(rgb).save(tmp_path / "a.png")
     assert len(np.unique(read_object_map(tmp_path / "a.png").numbers)) == 3
+
+
+def test_only_a_file_lists_labels(tmp_path):
+    assert listed_labels(tmp_path) == []
+    (tmp_path / "class_names.txt").write_text("__ignore__\n_background_\ndog\ncat\n")
+    assert listed_labels(tmp_path) == ["dog", "cat"]
+    (tmp_path / "labelmap.txt").write_text(labelmap_lines(["bird", "cow"]))
+    assert listed_labels(tmp_path) == ["bird", "cow"]

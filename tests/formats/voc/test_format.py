@@ -106,3 +106,14 @@ def test_more_objects_or_classes_than_there_are_numbers(tmp_path):
     with pytest.raises(ExportError, match=r"b\.jpg: .* number up to 254 classes, but there are more"):
         writer.add(AnnotatedImage("b.jpg", mask.shape, many[254:]), "b")
     assert list(tmp_path.rglob("b.*")) == []
+
+
+@pytest.mark.parametrize(("count", "number"), [(254, 254), (255, 1)])
+def test_labels_that_are_too_many_to_be_numbered_get_their_numbers_as_they_are_used(tmp_path, count, number):
+    labels = {f"{place}": None for place in range(1, count + 1)}
+    writer = VocWriter(WritingTarget(tmp_path, lambda _: None, "m", {}, labels=labels))
+    mask = np.ones((4, 4), bool)
+    writer.add(AnnotatedImage("a.png", (4, 4), (Annotation.from_mask(mask, "254"),)), "a")
+    writer.close()
+    with Image.open(tmp_path / "SegmentationClass" / "a.png") as picture:
+        assert np.unique(np.array(picture)).tolist() == [number]

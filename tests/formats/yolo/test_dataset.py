@@ -9,7 +9,7 @@ from sam2_adapter.errors import DataError
 from sam2_adapter.formats.dataset_reader import ReadingOptions
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.formats.load import find_format, load_dataset
-from sam2_adapter.formats.yolo.dataset import read_yolo_data
+from sam2_adapter.formats.yolo.dataset import listed_labels, read_yolo_data
 from tests.formats.folders import rectangle, write_image
 
 MASK = rectangle(8, 6, 16, 18)
@@ -206,3 +206,8 @@ def test_lines_of_boxes_with_key_points_are_no_outlines(tmp_path):
 def test_the_number_of_a_class_may_have_any_number_of_digits(tmp_path):
     samples, _ = read(make(tmp_path, "names: [cat]", {"images/a.png": "9" * 5000 + LINE[1:]}))
     assert samples[""][0].objects[0].label == "object"
+
+
+def test_listed_labels_come_in_the_order_of_their_numbers(tmp_path):
+    root = make(tmp_path, "train: images\nnames: {10: dog, 2: cat, 3: '', 4: cat}\n", {})
+    assert listed_labels(root) == ["cat", "dog"]
