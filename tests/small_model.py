@@ -22,8 +22,7 @@ from sam2_adapter.models.families.architectures import architecture_from_config
 from sam2_adapter.models.families.base import Architecture
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.preprocess import Resize
-from sam2_adapter.models.weights.checkpoint import weights_sha256
-from sam2_adapter.models.weights.skeleton import NoFirstValues
+from sam2_adapter.models.weights.checkpoint import NoFirstValues, weights_sha256
 from sam2_adapter.predict.predictor import Predictor
 
 IMAGE_SIZE = 128

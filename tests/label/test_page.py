@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sam2_adapter.annotations.clicks import evaluation_click
+from sam2_adapter.annotations.colors import color_of_index
 from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import Rle, rle_to_mask
@@ -425,7 +426,8 @@ def test_exports_are_those_of_the_engine_byte_for_byte(page, folder, server, tmp
     with OwnedFolder(tmp_path / "engine", "label") as direct:
         direct.begin(entries())
         names = sorted(path.name for path in folder.iterdir() if path.is_file())
-        Exporter(direct, names).write(work, list(output_formats()), model)
+        labels = {name: color_of_index(place) for place, name in enumerate(page.js("label.store.state.labels"))}
+        Exporter(direct, names).write(work, list(output_formats()), model, labels=labels)
         written = _files(direct.directory)
     found = {
         name: content

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from sam2_adapter.errors import CheckpointError, ConfigError
 from sam2_adapter.models.families.architectures import (
@@ -37,7 +38,6 @@ from sam2_adapter.models.families.names import (
 from sam2_adapter.models.families.shared import POSITIONS, POSITIONS_COPY
 from sam2_adapter.models.weights.checks import check_tensors, family_of_video_tensors, honest_name, recognise
 from sam2_adapter.models.weights.other_models import other_model
-from sam2_adapter.models.weights.skeleton import NoFirstValues
 from sam2_adapter.models.weights.tensor_files import TensorFile, read_tensor_file, write_torch_file
 from sam2_adapter.models.weights.wrappers import without_prefixes
 from sam2_adapter.text import shown
@@ -113,6 +113,20 @@ def load_checkpoint(path: str | Path, architecture: str | Architecture | None = 
     check_tensors(tensors, found, layout, family is not None, str(path))
     state = tensors if layout == "transformers" else tensors_to_transformers(tensors)[0]
     return _checked_checkpoint(file.path, layout, found, family_known or family is not None, state, metadata)
+
+
+class NoFirstValues(TorchFunctionMode):
+    """Linear layers, convolutions and embeddings made within, in this thread, get no first values: they hold whatever the memory holds.
+
+    Together with `torch.device("meta")` a model whose weights are at hand takes about half of the time to build.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Give back the tensor that a function of `torch.nn.init` was to fill, and call every other function."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def build_model(tensors: Mapping[str, torch.Tensor], architecture: Architecture) -> Sam2Model:

@@ -22,7 +22,7 @@ from sam2_adapter.models.families.architectures import (
     twin_of,
 )
 from sam2_adapter.models.families.sam2_config import sam2_config, sam2_video_config
-from sam2_adapter.models.weights.skeleton import NoFirstValues
+from sam2_adapter.models.weights.checkpoint import NoFirstValues
 
 OFFICIAL = [
     "sam2_hiera_t",

@@ -9,8 +9,8 @@ from transformers import Sam2VideoModel
 from sam2_adapter.models.families.architectures import get_architecture, official_names
 from sam2_adapter.models.families.sam2_config import sam2_video_config
 from sam2_adapter.models.families.sam2_video import video_memory_shapes
+from sam2_adapter.models.weights.checkpoint import NoFirstValues
 from sam2_adapter.models.weights.checks import expected_shapes, family_of_video_tensors
-from sam2_adapter.models.weights.skeleton import NoFirstValues
 
 
 @pytest.mark.parametrize("name", official_names())

@@ -13,8 +13,8 @@ from sam2_adapter.models.families.architectures import (
 )
 from sam2_adapter.models.families.sam2_config import sam2_config
 from sam2_adapter.models.families.shared import shared_shapes
+from sam2_adapter.models.weights.checkpoint import NoFirstValues
 from sam2_adapter.models.weights.checks import expected_shapes
-from sam2_adapter.models.weights.skeleton import NoFirstValues
 from tests.small_model import small_config, small_model
 
 
