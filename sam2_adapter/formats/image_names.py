@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from sam2_adapter.images.kinds import IMAGE_SUFFIXES
@@ -94,6 +94,35 @@ class ImageNames:
     def _folders_end_with(self, name: str, folders: Sequence[str], compared: Callable[[str], str]) -> bool:
         own = self._parts[name][:-1]
         return len(own) >= len(folders) and [compared(part) for part in own[len(own) - len(folders) :]] == list(folders)
+
+
+class PathsByName:
+    """Files by their names; the case of letters and the form of accents count only where names differ in nothing else."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        """Look files up by the keys of `paths`, with forward slashes."""
+        self._paths = dict(paths)
+        self._names: list[dict[str, list[str]]] = [{} for _ in COMPARISONS]
+        for name in self._paths:
+            for names, compared in zip(self._names, COMPARISONS, strict=True):
+                names.setdefault(compared(name), []).append(name)
+
+    def __bool__(self) -> bool:
+        """Whether there is any file."""
+        return bool(self._paths)
+
+    def fitting(self, wanted: str) -> list[str]:
+        """The names that are like this one: itself where it is there, else those found by the strictest comparison that finds some."""
+        for names, compared in zip(self._names, COMPARISONS, strict=True):
+            found = names.get(compared(wanted), [])
+            if found:
+                return [wanted] if wanted in found else found
+        return []
+
+    def get(self, wanted: str) -> Path | None:
+        """The file of the only name that is like this one; `None` where there is none, or several."""
+        found = self.fitting(wanted)
+        return self._paths[found[0]] if len(found) == 1 else None
 
 
 def find_listed(

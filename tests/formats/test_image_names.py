@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_adapter.formats.image_names import at_that_path, find_listed, is_foreign, path_parts
+from sam2_adapter.formats.image_names import PathsByName, at_that_path, find_listed, is_foreign, path_parts
 from tests.shapes import QUICK
 
 IMAGES = ["images/p.png", "images/sub/q.jpg", "images/Top view \u00e9 1.png", "other/R.PNG", "a%20b.png"]
@@ -102,3 +103,21 @@ def test_of_several_images_the_one_at_that_path_is_meant():
     assert at_that_path("street/a", images) == images
     assert at_that_path("other/a.png", images) == images
     assert at_that_path("a.png", ["images/a.png", "images/street/a.png"]) == ["images/a.png"]
+
+
+@QUICK
+@given(
+    names=st.lists(st.text("aA\u00fcU\u0308", min_size=1, max_size=3), unique=True, max_size=6),
+    wanted=st.text("aA\u00fcU\u0308", max_size=3),
+)
+def test_files_are_found_in_another_spelling_where_only_one_is_meant(names, wanted):
+    files = PathsByName({name: Path(name) for name in names})
+    composed = [name for name in names if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", wanted)]
+    folded = [name for name in names if _folded(name) == _folded(wanted)]
+    expected = [wanted] if wanted in names else composed or folded
+    assert (files.fitting(wanted), bool(files)) == (expected, bool(names))
+    assert files.get(wanted) == (Path(expected[0]) if len(expected) == 1 else None)
+
+
+def _folded(name):
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

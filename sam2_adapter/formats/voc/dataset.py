@@ -31,7 +31,7 @@ from sam2_adapter.formats.dataset_reader import (
     is_folder,
     split_name,
 )
-from sam2_adapter.formats.image_names import COMPARISONS
+from sam2_adapter.formats.image_names import PathsByName
 from sam2_adapter.formats.label_maps.paired import BoxesOfNumbers, PairedMasks
 from sam2_adapter.formats.label_maps.reading import Numbers
 from sam2_adapter.formats.left_out import LeftOut
@@ -101,8 +101,8 @@ class _Labels:
         self._names = read_classes(root)
         class_folder, boxes = _folder(root, CLASSES), child(root, BOXES)
         class_maps = images_below(class_folder) if class_folder else {}
-        self._class_maps = _ByStem(class_maps)
-        self._boxes = _ByStem(
+        self._class_maps = _by_stem(class_maps)
+        self._boxes = _by_stem(
             {path.relative_to(boxes).as_posix(): path for path in boxes.rglob("*") if _is_xml(path)}
             if is_folder(boxes) and boxes
             else {}
@@ -129,7 +129,7 @@ class _Labels:
         return labels
 
     def _class_map(self, mask: str, hw: tuple[int, ...]) -> ClassMap | None:
-        path = self._class_maps.get(mask)
+        path = self._class_maps.get(_stem(mask))
         if path is None:
             return None
         try:
@@ -140,7 +140,7 @@ class _Labels:
 
     def _boxes_of(self, image: str) -> list[NamedBox]:
         """The boxes of a picture, of a file that is called like it; none where there is no such file."""
-        path = self._boxes.get(image)
+        path = self._boxes.get(_stem(image))
         if path is None:
             return []
         try:
@@ -150,19 +150,8 @@ class _Labels:
             return []
 
 
-class _ByStem:
-    """Files by their paths without suffix; the case of letters and the form of accents count only where names differ in nothing else."""
-
-    def __init__(self, paths: Mapping[str, Path]) -> None:
-        self._paths = [{compared(_stem(name)): path for name, path in paths.items()} for compared in COMPARISONS]
-
-    def __bool__(self) -> bool:
-        return any(self._paths)
-
-    def get(self, name: str) -> Path | None:
-        """The file that is called like a picture."""
-        found = (paths.get(compared(_stem(name))) for paths, compared in zip(self._paths, COMPARISONS, strict=True))
-        return next((path for path in found if path is not None), None)
+def _by_stem(paths: Mapping[str, Path]) -> PathsByName:
+    return PathsByName({_stem(name): path for name, path in paths.items()})
 
 
 def _stem(name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_text
-from sam2_adapter.formats.image_names import COMPARISONS
+from sam2_adapter.formats.image_names import PathsByName
 from sam2_adapter.formats.left_out import LeftOut, Reason
 from sam2_adapter.images.find import files_below
 
@@ -25,12 +25,9 @@ class LabelFiles:
 
     def __init__(self, root: Path) -> None:
         """Find all text files below a folder."""
-        found = (path for path in files_below(root) if path.suffix.lower() == _SUFFIX)
+        found = sorted(path for path in files_below(root) if path.suffix.lower() == _SUFFIX)
         self._paths = {path.relative_to(root).as_posix(): path for path in found}
-        self._names: list[dict[str, list[str]]] = [{} for _ in COMPARISONS]
-        for name in sorted(self._paths):
-            for names, compared in zip(self._names, COMPARISONS, strict=True):
-                names.setdefault(compared(name), []).append(name)
+        self._by_name = PathsByName(self._paths)
 
     def of(self, images: Iterable[str]) -> dict[str, list[str]]:
         """The files of each picture, all by their paths below the root: none, the one, or several where that is not clear.
@@ -38,11 +35,12 @@ class LabelFiles:
         A file that would be that of several pictures is that of those which it names with their suffix, else of none.
         """
         images = list(images)
-        with_suffix = {image: self._fitting(f"{_beside(image)}{_SUFFIX}") for image in images}
+        fitting = self._by_name.fitting
+        with_suffix = {image: fitting(f"{_beside(image)}{_SUFFIX}") for image in images}
         taken = {name for names in with_suffix.values() for name in names}
         return {
             image: with_suffix[image]
-            or [name for name in self._fitting(f"{_without_suffix(_beside(image))}{_SUFFIX}") if name not in taken]
+            or [name for name in fitting(f"{_without_suffix(_beside(image))}{_SUFFIX}") if name not in taken]
             for image in images
         }
 
@@ -63,13 +61,6 @@ class LabelFiles:
         except DataError as error:
             left_out.add_image(Reason.BROKEN_FILE, str(error))
             return []
-
-    def _fitting(self, wanted: str) -> list[str]:
-        for names, compared in zip(self._names, COMPARISONS, strict=True):
-            found = names.get(compared(wanted), [])
-            if found:
-                return [wanted] if wanted in found else found
-        return []
 
 
 def lines_of(path: Path) -> list[tuple[int, str]]:

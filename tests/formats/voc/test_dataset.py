@@ -202,3 +202,19 @@ def test_files_in_another_spelling_and_objects_without_a_class(tmp_path):
     assert left_out.remarks == ("1 object without a known class, labelled 'object' (a.png: 1).",)
     (tmp_path / "Annotations" / "a.xml").write_text(XML.replace("horse", "cow"))
     assert [found.label for found in read(tmp_path)[0][""][0].objects] == ["object", "cow"]
+
+
+def test_of_files_that_fit_in_another_spelling_alone_none_is_guessed(tmp_path):
+    make(tmp_path, classes=None, xml=XML)
+    folder = tmp_path / "Annotations"
+    for name in ("A.xml", "A.XML"):  # one name without suffix
+        (folder / name).write_text(XML)
+    (folder / "a.xml").unlink()
+    assert [found.label for found in read(tmp_path)[0][""][0].objects] == ["object", "horse"]
+    (tmp_path / "JPEGImages" / "a.jpg").rename(tmp_path / "JPEGImages" / "ab.jpg")
+    (tmp_path / "SegmentationObject" / "a.png").rename(tmp_path / "SegmentationObject" / "ab.png")
+    for name in ("aB.xml", "Ab.xml"):
+        (folder / name).write_text(XML)
+    samples, left_out = read(tmp_path)
+    assert [found.label for found in samples[""][0].objects] == ["object", "object"]
+    assert "2 objects without a known class, labelled 'object'" in left_out.remarks[0]
