@@ -73,6 +73,26 @@ def shown_change(before: float, after: float, digits: int = 3) -> str:
     return f"{round(after, digits) - round(before, digits):+.{digits}f}"
 
 
+def told_change(before: float, after: float, form: str = "{:.3f}", *, arrow: str = "") -> str:
+    """How a figure changed, in words that fit the figures as they are shown.
+
+    Args:
+        before: the figure that is shown first.
+        after: the other one.
+        form: how figures are shown, with `str.format`.
+        arrow: stands between them in place of words, in tables and lists of several figures.
+
+    >>> told_change(0.7674, 0.7896), told_change(0.7391, 0.7394)
+    ('rose from 0.767 to 0.790', 'did not change (0.739)')
+    >>> told_change(0.7674, 0.7896, arrow="->"), told_change(0.7391, 0.7394, arrow="->")
+    ('0.767 -> 0.790', '0.739 as before')
+    """
+    first, last = form.format(before), form.format(after)
+    if first == last:
+        return f"{last} as before" if arrow else f"did not change ({last})"
+    return f"{first} {arrow} {last}" if arrow else f"{'rose' if after > before else 'fell'} from {first} to {last}"
+
+
 def closest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant, whatever its case; `None` where none is near.
 

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_adapter.text import closest, cut, meant_hint, plural, printable, shown, shown_change, unknown_name
+from sam2_adapter.text import (
+    closest,
+    cut,
+    meant_hint,
+    plural,
+    printable,
+    shown,
+    shown_change,
+    told_change,
+    unknown_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -109,3 +119,18 @@ def test_a_change_has_its_sign():
         "+0.000",
         "+0.0",
     ]
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_words_for_a_change_fit_the_figures_as_they_are_shown(before, after):
+    first, last = f"{before:.3f}", f"{after:.3f}"
+    words = (
+        f"did not change ({last})" if first == last else f"{'rose' if last > first else 'fell'} from {first} to {last}"
+    )
+    assert told_change(before, after) == words
+    assert told_change(before, after, arrow="->") == (f"{last} as before" if first == last else f"{first} -> {last}")
+
+
+def test_a_change_is_told_in_any_form():
+    assert told_change(50, 50.04, "{:.1f} %") == "did not change (50.0 %)"
+    assert told_change(50, 50.06, "{:.1f} %", arrow="→") == "50.0 % → 50.1 %"

@@ -12,6 +12,7 @@ from sam2_adapter.cli.options import OverwriteOption
 from sam2_adapter.cli.output import print_json, say, tell
 from sam2_adapter.cli.terminal import DebugOption, JsonOption, VerboseOption, one_clear_message
 from sam2_adapter.demo import NUM_EPOCHS
+from sam2_adapter.text import told_change
 
 if TYPE_CHECKING:
     from sam2_adapter.demo.run import DemoResult
@@ -71,7 +72,8 @@ def _document(result: DemoResult) -> dict[str, Any]:
 
 def _text(result: DemoResult) -> str:
     figures = "; ".join(
-        f"{figure.prompt} {figure.before:.3f} -> {figure.after:.3f}" for figure in result.fine_tuning.figures
+        f"{figure.prompt} {told_change(figure.before, figure.after, arrow='->')}"
+        for figure in result.fine_tuning.figures
     )
     return (
         f"{result.num_objects} objects in {result.num_photographs} photographs. Fine-tuning: mean IoU on "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sam2_adapter.text import plural
+from sam2_adapter.text import plural, told_change
 from sam2_adapter.training.blend_choice import BlendPoint, choose_share
 from sam2_adapter.training.general import GeneralChange
 from sam2_adapter.training.records import TrainingResult
@@ -68,8 +68,8 @@ def _judged(point: BlendPoint, before: BlendPoint, result: TrainingResult) -> Js
     if point.share == 0:
         nothing = f"Not better: in {plural(result.epochs, 'epoch')} no model was better than the one before. More objects, or objects in more pictures, may help."
         return {"verdict": NOT_BETTER, "text": nothing if result.best_epoch == 0 else "The model as it was before."}
-    went = f"{_percent(before.score)} → {_percent(point.score)}"
-    if point.score <= before.score:
+    went = _told(before.score, point.score)
+    if point.score <= before.score or went == _told(before.score, before.score):
         return {"verdict": NOT_BETTER, "text": f"Not better: masks of the objects kept to check it match {went}."}
     if point.score - before.score < _CLEAR:
         return {
@@ -84,7 +84,7 @@ def _judged(point: BlendPoint, before: BlendPoint, result: TrainingResult) -> Js
         return {"verdict": BETTER, "text": f"Better: {better}. {why}"}
     general = result.general
     change = GeneralChange(general.name, general.num_images, general.num_objects, before.general, point.general)
-    elsewhere = f"{_percent(before.general.score)} → {_percent(point.general.score)}"
+    elsewhere = _told(before.general.score, point.general.score)
     if change.warning:
         return {
             "verdict": FORGETS,
@@ -96,5 +96,5 @@ def _judged(point: BlendPoint, before: BlendPoint, result: TrainingResult) -> Js
     }
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+def _told(before: float, after: float) -> str:
+    return told_change(100 * before, 100 * after, "{:.1f} %", arrow="→")

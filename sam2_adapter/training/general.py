@@ -18,7 +18,7 @@ from sam2_adapter.evaluation.scores import EvaluationSettings
 from sam2_adapter.formats.load import ALL_SPLITS, load_dataset
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
-from sam2_adapter.text import plural
+from sam2_adapter.text import plural, told_change
 from sam2_adapter.training.encoding import SampleEmbeddings
 
 T = TypeVar("T")
@@ -80,8 +80,8 @@ class GeneralChange:
         if after is None:
             return f"On {self.name} ({told}) mean IoU was {before.miou_box:.3f} from boxes and {before.miou_click:.3f} from one click."
         return (
-            f"On {self.name} ({told}), which nothing was trained on, mean IoU went from {before.miou_box:.3f} to {after.miou_box:.3f} from "
-            f"boxes and from {before.miou_click:.3f} to {after.miou_click:.3f} from one click."
+            f"On {self.name} ({told}), which nothing was trained on, mean IoU from boxes {told_change(before.miou_box, after.miou_box)}, and from "
+            f"one click it {told_change(before.miou_click, after.miou_click)}."
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import torch
 
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.files import write_file
+from sam2_adapter.text import told_change
 from sam2_adapter.training.blend_choice import BlendChoice
 from sam2_adapter.training.everything_choice import EverythingChoice
 from sam2_adapter.training.general import GeneralChange
@@ -181,11 +182,12 @@ class TrainingResult:
             )
         saved = self.saved
         share = "" if self.blend.share == 1 else f", {self.blend.share:g} of it blended with the untouched model"
-        return (
-            f"Epoch {self.best_epoch} is the best{share}: mean IoU {before.score:.4f} -> {saved.score:.4f} (boxes {before.miou_box:.4f} -> "
-            f"{saved.miou_box:.4f}, one click {before.miou_click:.4f} -> {saved.miou_click:.4f}, five clicks {before.miou_clicks:.4f} -> "
-            f"{saved.miou_clicks:.4f}, twenty clicks {before.miou_20_clicks:.4f} -> {saved.miou_20_clicks:.4f}): {self.model_path}"
+        told = partial(told_change, form="{:.4f}", arrow="->")
+        figures = (
+            f"boxes {told(before.miou_box, saved.miou_box)}, one click {told(before.miou_click, saved.miou_click)}, five clicks "
+            f"{told(before.miou_clicks, saved.miou_clicks)}, twenty clicks {told(before.miou_20_clicks, saved.miou_20_clicks)}"
         )
+        return f"Epoch {self.best_epoch} is the best{share}: mean IoU {told(before.score, saved.score)} ({figures}): {self.model_path}"
 
 
 def make_record(

@@ -15,7 +15,7 @@ from sam2_adapter.config import Config
 from sam2_adapter.files import write_file
 from sam2_adapter.reports.charts import Chart, line_chart
 from sam2_adapter.reports.pages import render_page
-from sam2_adapter.text import plural, shown_change
+from sam2_adapter.text import plural, shown_change, told_change
 from sam2_adapter.training.blend_choice import BlendPoint
 from sam2_adapter.training.examples import Example
 from sam2_adapter.training.records import MEAN_OF, EpochRecord, TrainingResult
@@ -204,13 +204,11 @@ def _outcome(result: TrainingResult) -> list[Words]:
         if result.blend.share == 1
         else f"was saved with {result.blend.share:g} of its weights, the rest untouched"
     )
-    went = "rose" if saved.score > before.score else "went"
+    difference = shown_change(before.score, saved.score)
+    by = f" ({difference})" if float(difference) else ""
     return [
         (f"Epoch {result.best_epoch} of {result.epochs} is the best and {how}: ", False),
-        (
-            f"{what} {went} from {before.score:.3f} to {saved.score:.3f} ({shown_change(before.score, saved.score)}).",
-            True,
-        ),
+        (f"{what} {told_change(before.score, saved.score)}{by}.", True),
     ]
 
 

@@ -27,7 +27,7 @@ RESULT = SimpleNamespace(
 
 def test_people_read_one_sentence_with_the_figures() -> None:
     assert _text(RESULT) == (
-        "12 objects in 4 photographs. Fine-tuning: mean IoU on 33 held-out nuclei, one click 0.500 -> 0.625; box 0.750 -> 0.750. "
+        "12 objects in 4 photographs. Fine-tuning: mean IoU on 33 held-out nuclei, one click 0.500 -> 0.625; box 0.750 as before. "
         "Better from one click. 42 s; open the page in a browser"
     )
 

@@ -115,8 +115,9 @@ def test_the_mean_does_not_depend_on_the_order() -> None:
 def test_a_loss_of_more_than_a_twentieth_from_either_prompt_is_told(after: tuple[float, float], is_told: bool) -> None:
     change = GeneralChange("photographs", 21, 52, GeneralQuality(0.5, 0.4), GeneralQuality(*after))
     assert (change.warning is not None) == is_told
+    went = "rose" if after[0] > 0.5 else "fell"
     assert (
-        f"(52 objects in 21 images), which nothing was trained on, mean IoU went from 0.500 to {after[0]:.3f}"
+        f"(52 objects in 21 images), which nothing was trained on, mean IoU from boxes {went} from 0.500 to {after[0]:.3f}, and"
         in change.sentence
     )
     assert change.to_dict()["lost"] == pytest.approx(max(0.5 - after[0], 0.4 - after[1]))

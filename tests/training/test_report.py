@@ -85,6 +85,7 @@ LEFT_OUT = (
     {"kind": "object", "reason": "mask is too small", "count": 12345, "examples": [f"{LONG}.png: object 7"] * 3},
 )
 
+UNCHANGED = GeneralChange("the bundled photographs", 21, 52, GeneralQuality(0.61, 0.38), GeneralQuality(0.6102, 0.382))
 GENERAL = GeneralChange("the bundled photographs", 21, 52, GeneralQuality(0.61, 0.38), GeneralQuality(0.43, 0.12))
 BLEND = BlendChoice(
     0.5,
@@ -178,7 +179,7 @@ def test_what_was_forgotten_and_what_was_blended_is_told():
         in text
     )
     lead = text[: text.index("What changed")]
-    assert "mean IoU went from 0.610 to 0.430 from boxes and from 0.380 to 0.120 from one click." in lead
+    assert "mean IoU from boxes fell from 0.610 to 0.430, and from one click it fell from 0.380 to 0.120." in lead
     assert "That is a loss of more than 0.05: the saved model has forgotten." in lead
     assert page.count("<svg") == 7
     assert re.findall(r'<tr( class="saved")?><td>(0|0\.5|1)</td><td>0\.812</td>', page) == [
@@ -186,6 +187,15 @@ def test_what_was_forgotten_and_what_was_blended_is_told():
         (' class="saved"', "0.5"),
         ("", "1"),
     ]
+
+
+def test_a_figure_that_is_shown_as_before_did_not_change():
+    result = make_result()
+    before = replace(result.history[0], score=0.7497)
+    result = replace(result, history=(before, *result.history[1:]), general=UNCHANGED)
+    text = text_of(report_html(result, FACTS, EXAMPLES, 38))
+    assert "mean IoU over boxes, one click, five and twenty clicks did not change (0.750). On" in text
+    assert "mean IoU from boxes did not change (0.610), and from one click it rose from 0.380 to 0.382." in text
 
 
 def test_a_run_without_gain_or_epoch_says_so():
