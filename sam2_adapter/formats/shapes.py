@@ -6,6 +6,7 @@ prompts, and never masks. Shapes of one group and label belong to one object.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -67,6 +68,18 @@ class Shape:
     attributes: Mapping[str, Any] | None = None
     object_id: str | None = None
     parent_id: str | None = None
+
+
+def turned_box(corners: Points) -> tuple[tuple[float, float, float, float], float]:
+    """The box (x0, y0, x1, y1) in pixels, and its turn about its centre in degrees, clockwise on screen, of a turned rectangle.
+
+    Args:
+        corners: 4 x 2, (x, y) pixels, one after the other along the outline; the turn is that of the first side.
+    """
+    (dx, dy), (across_x, across_y) = (corners[1] - corners[0]).tolist(), (corners[2] - corners[1]).tolist()
+    width, height = math.hypot(dx, dy), math.hypot(across_x, across_y)
+    x, y = corners.mean(axis=0).tolist()
+    return (x - width / 2, y - height / 2, x + width / 2, y + height / 2), math.degrees(math.atan2(dy, dx))
 
 
 def area_of_ring(ring: Points, original_hw: tuple[int, int]) -> tuple[Rle, bool]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sam2_adapter.annotations.rle import mask_to_rle, rle_to_mask
 from sam2_adapter.formats.left_out import LeftOut, Reason
@@ -14,6 +16,7 @@ from sam2_adapter.formats.shapes import (
     by_group,
     ellipse_ring,
     objects_of_shapes,
+    turned_box,
 )
 from tests.formats.folders import HW, rectangle
 from tests.shapes import ellipse, iou
@@ -76,3 +79,16 @@ def test_what_is_no_area_and_no_score_is_counted():
     assert found.label == "thing"
     assert left_out.count(Reason.UNSUPPORTED_TYPE) == left_out.count(Reason.MALFORMED) == 1
     assert left_out.remarks == ("1 object without a label, labelled 'thing' (x).",)
+
+
+@given(
+    center=st.tuples(st.floats(-50, 200), st.floats(-50, 200)),
+    size=st.tuples(st.floats(1, 90), st.floats(1, 90)),
+    angle=st.floats(-179, 179),
+)
+def test_a_turned_box_is_that_of_its_corners(center, size, angle):
+    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * size / 2
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    box, found = turned_box(corners @ np.array([[cos, sin], [-sin, cos]]) + center)
+    assert box == pytest.approx((*(np.array(center) - np.array(size) / 2), *(np.array(center) + np.array(size) / 2)))
+    assert found == pytest.approx(angle)

@@ -16,7 +16,15 @@ import numpy as np
 from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.errors import DataError, ImageError
 from sam2_adapter.formats.document import field, from_base64, optional, short
-from sam2_adapter.formats.shapes import LARGEST_COORDINATE, Points, Shape, area_of_part, area_of_ring, ellipse_ring
+from sam2_adapter.formats.shapes import (
+    LARGEST_COORDINATE,
+    Points,
+    Shape,
+    area_of_part,
+    area_of_ring,
+    ellipse_ring,
+    turned_box,
+)
 from sam2_adapter.images.mask_files import read_mask
 
 _Size = tuple[int, int] | None
@@ -144,11 +152,8 @@ def _rectangle(entry: Any, points: Points, original_hw: _Size) -> dict[str, Any]
 
 def _turned_rectangle(entry: Any, points: Points, original_hw: _Size) -> dict[str, Any]:
     corners = _counted(points, 4, "a turned rectangle has its four corners")
-    (dx, dy), (across_x, across_y) = (corners[1] - corners[0]).tolist(), (corners[2] - corners[1]).tolist()
-    width, height = math.hypot(dx, dy), math.hypot(across_x, across_y)
-    x, y = corners.mean(axis=0).tolist()
-    box_xyxy = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    return {"box_xyxy": box_xyxy, "angle": math.degrees(math.atan2(dy, dx))}
+    box_xyxy, angle = turned_box(corners)
+    return {"box_xyxy": box_xyxy, "angle": angle}
 
 
 def _point(entry: Any, points: Points, original_hw: _Size) -> dict[str, Any]:

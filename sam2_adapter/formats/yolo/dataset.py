@@ -1,7 +1,8 @@
 """YOLO segmentation data sets: a `description`, pictures below `images/`, and a text file below `labels/` for each.
 
 A line of a text file is one object: the number of its class, then x y x y ... of one polygon, as fractions of the image's width and height.
-Lines of five numbers are boxes, which are no masks; nor are lines of boxes with key points.
+Lines of five numbers are boxes, which are no masks; nor are lines of boxes with key points, or of the four corners of turned boxes. Whether four
+corners are a turned box or an outline only the description can say.
 """
 
 from __future__ import annotations
@@ -19,8 +20,17 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.yolo.description import Description, find_description, label_of_class, read_description
 from sam2_adapter.formats.yolo.images import images_of_place
 from sam2_adapter.formats.yolo.label_files import LabelFiles
-from sam2_adapter.formats.yolo.lines import NUMBERS_OF_A_BOX, outline_of_line
+from sam2_adapter.formats.yolo.lines import (
+    NUMBERS_OF_A_BOX,
+    NUMBERS_OF_A_TURNED_BOX,
+    is_turned_rectangle,
+    outline_of_line,
+)
 
+_LIKE_TURNED_BOXES = (
+    "of four corners at right angles, as all of the data set are, taken as masks: if these are turned boxes, write 'task: obb' into data.yaml, "
+    "which leaves them out here and makes them prompts of predict"
+)
 _NO_CLASS = "of a class without a name, labelled {!r}"
 
 
@@ -59,6 +69,7 @@ def read_yolo_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sa
                 left_out.add_image(Reason.DUPLICATE_NAME, f"{image}: {', '.join(names)}")
             else:
                 reader.read_image(found, image, image_path, names)
+    reader.remark_turned_rectangles()
     for name in files.left_over(owners):
         left_out.add_image(Reason.NO_IMAGE, name)
     return samples
@@ -83,6 +94,13 @@ class _Reader:
         self._files = files
         self._options = options
         self._left_out = left_out
+        self._turned_rectangles: list[str] = []
+        self._has_other_outlines = False
+
+    def remark_turned_rectangles(self) -> None:
+        """Say that all objects of the data set look like turned boxes."""
+        for where in self._turned_rectangles if not self._has_other_outlines else ():
+            self._left_out.remark("object", _LIKE_TURNED_BOXES, where)
 
     def read_image(self, samples: list[Sample], image: str, path: Path, names: Sequence[str]) -> None:
         """Read one picture, with its text file where it has one."""
@@ -101,20 +119,32 @@ class _Reader:
         add_sample(samples, image, path, original_hw, objects, self._options, self._left_out)
 
     def _objects(self, words: list[str], where: str, original_hw: tuple[int, int]) -> Iterator[Annotation]:
-        if len(words) == NUMBERS_OF_A_BOX or self._description.has_key_points:
-            what = "a box with key points" if len(words) > NUMBERS_OF_A_BOX else "a box"
+        if what := self._box_in(words):
             self._left_out.add_object(Reason.UNSUPPORTED_TYPE, f"{where}: {what}")
             return
         try:
-            mask = polygons_to_mask([Polygon(outline_of_line(words, original_hw))], original_hw)
+            outline = outline_of_line(words, original_hw)
+            mask = polygons_to_mask([Polygon(outline)], original_hw)
         except DataError as error:
             self._left_out.add_object(Reason.MALFORMED, f"{where}: {error}")
             return
         if not mask.any():
             self._left_out.add_object(Reason.EMPTY, where)
             return
+        if is_turned_rectangle(outline):
+            self._turned_rectangles.append(where)
+        else:
+            self._has_other_outlines = True
         label = label_of_class(words[0], self._description.names)
         if not label:
             label = self._options.default_label
             self._left_out.remark("object", _NO_CLASS.format(label), where)
         yield Annotation.from_mask(mask, label)
+
+    def _box_in(self, words: list[str]) -> str:
+        """What kind of a box a line is, which is no mask; empty for an outline."""
+        if len(words) == NUMBERS_OF_A_BOX:
+            return "a box"
+        if self._description.has_key_points:
+            return "a box with key points" if len(words) > NUMBERS_OF_A_BOX else "a box"
+        return "a turned box" if self._description.has_turned_boxes and len(words) == NUMBERS_OF_A_TURNED_BOX else ""

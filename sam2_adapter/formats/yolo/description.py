@@ -1,7 +1,7 @@
 """What describes a YOLO data set: `data.yaml` or another YAML file of this form, or the `classes.txt` that Label Studio writes instead.
 
 `data.yaml` names the classes (a list, or number to name) and, for each split, a folder or a text file with the paths of pictures, perhaps
-below `path`. `classes.txt` has the name of one class per line.
+below `path`. `task: obb` says that lines are turned boxes. `classes.txt` has the name of one class per line.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ _HEAD_BYTES = 2**16
 _NAMES_KEY = re.compile(rb"^names\s*:", re.MULTILINE)
 _PLACE_KEY = re.compile(rb"^(path|train|val)\s*:", re.MULTILINE)
 
+# The task of sets of turned boxes ("oriented bounding boxes").
+_TURNED_BOXES = "obb"
+
 # How YAML writes what is not given.
 _NOTHING = ("", "~", "null", "Null", "NULL", None)
 
@@ -52,6 +55,7 @@ class Description:
         bases: the folders that the paths of splits may begin in, the likeliest one first.
         places: key of a split and a folder or list that it names, as they are written.
         has_key_points: whether lines are boxes with key points, which are no outlines.
+        has_turned_boxes: whether lines of nine numbers are the four corners of turned boxes, which are no outlines either.
     """
 
     path: Path
@@ -59,6 +63,7 @@ class Description:
     bases: tuple[Path, ...]
     places: tuple[tuple[str, Any], ...] = ()
     has_key_points: bool = False
+    has_turned_boxes: bool = False
 
     @property
     def root(self) -> Path:
@@ -116,17 +121,26 @@ def read_description(path: Path) -> Description:
     root = path.parent
     if path.suffix.lower() not in _SUFFIXES:
         lines = [line.strip() for line in read_text(path).splitlines()]
-        return Description(path, dict(enumerate(line for line in lines if line)), (root,))
+        names = dict(enumerate(line for line in lines if line))
+        return Description(path, names, (root,), has_turned_boxes=_says_turned_boxes(root, None))
     content = _content(path)
     bases = (*places_of(root, content.get("path")), root)
     is_pose = content.get("kpt_shape") not in _NOTHING
-    return Description(path, _names(content.get("names"), path), bases, tuple(_places(content)), is_pose)
+    are_turned = _says_turned_boxes(root, content.get("task"))
+    return Description(path, _names(content.get("names"), path), bases, tuple(_places(content)), is_pose, are_turned)
 
 
 def label_of_class(word: str, names: Mapping[int, str]) -> str | None:
     """The name of the class whose number a line begins with, which tools also write with a point; `None` where it has none."""
     number = word.removesuffix(".0")
     return (names.get(int(number)) or None) if number.isdecimal() and len(number) <= _MOST_DIGITS else None
+
+
+def _says_turned_boxes(root: Path, task: Any) -> bool:
+    """What `task` says; where nothing does, what the name of the folder says, as in `cars.v1i.yolov8-obb`."""
+    if task not in _NOTHING:
+        return isinstance(task, str) and task.strip().lower() == _TURNED_BOXES
+    return _TURNED_BOXES in re.split("[^a-z0-9]+", root.absolute().name.lower())
 
 
 def _other_description(root: Path) -> Path | None:

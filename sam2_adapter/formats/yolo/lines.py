@@ -15,11 +15,14 @@ from sam2_adapter.annotations.polygons import Polygon, Ring
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.document import short
 
-NUMBERS_OF_A_BOX = 5
+NUMBERS_OF_A_BOX, NUMBERS_OF_A_TURNED_BOX = 5, 9
 _LEAST_NUMBERS = 7
 
 # Polygons may reach a little over the border; numbers beyond this are pixels.
 _LARGEST_FRACTION = 1.5
+
+# Corners of boxes are written with few decimals.
+_TOLERANCE_PX = 1.0
 
 # A hundredth of a pixel in images of 10,000 pixels.
 _DECIMALS = 6
@@ -47,6 +50,17 @@ def outline_of_line(words: Sequence[str], original_hw: tuple[int, int]) -> Ring:
     if np.abs(numbers).max() > _LARGEST_FRACTION:
         raise DataError(f"coordinates are fractions from 0 to 1, but one of them is {np.abs(numbers).max():g}.")
     return numbers.reshape(-1, 2) * (width, height)
+
+
+def is_turned_rectangle(outline: Ring) -> bool:
+    """Whether an outline in pixels has four corners at right angles, and sides that are not those of an upright box."""
+    if len(outline) != 4:
+        return False
+    first, second, third, fourth = outline
+    is_parallelogram = np.abs(first + third - second - fourth).max() <= _TOLERANCE_PX
+    diagonals = np.linalg.norm(third - first), np.linalg.norm(fourth - second)
+    is_upright = np.abs(second - first).min() <= _TOLERANCE_PX
+    return bool(is_parallelogram and abs(diagonals[0] - diagonals[1]) <= _TOLERANCE_PX and not is_upright)
 
 
 def annotation_to_line(annotation: Annotation, number: int, tolerance: float = 1.0) -> tuple[str, str]:

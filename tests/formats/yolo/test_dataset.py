@@ -211,3 +211,32 @@ def test_the_number_of_a_class_may_have_any_number_of_digits(tmp_path):
 def test_listed_labels_come_in_the_order_of_their_numbers(tmp_path):
     root = make(tmp_path, "train: images\nnames: {10: dog, 2: cat, 3: '', 4: cat}\n", {})
     assert listed_labels(root) == ["cat", "dog"]
+
+
+UPRIGHT = "0 0.25 0.25 0.5 0.25 0.5 0.75 0.25 0.75"
+# Of a picture of 32 x 24 pixels: corners (16, 4), (24, 12), (16, 20) and (8, 12), a square that stands on its tip.
+TURNED = "0 0.5 0.166667 0.75 0.5 0.5 0.833333 0.25 0.5"
+
+
+@pytest.mark.parametrize("description", ["task: obb\n", "task: OBB\nnames: [cat]\n"])
+def test_turned_boxes_are_no_masks_where_the_data_set_says_what_they_are(tmp_path, description):
+    samples, left_out = read(make(tmp_path, description, {"images/a.png": f"{TURNED}\n{UPRIGHT} 0.1 0.6\n"}))
+    assert len(samples[""][0].objects) == 1
+    assert [(row["reason"], row["examples"]) for row in left_out] == [
+        (Reason.UNSUPPORTED_TYPE, ["labels/a.txt: line 1: a turned box"])
+    ]
+
+
+def test_four_corners_are_an_outline_where_nothing_says_what_they_are(tmp_path):
+    samples, left_out = read(make(tmp_path, "names: [cat]", {"images/a.png": TURNED, "images/b.png": TURNED}))
+    assert samples[""][0].objects[0].area == pytest.approx(128, abs=16)
+    assert left_out.remarks[0].startswith(
+        "2 objects of four corners at right angles, as all of the data set are, taken as masks: if"
+    )
+    assert "write 'task: obb' into data.yaml" in left_out.remarks[0]
+
+
+@pytest.mark.parametrize("other", [UPRIGHT, f"{TURNED} 0.3 0.3"])
+def test_turned_rectangles_among_other_outlines_are_nothing_to_remark(tmp_path, other):
+    _, left_out = read(make(tmp_path, "names: [cat]", {"images/a.png": f"{TURNED}\n{other}\n"}))
+    assert left_out.remarks == ()

@@ -70,3 +70,26 @@ def test_numbers_of_classes() -> None:
     assert [label_of_class(word, names) for word in ("0", "12.0", "-1", "1e0", "x", "9" * 5000)] == [
         "cat", "dog", None, None, None, None,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("folder", "task", "expected"),
+    [
+        ("set", "task: obb", True),
+        ("set", "task: ' OBB '", True),
+        ("set", "task: segment", False),
+        ("set", "task: [obb]", False),
+        ("set", "", False),
+        ("cars.v1i.yolov8-obb", "", True),
+        ("cars.v1i.yolov8-obb", "task: segment", False),
+        ("knobbly", "task:", False),
+    ],
+)
+def test_turned_boxes_are_named_by_the_task_or_else_the_folder(tmp_path, folder, task, expected):
+    path = tmp_path / folder / "data.yaml"
+    path.parent.mkdir()
+    path.write_text(f"train: images\nnames: [cat]\n{task}\n")
+    assert read_description(path).has_turned_boxes == expected
+    classes = path.with_name("classes.txt")
+    classes.write_text("cat\n")
+    assert read_description(classes).has_turned_boxes == ("obb" in folder.split("-"))

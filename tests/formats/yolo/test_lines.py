@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.polygons import Polygon, polygons_to_mask
-from sam2_adapter.formats.yolo.lines import annotation_to_line, one_outline, outline_of_line
+from sam2_adapter.formats.yolo.lines import annotation_to_line, is_turned_rectangle, one_outline, outline_of_line
 from tests.shapes import FEW, QUICK, ellipse, iou, object_masks, pixel_masks, real_masks
 
 
@@ -64,3 +65,19 @@ def test_objects_keep_their_shape(mask):
 def test_real_objects_keep_their_shape(data_set):
     masks = real_masks(data_set, count=40, least_area=400)
     assert min(iou(round_trip(mask), mask) for mask in masks) >= 0.98
+
+
+@given(
+    center=st.tuples(st.floats(100, 200), st.floats(100, 200)),
+    size=st.tuples(st.floats(20, 90), st.floats(20, 90)),
+    angle=st.floats(10, 80),
+)
+def test_turned_rectangles_are_known_by_their_corners(center, size, angle):
+    corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * size / 2
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    turned = corners @ np.array([[cos, sin], [-sin, cos]]) + center
+    assert is_turned_rectangle(turned)
+    assert not is_turned_rectangle(corners + center)
+    assert not is_turned_rectangle(np.concatenate([turned, turned[:1]]))
+    skewed = np.array([(5, 0), (0, 0), (0, 0), (0, 0)])
+    assert not is_turned_rectangle(turned + skewed)

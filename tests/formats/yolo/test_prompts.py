@@ -54,3 +54,21 @@ def test_nothing_for_these_images(tmp_path):
         read_yolo_prompts(make(tmp_path / "set", BOX), [image])
     with pytest.raises(DataError, match="'names' is a list of class names"):
         read_yolo_prompts(make(tmp_path / "set", BOX, description="names: 5"), [image])
+
+
+TURNED = "1 0.5 0.166667 0.75 0.5 0.5 0.833333 0.25 0.5"
+
+
+def test_lines_of_nine_numbers_are_turned_boxes_where_the_data_set_says_so(tmp_path):
+    image = write_image(tmp_path / "a.png")
+    text = f"{TURNED}\n{BOX}\n0 0.1 0.1 0.2 0.1 0.2 0.2\n1 9 9 9 9 9 9 9 9\n"
+    root = make(tmp_path / "set", text, description="task: obb\nnames: [cat, dog]")
+    turned, box, refused = read_yolo_prompts(root, [image])[image.as_posix()]
+    side = 8 * 2**0.5
+    expected = (16 - side / 2, 12 - side / 2, 16 + side / 2, 12 + side / 2)
+    assert turned.box_xyxy == pytest.approx(expected, abs=1e-3)
+    assert (turned.label, turned.box_angle) == ("dog", pytest.approx(45, abs=1e-3))
+    assert (box.box_angle, box.box_xyxy) == (0, (12, 0, 20, 12))
+    assert "line 4: coordinates are fractions from 0 to 1, but one of them is 9" in refused.reason
+    (found,) = read_yolo_prompts(make(tmp_path / "other", text), [image])[image.as_posix()]
+    assert found.box_xyxy == box.box_xyxy
