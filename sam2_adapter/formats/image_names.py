@@ -192,21 +192,40 @@ def at_that_path(listed: str, fitting: list[str]) -> list[str]:
 
 
 def _most_specific(listed: Sequence[str], found: Sequence[list[str]]) -> list[list[str]]:
-    """Of names that stand for one image those with the most folders, and of these those in its own spelling; the others stand for none."""
-    best: dict[str, tuple[int, bool]] = {}
-    for name, candidates in zip(listed, found, strict=True):
-        if len(candidates) == 1:
-            best[candidates[0]] = max(best.get(candidates[0], (0, False)), specificity(name, candidates[0]))
-    return [
-        candidates if len(candidates) != 1 or specificity(name, candidates[0]) == best[candidates[0]] else []
+    """Of names that stand for one image those with the most folders, and of these those that are its own; the others stand for none.
+
+    A name is an image's own also with its accents composed otherwise or percent-encoded, but not in another case: that may be another image.
+    """
+    rated = [
+        (candidates[0], _rating(name, candidates[0])) if len(candidates) == 1 else None
         for name, candidates in zip(listed, found, strict=True)
+    ]
+    best: dict[str, tuple[int, bool]] = {}
+    for image, rating in filter(None, rated):
+        best[image] = max(best.get(image, rating), rating)
+    return [
+        candidates if rating is None or rating[1] == best[rating[0]] else []
+        for candidates, rating in zip(found, rated, strict=True)
     ]
 
 
-def specificity(listed: str, image: str) -> tuple[int, bool]:
-    """How closely a listed name names an image that it fits: by how many folders, and whether in the image's own spelling."""
+def _rating(listed: str, image: str) -> tuple[int, bool]:
+    num_parts, spelling = specificity(listed, image)
+    return num_parts, spelling > 0
+
+
+def specificity(listed: str, image: str) -> tuple[int, int]:
+    """How closely a listed name names an image that it fits.
+
+    Returns:
+        How many parts it has; and 2 for the image's own spelling, 1 for the same name with accents composed otherwise or percent-encoded, else 0.
+    """
     parts, image_parts = path_parts(listed), path_parts(image)
-    return len(parts), parts == image_parts[len(image_parts) - len(parts) :]
+    if parts == image_parts[len(image_parts) - len(parts) :]:
+        return len(parts), 2
+    composed = [COMPARISONS[0](part) for part in image_parts]
+    forms = ([COMPARISONS[0](part) for part in form] for form in _forms(listed))
+    return len(parts), int(any(form == composed[len(composed) - len(form) :] for form in forms))
 
 
 def _forms(listed: str) -> Iterator[Parts]:

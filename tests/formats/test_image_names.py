@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_adapter.formats.image_names import PathsByName, at_that_path, find_listed, is_foreign, path_parts
+from sam2_adapter.formats.image_names import PathsByName, at_that_path, find_listed, is_foreign, path_parts, specificity
 from tests.shapes import QUICK
 
 IMAGES = ["images/p.png", "images/sub/q.jpg", "images/Top view \u00e9 1.png", "other/R.PNG", "a%20b.png"]
@@ -121,3 +121,13 @@ def test_files_are_found_in_another_spelling_where_only_one_is_meant(names, want
 
 def _folded(name):
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def test_an_image_keeps_all_names_that_are_its_own():
+    composed, apart = "gr\u00fcn 1.png", "gru\u0308n 1.png"
+    for image in (composed, apart):
+        names = [apart, composed, "gr%C3%BCn%201.png", "Gr\u00fcn 1.png", "x/gr\u00fcn 1.png"]
+        assert find_listed(names[:4], [image]) == [[image], [image], [image], []]
+        assert find_listed(names, [f"x/{image}"]) == [[], [], [], [], [f"x/{image}"]]
+    assert [specificity(name, composed) for name in (composed, apart, "GR\u00dcN 1.png")] == [(1, 2), (1, 1), (1, 0)]
+    assert specificity(f"a/{composed}", f"b/a/{composed}") == (2, 2)

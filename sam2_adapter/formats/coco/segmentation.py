@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,10 @@ from sam2_adapter.errors import DataError
 from sam2_adapter.formats.document import field, short
 
 _FORM = "a list of polygons [[x, y, x, y, ...], ...] or an object with 'size' and 'counts'"
+
+
+# Of a text in Python's form, which takes much more memory to parse than JSON.
+_MOST_CHARACTERS = 1_000_000
 
 
 class CocoMask(NamedTuple):
@@ -27,16 +32,31 @@ class CocoMask(NamedTuple):
     degenerate_rings: int = 0
 
 
+def from_text(segmentation: Any) -> Any:
+    """What a text in the place of a `segmentation` holds, as JSON or a dict of Python: so do programs that keep objects in tables.
+
+    Anything else is given back.
+    """
+    if not isinstance(segmentation, str):
+        return segmentation
+    text = segmentation.strip()
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _python_value(text) if text.startswith("{") and len(text) <= _MOST_CHARACTERS else segmentation
+
+
 def read_segmentation(segmentation: Any, original_hw: tuple[int, int]) -> CocoMask:
     """Read a `segmentation`.
 
     Args:
-        segmentation: polygons, one flat polygon, or runs as a list or in COCO's compressed text.
+        segmentation: polygons, one flat polygon, or runs as a list or in COCO's compressed text; or a text that holds one of these.
         original_hw: (height, width) of the image.
 
     Raises:
         DataError: it has none of these forms, or no polygon has three points; the text begins with the key.
     """
+    segmentation = from_text(segmentation)
     if isinstance(segmentation, list):
         rings, degenerate = read_rings(segmentation)
         return CocoMask(mask_to_rle(polygons_to_mask([Polygon(ring) for ring in rings], original_hw)), degenerate)
@@ -99,6 +119,8 @@ def _read_runs(segmentation: dict[str, Any], original_hw: tuple[int, int]) -> Rl
         if runs is None or not all(0 <= run < 2**32 for run in runs):
             raise DataError(f"'counts' in 'segmentation' are whole numbers from 0, but got {short(counts)}.")
         return runs_to_rle(np.array(runs, dtype=np.int64), original_hw)
+    if isinstance(counts, bytes):  # of a dict in Python's form
+        return Rle(counts.decode("latin-1"), original_hw)
     return Rle(_plain_text(field(segmentation, "counts", str, "'segmentation'")), original_hw)
 
 
@@ -118,8 +140,13 @@ def _plain_text(counts: str) -> str:
     """Counts without the mark of Python's bytes, which some tools write along."""
     if counts[:2] not in ("b'", 'b"'):
         return counts
-    try:
-        value = ast.literal_eval(counts)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return counts
+    value = _python_value(counts)
     return value.decode("latin-1") if isinstance(value, bytes) else counts
+
+
+def _python_value(text: str) -> Any:
+    """The value that a text is in Python; the text itself where it is none."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text

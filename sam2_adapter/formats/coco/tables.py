@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sam2_adapter.errors import DataError
+from sam2_adapter.formats.coco.segmentation import from_text
 from sam2_adapter.formats.document import short
 from sam2_adapter.formats.left_out import LeftOut, Reason
 
@@ -40,7 +41,7 @@ class CocoTables:
 
     Attributes:
         images: the images that the document lists.
-        objects_of: entries of `annotations` by the key of their image, for listed images.
+        objects_of: entries of `annotations` by the key of their image, for listed images; no `segmentation` is a text that holds one.
         labels: label by the key of its category; categories without a name are not in it.
     """
 
@@ -72,7 +73,7 @@ def read_tables(document: Any, path: Path, left_out: LeftOut) -> CocoTables:
         elif key not in keys:
             left_out.add_object(Reason.NO_IMAGE_ENTRY, f"{where}: 'image_id' {short(row['image_id'])}")
         else:
-            objects_of.setdefault(key, []).append(row)
+            objects_of.setdefault(key, []).append(_without_text(row))
     return CocoTables(images, objects_of, labels_by_key(document, path))
 
 
@@ -93,6 +94,12 @@ def is_crowd(row: Mapping[str, Any]) -> bool:
     if value != value:  # NaN, as tables write what is not given
         return False
     return value.strip().lower() not in _NO if isinstance(value, str) else bool(value)
+
+
+def _without_text(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An object whose `segmentation` is no text that holds one."""
+    segmentation = row.get("segmentation")
+    return {**row, "segmentation": from_text(segmentation)} if isinstance(segmentation, str) else row
 
 
 def _table(document: Any, name: str, path: Path) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -307,3 +309,38 @@ def test_listed_labels_come_in_the_order_of_their_ids(tmp_path, ids, expected):
     write_json(tmp_path / "annotations" / "instances_train.json", document)
     write_json(tmp_path / "annotations" / "instances_val.json", {**document, "categories": [{"id": 7, "name": "d"}]})
     assert listed_labels(tmp_path) == [*expected, "d"]
+
+
+def test_segmentations_as_texts_are_read_as_what_they_hold(tmp_path):
+    outside = "[[100, 100, 110, 100, 110, 110]]"
+    samples, left_out = read(one_image(tmp_path, json.dumps(SQUARE), outside, "[]", "nan"))
+    (found,) = samples[""][0].objects
+    np.testing.assert_array_equal(found.mask, MASK)
+    assert {row["reason"]: row["count"] for row in left_out} == {
+        Reason.OUTSIDE: 1,
+        Reason.UNSUPPORTED_TYPE: 1,
+        Reason.MALFORMED: 1,
+    }
+
+
+@pytest.mark.parametrize("other", ["gru\u0308n 1.png", "gr\u00fcn%201.png", "./gr\u00fcn 1.png"])
+def test_one_image_under_two_spellings_has_the_objects_of_both(tmp_path, other):
+    write_image(tmp_path / "gr\u00fcn 1.png")
+    images = [coco_image(1, "gr\u00fcn 1.png"), coco_image(2, other)]
+    squares = [coco_object(1, SQUARE), coco_object(2, [[20, 3, 30, 3, 30, 12]])]
+    write_json(tmp_path / "annotations.json", coco(images, squares))
+    samples, left_out = read(tmp_path)
+    assert len(samples[""][0].objects) == 2
+    assert not left_out
+    assert left_out.remarks[0].startswith(
+        "1 image listed more than once: the objects of all its entries were put together"
+    )
+
+
+def test_a_name_in_another_case_beside_the_images_own_is_another_image(tmp_path):
+    write_image(tmp_path / "a.png")
+    images = [coco_image(1, "a.png"), coco_image(2, "A.png")]
+    write_json(tmp_path / "annotations.json", coco(images, [coco_object(1, SQUARE), coco_object(2, SQUARE)]))
+    samples, left_out = read(tmp_path)
+    assert [len(sample.objects) for sample in samples[""]] == [1]
+    assert [(row["reason"], row["examples"]) for row in left_out] == [(Reason.NO_IMAGE, ["A.png"])]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,6 +34,11 @@ COUNTS = mask_to_rle(MASK).counts
         {"size": ["24", 32.0], "counts": [float(run) for run in RUNS]},
         {"size": [24, 32], "counts": COUNTS},
         {"size": [24, 32], "counts": str(COUNTS.encode())},
+        "[[2, 3, 10, 3, 10, 12, 2, 12]]",
+        " [2, 3, 10, 3, 10, 12, 2, 12] ",
+        json.dumps({"size": [24, 32], "counts": COUNTS}),
+        str({"size": [24, 32], "counts": COUNTS}),
+        str({"size": [24, 32], "counts": COUNTS.encode()}),
     ],
 )
 def test_every_form_is_the_same_mask(segmentation):
@@ -47,6 +54,12 @@ def test_degenerate_rings_are_counted():
     [
         (None, "'segmentation' is a list of polygons .* but got None"),
         ("M 1 2", "but got 'M 1 2'"),
+        ("", "but got ''"),
+        ("null", "but got None"),
+        ('"[[1, 2]]"', r"but got '\[\[1, 2\]\]'"),
+        ("[" * 100_000, "but got '\\[\\["),
+        ("[[1, 2, 3]", "but got '\\[\\[1"),
+        ("__import__('os')", "but got"),
         ([], "at least three points"),
         ([[1, 2, 3, 4]], "at least three points"),
         ([[1, 2, 3, 4, 5, 6, 7]], "has 7 numbers; expected pairs x, y"),
