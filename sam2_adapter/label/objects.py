@@ -15,6 +15,7 @@ from typing import Any
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.errors import DataError
+from sam2_adapter.files import encodable
 
 MOST_LABEL_CHARACTERS = 200
 MOST_STEPS = 400
@@ -93,8 +94,12 @@ def checked_label(label: Any, where: str) -> str:
 
 
 def object_of(annotation: Annotation) -> Object:
-    """An annotation that was read from a file."""
-    kept: Object = {"label": annotation.label, "counts": annotation.rle.counts, "score": annotation.iou_score}
+    """An annotation that was read from a file; what of its label no file can hold is written as an escape."""
+    kept: Object = {
+        "label": encodable(annotation.label),
+        "counts": annotation.rle.counts,
+        "score": annotation.iou_score,
+    }
     for name in ("attributes", *_TEXTS):
         value = getattr(annotation, name)
         if value is not None:

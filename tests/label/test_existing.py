@@ -13,6 +13,7 @@ from sam2_adapter.label.objects import annotations_of
 from sam2_adapter.label.run import LabelSession
 from sam2_adapter.label.work import MOST_LABELS
 from tests.conftest import disk_photo
+from tests.formats.folders import coco, coco_image, coco_object, write_image, write_json
 
 HW = (120, 160)
 BOTH = [entry for entry in FORMATS if entry.layout and entry.output]
@@ -117,3 +118,15 @@ def test_of_more_classes_than_a_page_has_those_that_are_used_keep_their_order(tm
     folder = _yolo_set(tmp_path / "set", [f"c{number}" for number in range(MOST_LABELS + 1)])
     with LabelSession([folder], tmp_path / "work") as session:
         assert session.work.labels == ["c1", "c2"]
+
+
+def test_labels_that_no_file_can_hold_are_escaped(tmp_path):
+    write_image(tmp_path / "set" / "a.png")
+    document = coco([coco_image(1, "a.png")], [coco_object(1, [[2, 3, 10, 3, 10, 12, 2, 12]], 1)])
+    names = ("bad\ud800", "unused\udfff")
+    document["categories"] = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
+    write_json(tmp_path / "set" / "annotations.json", document)
+    with LabelSession([tmp_path / "set"], tmp_path / "work") as session:
+        assert session.work.labels == ["bad\\ud800", "unused\\udfff"]
+        (done,) = session.work.snapshot().values()
+        assert [entry["label"] for entry in done.objects.values()] == ["bad\\ud800"]
