@@ -169,7 +169,13 @@ class Teaching:
 
     def _accepted(self) -> Accepted:
         follows_views = "window" not in self._settings
-        return Accepted(self._work.snapshot(), self._pictures, self._config.min_area_px, follows_views=follows_views)
+        return Accepted(
+            self._work.snapshot(),
+            self._pictures,
+            self._config.min_area_px,
+            follows_views=follows_views,
+            labels=self._work.label_colors,
+        )
 
     def _earlier(self, from_used: bool) -> Mapping[str, Any] | None:
         used = self._choice.in_use

@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 from sam2_adapter import __version__
+from sam2_adapter.annotations.colors import Color
 from sam2_adapter.annotations.objects import AnnotatedImage
 from sam2_adapter.config_views import LARGEST_WINDOW, SMALLEST_WINDOW
 from sam2_adapter.errors import ExportError, TrainingError
@@ -113,6 +114,7 @@ class Accepted:
         min_area_px: int,
         *,
         follows_views: bool = True,
+        labels: Mapping[str, Color | None] | None = None,
     ) -> None:
         """Take the objects as they are now.
 
@@ -121,8 +123,10 @@ class Accepted:
             pictures: of the session; objects of others, and of files that are gone, have no pixels to learn from.
             min_area_px: smaller objects are left out, as training does.
             follows_views: the views that objects were answered in say what the model sees; else it sees whole pictures, or what is set.
+            labels: as in `WritingTarget`: all of the session, in their order.
         """
         stems = unique_stems([picture.name for picture in pictures])
+        self._labels = labels or {}
         self._annotated: dict[str, AnnotatedImage] = {}
         self._paths: dict[str, Path] = {}
         self.samples: list[Sample] = []
@@ -201,7 +205,8 @@ class Accepted:
         except OSError as error:
             raise ExportError(f"{directory}: cannot write here: {reason_of(error)}. Make room on the disk.") from error
         made_by = {"tool": f"sam2-adapter {__version__}"}
-        writer = open_writer(WritingTarget(directory / entry.results, lambda _: None, "accepted", made_by))
+        target = WritingTarget(directory / entry.results, lambda _: None, "accepted", made_by, labels=self._labels)
+        writer = open_writer(target)
         for name, image in self._annotated.items():
             writer.add(image, name)
         writer.close()

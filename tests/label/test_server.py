@@ -191,6 +191,8 @@ def test_labels_and_exports(app, session):
     assert isinstance(_segmentation(session), list)
     assert (done["images"], done["objects"], [path["format"] for path in done["paths"]]) == (1, 1, ["coco", "masks"])
     assert {"annotations.json", "masks/disk.png"} <= set(_files(session.directory))
+    categories = json.loads((session.directory / "annotations.json").read_text())["categories"]
+    assert [category["name"] for category in categories] == ["car", "dog", OBJECT["label"]]
 
 
 def test_a_full_disk_is_said_and_nothing_is_taken_for_saved(app, session, monkeypatch):

@@ -99,6 +99,7 @@ def test_a_training_is_stopped_in_good_order_and_goes_on_and_a_killed_one_says_s
 @pytest.mark.parametrize(("settings", "window"), [({}, "64"), ({"window": "off"}, "off")])
 def test_objects_that_were_answered_in_views_teach_at_their_scale(tmp_path, settings, window):
     with accepted(tmp_path / "photos", 2) as session:
+        session.work.add_labels(["zebra"])
         for picture in session.pictures:
             for key, shape in session.work.objects_of(picture.name).items():
                 step = {"point": [1, 1], "inside": True, "view": [10, 10, 74, 50]}
@@ -107,6 +108,8 @@ def test_objects_that_were_answered_in_views_teach_at_their_scale(tmp_path, sett
         run = teaching._prepare(teaching._settings, teaching._choice.base(used=False), False)
         assert run.facts["settings"]["window"] == window
         assert ("64 pixels" in run.facts["shown"]["sentence"]) == (window == "64")
+        document = json.loads((session.directory / "teaching" / "run1" / "accepted" / "annotations.json").read_text())
+        assert [category["name"] for category in document["categories"]] == ["disk", "zebra"]
 
 
 @pytest.mark.slow
