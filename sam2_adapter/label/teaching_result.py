@@ -11,7 +11,7 @@ from typing import Any
 
 from sam2_adapter.text import plural, told_change
 from sam2_adapter.training.blend_choice import BlendPoint, choose_share
-from sam2_adapter.training.general import GeneralChange
+from sam2_adapter.training.general import GeneralChange, GeneralQuality
 from sam2_adapter.training.records import TrainingResult
 
 Json = dict[str, Any]
@@ -84,16 +84,24 @@ def _judged(point: BlendPoint, before: BlendPoint, result: TrainingResult) -> Js
         return {"verdict": BETTER, "text": f"Better: {better}. {why}"}
     general = result.general
     change = GeneralChange(general.name, general.num_images, general.num_objects, before.general, point.general)
-    elsewhere = _told(before.general.score, point.general.score)
     if change.warning:
         return {
             "verdict": FORGETS,
-            "text": f"It forgets: {better}, but those on other photographs get worse ({elsewhere}).",
+            "text": f"It forgets: {better}, but those on other photographs get worse ({_largest_loss(before.general, point.general)}).",
         }
+    elsewhere = _told(before.general.score, point.general.score)
     return {
         "verdict": BETTER,
         "text": f"Better: {better}, and on other photographs it keeps what it could ({elsewhere}).",
     }
+
+
+def _largest_loss(before: GeneralQuality, after: GeneralQuality) -> str:
+    """The one of the two figures that fell most: the mean of both may be as before."""
+    box = (before.miou_box, after.miou_box, "from a box")
+    click = (before.miou_click, after.miou_click, "after one click")
+    first, last, what = max(box, click, key=lambda figure: figure[0] - figure[1])
+    return f"{_told(first, last)} {what}"
 
 
 def _told(before: float, after: float) -> str:

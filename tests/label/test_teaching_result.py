@@ -128,3 +128,16 @@ def test_what_was_not_measured_is_said(stopped, why):
     assert (told["share"], told["general"]) == (1.0, None)
     without = replace(_result(stopped=stopped), general=GeneralChange("photographs", 21, 52, BEFORE, None))
     assert result_of(without)["curve"][1]["text"].endswith(f"What it forgets was not measured{why}")
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        (GeneralQuality(0.5, 0.5), "60.0 % → 50.0 % from a box"),
+        (GeneralQuality(0.7, 0.3), "40.0 % → 30.0 % after one click"),
+    ],
+)
+def test_what_got_worse_on_other_photographs_is_the_figure_that_fell(after, told):
+    (_, found) = result_of(_result(curve=_curve((0.0, 0.7, BEFORE), (1.0, 0.8, after))))["curve"]
+    assert found["verdict"] == FORGETS
+    assert found["text"].endswith(f"but those on other photographs get worse ({told}).")
