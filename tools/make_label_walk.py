@@ -72,7 +72,7 @@ def walk(page: Page) -> Walk:
     page.point(225, 85)
     walk.show("... and its mask appears.", 1500)
     page.press("Tab")
-    page.until("document.querySelectorAll('#strip .dots i').length === 3")
+    page.until("label.stage.candidatesAt?.text.startsWith('2 of 3')")
     walk.show("Tab: the other masks.", 1400)
     page.press("Escape")
     walk.move(145, 10)

@@ -140,9 +140,11 @@ class ModelWorker:
         assert session.original_hw is not None  # it is open
         steps = [step_of(step, session.original_hw) for step in request["steps"]]
         answer = session.go_to(steps)
+        if answer is None:
+            return None
         if kind == "candidates":
-            return {"candidates": [_as_json(candidate) for candidate in session.candidates()]}
-        return None if answer is None else _as_json(answer)
+            return {"own": _as_json(answer), "candidates": [_as_json(candidate) for candidate in session.candidates()]}
+        return _as_json(answer)
 
     def _is_stale(self, request: Json) -> bool:
         tab = request["tab"]

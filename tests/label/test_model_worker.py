@@ -76,8 +76,8 @@ def test_answers_are_those_of_a_session(harness, predictor, images):
     session.open(np.asarray(disk_photo()))
     steps = [{"point": [80, 60], "inside": True}]
     assert harness.ask(images["disk"], steps=steps)["answer"] == _json(session.click(80, 60))
-    candidates = harness.ask(images["disk"], kind="candidates", steps=steps)["answer"]["candidates"]
-    assert candidates == [_json(candidate) for candidate in session.candidates()]
+    asked = harness.ask(images["disk"], kind="candidates", steps=steps)["answer"]
+    assert asked == {"own": _json(session.answer), "candidates": [_json(one) for one in session.candidates()]}
     session.choose(session.candidates()[1])
     steps = [{**steps[0], "choice": 1}, {"point": [90, 50], "inside": False}]
     assert harness.ask(images["disk"], steps=steps)["answer"] == _json(session.click(90, 50, foreground=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -59,7 +60,11 @@ def test_click_correct_undo_accept_and_reload(page, folder):
     session = engine(folder, "coins.png")
     page.point(335, 43)
     assert same(page.shown, session.click(335, 43))
+    assert page.window.inner_text("#notes") == "Right click or Shift + click: not part of it"
+    assert re.search(r"score \d+ %", page.window.inner_text("#strip"))
+    assert "the model's own guess" in page.window.get_attribute("#strip .score", "title")
     page.point(335, 20, button="right")
+    assert "not part of it" not in page.window.inner_text("#notes")  # whoever has done it knows it
     assert page.draft["steps"][1] == {"point": [335, 20], "inside": False}
     assert same(page.shown, session.click(335, 20, foreground=False))
     page.point(318, 60, modifiers=["Shift"])
@@ -89,6 +94,13 @@ def test_boxes_candidates_and_a_second_object(page, folder):
     box = step["box"]
     assert np.abs(np.array(box) - (310, 20, 365, 72)).max() < 1
     assert same(page.shown, session.box(box))
+    # The answer to a box need not be one of the candidates: how many there are is told once they are known.
+    page.until("label.stage.candidatesAt?.text === 'Other masks: Tab'")
+    masks = list(dict.fromkeys([session.answer.rle.counts, *(one.rle.counts for one in session.candidates())]))
+    for place in (*range(1, len(masks)), 0):
+        page.press("Tab")
+        page.until("(counts) => label.own()?.counts === counts", masks[place])
+        page.until(f"label.stage.candidatesAt?.text === '{place + 1} of {len(masks)}: Tab'")
     page.press("Enter")
     session.clear()
     page.point(155, 51)
@@ -96,19 +108,19 @@ def test_boxes_candidates_and_a_second_object(page, folder):
     candidates = session.candidates()
     page.until("label.stage.candidatesAt")  # before anybody knows of Tab
     told = page.js("label.stage.candidatesAt")
-    assert told["text"] == "3 masks: Tab"
+    assert told["text"] == "1 of 3: Tab"
     lower = page.js("(counts) => label.stage.shape(counts).box[3]", page.shown["counts"])
     assert told["y"] == pytest.approx(page.js("(y) => label.stage.view.toScreen(0, y)[1]", lower) + 8, abs=1)
     seen = []
-    for _ in range(3):
+    for place in (2, 3, 1, 2):
         before = page.shown["counts"]
         page.press("Tab")
         page.until("(before) => label.own() && label.own().counts !== before", before)
         seen.append(page.shown["counts"])
-    assert sorted(seen) == sorted(candidate.rle.counts for candidate in candidates)
+        page.until(f"label.stage.candidatesAt?.text === '{place} of 3: Tab'")
+    assert sorted(seen[:3]) == sorted(candidate.rle.counts for candidate in candidates)
+    assert seen[2] == session.answer.rle.counts  # the first one again
     chosen = page.draft["steps"][0]["choice"]
-    page.until("!label.stage.isDue")
-    assert page.js("label.stage.candidatesAt.text") == f"{chosen + 1} of 3: Tab"
     page.point(150, 60)
     page.until("label.stage.candidatesAt === null")
     session.choose(candidates[chosen])
@@ -455,7 +467,7 @@ def test_answers_in_view_are_the_engines_and_say_where_they_are_cut(page, folder
     answer = session.click(*step["point"], view_xyxy=tuple(step["view"]))
     assert same(page.shown, answer)
     assert bool(page.shown.get("cut")) == answer.is_cut
-    assert ("reaches the edge" in page.window.inner_text("#strip")) == answer.is_cut
+    assert ("reaches the edge" in page.window.inner_text("#notes")) == answer.is_cut
     page.press("0")
     page.until("!label.stage.isMoving")
     page.point(318, 60, button="right")

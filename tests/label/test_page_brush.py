@@ -291,9 +291,14 @@ def test_holes_and_specks_are_marked_filled_and_dropped(page, folder):
     page.window.fill("#brush-bar input[type=number]", "12")
     told = page.window.inner_text("#brush-bar")
     page.window.keyboard.press("Enter")
-    holes, specks = page.js("[label.stage.brush.small.holes.length, label.stage.brush.small.specks.length]")
-    assert f"Fill {holes} holes" in told
-    assert f"Drop {specks} specks" in told
+    holes, specks = page.js("[label.stage.cleaning.holes.length, label.stage.cleaning.specks.length]")
+    assert f"{holes} small holes: fill" in told
+    assert f"{specks} specks: drop" in told
+    page.press("Escape")  # the same without the brush, where one accepts
+    assert page.window.inner_text("#notes").split("\n") == [
+        f"{specks} specks: drop ⇧W",
+        f"{holes} small holes: fill ⇧P",
+    ]
     page.press("Shift+P")
     filled = _mask(page)
     page.press("Shift+W")
@@ -305,9 +310,33 @@ def test_holes_and_specks_are_marked_filled_and_dropped(page, folder):
     assert page.objects[0]["counts"] == counts
     page.press("Control+Shift+z", "Control+Shift+z", "Control+Shift+z", "Enter")
     page.saved()
-    assert saved_objects(folder)[-1]["counts"] == mask_to_rle(without_small_regions(mask, 12)).counts
-    page.press("Escape")
+    saved = saved_objects(folder)[-1]
+    assert saved["counts"] == mask_to_rle(without_small_regions(mask, 12)).counts
+    assert (saved["score"], saved["steps"]) == (
+        0.5,
+        [{"mask": saved["counts"]}],
+    )  # still the model's: nobody has painted it
     page.js("label.store.dispatch({ type: 'change', changes: { noisy: null } })")
+
+
+def test_parts_are_specks_only_beside_a_much_larger_one_and_dropped_with_a_click(page):
+    page.press("p")
+    page.js("() => { const { brush } = label.stage; brush.setSize(20); brush.dot(60, 60, false); }")
+    large = painted([(60, 60)], 20).sum()
+    for size, name in ((8, "No specks"), (5, "1 speck: drop")):
+        assert (painted([(100, 60)], size).sum() < large / 10) == (size == 5)
+        page.js(
+            f"() => {{ const {{ brush }} = label.stage; brush.setSize({size}); brush.dot(100, {60 + 10 * size}, false); }}"
+        )
+        page.until("label.stage.cleaning.of === label.own().counts")
+        assert page.window.inner_text("#brush-bar .cleaning").split("\n")[0] == name
+    both = _mask(page)
+    page.press("Escape")
+    page.window.click("#notes button")
+    assert np.array_equal(_mask(page), both & ~painted([(100, 110)], 5))
+    page.press("Control+z")
+    assert np.array_equal(_mask(page), both)
+    page.press("Escape")
 
 
 def test_a_finger_paints_and_two_fingers_give_the_stroke_up(page):

@@ -42,6 +42,7 @@ def test_a_tap_is_inside_and_a_long_press_outside(touched, folder):
     (step,) = touched.draft["steps"]
     assert (step["inside"], np.abs(np.array(step["point"]) - (335, 43)).max() < 1) == (True, True)
     assert same(touched.shown, session.click(*step["point"]))
+    assert touched.window.inner_text("#notes") == "Long press: not part of it"
     fingers.down((0, touched.place(335, 20)))
     touched.window.wait_for_timeout(LONG_PRESS_MS)
     fingers.up()
@@ -118,6 +119,7 @@ def test_a_whole_session_with_the_keyboard_alone(page, folder):
     assert page.window.get_attribute("#next", "title") == "There is none after it in the list"
     page.press("k", "x")
     page.answered()
+    assert page.window.inner_text("#notes") == "C: not part of it"
     page.press("1", "Enter")
     page.saved()
     page.press("Escape")  # ends pointing
@@ -166,7 +168,7 @@ def test_what_a_screen_reader_is_told(page):
         r'- textbox "Find or add a label"',
         r'- group "Labels"',
         r'- group "Objects"',
-        r'- button "petal, score \d+ %',
+        r"- button \"petal, score \d+ %, the model's own guess",
         r'- button "Delete petal"',
         r'- button "coins\.png, .*\d objects?"',
         r'- button "The whole picture, zoom \d+ %"',
@@ -183,6 +185,7 @@ def test_what_a_screen_reader_is_told(page):
     assert nameless == []
     page.press("?")
     assert re.search(r'- dialog "Keys and gestures"', page.window.locator("body").aria_snapshot())
+    assert "The score is the model's own guess" in page.window.inner_text("#help-pointer")
     page.press("Escape")
     page.js("label.commands.select(Object.keys(label.store.state.objects)[0])")
     page.until("document.getElementById('live').textContent.startsWith('petal selected.')")

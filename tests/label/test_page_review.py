@@ -56,6 +56,7 @@ def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server
         assert len(_shown(page)) == 4
         scores = [int(told.split("score ")[1].split(" %")[0]) for told in _shown(page)]
         assert scores == sorted(scores)
+        assert "own guess of how well a mask fits. Low ones come first" in page.window.inner_text("#review-why")
         rows = page.js(
             "[...document.querySelectorAll('#review-labels tr')].map((row) => [...row.children].map((cell) => cell.innerText.trim()))"
         )
@@ -70,6 +71,7 @@ def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server
         page.window.select_option("#review-order", "-area")
         areas = [int(told.split(", ")[2].replace(",", "").split()[0]) for told in _shown(page)]
         assert areas == sorted(areas, reverse=True)
+        assert "come first" not in page.window.inner_text("#review-why")
         page.window.click("#review-labels tr:first-child button")
         assert len(_shown(page)) == 3
         assert page.window.inner_text("#review-count") == "3 objects with the label coin"

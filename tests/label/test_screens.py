@@ -24,6 +24,15 @@ def server(tmp_path_factory):
         yield server
 
 
+# The bars lie below the picture, as soon as the page has seen the width of the window.
+_BELOW = (
+    "(() => { const { view } = label.stage; const canvas = document.getElementById('canvas').getBoundingClientRect();"
+    " const bars = document.getElementById('bars').getBoundingClientRect();"
+    " return view.width === canvas.width && canvas.top + view.y + view.imageHeight * view.scale <= bars.top; })()"
+)
+_PLACE = "[label.stage.view.x, label.stage.view.y, label.stage.view.scale]"
+
+
 def _in_all_looks(page, state, *, is_covered=False):
     faults = {}
     for width, scheme in looks(page, state, WIDTHS, "!label.stage.isDue && !label.stage.isMoving"):
@@ -54,7 +63,7 @@ def test_every_state_looks_right_at_every_width(browser, server):
         page.press("Enter")
         page.point(400, 60)
         page.press("Tab")
-        page.until("document.querySelectorAll('#strip .dots i').length === 3")
+        page.until("label.stage.candidatesAt?.text === '2 of 3: Tab'")
         assert _in_all_looks(page, "candidates") == {}
         _long_texts_find_room(page)
         page.press("Escape")
@@ -63,26 +72,24 @@ def test_every_state_looks_right_at_every_width(browser, server):
         assert _in_all_looks(page, "proposals") == {}
         page.press("Escape", "p")
         page.js(
-            "() => { label.stage.brush.dot(60, 60, false); label.stage.brush.setSize(9); label.stage.brush.dot(90, 60, false); }"
+            "() => { label.stage.brush.dot(60, 60, false); label.stage.brush.setSize(5); label.stage.brush.dot(90, 60, false); }"
         )
-        page.until("label.stage.brush.small.specks.length === 1")
+        page.until("label.stage.cleaning.specks.length === 1")
         assert _in_all_looks(page, "brush") == {}
-        for width in (*WIDTHS, 375):
-            page.window.set_viewport_size({"width": width, "height": WIDTHS.get(width, 740)})
-            # The picture lies below the bar, as soon as the page has seen the new width.
-            page.until(
-                "(() => { const bar = document.getElementById('brush-bar');"
-                " return label.stage.view.y >= bar.offsetTop + bar.offsetHeight; })()"
-            )
+        for width, height in WIDTHS.items():
+            page.window.set_viewport_size({"width": width, "height": height})
+            page.until(_BELOW)
         page.window.set_viewport_size({"width": 1000, "height": 700})
         height = page.js("document.getElementById('brush-bar').offsetHeight")
-        page.js("label.stage.brush.setLeast(1)")
-        assert page.window.inner_text("#brush-bar .cleaning").split("\n") == ["No holes", "No specks"]
+        page.js("label.stage.cleaning.setLeast(1)")
+        assert page.window.inner_text("#brush-bar .cleaning").split("\n") == ["No specks", "No small holes"]
         assert (
             page.js("document.getElementById('brush-bar').offsetHeight") == height
         )  # nothing jumps while somebody paints
-        page.js("label.stage.brush.setLeast(100)")
+        page.js("label.stage.cleaning.setLeast('')")
+        place = page.js(_PLACE)
         page.press("Escape", "Escape")
+        assert page.js(_PLACE) == place  # the picture stays where it is when the brush comes and goes
         page.js("label.commands.select(Object.keys(label.store.state.objects)[0])")
         assert _in_all_looks(page, "selected") == {}
         page.press("?")
@@ -108,11 +115,12 @@ def _long_texts_find_room(page):
     for width in (1000, 375):
         page.window.set_viewport_size({"width": width, "height": 740})
         page.until("!label.stage.isDue && !label.stage.isMoving")
-        stage, strip, notice, tools = page.js(
-            "['stage', 'strip', 'notice', 'tools'].map((id) => document.getElementById(id).getBoundingClientRect())"
+        stage, strip, notes, notice, tools = page.js(
+            "['stage', 'strip', 'notes', 'notice', 'tools'].map((id) => document.getElementById(id).getBoundingClientRect())"
         )
         last = page.js("document.getElementById('strip').lastElementChild.getBoundingClientRect()")
         assert stage["left"] <= strip["left"] < last["right"] <= strip["right"] <= stage["right"]
+        assert stage["left"] <= notes["left"] < notes["right"] <= stage["right"]
         assert tools["right"] <= notice["left"] < notice["right"] <= stage["right"]
     page.js("label.store.dispatch({ type: 'connected', connected: true })")
     page.window.set_viewport_size({"width": 1440, "height": 900})

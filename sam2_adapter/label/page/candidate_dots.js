@@ -1,6 +1,6 @@
-// That a single click or box may mean several masks, told beside the object under way: how many, which is shown, and the key for the next one.
+// That a single click or box may mean several masks, told beside the object under way: which of how many is shown, and the key for the next one.
 
-import { NUM_CANDIDATES, shownAnswer, shownCandidates, singleStep } from "./state.js";
+import { shownAnswer, shownCandidates } from "./state.js";
 
 const HEIGHT = 22;
 const GAP = 8; // to the mask
@@ -10,19 +10,18 @@ const FONT = "12px system-ui, sans-serif";
 /** Draws on the stage in CSS pixels; returns where it is and what it says: {x, y, width, height, text}, or null where there is nothing to tell. */
 export function drawCandidates(stage) {
   const { state } = stage.store;
-  const answer = singleStep(state.desk) && shownAnswer(state);
+  const known = shownCandidates(state);
+  const answer = known && shownAnswer(state);
   const shape = answer && stage.shape(answer.counts);
   if (!shape?.area || stage.brush?.isOn) return null;
-  const { candidates, place = -1 } = shownCandidates(state) ?? {};
-  const count = candidates?.length ?? NUM_CANDIDATES;
-  const key = matchMedia("(hover: none)").matches ? "" : ": Tab";
-  const text = place < 0 ? `${count} masks${key}` : `${place + 1} of ${count}${key}`;
+  const { count, place } = known;
+  const text = `${count ? `${place + 1} of ${count}` : "Other masks"}${stage.isTouched ? "" : ": Tab"}`;
   const { context } = stage;
   const ratio = devicePixelRatio;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.font = FONT;
   const dots = count * (2 * DOT + 4);
-  const width = Math.ceil(dots + context.measureText(text).width) + 22;
+  const width = Math.ceil(dots + context.measureText(text).width) + (count ? 22 : 20);
   const [x, y] = placeBeside(stage.view, shape.box, width);
   context.fillStyle = "rgba(20, 20, 22, .82)";
   context.beginPath();

@@ -217,25 +217,25 @@ export class Commands {
     }
   }
 
-  /** The next of the three candidates of a single step. */
+  /** The next of the masks that a single step may mean. */
   async cycle() {
     const plain = singleStep(this.desk);
     if (!plain) return;
     const asked = keyOf(this.desk.draft.steps);
-    if (!shownCandidates(this.state)) {
+    if (!shownCandidates(this.state).choices) {
       const { image } = this.state;
       try {
         const answer = await ask(image, { kind: "candidates", steps: [plain] });
-        if (answer) this.store.dispatch({ type: "candidates", key: keyOf([plain]), visit: image.visit, candidates: answer.candidates });
+        if (answer) this.store.dispatch({ type: "candidates", key: keyOf([plain]), visit: image.visit, ...answer });
       } catch (error) {
         this.say(error.message, true);
       }
     }
     const known = shownCandidates(this.state);
-    if (!known || keyOf(this.desk.draft.steps) !== asked) return;
-    const next = (known.place + 1) % known.candidates.length;
-    this.store.dispatch({ type: "choose", choice: next });
-    this.say(`Candidate ${next + 1} of ${known.candidates.length}.`);
+    if (!known?.choices || keyOf(this.desk.draft.steps) !== asked) return;
+    const next = (known.place + 1) % known.count;
+    this.store.dispatch({ type: "choose", choice: known.choices[next] });
+    this.say(`Mask ${next + 1} of ${known.count}.`);
   }
 
   /** Open a picture by its place in the list. */

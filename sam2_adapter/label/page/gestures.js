@@ -27,6 +27,7 @@ export function listenToPointers(stage, commands, preview) {
     if (!commands.isOpen()) return;
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
+    stage.isTouched = event.pointerType === "touch";
     const at = place(event);
     if (event.pointerType === "touch") {
       touches.set(event.pointerId, at);

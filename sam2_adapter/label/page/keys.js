@@ -1,5 +1,6 @@
 // The keyboard: one table, from which the help is written, too. A key that is held down runs what is `held` again and again.
 
+import { SCORE_MEANS } from "./score.js";
 import { singleStep } from "./state.js";
 
 const MOVE_PX = 10;
@@ -13,13 +14,14 @@ export const POINTER_HELP = [
   ["Wheel", "Zoom at the pointer"],
   ["Middle button, or Space + drag", "Move the picture"],
   ["Touch", "Tap: inside. Long press: outside. Drag: box. Two fingers: move and zoom"],
+  ["% of a mask", `${SCORE_MEANS} What was painted has 100 %.`],
 ];
 
 export function keyTable(commands, stage, actions) {
   return [
     { keys: ["Enter", " "], shown: "Enter or Space", help: "Accept the mask; edit what is selected", run: () => commands.enter() },
     { keys: ["Escape"], shown: "Esc", help: "Give up the object under way", run: () => actions.escape() },
-    { keys: ["Tab"], shown: "Tab", help: "Next of the three candidates of a single click", when: () => singleStep(commands.desk) !== null, run: () => commands.cycle() },
+    { keys: ["Tab"], shown: "Tab", help: "The next of the masks that a single click or box may mean", when: () => singleStep(commands.desk) !== null, run: () => commands.cycle() },
     { held: true, keys: ["z"], ctrl: true, shift: false, shown: "Ctrl + Z", help: "Undo", run: () => commands.undo() },
     { held: true, keys: ["y"], ctrl: true, run: () => commands.redo() },
     { held: true, keys: ["z"], ctrl: true, shift: true, shown: "Ctrl + Shift + Z", help: "Redo", run: () => commands.redo() },
@@ -44,8 +46,8 @@ export function keyTable(commands, stage, actions) {
     { keys: ["w"], shift: false, run: () => stage.brush.toggle("eraser") },
     { held: true, keys: ["["], shown: "[ and ]", help: "Smaller and larger brush", run: () => stage.brush.resize(-1) },
     { held: true, keys: ["]"], run: () => stage.brush.resize(1) },
-    { keys: ["p"], shift: true, shown: "Shift + P, W", help: "With the brush: fill the marked holes, drop the marked specks", when: () => stage.brush.isOn, run: () => stage.brush.fillHoles() },
-    { keys: ["w"], shift: true, when: () => stage.brush.isOn, run: () => stage.brush.dropSpecks() },
+    { keys: ["p"], shift: true, shown: "Shift + P, W", help: "Fill the small holes, drop the specks that are marked in pink", run: () => stage.cleaning.clean("holes") },
+    { keys: ["w"], shift: true, run: () => stage.cleaning.clean("specks") },
     { keys: ["v"], shown: "V", help: "Answer in the visible window, for small things", run: () => actions.toggle("inView") },
     { keys: ["h"], shown: "H", help: "Hide and show the masks", run: () => actions.toggle("hidden") },
     { keys: ["o"], shown: "O", help: "Outlines", run: () => actions.toggle("outlines") },

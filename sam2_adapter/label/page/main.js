@@ -4,11 +4,13 @@ import { get, imagePath, listen, post, tab } from "./api.js";
 import { askForDrafts, Look, Preview } from "./asking.js";
 import { Brush } from "./brush.js";
 import { BrushBar } from "./brush_bar.js";
+import { Cleaning } from "./cleaning.js";
 import { Commands } from "./commands.js";
 import { byId, element, fileName, plural, withCode } from "./elements.js";
 import { listenToPointers } from "./gestures.js";
 import { keyTable, listenToKeys, POINTER_HELP } from "./keys.js";
 import { LabelDialog } from "./label_dialog.js";
+import { Notes } from "./notes.js";
 import { Panels } from "./panels.js";
 import { Progress } from "./progress.js";
 import { Proposals } from "./proposals.js";
@@ -41,7 +43,9 @@ stage.proposals = new Proposals(store, stage, say);
 const strip = new ProposalsStrip(stage.proposals, stage, store);
 const commands = new Commands(store, stage, say);
 stage.brush = new Brush(store, stage, commands, say);
-new BrushBar(stage.brush, stage);
+stage.cleaning = new Cleaning(store, stage, commands, say);
+new BrushBar(stage.brush, stage.cleaning);
+const notes = new Notes(store, stage);
 const panels = new Panels(store, stage, commands, options);
 const queue = new Queue(store, commands, say);
 const sameObjects = new SameObjects(store, stage, commands, say);
@@ -100,6 +104,7 @@ const actions = {
     byId("canvas").focus();
     say(stage.cursor ? "Pointing with the keyboard. Arrows move, X is inside, C is outside, B is a corner of a box." : "Pointing with the keyboard ended.");
     panels.showStrip(store.state);
+    notes.show();
     stage.changed();
   },
   moveCursor(direction, px) {

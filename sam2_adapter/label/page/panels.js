@@ -2,11 +2,9 @@
 // as text, never as HTML.
 
 import { NOT_ACCEPTED } from "./commands.js";
-import { byId, element, enable, percent, swatch, withCode } from "./elements.js";
-import { isAccepting, labelOfDraft, ownAnswer, shownAnswer, shownCandidates, singleStep } from "./state.js";
-
-/** A score: the model's own guess may lie a little outside 0 to 1. */
-const scoreText = (score) => percent(Math.min(Math.max(score, 0), 1));
+import { byId, element, enable, swatch, withCode } from "./elements.js";
+import { SCORE_MEANS, scoreText } from "./score.js";
+import { isAccepting, labelOfDraft, ownAnswer, shownAnswer, singleStep } from "./state.js";
 
 /** The keys that point. */
 const POINTING = [["←↑↓→", "move"], ["X", "inside"], ["C", "outside"], ["B", "corner of a box"], ["K", "end"]];
@@ -93,7 +91,7 @@ export class Panels {
       {
         className: "row",
         "aria-pressed": String(isSelected),
-        "aria-label": `${object.label}, score ${scoreText(object.score)}`,
+        "aria-label": `${object.label}, score ${scoreText(object.score)}, the model's own guess`,
         title: object.model?.name ? `${object.label}, by ${object.model.name}` : object.label,
         onclick: () => this.reveal(id),
         onpointerenter: () => this.hover(id),
@@ -101,7 +99,7 @@ export class Panels {
       },
       this.swatch(object.label),
       element("span", { className: "text" }, object.label),
-      element("span", { className: "number" }, scoreText(object.score)),
+      element("span", { className: "number", title: SCORE_MEANS }, scoreText(object.score)),
     );
     const remove = element("button", { className: "icon remove", "aria-label": `Delete ${object.label}`, title: "Delete", onclick: () => this.commands.remove(id) }, "×");
     const node = element("div", { className: "entry" }, row, remove);
@@ -137,7 +135,7 @@ export class Panels {
     if (object) {
       return strip.replaceChildren(
         element("span", { className: "what" }, this.swatch(object.label), element("span", {}, object.label)),
-        element("span", { className: "score" }, scoreText(object.score)),
+        element("span", { className: "score", title: SCORE_MEANS }, `score ${scoreText(object.score)}`),
         ...(object.model?.name ? [element("span", { className: "soft by", title: "The model that answered when this was accepted" }, `by ${object.model.name}`)] : []),
         element("span", { className: "soft" }, "Alt + click: another object here"),
         element("button", { onclick: () => this.commands.remove(selected) }, "Delete ", element("kbd", {}, "Del")),
@@ -159,19 +157,15 @@ export class Panels {
     const shown = shownAnswer(state);
     const isEmpty = shown && !this.stage.shape(shown.counts).area;
     const isErased = own && !own.error && !shown;
-    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? scoreText(shown.score) : "…";
+    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? `score ${scoreText(shown.score)}` : "…";
     strip.classList.toggle("waiting", !own);
     const label = labelOfDraft(state);
     const isWaiting = isAccepting(state.desk);
-    const known = shownCandidates(state);
-    const dots = known && element("span", { className: "dots", title: "Candidates (Tab)" }, ...known.candidates.map((_, index) => element("i", { className: index === known.place ? "on" : "" })));
     strip.replaceChildren(
       ...[
         element("span", { className: "what" }, this.swatch(label), element("span", {}, label)),
-        element("span", { className: own?.error ? "bad" : "score", title: "How sure the model is" }, ...withCode(text)),
-        shown?.cut ? element("span", { className: "cut", title: "Zoom out, or move the picture, and click again to go on" }, "reaches the edge of the view") : null,
-        dots,
-        singleStep(state.desk) ? element("button", { onclick: () => this.commands.cycle(), title: "Another of the three masks that this may mean" }, "Other", element("span", { className: "wide" }, " masks"), " ", element("kbd", {}, "Tab")) : null,
+        element("span", { className: own?.error ? "bad" : "score", title: own?.error ? "" : SCORE_MEANS }, ...withCode(text)),
+        singleStep(state.desk) ? element("button", { onclick: () => this.commands.cycle(), title: "The next of the masks that this may mean" }, "Other", element("span", { className: "wide" }, " masks"), " ", element("kbd", {}, "Tab")) : null,
         element("button", { onclick: () => this.commands.escape(), title: state.desk.draft.editing ? "Leave the object as it was" : "Give up this object" }, state.desk.draft.editing ? "Cancel " : "Clear ", element("kbd", {}, "Esc")),
         isWaiting
           ? element("span", { className: "soft" }, "accepted once the mask is there")

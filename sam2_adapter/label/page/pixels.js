@@ -100,7 +100,7 @@ function filledUp(columns, x0, x1) {
 }
 
 /** The regions of columns, connected over sides and corners: [{area, columns}]. */
-export function regionsOf(columns) {
+function regionsOf(columns) {
   const parents = [];
   const root = (index) => {
     while (parents[index] !== index) index = parents[index] = parents[parents[index]];
@@ -141,22 +141,17 @@ export function regionsOf(columns) {
   return [...regions.values()];
 }
 
-/** Parts of a mask with fewer pixels than `least`; of a mask of small parts only, the largest is none of them. */
-export function specksOf(shape, least) {
-  const regions = regionsOf(columnsOf(shape.bounds, shape.height));
-  const small = regions.filter(({ area }) => area < least);
-  if (small.length && small.length === regions.length) small.splice(small.findIndex(({ area }) => area === Math.max(...small.map((one) => one.area))), 1);
-  return small;
-}
+/** The separate parts of a mask. */
+export const partsOf = (shape) => regionsOf(columnsOf(shape.bounds, shape.height));
 
-/** Regions of background inside a mask with fewer pixels than `least`; background at the border of a picture of this width counts as it does inside. */
-export function holesOf(shape, least, width) {
+/** Regions of background inside the box of a mask; background at the border of a picture of this width counts as it does inside. */
+export function holesOf(shape, width) {
   const { box, height } = shape;
   const [x0, y0] = [Math.max(0, box[0] - 1), Math.max(0, box[1] - 1)];
   const [x1, y1] = [Math.min(width, box[2] + 1), Math.min(height, box[3] + 1)];
   const background = filledUp(columnsOf(shape.bounds, height), x0, x1).map(([x, ys]) => [x, withoutEmpty([y0, ...ys, y1])]);
   const isOutside = ([x, ys]) => x < box[0] || x >= box[2] || ys[0] < box[1] || ys[ys.length - 1] > box[3];
-  return regionsOf(background).filter(({ area, columns }) => area < least && !columns.some(isOutside));
+  return regionsOf(background).filter(({ columns }) => !columns.some(isOutside));
 }
 
 function withoutEmpty(ys) {

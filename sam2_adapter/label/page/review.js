@@ -2,7 +2,8 @@
 
 import { get, imagePath, post } from "./api.js";
 import { NOT_ACCEPTED } from "./commands.js";
-import { byId, element, percent, plural, swatch } from "./elements.js";
+import { byId, element, plural, swatch } from "./elements.js";
+import { SCORE_MEANS, scoreText } from "./score.js";
 
 const NEAR_END_PX = 600; // of the gallery, where more is asked for
 
@@ -29,6 +30,7 @@ export class Review {
   load() {
     this.objects = [];
     this.total = 0;
+    byId("review-why").textContent = `${SCORE_MEANS}${byId("review-order").value === "score" ? " Low ones come first: most of what is wrong is there." : ""}`;
     byId("review-objects").replaceChildren();
     byId("review-gallery").scrollTop = 0;
     return this.ask(0);
@@ -73,7 +75,7 @@ export class Review {
       const has = row.num_objects > 0;
       return element(
         "tr", {}, element("th", { scope: "row" }, name), number(String(row.num_objects)), number(String(row.num_pictures)),
-        number(has ? Math.round(row.median_area_px).toLocaleString("en") : ""), number(has ? percent(row.mean_score) : ""), number(String(row.num_by_hand)),
+        number(has ? Math.round(row.median_area_px).toLocaleString("en") : ""), number(has ? scoreText(row.mean_score) : ""), number(String(row.num_by_hand)),
       );
     });
     byId("review-labels").replaceChildren(...rows);
@@ -89,7 +91,7 @@ export class Review {
     const picture = element("img", { alt: "", loading: "lazy", decoding: "async", width: 132, height: 132 });
     picture.onerror = () => picture.replaceWith(element("span", { className: "none" }, "cannot be shown"));
     picture.src = one.image ? `${imagePath(one.image, `objects/${encodeURIComponent(one.id)}/cutout`)}?v=${one.version}` : "";
-    const score = percent(one.score);
+    const score = scoreText(one.score);
     const told = `${one.label}, score ${score}, ${one.area.toLocaleString("en")} pixels, in ${one.name}${one.byHand ? ", by hand" : ""}`;
     const text = element("span", { className: "what" }, swatch(this.options.colorOf(one.label)), element("span", { className: "text" }, one.label), element("span", { className: "number" }, score));
     return element("button", { className: "cutout", title: told, "aria-label": told, disabled: !one.image, onclick: () => this.goTo(one) }, picture, text);

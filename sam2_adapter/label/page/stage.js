@@ -22,6 +22,7 @@ export class Stage {
     this.shapes = new Map(); // counts -> Shape
     this.objectsLayer = new CachedLayer((context, pixel) => this.paintObjects(context, pixel));
     this.proposals = null; // drawn over the objects
+    this.cleaning = null; // marks small holes and specks
     this.brush = null; // drawn over everything
     this.isMoving = false;
     this.hovered = null; // id of the object under the pointer
@@ -30,6 +31,7 @@ export class Stage {
     this.cursor = null; // [x, y] of the keyboard's pointer
     this.corner = null; // [x, y] of the box that is begun with the keyboard
     this.candidatesAt = null; // where the dots of the candidates are, in CSS pixels
+    this.isTouched = matchMedia("(hover: none)").matches; // with a finger and not with a mouse: what the page says of gestures
     this.frames = []; // milliseconds of script for each of the last frames
     this.onView = () => {};
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
@@ -158,6 +160,7 @@ export class Stage {
     this.drawMarked();
     const isPainted = this.brush?.drawMask(this);
     this.drawDraft(isPainted);
+    this.cleaning?.draw(this);
     this.candidatesAt = drawCandidates(this);
     this.brush?.draw(this);
     if (this.box) this.drawBox(this.box, true);

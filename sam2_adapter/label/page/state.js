@@ -5,7 +5,7 @@
 import { forth, inverse, nowCalled, relabelledState, withLabels } from "./label_changes.js";
 
 export const MOST_UNDONE = 300;
-export const NUM_CANDIDATES = 3; // of a single click or box, as the model gives them
+const NUM_CANDIDATES = 3; // of a single click or box, as the model gives them
 
 export const initial = {
   title: "", images: [], labels: [], places: [], renamings: [], formats: [], output: "", notes: [], palette: [], tile: 512,
@@ -87,14 +87,20 @@ export function singleStep({ draft, waiting }) {
   return plain;
 }
 
-/** The candidates of a single step, and the place of the one that is shown; null until somebody has asked for them. */
+/**
+ * The masks that a single step may mean: {choices, count, place}. They come in the order of Tab, first the answer to the step itself, whose choice is
+ * undefined; `place` is that of the mask that is shown. The answer to a click is one of the model's three, that to a box may be another one: until
+ * somebody has asked for them, `choices` is null, and so is `count` where it follows from nothing. Null where the draft is no single step.
+ */
 export function shownCandidates(state) {
   const plain = singleStep(state.desk);
-  const candidates = plain && state.candidates[keyOf([plain])];
-  if (!candidates) return null;
-  const shown = shownAnswer(state);
-  const place = state.desk.draft.steps[0].choice ?? candidates.findIndex(({ counts }) => counts === shown?.counts);
-  return { candidates, place };
+  if (!plain) return null;
+  const { choice } = state.desk.draft.steps[0];
+  const candidates = state.candidates[keyOf([plain])];
+  if (!candidates) return { choices: null, count: plain.point && choice === undefined ? NUM_CANDIDATES : null, place: 0 };
+  const own = candidates.findIndex(({ counts }) => counts === state.answers[keyOf([plain])]?.counts);
+  const choices = [undefined, ...candidates.keys()].filter((one) => one !== own || own < 0);
+  return { choices, count: choices.length, place: choice === own ? 0 : choices.indexOf(choice) };
 }
 
 const reducers = {
@@ -137,31 +143,35 @@ const reducers = {
   }),
   answered: (state, { key, visit, answer }) =>
     state.image && state.image.visit === visit ? { ...state, answers: { ...state.answers, [key]: answer } } : state,
-  candidates: (state, { key, visit, candidates }) => {
+  candidates: (state, { key, visit, candidates, own }) => {
     if (!state.image || state.image.visit !== visit) return state;
     const steps = JSON.parse(key);
     const last = steps[steps.length - 1];
     const chosen = Object.fromEntries(
       candidates.map((candidate, choice) => [keyOf([...steps.slice(0, -1), { ...last, choice }]), candidate]),
     );
-    return { ...state, answers: { ...state.answers, ...chosen }, candidates: { ...state.candidates, [key]: candidates } };
+    return { ...state, answers: { ...state.answers, ...chosen, [key]: own }, candidates: { ...state.candidates, [key]: candidates } };
   },
   point: (state, { step }) => {
     const { draft } = state.desk;
     const steps = [...(draft ? draft.steps : []), step];
     return done(state, { draft: { editing: null, ...draft, steps }, selected: null });
   },
-  // Pixels were painted: the mask is what counts from now on, and what the next click refines.
-  paint: (state, { counts, isEmpty }) => {
+  // Pixels were painted: the mask is what counts from now on, and what the next click refines. What was only cleaned of small holes and
+  // specks is as much the model's as before.
+  paint: (state, { counts, isEmpty, isCleaned }) => {
     const { draft } = state.desk;
-    const steps = isEmpty ? [] : [{ mask: counts, painted: true }];
-    const given = { length: steps.length, answer: { counts, score: 1, painted: true } };
+    const isPainted = !isCleaned || draft.steps.some((step) => step.painted);
+    const painted = isPainted ? { painted: true } : {};
+    const steps = isEmpty ? [] : [{ mask: counts, ...painted }];
+    const given = { length: steps.length, answer: { counts, score: isCleaned ? shownAnswer(state).score : 1, ...painted } };
     const strokes = 1 + (draft ? (draft.strokes ?? 0) + draft.steps.length - (draft.given?.length ?? 0) : 0); // what would be lost with the page
     return done(state, { draft: { editing: null, ...draft, steps, given, strokes }, selected: null });
   },
   choose: (state, { choice }) => {
     const { draft } = state.desk;
-    const last = { ...draft.steps[draft.steps.length - 1], choice };
+    const { choice: _, ...plain } = draft.steps.at(-1);
+    const last = choice === undefined ? plain : { ...plain, choice };
     return done(state, { draft: { ...draft, steps: [...draft.steps.slice(0, -1), last] } });
   },
   clear: (state) => (state.desk.draft ? done(state, { draft: null, waiting: [] }) : state),

@@ -2,7 +2,7 @@
 
 const MOST_ZOOM = 64;
 const ROOM = 20; // around a picture that fits
-const STRIP = 76; // below it, for the strip
+const BARS = 100; // below it, for the strip and what stands above it: nothing that opens there moves or covers the picture
 const TOOLS = 58; // left of it, for the tools
 
 /** To a hundredth of a pixel: what is sent and kept reads well. */
@@ -18,18 +18,11 @@ export class View {
     this.imageWidth = 1;
     this.imageHeight = 1;
     this.isFitted = true;
-    this.top = ROOM; // what lies over the stage ends there
-  }
-
-  /** A bar lies over the stage down to there, or none: a picture that fits stays below it. */
-  setTop(bottom) {
-    this.top = Math.max(bottom, ROOM);
-    if (this.isFitted) this.fit();
   }
 
   /** The part of the screen that nothing lies over: [x0, y0, x1, y1]. */
   free() {
-    return [TOOLS, this.top, this.width - ROOM, this.height - STRIP];
+    return [TOOLS, ROOM, this.width - ROOM, this.height - BARS];
   }
 
   resize(width, height) {
@@ -46,13 +39,13 @@ export class View {
   }
 
   fitScale() {
-    return Math.min((this.width - TOOLS - ROOM) / this.imageWidth, (this.height - this.top - STRIP) / this.imageHeight, 8);
+    return Math.min((this.width - TOOLS - ROOM) / this.imageWidth, (this.height - ROOM - BARS) / this.imageHeight, 8);
   }
 
   fit() {
     this.scale = Math.max(this.fitScale(), 0.001);
     this.x = TOOLS + (this.width - TOOLS - ROOM - this.imageWidth * this.scale) / 2;
-    this.y = Math.max(ROOM + (this.height - ROOM - STRIP - this.imageHeight * this.scale) / 2, this.top);
+    this.y = ROOM + (this.height - ROOM - BARS - this.imageHeight * this.scale) / 2;
     this.isFitted = true;
   }
 

@@ -1,0 +1,62 @@
+// What is to be known of the mask under way, above the bar where it is accepted: small holes and specks with their buttons, that it reaches the edge of
+// the view, and, until somebody has done it once, how to say what is not part of it.
+
+import { KINDS } from "./cleaning.js";
+import { byId, element, plural } from "./elements.js";
+import { isAccepting, shownAnswer } from "./state.js";
+
+export class Notes {
+  constructor(store, stage) {
+    Object.assign(this, { store, stage, wasOutside: false, shown: "" });
+    store.listen((state, before) => { if (state.desk !== before.desk || state.answers !== before.answers) this.show(); });
+    stage.cleaning.listen(() => this.show());
+  }
+
+  show() {
+    const { draft } = this.store.state.desk;
+    this.wasOutside ||= Boolean(draft?.steps.some(({ inside }) => inside === false));
+    const [cleaning, texts] = [this.cleaning(), draft ? this.texts() : []];
+    const shown = JSON.stringify([cleaning, texts]);
+    if (shown === this.shown) return; // what has not changed is not read out again
+    this.shown = shown;
+    const hadFocus = byId("notes").contains(document.activeElement);
+    byId("notes").hidden = !cleaning.length && !texts.length;
+    byId("notes").replaceChildren(
+      ...cleaning.map(([kind, count]) => this.button(kind, count)),
+      ...texts.map(([className, text]) => element("span", { className }, text)),
+    );
+    if (hadFocus) (byId("notes").querySelector("button") ?? byId("canvas")).focus();
+  }
+
+  /** [kind, how many] of what is small. */
+  cleaning() {
+    return Object.keys(KINDS).map((kind) => [kind, this.stage.cleaning[kind].length]).filter(([, count]) => count);
+  }
+
+  button(kind, count) {
+    const { noun, verb, key } = KINDS[kind];
+    const point = (isPointed) => () => this.stage.cleaning.point(isPointed);
+    return element(
+      "button",
+      {
+        title: `They are marked in pink (Shift + ${key})`, onclick: () => this.stage.cleaning.clean(kind),
+        onpointerenter: point(true), onpointerleave: point(false), onfocus: point(true), onblur: point(false),
+      },
+      `${plural(count, noun)}: ${verb} `, element("kbd", {}, `⇧${key}`),
+    );
+  }
+
+  /** [class, text] of what there is to say of the object under way. */
+  texts() {
+    const { state } = this.store;
+    const texts = [];
+    if (shownAnswer(state)?.cut) texts.push(["cut", "It reaches the edge of the view. Zoom out, and click again to go on."]);
+    if (!this.wasOutside && !isAccepting(state.desk)) texts.push(["", this.howToExclude()]);
+    return texts;
+  }
+
+  howToExclude() {
+    const how = this.stage.cursor ? "C" : this.stage.isTouched ? "Long press" : "Right click or Shift + click";
+    return `${how}: not part of it`;
+  }
+}
