@@ -237,13 +237,13 @@ def test_labels_are_renamed_merged_and_removed_in_all_pictures_and_back(still, b
         assert page.window.inner_text("#label-rename") == "Merge"
         page.window.click("#label-rename")
         page.saved()
-        assert page.js("label.store.state.labels") == ["dog", "bird"]
+        assert page.js("[label.store.state.labels, label.store.state.label]") == [["dog", "bird"], "dog"]
         assert page.js("label.stage.options.colorOf('dog')") == color
         other.until("Object.values(label.store.state.objects)[0].label === 'dog'")
         assert other.js("label.stage.options.colorOf('dog')") == color
         page.press("Control+z")
         page.saved()
-        assert page.labels == [HOSTILE]
+        assert (page.labels, page.js("label.store.state.label")) == ([HOSTILE], HOSTILE)
         other.until("(name) => Object.values(label.store.state.objects)[0].label === name", HOSTILE)
         page.press("Control+z")
         page.saved()
@@ -271,9 +271,11 @@ def test_labels_are_renamed_merged_and_removed_in_all_pictures_and_back(still, b
     page.window.click("#label-remove")
     page.saved()
     assert page.js("label.store.state.labels") == [HOSTILE, "dog"]
+    assert page.js("label.store.state.label") == HOSTILE
     page.press("Control+z")
     page.saved()
     assert page.js("[label.store.state.labels, label.store.state.places]") == [[HOSTILE, "dog", "bird"], [0, 1, 2]]
+    assert page.js("label.store.state.label") == "bird"
     page.window.hover("#labels .entry:nth-child(2)")
     page.window.click("#labels .entry:nth-child(2) .more")
     page.until("document.getElementById('label-uses').textContent === '1 object in 1 picture.'")

@@ -2,13 +2,15 @@
 
 import { ask, get, imagePath, newId, post, RequestError, tab } from "./api.js";
 import { plural } from "./elements.js";
-import { isAccepting, isBeginning, keyOf, mustWait, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
+import { isAccepting, isBeginning, isReady, keyOf, mustWait, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
 import { hundredth } from "./view.js";
 
 /** What is told where something cannot be done with an object under way. */
 export const NOT_ACCEPTED = "The object under way is not accepted yet. Press Enter to accept it, or Esc to give it up.";
 /** What is told where only a model could help. */
 export const NO_MODEL = "There is no model to answer. Objects can be painted with the brush (P).";
+/** What a screen reader is told when clicks are answered at once. */
+export const READY = "Ready: click on an object.";
 const GOES_ON = "This goes on as soon as the mask is there. Ctrl+Z takes that back.";
 
 const DOUBLE_CLICK_MS = 500;
@@ -255,7 +257,7 @@ export class Commands {
     const next = [1, 2].map((step) => shown[at + step]?.id).filter(Boolean);
     post(imagePath(one.id, "open"), { tab, visit, next }).catch(() => {});
     await this.load(one.id);
-    this.say(`${one.name}, picture ${at + 1} of ${shown.length}.`);
+    this.say(`${one.name}, picture ${at + 1} of ${shown.length}.${isReady(this.state) ? ` ${READY}` : ""}`);
   }
 
   /** Fetch the open picture's size and objects. */

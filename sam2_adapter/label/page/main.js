@@ -5,7 +5,7 @@ import { askForDrafts, Look, Preview } from "./asking.js";
 import { Brush } from "./brush.js";
 import { BrushBar } from "./brush_bar.js";
 import { Cleaning } from "./cleaning.js";
-import { Commands } from "./commands.js";
+import { Commands, READY } from "./commands.js";
 import { byId, element, fileName, plural, withCode } from "./elements.js";
 import { listenToPointers } from "./gestures.js";
 import { keyTable, listenToKeys, POINTER_HELP } from "./keys.js";
@@ -20,7 +20,7 @@ import { Review } from "./review.js";
 import { SameObjects } from "./same_objects.js";
 import { saveChanges } from "./saving.js";
 import { Stage } from "./stage.js";
-import { createStore, ownAnswer } from "./state.js";
+import { createStore, isReady, ownAnswer } from "./state.js";
 import { Teach } from "./teach.js";
 
 const NOTICE_MS = 6000;
@@ -90,8 +90,14 @@ const actions = {
   toggle(name) {
     options[name] = !options[name];
     byId(name).setAttribute("aria-pressed", String(options[name]));
-    if (name === "inView") look.changed();
+    if (name === "inView") this.lookClosely();
     stage.changed();
+  },
+  lookClosely() {
+    look.changed();
+    panels.showStrip(store.state);
+    const how = "Zoom in on small things: the model now sees only the visible part, at full resolution. V goes back to the whole picture.";
+    say(options.inView ? how : "The model sees the whole picture again.", true);
   },
   findLabel() {
     byId("find").focus();
@@ -162,6 +168,7 @@ store.listen((state, before) => {
     stage.preview = null;
     if (state.desk.draft) stage.hovered = null;
   }
+  if (isReady(state) && !isReady(before)) say(READY);
   stage.changed();
 });
 stage.onView = () => {

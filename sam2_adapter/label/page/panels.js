@@ -4,7 +4,7 @@
 import { NOT_ACCEPTED } from "./commands.js";
 import { byId, element, enable, swatch, withCode } from "./elements.js";
 import { SCORE_MEANS, scoreText } from "./score.js";
-import { isAccepting, labelOfDraft, ownAnswer, shownAnswer, singleStep } from "./state.js";
+import { isAccepting, isReady, labelOfDraft, ownAnswer, shownAnswer, singleStep } from "./state.js";
 
 /** The keys that point. */
 const POINTING = [["←↑↓→", "move"], ["X", "inside"], ["C", "outside"], ["B", "corner of a box"], ["K", "end"]];
@@ -25,7 +25,7 @@ export class Panels {
     }
     if (did("labels", "label", "objects")) this.showLabels(state);
     if (did("objects", "desk", "labels", "image")) this.showObjects(state);
-    if (did("desk", "answers", "candidates", "label", "objects", "image", "model")) this.showStrip(state);
+    if (did("desk", "answers", "candidates", "label", "objects", "image", "model", "pictures")) this.showStrip(state);
     if (did("title", "outbox", "trouble", "connected")) this.showSaved(state);
     const { past, future, waiting, takenBack } = state.desk;
     enable("undo", past.length || waiting.length, "Undo (Ctrl+Z)", "Nothing to undo in this picture");
@@ -146,10 +146,16 @@ export class Panels {
     strip.replaceChildren(...this.hint(state));
   }
 
-  /** What to do while nothing is under way. */
-  hint({ model }) {
+  /** Whether clicks are answered, and what to do, while nothing is under way. */
+  hint(state) {
     if (this.stage.cursor) return POINTING.flatMap(([key, what]) => [element("kbd", {}, key), `${what} `]);
-    return [model.state === "failed" ? "Clicks are not answered: paint with the brush (P)" : "Click an object, or drag a box around it"];
+    return [element("i", { className: `state${isReady(state) ? " ready" : ""}` }), this.readiness(state)];
+  }
+
+  readiness(state) {
+    if (isReady(state)) return `Ready: click an object${this.options.inView ? " in the visible part" : ""}, or drag a box around it`;
+    if (state.model.state === "failed") return "Clicks are not answered: paint with the brush (P)";
+    return "Not ready yet: a click is answered once the model is";
   }
 
   showDraft(strip, state) {
@@ -157,7 +163,7 @@ export class Panels {
     const shown = shownAnswer(state);
     const isEmpty = shown && !this.stage.shape(shown.counts).area;
     const isErased = own && !own.error && !shown;
-    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? `score ${scoreText(shown.score)}` : "…";
+    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? `score ${scoreText(shown.score)}` : isReady(state) || state.model.state === "failed" ? "…" : "waits for the model";
     strip.classList.toggle("waiting", !own);
     const label = labelOfDraft(state);
     const isWaiting = isAccepting(state.desk);

@@ -60,6 +60,9 @@ export function ownAnswer(state, draft = state.desk.draft) {
   return draft ? answerTo(state, draft, draft.steps.length) : undefined;
 }
 
+/** Whether a click on the open picture is answered at once. */
+export const isReady = ({ model, image, pictures }) => model.state === "ready" && Boolean(image?.width) && pictures[image.id] === "ready";
+
 /** Whether something has to wait for the mask under way: it is accepted, and pixels change it, once it is there. */
 export function mustWait(state, { pixels, accept }) {
   const { draft } = state.desk;
@@ -226,24 +229,29 @@ export function reduce(state, action) {
 
 /** One thing that a person did: the desk and the objects after it, and how to go back. More: a mark of the picture, a change of labels. */
 function done(state, desk, changes = {}, more = {}) {
-  const past = [...state.desk.past, back(state, changes, more)].slice(-MOST_UNDONE);
-  return applied(state, { ...state.desk, ...desk, past, future: [] }, changes, more);
+  const after = applied(state, { ...state.desk, ...desk }, changes, more);
+  const past = [...state.desk.past, back(state, after, changes, more)].slice(-MOST_UNDONE);
+  return { ...after, desk: { ...after.desk, past, future: [] } };
 }
 
-/** How to return to the state as it is now from one in which `changes` and `more` were made. */
-function back(state, changes, { mark, relabel }) {
+/** How to return to a state from the one after it, which `changes` and `more` made. */
+function back(state, after, changes, { mark, relabel }) {
   const { draft, selected } = state.desk;
   const before = Object.fromEntries(Object.keys(changes).map((id) => [id, state.objects[id] ?? null]));
-  return { draft, selected, changes: before, mark: mark && markNow(state), relabel: relabel && inverse(relabel), renamings: state.renamings };
+  const inUse = relabel && { before: state.label, after: after.label };
+  return { draft, selected, changes: before, mark: mark && markNow(state), relabel: relabel && inverse(relabel), inUse, renamings: state.renamings };
 }
 
 /** Undo or redo: the last entry of one pile is applied, and the way back is put on the other one. */
 function moved(state, from, to) {
-  const entry = state.desk[from][state.desk[from].length - 1];
+  const entry = state.desk[from].at(-1);
   if (!entry) return state;
   const changes = withNewNames(state, entry);
-  const piles = { [from]: state.desk[from].slice(0, -1), [to]: [...state.desk[to], back(state, changes, entry)] };
-  return applied(state, { ...state.desk, ...piles, draft: entry.draft, selected: entry.selected }, changes, entry);
+  const { draft, selected, inUse } = entry;
+  const after = applied(state, { ...state.desk, draft, selected }, changes, entry);
+  if (inUse?.after === state.label) after.label = inUse.before; // nobody has taken another label since
+  const piles = { [from]: state.desk[from].slice(0, -1), [to]: [...state.desk[to], back(state, after, changes, entry)] };
+  return { ...after, desk: { ...after.desk, ...piles } };
 }
 
 /** The same for what waits. */

@@ -3,7 +3,7 @@
 const MOST_ZOOM = 64;
 const ROOM = 20; // around a picture that fits
 const BARS = 100; // below it, for the strip and what stands above it: nothing that opens there moves or covers the picture
-const TOOLS = 58; // left of it, for the tools
+const TOOLS = 70; // left of it, for the tools
 
 /** To a hundredth of a pixel: what is sent and kept reads well. */
 export const hundredth = (value) => Math.round(value * 100) / 100;
