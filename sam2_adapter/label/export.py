@@ -87,6 +87,21 @@ class Exporter:
         """The folder that is written to."""
         return self._folder.directory
 
+    def offered(self) -> list[dict[str, Any]]:
+        """What can be written, as the page shows it; `isThere` is whether an earlier export lies there."""
+        known = {name: (entry.title, entry.has_output_types) for name, entry in output_formats().items()}
+        titles = {**known, REPORT: ("Report page", False)}
+        return [
+            {
+                "name": name,
+                "title": titles[name][0],
+                "results": results,
+                "hasOutputTypes": titles[name][1],
+                "isThere": (self.directory / results).exists(),
+            }
+            for name, results in export_formats().items()
+        ]
+
     def write(
         self,
         work: Mapping[str, PictureWork],

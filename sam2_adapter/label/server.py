@@ -23,7 +23,7 @@ from sam2_adapter.files import encodable
 from sam2_adapter.formats.base import OutputType
 from sam2_adapter.label.background_scores import BackgroundScores
 from sam2_adapter.label.endpoints import Endpoint, answering, refused
-from sam2_adapter.label.export import Exporter, export_formats
+from sam2_adapter.label.export import Exporter
 from sam2_adapter.label.label_routes import LabelRoutes
 from sam2_adapter.label.model_choice import ModelChoice
 from sam2_adapter.label.picture_scores import PictureScores
@@ -166,7 +166,7 @@ class LabelServer:
                 "images": images,
                 **self._served.labels(),
                 "model": self.model.shown(),
-                "formats": [{"name": name, "results": results} for name, results in export_formats().items()],
+                "formats": self._exporter.offered(),
                 "output": encodable(str(self._exporter.directory)),
                 "tile": TILE_PX,
                 "palette": [hex_of_color(color) for color in PALETTE],

@@ -31,6 +31,19 @@ def test_a_format_can_do_what_the_table_says(entry):
 
 
 @pytest.mark.parametrize("entry", output_formats().values(), ids=lambda entry: entry.name)
+def test_the_table_says_which_formats_write_masks_or_polygons_as_asked(tmp_path, entry):
+    written = []
+    for output_type in ("mask", "polygon"):
+        folder = tmp_path / output_type
+        target = WritingTarget(folder / entry.results, lambda path: None, "small", {"tool": "x"}, output_type)
+        writer = load_format(entry).open_writer(target)
+        writer.add(annotated_image(), "street/a")
+        writer.close()
+        written.append({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
+    assert (written[0] != written[1]) == entry.has_output_types
+
+
+@pytest.mark.parametrize("entry", output_formats().values(), ids=lambda entry: entry.name)
 @pytest.mark.parametrize("output_type", ["mask", "polygon"])
 def test_a_writer_claims_every_file_before_it_is_there(tmp_path, entry, output_type):
     claimed = []

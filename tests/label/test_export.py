@@ -83,6 +83,16 @@ def test_files_of_others_are_not_replaced(folder):
     assert (folder.directory / "annotations.json").read_text() == "mine"
 
 
+def test_what_is_offered_says_whether_it_is_there_from_an_earlier_export(folder):
+    exporter = Exporter(folder, ["a/b.jpg", "b.jpg"])
+    offered = {entry["name"]: entry for entry in exporter.offered()}
+    assert list(offered) == [*output_formats(), "report"]
+    assert (offered["voc"]["title"], offered["report"]["title"]) == ("Pascal VOC", "Report page")
+    assert not any(entry["isThere"] for entry in offered.values())
+    exporter.write(_work(), ["coco", "masks"], MODEL)
+    assert [entry["name"] for entry in exporter.offered() if entry["isThere"]] == ["coco", "masks"]
+
+
 def test_formats_are_known_and_come_once():
     assert check_formats(["coco", "masks", "coco"]) == ["coco", "masks"]
     with pytest.raises(ConfigError, match=r"Unknown format 'xls'\. The choices are coco"):

@@ -199,8 +199,14 @@ def test_accepted_objects_are_selected_edited_relabelled_and_deleted(page, folde
     page.point(335, 43)
     assert page.draft is None
     assert "Delete" in page.window.inner_text("#strip")
+    cutout = "document.querySelector('#objects img')"
+    page.until(f"{cutout}.naturalWidth > 20")
+    address = page.js(f"{cutout}.src")
     page.press("2")
     assert page.labels == ["helmet"]
+    page.until(f"{cutout}.naturalWidth > 20")
+    assert page.js(f"{cutout}.src").split("?")[0] == address.split("?")[0]
+    assert page.js(f"{cutout}.src") != address  # its outline has another colour
     page.press("e")
     session.click(335, 43)
     page.point(335, 20, button="right")
@@ -382,7 +388,7 @@ def test_an_object_inside_an_accepted_one_is_pointed_at_with_the_keyboard(page):
     page.js("() => { label.stage.cursor = [335.5, 43.5]; }")
     page.press("x")
     assert (page.draft, page.js("label.store.state.desk.selected !== null")) == (None, True)
-    assert "Alt + click" in page.window.inner_text("#strip")
+    assert page.window.inner_text("#notes") == "Alt + click: another object here"
     page.press("Shift+X")
     assert page.draft["editing"] is None
     page.press("Escape", "Escape")
@@ -391,6 +397,10 @@ def test_an_object_inside_an_accepted_one_is_pointed_at_with_the_keyboard(page):
 def test_the_export_says_where_the_files_go_before_they_are_written(page, folder):
     page.window.click("#export")
     assert f"The files go to {folder / 'labels'}." in page.window.inner_text("#export-dialog")
+    names = ["COCO", "CVAT", "Dataloop", "LabelMe", "Label maps", "Polygons", "Pascal VOC", "YOLO", "Report page"]
+    assert page.window.inner_text("#formats").split("\n")[::2] == names
+    assert page.window.inner_text("#export-kinds") == "COCO, CVAT, Dataloop and LabelMe get"
+    assert page.window.inner_text("#export-replaces") == ""  # nothing lies there yet
     page.press("Escape")
 
 
@@ -428,6 +438,9 @@ def test_exports_are_those_of_the_engine_byte_for_byte(page, folder, server, tmp
     page.until(
         "document.getElementById('exported').querySelectorAll('code').length === label.store.state.formats.length"
     )
+    page.window.uncheck("#formats input[value=report]")
+    assert page.window.inner_text("#export-replaces").startswith("In place of the earlier annotations.json, ")
+    assert "report.html" not in page.window.inner_text("#export-replaces")
     page.press("Escape")
     model = page.js("label.store.state.model.model")
     entries_of = [

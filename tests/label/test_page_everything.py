@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sam2_adapter.annotations.rle import Rle, rle_iou
+from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_iou, rle_to_mask
 from sam2_adapter.interactive import Step
 from tests.label.pages import engine, opened_page, photos, saved_objects, serving
 
@@ -35,6 +35,13 @@ def _shown(page):
     return page.js("label.stage.proposals.shown")
 
 
+def _share_in(entry, objects):
+    """The share of a mask's pixels that objects have together."""
+    mask = rle_to_mask(Rle(entry["counts"], HW))
+    together = np.any([rle_to_mask(Rle(one["counts"], HW)) for one in objects], axis=0)
+    return (mask & together).sum() / mask.sum()
+
+
 def _box(entry):
     return Rle(entry["counts"], HW).box_xyxy
 
@@ -52,7 +59,8 @@ def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server,
             assert entry["score"] == pytest.approx(answer.iou_score, abs=1e-3)
         assert len(found) > 10
         assert f"{len(found)} proposals" in page.window.inner_text("#proposals")
-        assert f"Accept all {len(found)}" in page.window.inner_text("#proposals")
+        assert f"Accept {len(found)} " in page.window.inner_text("#proposals")
+        assert "Nothing is saved before you accept it." in page.window.inner_text("#proposals")
         assert not page.window.is_visible("#strip")
         assert (page.objects, saved_objects(folder)) == ([], [])
 
@@ -71,7 +79,8 @@ def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server,
         assert object_["steps"] == smallest["steps"]
         assert object_["model"] == page.js("label.store.state.model.model")
         assert [entry["counts"] for entry in saved_objects(folder)] == [smallest["counts"]]
-        others = [entry for entry in found if rle_iou(Rle(entry["counts"], HW), Rle(smallest["counts"], HW)) <= 0.5]
+        others = [entry for entry in found if _share_in(entry, [smallest]) <= 0.5]
+        assert f"Left out: {len(found) - len(others)} in accepted objects." in page.window.inner_text("#proposals")
         assert {entry["counts"] for entry in _shown(page)} == {entry["counts"] for entry in others}
         page.press("Control+z")
         assert len(_shown(page)) == len(found)
@@ -116,8 +125,18 @@ def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server,
         assert page.window.is_visible("#strip")
         page.press("g")
         _found(page)
-        accepted = [Rle(entry["counts"], HW) for entry in page.objects]
-        assert all(max(rle_iou(Rle(e["counts"], HW), other) for other in accepted) <= 0.5 for e in _shown(page))
+        fits = [entry for entry in _found(page) if _share_in(entry, page.objects) <= 0.5]
+        assert {entry["counts"] for entry in _shown(page)} == {entry["counts"] for entry in fits}
+        # a part of an accepted object, and one that reaches beyond it
+        whole = max(page.objects, key=lambda entry: Rle(entry["counts"], HW).area)
+        mask = rle_to_mask(Rle(whole["counts"], HW))
+        columns = np.arange(HW[1]) < np.median(np.nonzero(mask)[1])
+        parts = [mask & columns, (mask & columns) | np.roll(mask & columns, -90, axis=0)]
+        offered = [{"counts": mask_to_rle(part).counts, "score": 0.5} for part in parts]
+        page.js("(list) => label.stage.proposals.offer(list, 'from the test')", offered)
+        expected = [entry["counts"] for entry in offered if _share_in(entry, page.objects) <= 0.5]
+        assert [entry["counts"] for entry in _shown(page)] == expected
+        assert len(expected) < 2
         page.window.reload()
         page.ready()
         assert len(page.objects) == 1 + len(chosen)
@@ -171,4 +190,12 @@ def test_a_search_in_the_view_ends_when_the_picture_is_left_and_gives_way_to_cli
         page.ready()
         page.point(200, 200)
         assert page.shown["counts"]
-        page.press("Escape")
+        page.press("Escape", "g")
+        found = _found(page)
+        height, width = 427, 640
+        boxes = [Rle(entry["counts"], (height, width)).box_xyxy for entry in found]
+        sides = [(x0 <= 6.4) + (y0 <= 4.27) + (width - x1 <= 6.4) + (height - y1 <= 4.27) for x0, y0, x1, y1 in boxes]
+        objects = [entry["counts"] for entry, at in zip(found, sides, strict=True) if at < 3]
+        assert [entry["counts"] for entry in _shown(page)] == objects
+        assert 0 < len(objects) < len(found)
+        assert f"Left out: {len(found) - len(objects)} as background." in page.window.inner_text("#proposals")

@@ -28,7 +28,7 @@ def server(tmp_path_factory):
 _BELOW = (
     "(() => { const { view } = label.stage; const canvas = document.getElementById('canvas').getBoundingClientRect();"
     " const bars = document.getElementById('bars').getBoundingClientRect();"
-    " return view.width === canvas.width && canvas.top + view.y + view.imageHeight * view.scale <= bars.top; })()"
+    " return view.width === Math.round(canvas.width) && canvas.top + view.y + view.imageHeight * view.scale <= bars.top; })()"
 )
 _PLACE = "[label.stage.view.x, label.stage.view.y, label.stage.view.scale]"
 

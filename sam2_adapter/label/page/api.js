@@ -58,3 +58,6 @@ export function listen(onNews, onState) {
 
 /** An address of a picture. */
 export const imagePath = (id, what = "") => `/api/images/${id}${what && `/${what}`}`;
+
+/** The address of an object cut out of its picture; it is kept by the browser, so `version` changes with what is seen. */
+export const cutoutPath = (image, id, version) => `${imagePath(image, `objects/${encodeURIComponent(id)}/cutout`)}?v=${version}`;

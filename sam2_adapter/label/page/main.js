@@ -6,7 +6,8 @@ import { Brush } from "./brush.js";
 import { BrushBar } from "./brush_bar.js";
 import { Cleaning } from "./cleaning.js";
 import { Commands, READY } from "./commands.js";
-import { byId, element, fileName, plural, withCode } from "./elements.js";
+import { byId, element, withCode } from "./elements.js";
+import { ExportDialog } from "./export_dialog.js";
 import { listenToPointers } from "./gestures.js";
 import { keyTable, listenToKeys, POINTER_HELP } from "./keys.js";
 import { LabelDialog } from "./label_dialog.js";
@@ -24,7 +25,6 @@ import { createStore, isReady, ownAnswer } from "./state.js";
 import { Teach } from "./teach.js";
 
 const NOTICE_MS = 6000;
-const MOST_NOTES = 5; // of an export
 
 const store = createStore();
 const options = {
@@ -50,6 +50,7 @@ const panels = new Panels(store, stage, commands, options);
 const queue = new Queue(store, commands, say);
 const sameObjects = new SameObjects(store, stage, commands, say);
 const review = new Review(store, commands, options, say);
+const exporting = new ExportDialog();
 const labelDialog = new LabelDialog(store, commands, say);
 panels.onEditLabel = (label) => labelDialog.open(label);
 const preview = new Preview(store, stage);
@@ -223,38 +224,12 @@ byId("help-keys").append(
 
 on("review", () => review.open());
 on("same", () => actions.sameObjects());
-on("export", () => {
-  byId("exported").replaceChildren();
-  byId("export-dialog").showModal();
-});
-on("export-now", async () => {
-  const formats = [...document.querySelectorAll("#formats input:checked")].map((box) => box.value);
-  const told = byId("exported");
-  if (!formats.length) return told.replaceChildren(element("p", {}, "Choose a format."));
-  told.replaceChildren(element("p", { className: "soft" }, "Writing …"));
-  try {
-    const { paths, images, objects, notes } = await post("/api/export", { formats, output_type: byId("output-type").value });
-    told.replaceChildren(
-      element("p", {}, `${plural(objects, "object")} in ${plural(images, "picture")}:`),
-      ...paths.map(({ path }) => element("p", {}, element("code", { title: path }, fileName(path)))),
-      ...notes.slice(0, MOST_NOTES).map((note) => element("p", { className: "soft" }, ...withCode(note))),
-      ...(notes.length > MOST_NOTES ? [element("p", { className: "soft" }, `${plural(notes.length - MOST_NOTES, "more note")} like these.`)] : []),
-    );
-  } catch (error) {
-    told.replaceChildren(element("p", { className: "bad" }, ...withCode(error.message)));
-  }
-  told.scrollIntoView({ block: "nearest" });
-});
+on("export", () => exporting.open());
 
 async function start() {
   const session = await get("/api/session");
   store.dispatch({ type: "session", session, kept: history.state?.label });
-  byId("output").textContent = session.output;
-  byId("formats").replaceChildren(
-    ...session.formats.map(({ name, results }) =>
-      element("label", {}, element("input", { type: "checkbox", value: name, checked: name === "coco" }), name, element("span", { className: "soft" }, results.includes(".") ? results : `${results}/`)),
-    ),
-  );
+  exporting.offer(session);
   if (session.notes.length) say(session.notes.join(" "), true);
 }
 

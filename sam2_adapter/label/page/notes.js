@@ -1,5 +1,5 @@
-// What is to be known of the mask under way, above the bar where it is accepted: small holes and specks with their buttons, that it reaches the edge of
-// the view, and, until somebody has done it once, how to say what is not part of it.
+// What is to be known of the mask under way or selected, above the bar where it is accepted: small holes and specks with their buttons, that it reaches
+// the edge of the view, and how to say what is not part of it, until somebody has done that once.
 
 import { KINDS } from "./cleaning.js";
 import { byId, element, plural } from "./elements.js";
@@ -13,9 +13,8 @@ export class Notes {
   }
 
   show() {
-    const { draft } = this.store.state.desk;
-    this.wasOutside ||= Boolean(draft?.steps.some(({ inside }) => inside === false));
-    const [cleaning, texts] = [this.cleaning(), draft ? this.texts() : []];
+    this.wasOutside ||= Boolean(this.store.state.desk.draft?.steps.some(({ inside }) => inside === false));
+    const [cleaning, texts] = [this.cleaning(), this.texts()];
     const shown = JSON.stringify([cleaning, texts]);
     if (shown === this.shown) return; // what has not changed is not read out again
     this.shown = shown;
@@ -46,10 +45,12 @@ export class Notes {
     );
   }
 
-  /** [class, text] of what there is to say of the object under way. */
+  /** [class, text] of what there is to say. */
   texts() {
     const { state } = this.store;
+    const { draft, selected } = state.desk;
     const texts = [];
+    if (!draft) return selected && !this.stage.isTouched ? [["", "Alt + click: another object here"]] : texts;
     if (shownAnswer(state)?.cut) texts.push(["cut", "It reaches the edge of the view. Zoom out, and click again to go on."]);
     if (!this.wasOutside && !isAccepting(state.desk)) texts.push(["", this.howToExclude()]);
     return texts;

@@ -1,6 +1,7 @@
 // What stands around the canvas: labels, objects, the strip below the picture, and what is saved. Texts of people are only ever set
 // as text, never as HTML.
 
+import { cutoutPath } from "./api.js";
 import { NOT_ACCEPTED } from "./commands.js";
 import { byId, element, enable, swatch, withCode } from "./elements.js";
 import { SCORE_MEANS, scoreText } from "./score.js";
@@ -25,6 +26,7 @@ export class Panels {
     }
     if (did("labels", "label", "objects")) this.showLabels(state);
     if (did("objects", "desk", "labels", "image")) this.showObjects(state);
+    if (did("objects", "desk", "labels", "image", "outbox")) this.showCutouts(state);
     if (did("desk", "answers", "candidates", "label", "objects", "image", "model", "pictures")) this.showStrip(state);
     if (did("title", "outbox", "trouble", "connected")) this.showSaved(state);
     const { past, future, waiting, takenBack } = state.desk;
@@ -86,6 +88,8 @@ export class Panels {
     const color = this.options.colorOf(object.label);
     const found = this.objectNodes.get(id);
     if (found && found.object === object && found.isSelected === isSelected && found.color === color) return found.node;
+    const isSeen = found?.object === object && found.color === color;
+    const cutout = isSeen ? found.cutout : element("img", { className: "thumb", alt: "", loading: "lazy", decoding: "async", width: 36, height: 36 });
     const row = element(
       "button",
       {
@@ -97,6 +101,7 @@ export class Panels {
         onpointerenter: () => this.hover(id),
         onpointerleave: () => this.hover(null),
       },
+      cutout,
       this.swatch(object.label),
       element("span", { className: "text" }, object.label),
       element("span", { className: "number", title: SCORE_MEANS }, scoreText(object.score)),
@@ -109,9 +114,16 @@ export class Panels {
       found.node.replaceWith(node);
       if (hadFocus) row.focus();
     }
-    this.objectNodes.set(id, { node, object, isSelected, color });
+    this.objectNodes.set(id, { node, object, isSelected, color, cutout });
     if (isSelected) node.scrollIntoView({ block: "nearest" });
     return node;
+  }
+
+  /** The objects cut out of the picture, which the server does with what it knows. */
+  showCutouts({ image, outbox }) {
+    const isKnown = (id) => !outbox.some((one) => one.relabel || (one.image === image.id && one.changes && id in one.changes));
+    for (const [id, { object, color, cutout }] of this.objectNodes)
+      if (!cutout.src && isKnown(id)) cutout.src = cutoutPath(image.id, id, versionOf(`${object.label} ${color} ${object.counts}`));
   }
 
   reveal(id) {
@@ -137,7 +149,6 @@ export class Panels {
         element("span", { className: "what" }, this.swatch(object.label), element("span", {}, object.label)),
         element("span", { className: "score", title: SCORE_MEANS }, `score ${scoreText(object.score)}`),
         ...(object.model?.name ? [element("span", { className: "soft by", title: "The model that answered when this was accepted" }, `by ${object.model.name}`)] : []),
-        element("span", { className: "soft" }, "Alt + click: another object here"),
         element("button", { onclick: () => this.commands.remove(selected) }, "Delete ", element("kbd", {}, "Del")),
         element("button", { className: "primary", onclick: () => this.commands.edit(selected) }, "Edit", element("kbd", {}, "E")),
       );
@@ -197,4 +208,11 @@ export class Panels {
       : state.outbox.length ? `${state.trouble} ${lost}` : state.trouble;
     notice.replaceChildren(...withCode(text));
   }
+}
+
+/** A short text that is another one for another text. */
+function versionOf(text) {
+  let hash = 0;
+  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
+  return (hash >>> 0).toString(36);
 }

@@ -2,11 +2,11 @@
 
 import { columnsOf, placeOf } from "./rle.js";
 
-/** How many pixels two masks share. */
+/** How many pixels two masks share; only the runs of the second one near the first one are looked at. */
 export function sharedArea(a, b) {
   let shared = 0;
   let i = 0;
-  let j = 0;
+  let j = placeOf(b, a[0]) & ~1; // the run that ends there or later
   while (i < a.length && j < b.length) {
     const start = Math.max(a[i], b[j]);
     const end = Math.min(a[i + 1], b[j + 1]);
@@ -17,12 +17,12 @@ export function sharedArea(a, b) {
   return shared;
 }
 
-/** Intersection over union of two shapes of rle.js. */
-export function iouOf(first, second) {
-  const [a, b] = [first.box, second.box];
-  if (a[0] >= b[2] || b[0] >= a[2] || a[1] >= b[3] || b[1] >= a[3]) return 0;
-  const shared = sharedArea(first.bounds, second.bounds);
-  return shared / (first.area + second.area - shared);
+/** The share of a shape's pixels that others have together. */
+export function shareIn(shape, others) {
+  const [x0, y0, x1, y1] = shape.box;
+  const near = others.filter(({ box }) => box[0] < x1 && box[2] > x0 && box[1] < y1 && box[3] > y0);
+  const together = near.reduce((all, { bounds }) => changed(all, bounds, false), new Float64Array(0));
+  return shape.area ? sharedArea(shape.bounds, together) / shape.area : 0;
 }
 
 /** A mask with the pixels of another one, or without them; only the runs near those are looked at. */

@@ -1,14 +1,17 @@
-// Proposals: masks that somebody may accept, drawn with dashes. None is saved before it is accepted; one that overlaps an accepted object is not shown.
-// "Everything" asks the model for all objects of the picture, or of its visible part, and the answers come while it still looks.
+// Proposals: masks that somebody may accept, drawn with dashes. None is saved before it is accepted. Left out are those of which accepted objects have
+// more than half of the pixels, and what is found but is background: it reaches three sides or more of what was searched.
+// "Find all" asks the model for all objects of the picture, or of its visible part, and the answers come while it still looks.
 
 import { ask, newId } from "./api.js";
 import { CachedLayer } from "./cached_layer.js";
 import { NO_MODEL } from "./commands.js";
 import { plural } from "./elements.js";
-import { iouOf } from "./pixels.js";
+import { shareIn } from "./pixels.js";
 import { columnsOf, ringsOf } from "./rle.js";
 
-const TAKEN_IOU = 0.5; // with an accepted object
+const MOST_TAKEN = 0.5; // of a proposal's pixels, by accepted objects
+const BACKGROUND_SIDES = 3; // of what was searched
+const SIDE_SHARE = 0.01; // so near to a side, as a share of its length, is at it
 const AGAIN_MS = 700; // after a question that was not answered
 const DASH_PX = 4;
 const LIGHT = "#fff";
@@ -31,9 +34,10 @@ export class Proposals {
 
   clear() {
     this.isOn = false;
-    this.list = new Map(); // id -> {counts, score, steps, label, model}
+    this.list = new Map(); // id -> {counts, score, steps, label, model, isBackground}
     this.shown = []; // what can be accepted
-    this.taken = new Map(); // id of a proposal -> {counts of an object: whether they are one object}
+    this.leftOut = { taken: 0, background: 0 }; // how many with a score that would do
+    this.known = { objects: null, taken: new Map() }; // whether accepted objects have most of a proposal, by its counts
     this.hovered = null;
     this.title = "";
     this.least = 0; // score of what is shown
@@ -125,7 +129,8 @@ export class Proposals {
     for (const id of gone) this.list.delete(id);
     for (const { id, counts, score, point, choice } of added) {
       const step = { point, inside: true, choice };
-      this.list.set(id, { counts, score, model, steps: [search.view ? { ...step, view: search.view } : step] });
+      const steps = [search.view ? { ...step, view: search.view } : step];
+      this.list.set(id, { counts, score, model, steps, isBackground: this.isBackground(counts, search.view) });
     }
     if (isDone) this.search = null;
     this.update();
@@ -145,20 +150,32 @@ export class Proposals {
   }
 
   update() {
-    const objects = Object.values(this.store.state.objects);
-    this.shown = [...this.list.entries()].filter(([id, { score, counts }]) => score >= this.least && !this.isTaken(id, counts, objects)).map(([, one]) => one);
+    const all = [...this.list.values()].filter(({ score }) => score >= this.least);
+    const taken = all.filter((one) => this.isTaken(one));
+    const background = all.filter((one) => one.isBackground && !taken.includes(one));
+    this.leftOut = { taken: taken.length, background: background.length };
+    const out = new Set([...taken, ...background]);
+    this.shown = all.filter((one) => !out.has(one));
     if (!this.shown.includes(this.hovered)) this.hovered = null;
     this.onChange();
     this.stage.changed();
   }
 
-  isTaken(id, counts, objects) {
-    if (!this.taken.has(id)) this.taken.set(id, new Map());
-    const known = this.taken.get(id);
-    return objects.some((object) => {
-      if (!known.has(object.counts)) known.set(object.counts, iouOf(this.stage.shape(counts), this.stage.shape(object.counts)) > TAKEN_IOU);
-      return known.get(object.counts);
-    });
+  isTaken({ counts }) {
+    const { objects } = this.store.state;
+    if (this.known.objects !== objects) this.known = { objects, shapes: Object.values(objects).map((one) => this.stage.shape(one.counts)), taken: new Map() };
+    const { shapes, taken } = this.known;
+    if (!taken.has(counts)) taken.set(counts, shareIn(this.stage.shape(counts), shapes) > MOST_TAKEN);
+    return taken.get(counts);
+  }
+
+  isBackground(counts, view) {
+    const { width, height } = this.store.state.image;
+    const [x0, y0, x1, y1] = view ?? [0, 0, width, height];
+    const { box } = this.stage.shape(counts);
+    const [nearX, nearY] = [SIDE_SHARE * (x1 - x0), SIDE_SHARE * (y1 - y0)];
+    const sides = [box[0] - x0 <= nearX, box[1] - y0 <= nearY, x1 - box[2] <= nearX, y1 - box[3] <= nearY];
+    return sides.filter(Boolean).length >= BACKGROUND_SIDES;
   }
 
   /** The smallest one at a point of the picture. */
@@ -207,7 +224,7 @@ export class Proposals {
       changes[newId()] = { label: one.label ?? label, counts, score, steps, model: one.model ?? model.model };
     }
     this.store.dispatch({ type: "change", changes });
-    this.say(list.length === 1 ? `Accepted as ${list[0].label ?? label}.` : `${plural(list.length, "object")} accepted.`, list.length > 1);
+    this.say(list.length === 1 ? `Accepted as ${list[0].label ?? label}.` : `${plural(list.length, "object")} accepted. Ctrl+Z takes that back.`, list.length > 1);
   }
 
   draw(stage) {

@@ -1,6 +1,7 @@
-// The strip of the proposals: how many, how far the search is, which are shown, and accepting them all.
+// The strip of the proposals: how many, how far the search is, which are shown and left out, and accepting all that are shown.
 
 import { byId, element, percent, plural } from "./elements.js";
+import { SCORE_MEANS } from "./score.js";
 
 export class ProposalsStrip {
   constructor(proposals, stage, store) {
@@ -13,13 +14,15 @@ export class ProposalsStrip {
     this.least = element("output");
     this.again = element("button", { title: "Look for everything in the visible part of the picture, at full resolution", onclick: () => proposals.look(true) }, "In this view");
     this.stop = element("button", { onclick: () => proposals.stop() }, "Stop");
-    this.all = element("button", { className: "primary", onclick: () => proposals.acceptAll() });
+    this.all = element("button", { title: "Accept all that are shown (Shift + G)", onclick: () => proposals.acceptAll() });
+    this.out = element("span", { className: "soft out" });
     const end = element("button", { className: "icon", title: "End (Esc)", "aria-label": "End the proposals", onclick: () => proposals.end() }, "×");
-    const score = element("label", { className: "score" }, "Score at least", this.slider, this.least);
+    const score = element("label", { className: "score", title: SCORE_MEANS }, "Score at least", this.slider, this.least);
     this.node.replaceChildren(
       element("div", { className: "line" }, this.text, this.stop, this.again, end),
       this.track,
       element("div", { className: "line" }, score, this.all),
+      this.out,
     );
     proposals.onChange = () => this.show();
     store.listen((state, before) => { if (state.desk !== before.desk || state.pictures !== before.pictures) this.show(); });
@@ -42,7 +45,8 @@ export class ProposalsStrip {
     this.slider.value = Math.round(100 * least);
     this.least.textContent = percent(least);
     this.all.disabled = !shown.length;
-    this.all.replaceChildren(shown.length === 1 ? "Accept it " : `Accept all ${shown.length || ""} `, element("kbd", {}, "⇧G"));
+    this.all.replaceChildren(`Accept ${shown.length} `, element("kbd", {}, "⇧G"));
+    this.out.textContent = this.toldOfOthers();
     this.showView();
   }
 
@@ -58,10 +62,16 @@ export class ProposalsStrip {
     return [...list.values()].some(({ score }) => score < least) ? "No proposal has such a score" : "No proposals are left";
   }
 
+  toldOfOthers() {
+    const { taken, background } = this.proposals.leftOut;
+    const parts = [taken && `${taken} in accepted objects`, background && `${background} as background`].filter(Boolean);
+    return parts.length ? `Left out: ${parts.join(", ")}.` : "Nothing is saved before you accept it.";
+  }
+
   told() {
     const { search, shown, title } = this.proposals;
     const count = plural(shown.length, "proposal");
-    if (!search) return shown.length ? `${count} ${title}`.trim() : this.whyNone();
+    if (!search) return shown.length ? `${`${count} ${title}`.trim()}: click one, or drag a box around some` : this.whyNone();
     if (!search.began) return "Everything is looked for once the picture is prepared …";
     if (!search.total) return "Looking …";
     const left = this.proposals.secondsLeft();

@@ -1,6 +1,6 @@
 // The review: figures of each label, and the accepted objects cut out of their pictures, worst first or as one likes. A click goes to the object.
 
-import { get, imagePath, post } from "./api.js";
+import { cutoutPath, get, post } from "./api.js";
 import { NOT_ACCEPTED } from "./commands.js";
 import { byId, element, plural, swatch } from "./elements.js";
 import { SCORE_MEANS, scoreText } from "./score.js";
@@ -88,9 +88,9 @@ export class Review {
   }
 
   tile(one) {
-    const picture = element("img", { alt: "", loading: "lazy", decoding: "async", width: 132, height: 132 });
+    const picture = element("img", { alt: "", loading: "lazy", decoding: "async", width: 190, height: 190 });
     picture.onerror = () => picture.replaceWith(element("span", { className: "none" }, "cannot be shown"));
-    picture.src = one.image ? `${imagePath(one.image, `objects/${encodeURIComponent(one.id)}/cutout`)}?v=${one.version}` : "";
+    picture.src = one.image ? cutoutPath(one.image, one.id, one.version) : "";
     const score = scoreText(one.score);
     const told = `${one.label}, score ${score}, ${one.area.toLocaleString("en")} pixels, in ${one.name}${one.byHand ? ", by hand" : ""}`;
     const text = element("span", { className: "what" }, swatch(this.options.colorOf(one.label)), element("span", { className: "text" }, one.label), element("span", { className: "number" }, score));
