@@ -42,7 +42,7 @@ def test_a_tap_is_inside_and_a_long_press_outside(touched, folder):
     (step,) = touched.draft["steps"]
     assert (step["inside"], np.abs(np.array(step["point"]) - (335, 43)).max() < 1) == (True, True)
     assert same(touched.shown, session.click(*step["point"]))
-    assert touched.window.inner_text("#notes") == "Long press: not part of it"
+    assert "Long press: not part of it" in touched.window.inner_text("#notes")
     fingers.down((0, touched.place(335, 20)))
     touched.window.wait_for_timeout(LONG_PRESS_MS)
     fingers.up()
@@ -120,7 +120,7 @@ def test_a_whole_session_with_the_keyboard_alone(page, folder):
     assert page.window.get_attribute("#next", "title") == "There is none after it in the list"
     page.press("k", "x")
     page.answered()
-    assert page.window.inner_text("#notes") == "C: not part of it"
+    assert "C: not part of it" in page.window.inner_text("#notes")
     page.press("1", "Enter")
     page.saved()
     page.press("Escape")  # ends pointing
