@@ -259,7 +259,7 @@ def test_labels_and_file_names_are_texts(page, server):
     page.saved()
     assert page.labels == [HOSTILE]
     assert page.window.inner_text("#objects").startswith(HOSTILE)
-    assert page.window.locator("#pictures img[src=x], #objects img, #labels img, #strip img").count() == 0
+    assert page.window.locator("#pictures img[src=x], #objects img[src=x], #labels img, #strip img").count() == 0
     assert f"z{HOSTILE}.png" in page.window.locator(".picture").last.get_attribute("title")
 
 

@@ -71,7 +71,7 @@ export class ProposalsStrip {
   told() {
     const { search, shown, title } = this.proposals;
     const count = plural(shown.length, "proposal");
-    if (!search) return shown.length ? `${`${count} ${title}`.trim()}: click one, or drag a box around some` : this.whyNone();
+    if (!search) return shown.length ? `${`${count} ${title}`.trim()}: click ${shown.length === 1 ? "it" : "one, or drag a box around some"}` : this.whyNone();
     if (!search.began) return "Everything is looked for once the picture is prepared …";
     if (!search.total) return "Looking …";
     const left = this.proposals.secondsLeft();
