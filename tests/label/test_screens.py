@@ -136,7 +136,10 @@ def test_on_a_phone_the_picture_has_the_whole_width_and_all_buttons_are_there(br
         assert (left, width) == (0, 375)
         assert height > 300
         assert page.js("document.documentElement.scrollWidth") == 375
-        sides = page.js("[...document.querySelectorAll('header button')].map((one) => one.getBoundingClientRect())")
+        sides = page.js(
+            "[...document.querySelectorAll('header button, header input')].filter((one) => one.checkVisibility())"
+            ".map((one) => one.getBoundingClientRect())"
+        )
         assert all(box["left"] >= 0 and box["right"] <= 375 and box["bottom"] <= top for box in sides)
         page.window.touchscreen.tap(*page.place(200, 60))
         page.answered()

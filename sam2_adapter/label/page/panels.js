@@ -147,7 +147,7 @@ export class Panels {
     if (object) {
       return strip.replaceChildren(
         element("span", { className: "what" }, this.swatch(object.label), element("span", {}, object.label)),
-        element("span", { className: "score", title: SCORE_MEANS }, `score ${scoreText(object.score)}`),
+        element("span", { className: "score", title: SCORE_MEANS }, ...this.scored(object)),
         ...(object.model?.name ? [element("span", { className: "soft by", title: "The model that answered when this was accepted" }, `by ${object.model.name}`)] : []),
         element("button", { onclick: () => this.commands.remove(selected) }, "Delete ", element("kbd", {}, "Del")),
         element("button", { className: "primary", onclick: () => this.commands.edit(selected) }, "Edit", element("kbd", {}, "E")),
@@ -169,19 +169,24 @@ export class Panels {
     return "Not ready yet: a click is answered once the model is";
   }
 
+  scored({ score }) {
+    return [element("span", { className: "wide" }, "score "), scoreText(score)];
+  }
+
   showDraft(strip, state) {
     const own = ownAnswer(state);
     const shown = shownAnswer(state);
     const isEmpty = shown && !this.stage.shape(shown.counts).area;
     const isErased = own && !own.error && !shown;
-    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? `score ${scoreText(shown.score)}` : isReady(state) || state.model.state === "failed" ? "…" : "waits for the model";
+    const awaited = isReady(state) || state.model.state === "failed" ? "…" : "waits for the model";
+    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? null : awaited;
     strip.classList.toggle("waiting", !own);
     const label = labelOfDraft(state);
     const isWaiting = isAccepting(state.desk);
     strip.replaceChildren(
       ...[
         element("span", { className: "what" }, this.swatch(label), element("span", {}, label)),
-        element("span", { className: own?.error ? "bad" : "score", title: own?.error ? "" : SCORE_MEANS }, ...withCode(text)),
+        element("span", { className: own?.error ? "bad" : "score", title: own?.error ? "" : SCORE_MEANS }, ...(text === null ? this.scored(shown) : withCode(text))),
         singleStep(state.desk) ? element("button", { onclick: () => this.commands.cycle(), title: "The next of the masks that this may mean" }, "Other", element("span", { className: "wide" }, " masks"), " ", element("kbd", {}, "Tab")) : null,
         element("button", { onclick: () => this.commands.escape(), title: state.desk.draft.editing ? "Leave the object as it was" : "Give up this object" }, state.desk.draft.editing ? "Cancel " : "Clear ", element("kbd", {}, "Esc")),
         isWaiting

@@ -3,7 +3,7 @@
 import { columnsOf, placeOf } from "./rle.js";
 
 /** How many pixels two masks share; only the runs of the second one near the first one are looked at. */
-export function sharedArea(a, b) {
+function sharedArea(a, b) {
   let shared = 0;
   let i = 0;
   let j = placeOf(b, a[0]) & ~1; // the run that ends there or later
