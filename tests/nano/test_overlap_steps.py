@@ -1,4 +1,4 @@
-"""Steps of the third and fourth part of the bundled model's training."""
+"""Steps of the third part of the bundled model's training and of those after it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,19 @@ def test_the_fourth_part_trains_the_encoder_too_and_has_pictures_of_cells(tmp_pa
     run = Run(Recipe.for_all(), plan, tmp_path)
     run.start_from(WEIGHTS)
     before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
-    assert "dense" in run.train_step(batch)
+    told = run.train_step(batch)
+    assert "dense" in told
+    assert told["obey"] == 0
     changed = {name for name, value in run.trainer.model.state_dict().items() if not torch.equal(value, before[name])}
     for part in ("vision_encoder.", "mask_decoder."):
         assert any(name.startswith(part) for name in changed)
+
+
+def test_the_fifth_part_learns_to_obey_clicks(tmp_path: Path) -> None:
+    plan = replace(MixturePlan.for_clicks(), batch_size=1, small_size=128, pool=4)
+    assert (plan.prompts, plan.small_steps) == (4, 1300)
+    run = Run(Recipe.for_clicks(), plan, tmp_path)
+    run.start_from(WEIGHTS)
+    told = run.train_step(MixedBatches(plan, two_folders(tmp_path), 10)[3])
+    assert told["obey"] > 0
+    assert 0 < told["obeyed"] <= 1

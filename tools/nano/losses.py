@@ -29,11 +29,13 @@ class PromptLoss:
         masks: `calibrated_losses` or `overlap_losses`.
         chosen_share: how much the candidate that the score chooses counts in the loss of the candidates; the best one has the rest.
         is_cut: masks from boxes are cut at them, as users get them: see `cut_losses`.
+        obey_share: how much it counts where corrected masks do not obey the clicks.
     """
 
     masks: MaskLosses
     chosen_share: float = 0.0
     is_cut: bool = False
+    obey_share: float = 0.0
 
 
 def prompt_loss(

@@ -6,7 +6,7 @@ Batch `step` of process `rank` depends on these two alone, as in the first part.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -85,6 +85,11 @@ class MixturePlan:
     def for_all(cls) -> MixturePlan:
         """The fourth part."""
         return cls(prompts=4, photo_share=0.46, large_share=0.07, cell_share=0.14, small_steps=900)
+
+    @classmethod
+    def for_clicks(cls) -> MixturePlan:
+        """The fifth part: more photographs."""
+        return replace(cls.for_all(), photo_share=0.58, large_share=0.09, cell_share=0.10, small_steps=1300)
 
     def image_size(self, step: int) -> int:
         """Model input in pixels at a step."""

@@ -15,10 +15,16 @@ from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 
 # How many correction rounds a step makes, and how often; only the last one is trained, the ones before it run without gradients.
-_ROUNDS, _ROUND_SHARES = (1, 2, 3, 4, 6, 8, 12), (0.36, 0.18, 0.12, 0.12, 0.1, 0.08, 0.04)
+_ROUNDS, _ROUND_SHARES = (1, 2, 3, 4, 6, 8, 12, 18), (0.24, 0.14, 0.12, 0.14, 0.14, 0.11, 0.07, 0.04)
 _CORRECT_BOX_SHARE = 0.25
 # A user's click is not amid a low-res cell: pixels of the model's input by which it may be off, and stays in the cell.
 _CLICK_OFF_PX = 1.5
+# Share of a low-res cell that is wrong where a correction click can fall: at the end only cells that the object covers in part are wrong.
+_WRONG_CELL_SHARE = 0.25
+# Correction clicks fall on one of so many places in their cell, where the object covers most of it or least.
+_PLACES_IN_CELL = 4
+# Of the loss of clicks that are not obeyed: what the three candidates count beside the single mask, together.
+_OBEY_CANDIDATES = 0.25
 # Weight of the whole image's prompt: there is one per image, of the others three.
 _WHOLE_IMAGE_SHARE = 1.5
 
@@ -76,6 +82,8 @@ def prompt_losses(
         losses[name], ious = prompt_loss(decoded, wanted, loss, boxes=cells)
         figures[f"{name}_iou"] = ious[:, 0].mean()
         figures[f"{name}_best_iou"] = ious[:, 1:].max(1).values.mean()
+    obey, figures["obeyed"] = disobedience(corrected, rounds[2][1])
+    losses["obey"] = loss.obey_share * obey
     if "whole" in batch:
         whole, figures["whole_best_iou"] = _whole_image_loss(run, batch, loss)
         losses["whole"] = _WHOLE_IMAGE_SHARE * whole
@@ -98,19 +106,23 @@ def _whole_image_loss(
 def with_correction(
     prompts: Prompts, logits: torch.Tensor, targets: torch.Tensor, off_px: float = _CLICK_OFF_PX
 ) -> Prompts:
-    """Add a click where logits (B P) x h x w are wrong, preferably amid the error, up to `off_px` off its middle, and the logits as mask input."""
+    """Add a click where logits (B P) x h x w are wrong, preferably amid the error, and the logits as mask input.
+
+    It lies up to `off_px` off the middle of a cell. Cells that the object covers in part are wrong in part, whatever the mask: late clicks fall there.
+    """
     batch_size, count, height, width = targets.shape
-    wanted = targets.flatten(0, 1) >= 0.5
-    wrong = ((logits > 0) != wanted).float()
+    wanted, masks = targets.flatten(0, 1), (logits > 0).float()
+    wrong = (wanted - masks).abs()
+    wrong = wrong * (wrong >= _WRONG_CELL_SHARE)
     amid = F.avg_pool2d(wrong[:, None], 5, stride=1, padding=2)[:, 0]
     score = wrong * (amid + 0.3 * torch.rand_like(amid))
     place = score.flatten(1).argmax(1)
-    label = wanted.flatten(1).gather(1, place[:, None])[:, 0].long()
+    label = (wanted > masks).flatten(1).gather(1, place[:, None])[:, 0].long()
     # cells to pixels of the model's input: the middle of the cell, as a pixel index
     cell = PATCH_SIZE / 4
     x, y = place % width, torch.div(place, width, rounding_mode="floor")
     middles = (torch.stack([x, y], 1).float() + 0.5) * cell - 0.5
-    new_points = middles + (torch.rand_like(middles) * 2 - 1) * off_px
+    new_points = _most_wrong_place(middles, label, targets.flatten(0, 1), off_px)
     new_points, new_labels = new_points.view(batch_size, count, 1, 2), label.view(batch_size, count, 1)
     if prompts.points is not None and prompts.labels is not None:
         new_points = torch.cat([prompts.points, new_points], 2)
@@ -135,3 +147,31 @@ def _shown(decoded: DecodedMasks, prompts: Prompts) -> torch.Tensor:
         return logits[:, 0]
     best = decoded.iou_scores.detach()[:, 1:].argmax(1) + 1
     return logits[torch.arange(len(best), device=best.device), best]
+
+
+def _most_wrong_place(
+    middles: torch.Tensor, label: torch.Tensor, targets: torch.Tensor, off_px: float
+) -> torch.Tensor:
+    """Of some places around the middles of cells N x 2, up to `off_px` off, the one that the object covers most; least where labels are 0."""
+    offsets = torch.rand(len(middles), _PLACES_IN_CELL, 2, device=middles.device) * 2 - 1
+    places = middles[:, None] + offsets * off_px
+    covered = values_at(targets[:, None], places)[:, 0]
+    best = (covered * (2 * label[:, None] - 1)).argmax(1)
+    return places[torch.arange(len(places), device=places.device), best]
+
+
+def disobedience(prompts: Prompts, decoded: DecodedMasks) -> tuple[torch.Tensor, torch.Tensor]:
+    """BCE of the logits where the clicks are, and the share of clicks that the single mask obeys."""
+    assert prompts.points is not None and prompts.labels is not None
+    points, labels = prompts.points.flatten(0, 1).float(), prompts.labels.flatten(0, 1).float()
+    logits = values_at(decoded.low_res_logits.float(), points)
+    losses = F.binary_cross_entropy_with_logits(logits, labels[:, None].expand_as(logits), reduction="none").mean((0, 2))
+    obeyed = ((logits[:, 0] > 0) == (labels > 0.5)).float().mean()
+    return losses[0] + _OBEY_CANDIDATES * losses[1:].mean(), obeyed.detach()
+
+
+def values_at(values: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Values P x K x h x w of low-res cells at points P x N x 2 in pixels of the model's input, as bilinear upsampling gives them: P x K x N."""
+    side = values.shape[-1] * PATCH_SIZE / 4
+    grid = ((points + 0.5) / side * 2 - 1)[:, None]
+    return F.grid_sample(values, grid, mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0]

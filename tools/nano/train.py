@@ -1,4 +1,4 @@
-"""Train sam2_nano: on generated scenes, then on photographs as well, then the decoder for overlap, then all of it for overlap.
+"""Train sam2_nano: on generated scenes, on photographs as well, the decoder for overlap, all of it for overlap, and all of it for clicks.
 
     python tools/nano/train.py --output runs/first                         the first part; goes on where the run in that folder stopped
     python tools/nano/train.py --output runs/first --export first.safetensors
@@ -7,7 +7,9 @@
     python tools/nano/train.py --output runs/third --data DIR --part 3 --weights second.safetensors
     python tools/nano/train.py --output runs/third --data DIR --export third.safetensors
     python tools/nano/train.py --output runs/fourth --data DIR --part 4 --weights third.safetensors
-    python tools/nano/train.py --output runs/fourth --data DIR --export sam2_adapter/assets/sam2_nano.safetensors
+    python tools/nano/train.py --output runs/fourth --data DIR --export fourth.safetensors
+    python tools/nano/train.py --output runs/fifth --data DIR --part 5 --weights fourth.safetensors
+    python tools/nano/train.py --output runs/fifth --data DIR --export sam2_adapter/assets/sam2_nano.safetensors
 
 Runs on a CUDA GPU in bf16 where there is one, else on the CPU in bf16. On a CPU use one process per core:
 
@@ -48,11 +50,12 @@ from sam2_adapter.models.network.preprocess import PIXEL_MEAN, PIXEL_STD
 
 LOG_NAME, STATE_NAME = "log.jsonl", "state.pt"
 
-Judged = Literal["calibrated", "overlap", "cut"]
+Judged = Literal["calibrated", "overlap", "cut", "obeying"]
 LOSSES: dict[Judged, PromptLoss] = {
     "calibrated": PromptLoss(calibrated_losses),
     "overlap": PromptLoss(overlap_losses),
     "cut": PromptLoss(overlap_losses, chosen_share=0.4, is_cut=True),
+    "obeying": PromptLoss(overlap_losses, chosen_share=0.4, is_cut=True, obey_share=0.4),
 }
 
 _Numbers = TypeVar("_Numbers", "Recipe", BatchPlan, MixturePlan)
@@ -71,7 +74,7 @@ class Recipe:
         clip_norm: largest gradient norm.
         average: decay of the exponential moving average of the weights.
         dense_share: weight of the throw-away head's loss.
-        judged: what masks learn: how likely each cell is the object's, or their expected IoU, cut at their boxes or not.
+        judged: what masks learn: how likely each cell is the object's, or their expected IoU, cut at their boxes or not, and to obey clicks.
         learns_encoder: else it stays as it is.
         feature_dropout: share of the channels of an encoded image that the decoder does not see, other ones in each step.
         seed: of the starting weights, or of what is left to chance after them.
@@ -130,6 +133,11 @@ class Recipe:
             judged="cut",
             feature_dropout=0.05,
         )
+
+    @classmethod
+    def for_clicks(cls) -> Recipe:
+        """The fifth part: as the fourth, and masks obey the clicks."""
+        return replace(cls.for_all(), steps=2400, learning_rate=7e-4, decay_steps=2300, judged="obeying")
 
     def rate(self, step: int) -> float:
         """Learning rate at a step."""
@@ -273,6 +281,7 @@ def _recipe_and_plan(arguments: argparse.Namespace) -> tuple[Recipe, BatchPlan |
         2: lambda: (Recipe.for_photographs(), MixturePlan()),
         3: lambda: (Recipe.for_overlap(), MixturePlan.for_overlap()),
         4: lambda: (Recipe.for_all(), MixturePlan.for_all()),
+        5: lambda: (Recipe.for_clicks(), MixturePlan.for_clicks()),
     }[part]()
     return _changed(recipe, arguments), _changed(plan, arguments)
 
@@ -356,8 +365,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--part",
         type=int,
-        choices=(1, 2, 3, 4),
-        help="default: 2 with --data, else 1; 3 and 4 need --data and --weights",
+        choices=(1, 2, 3, 4, 5),
+        help="default: 2 with --data, else 1; 3 to 5 need --data and --weights",
     )
     parser.add_argument("--weights", type=Path, help="weights file that a new run begins with")
     parser.add_argument("--export", type=Path, help="write the averaged weights into this file and stop")
