@@ -19,7 +19,7 @@ PLAN = replace(MixturePlan.for_overlap(), batch_size=1, small_size=128, small_st
 def test_the_decoder_learns_the_encoder_does_not_and_channels_left_out_make_it_harder(tmp_path: Path) -> None:
     batch = MixedBatches(PLAN, two_folders(tmp_path), 10)[3]
     errors = []
-    for share in (0.0, 0.5):
+    for share in (0.0, 0.8):
         run = Run(replace(Recipe.for_overlap(), feature_dropout=share), PLAN, tmp_path)
         run.start_from(WEIGHTS)
         before = {name: value.clone() for name, value in run.trainer.model.state_dict().items()}
@@ -29,7 +29,7 @@ def test_the_decoder_learns_the_encoder_does_not_and_channels_left_out_make_it_h
         }
         assert any(name.startswith("mask_decoder.") for name in changed)
         assert not any(name.startswith("vision_encoder.") for name in changed)
-    assert errors[1] > 1.1 * errors[0]
+    assert errors[1] > 1.1 * errors[0], errors
 
 
 def test_a_run_with_another_seed_keeps_the_frequencies_of_its_first_weights(

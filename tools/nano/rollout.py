@@ -149,9 +149,7 @@ def _shown(decoded: DecodedMasks, prompts: Prompts) -> torch.Tensor:
     return logits[torch.arange(len(best), device=best.device), best]
 
 
-def _most_wrong_place(
-    middles: torch.Tensor, label: torch.Tensor, targets: torch.Tensor, off_px: float
-) -> torch.Tensor:
+def _most_wrong_place(middles: torch.Tensor, label: torch.Tensor, targets: torch.Tensor, off_px: float) -> torch.Tensor:
     """Of some places around the middles of cells N x 2, up to `off_px` off, the one that the object covers most; least where labels are 0."""
     offsets = torch.rand(len(middles), _PLACES_IN_CELL, 2, device=middles.device) * 2 - 1
     places = middles[:, None] + offsets * off_px
@@ -162,10 +160,13 @@ def _most_wrong_place(
 
 def disobedience(prompts: Prompts, decoded: DecodedMasks) -> tuple[torch.Tensor, torch.Tensor]:
     """BCE of the logits where the clicks are, and the share of clicks that the single mask obeys."""
-    assert prompts.points is not None and prompts.labels is not None
+    assert prompts.points is not None
+    assert prompts.labels is not None
     points, labels = prompts.points.flatten(0, 1).float(), prompts.labels.flatten(0, 1).float()
     logits = values_at(decoded.low_res_logits.float(), points)
-    losses = F.binary_cross_entropy_with_logits(logits, labels[:, None].expand_as(logits), reduction="none").mean((0, 2))
+    losses = F.binary_cross_entropy_with_logits(logits, labels[:, None].expand_as(logits), reduction="none").mean(
+        (0, 2)
+    )
     obeyed = ((logits[:, 0] > 0) == (labels > 0.5)).float().mean()
     return losses[0] + _OBEY_CANDIDATES * losses[1:].mean(), obeyed.detach()
 
