@@ -192,10 +192,38 @@ def test_a_search_in_the_view_ends_when_the_picture_is_left_and_gives_way_to_cli
         assert page.shown["counts"]
         page.press("Escape", "g")
         found = _found(page)
-        height, width = 427, 640
-        boxes = [Rle(entry["counts"], (height, width)).box_xyxy for entry in found]
-        sides = [(x0 <= 6.4) + (y0 <= 4.27) + (width - x1 <= 6.4) + (height - y1 <= 4.27) for x0, y0, x1, y1 in boxes]
-        objects = [entry["counts"] for entry, at in zip(found, sides, strict=True) if at < 3]
+        shares = [_share_of_edge(rle_to_mask(Rle(entry["counts"], (427, 640)))) for entry in found]
+        objects = [entry["counts"] for entry, share in zip(found, shares, strict=True) if share <= 0.5]
         assert [entry["counts"] for entry in _shown(page)] == objects
-        assert 0 < len(objects) < len(found)
-        assert f"Left out: {len(found) - len(objects)} as background." in page.window.inner_text("#proposals")
+        assert objects
+        left_out = len(found) - len(objects)
+        assert (f"Left out: {left_out} as background." in page.window.inner_text("#proposals")) == bool(left_out)
+
+        # what lies on most of the edge is background; a disc that touches all sides is none, nor is a thing that leaves the picture on three
+        y, x = np.mgrid[:427, :640]
+        disc = np.hypot((x - 320) / 320, (y - 213) / 213.5) < 1
+        masks = {
+            "around the disc": ~disc,
+            "disc": disc,
+            "left third": x < 213,
+            "all but a corner": (x > 100) | (y > 100),
+        }
+        shares = {name: _share_of_edge(mask) for name, mask in masks.items()}
+        found_out = {
+            name: page.js("(counts) => label.stage.proposals.isBackground(counts, null)", mask_to_rle(mask).counts)
+            for name, mask in masks.items()
+        }
+        assert found_out == {name: share > 0.5 for name, share in shares.items()}
+        assert found_out == {"around the disc": True, "disc": False, "left third": False, "all but a corner": True}
+        in_view = page.js(
+            "(counts) => label.stage.proposals.isBackground(counts, [0, 0, 200, 427])", mask_to_rle(x < 213).counts
+        )
+        assert in_view  # it fills the view
+
+
+def _share_of_edge(mask):
+    """Of the four lines a hundredth of the sides inside the picture, what a mask lies on."""
+    height, width = mask.shape
+    in_y, in_x = height // 100, width // 100
+    lines = (mask[in_y], mask[-1 - in_y], mask[:, in_x], mask[:, -1 - in_x])
+    return sum(int(line.sum()) for line in lines) / (2 * (height + width))

@@ -25,6 +25,21 @@ export function shareIn(shape, others) {
   return shape.area ? sharedArea(shape.bounds, together) / shape.area : 0;
 }
 
+/** The share of a window's edge that a shape lies on: of the four lines so many pixels inside [x0, y0, x1, y1]. */
+export function shareOfEdge(shape, [x0, y0, x1, y1], [inX, inY]) {
+  const [left, right, top, bottom] = [x0 + inX, x1 - 1 - inX, y0 + inY, y1 - 1 - inY];
+  let covered = 0;
+  for (const [x, ys] of columnsOf(shape.bounds, shape.height)) {
+    if (x < x0 || x >= x1) continue;
+    for (let i = 0; i < ys.length; i += 2) {
+      const [from, to] = [Math.max(ys[i], y0), Math.min(ys[i + 1], y1)];
+      for (const y of [top, bottom]) if (from <= y && y < to) covered++;
+      for (const side of [left, right]) if (x === side) covered += Math.max(to - from, 0);
+    }
+  }
+  return covered / (2 * (x1 - x0 + y1 - y0));
+}
+
 /** A mask with the pixels of another one, or without them; only the runs near those are looked at. */
 export function changed(bounds, pixels, isErased) {
   if (!pixels.length) return bounds;

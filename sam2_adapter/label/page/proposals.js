@@ -1,17 +1,17 @@
 // Proposals: masks that somebody may accept, drawn with dashes. None is saved before it is accepted. Left out are those of which accepted objects have
-// more than half of the pixels, and what is found but is background: it reaches three sides or more of what was searched.
+// more than half of the pixels, and what is found but is background: it lies on most of the edge of what was searched.
 // "Find all" asks the model for all objects of the picture, or of its visible part, and the answers come while it still looks.
 
 import { ask, newId } from "./api.js";
 import { CachedLayer } from "./cached_layer.js";
 import { NO_MODEL } from "./commands.js";
 import { plural } from "./elements.js";
-import { shareIn } from "./pixels.js";
+import { shareIn, shareOfEdge } from "./pixels.js";
 import { columnsOf, ringsOf } from "./rle.js";
 
 const MOST_TAKEN = 0.5; // of a proposal's pixels, by accepted objects
-const BACKGROUND_SIDES = 3; // of what was searched
-const SIDE_SHARE = 0.01; // so near to a side, as a share of its length, is at it
+const BACKGROUND_EDGE = 0.5; // of the edge of what was searched
+const EDGE_SHARE = 0.01; // so far inside, as a share of the length, a mask is looked at: few reach the very last pixel
 const AGAIN_MS = 700; // after a question that was not answered
 const DASH_PX = 4;
 const LIGHT = "#fff";
@@ -171,11 +171,9 @@ export class Proposals {
 
   isBackground(counts, view) {
     const { width, height } = this.store.state.image;
-    const [x0, y0, x1, y1] = view ?? [0, 0, width, height];
-    const { box } = this.stage.shape(counts);
-    const [nearX, nearY] = [SIDE_SHARE * (x1 - x0), SIDE_SHARE * (y1 - y0)];
-    const sides = [box[0] - x0 <= nearX, box[1] - y0 <= nearY, x1 - box[2] <= nearX, y1 - box[3] <= nearY];
-    return sides.filter(Boolean).length >= BACKGROUND_SIDES;
+    const part = view ?? [0, 0, width, height];
+    const inside = [part[2] - part[0], part[3] - part[1]].map((length) => Math.floor(EDGE_SHARE * length));
+    return shareOfEdge(this.stage.shape(counts), part, inside) > BACKGROUND_EDGE;
   }
 
   /** The smallest one at a point of the picture. */
