@@ -27,6 +27,12 @@ Points = npt.NDArray[np.float64]
 # Beyond this, a coordinate is no place in an image.
 LARGEST_COORDINATE = 1e9
 
+# Which of four corners may be the ends of a side: those that follow one another first.
+_PAIRS = np.array([(0, 1), (1, 2), (2, 3), (3, 0), (0, 2), (1, 3)])
+
+# Areas that differ by less are the same: coordinates are written with few decimals.
+_ROUNDING = 0.01
+
 # Corners of the polygon that stands for a circle or an ellipse: it lacks less than a thousandth of the area.
 _CORNERS = 128
 
@@ -71,14 +77,29 @@ class Shape:
 
 
 def turned_box(corners: Points) -> tuple[tuple[float, float, float, float], float]:
-    """The box (x0, y0, x1, y1) in pixels, and its turn about its centre in degrees, clockwise on screen, of a turned rectangle.
+    """The box (x0, y0, x1, y1) in pixels, and its turn about its centre in degrees, clockwise on screen, that four corners stand for.
+
+    It is the smallest one that holds the corners: tools list them in any order, and not all at right angles.
 
     Args:
-        corners: 4 x 2, (x, y) pixels, one after the other along the outline; the turn is that of the first side.
+        corners: 4 x 2, (x, y) pixels; of a rectangle whose corners follow one another along its outline the turn is that of the first side.
     """
-    (dx, dy), (across_x, across_y) = (corners[1] - corners[0]).tolist(), (corners[2] - corners[1]).tolist()
-    width, height = math.hypot(dx, dy), math.hypot(across_x, across_y)
-    x, y = corners.mean(axis=0).tolist()
+    first, second = corners[_PAIRS[:, 0]], corners[_PAIRS[:, 1]]
+    found = [_box_along(corners, *side) for side in (second - first).tolist() if any(side)]
+    areas = [(x1 - x0) * (y1 - y0) for (x0, y0, x1, y1), _ in found]
+    smallest = min(areas, default=0.0) * (1 + _ROUNDING)
+    x, y = corners[0].tolist()
+    return next((box for box, area in zip(found, areas, strict=True) if area <= smallest), ((x, y, x, y), 0.0))
+
+
+def _box_along(corners: Points, dx: float, dy: float) -> tuple[tuple[float, float, float, float], float]:
+    """The box that holds the corners and has a side along (dx, dy), as in `turned_box`."""
+    length = math.hypot(dx, dy)
+    along = np.array([dx, dy]) / length
+    axes = np.stack([along, [-along[1], along[0]]])
+    places = corners @ axes.T
+    low, high = places.min(axis=0), places.max(axis=0)
+    (x, y), (width, height) = ((low + high) / 2 @ axes).tolist(), (high - low).tolist()
     return (x - width / 2, y - height / 2, x + width / 2, y + height / 2), math.degrees(math.atan2(dy, dx))
 
 

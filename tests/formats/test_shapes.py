@@ -92,3 +92,27 @@ def test_a_turned_box_is_that_of_its_corners(center, size, angle):
     box, found = turned_box(corners @ np.array([[cos, sin], [-sin, cos]]) + center)
     assert box == pytest.approx((*(np.array(center) - np.array(size) / 2), *(np.array(center) + np.array(size) / 2)))
     assert found == pytest.approx(angle)
+
+
+@given(order=st.permutations(range(4)), angle=st.floats(-179, 179))
+def test_a_turned_box_holds_its_corners_in_any_order(order, angle):
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    corners = np.array([(-20, -5), (20, -5), (20, 5), (-20, 5)]) @ np.array([[cos, sin], [-sin, cos]]) + 50
+    (x0, y0, x1, y1), found = turned_box(corners[list(order)])
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((50, 50))
+    assert sorted([x1 - x0, y1 - y0]) == pytest.approx([10, 40])
+    long_side = found if x1 - x0 > y1 - y0 else found + 90
+    assert np.sin(np.radians(long_side - angle)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("corners", "box"),
+    [
+        ([(30, 10), (50, 10), (70, 40), (10, 40)], (10, 10, 70, 40)),
+        ([(10, 10), (10, 10), (50, 10), (50, 40)], (10, 10, 50, 40)),
+        ([(10, 10), (50, 10), (50, 10), (10, 10)], (10, 10, 50, 10)),
+        ([(10, 10)] * 4, (10, 10, 10, 10)),
+    ],
+)
+def test_corners_that_are_no_rectangle_are_all_in_the_box(corners, box):
+    assert turned_box(np.array(corners, np.float64)) == (box, 0)

@@ -31,6 +31,7 @@ _LIKE_TURNED_BOXES = (
     "of four corners at right angles, as all of the data set are, taken as masks: if these are turned boxes, write 'task: obb' into data.yaml, "
     "which leaves them out here and makes them prompts of predict"
 )
+_AS_THE_FOLDER_SAYS = ", as the name of the folder says (if it is an outline, write 'task: segment' into data.yaml)"
 _NO_CLASS = "of a class without a name, labelled {!r}"
 
 
@@ -147,4 +148,6 @@ class _Reader:
             return "a box"
         if self._description.has_key_points:
             return "a box with key points" if len(words) > NUMBERS_OF_A_BOX else "a box"
-        return "a turned box" if self._description.has_turned_boxes and len(words) == NUMBERS_OF_A_TURNED_BOX else ""
+        if not self._description.has_turned_boxes or len(words) != NUMBERS_OF_A_TURNED_BOX:
+            return ""
+        return f"a turned box{_AS_THE_FOLDER_SAYS}" if self._description.folder_tells else "a turned box"

@@ -6,6 +6,7 @@ below `path`. `task: obb` says that lines are turned boxes. `classes.txt` has th
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ _HEAD_BYTES = 2**16
 _NAMES_KEY = re.compile(rb"^names\s*:", re.MULTILINE)
 _PLACE_KEY = re.compile(rb"^(path|train|val)\s*:", re.MULTILINE)
 
-# The task of sets of turned boxes ("oriented bounding boxes").
-_TURNED_BOXES = "obb"
+# The task of sets of turned boxes ("oriented bounding boxes"), as a word; folders are also called `yolo11obb`.
+_TURNED_BOXES = re.compile("(?<![a-z])obb(?![a-z0-9])")
 
 # How YAML writes what is not given.
 _NOTHING = ("", "~", "null", "Null", "NULL", None)
@@ -56,6 +57,7 @@ class Description:
         places: key of a split and a folder or list that it names, as they are written.
         has_key_points: whether lines are boxes with key points, which are no outlines.
         has_turned_boxes: whether lines of nine numbers are the four corners of turned boxes, which are no outlines either.
+        folder_tells: whether only the name of the folder says that.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Description:
     places: tuple[tuple[str, Any], ...] = ()
     has_key_points: bool = False
     has_turned_boxes: bool = False
+    folder_tells: bool = False
 
     @property
     def root(self) -> Path:
@@ -122,12 +125,12 @@ def read_description(path: Path) -> Description:
     if path.suffix.lower() not in _SUFFIXES:
         lines = [line.strip() for line in read_text(path).splitlines()]
         names = dict(enumerate(line for line in lines if line))
-        return Description(path, names, (root,), has_turned_boxes=_says_turned_boxes(root, None))
+        return Description(path, names, (root,), has_turned_boxes=_says_turned_boxes(root, None), folder_tells=True)
     content = _content(path)
     bases = (*places_of(root, content.get("path")), root)
     is_pose = content.get("kpt_shape") not in _NOTHING
-    are_turned = _says_turned_boxes(root, content.get("task"))
-    return Description(path, _names(content.get("names"), path), bases, tuple(_places(content)), is_pose, are_turned)
+    task, names, places = content.get("task"), _names(content.get("names"), path), tuple(_places(content))
+    return Description(path, names, bases, places, is_pose, _says_turned_boxes(root, task), task in _NOTHING)
 
 
 def label_of_class(word: str, names: Mapping[int, str]) -> str | None:
@@ -139,8 +142,8 @@ def label_of_class(word: str, names: Mapping[int, str]) -> str | None:
 def _says_turned_boxes(root: Path, task: Any) -> bool:
     """What `task` says; where nothing does, what the name of the folder says, as in `cars.v1i.yolov8-obb`."""
     if task not in _NOTHING:
-        return isinstance(task, str) and task.strip().lower() == _TURNED_BOXES
-    return _TURNED_BOXES in re.split("[^a-z0-9]+", root.absolute().name.lower())
+        return isinstance(task, str) and _TURNED_BOXES.search(task.lower()) is not None
+    return _TURNED_BOXES.search(os.path.basename(os.path.abspath(root)).lower()) is not None
 
 
 def _other_description(root: Path) -> Path | None:
@@ -185,7 +188,7 @@ def _names(given: Any, path: Path) -> dict[int, str]:
     )
     if not is_numbered:
         raise DataError(f"{path}: 'names' is a list of class names, or numbers with names, but got {short(given)}.")
-    return {int(number): name for number, name in rows.items()}
+    return {int(number): name if name.strip() else "" for number, name in rows.items()}
 
 
 def _places(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

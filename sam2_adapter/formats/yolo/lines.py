@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.polygons import Polygon, Ring
@@ -47,9 +48,18 @@ def outline_of_line(words: Sequence[str], original_hw: tuple[int, int]) -> Ring:
         ) from None
     if len(words) < _LEAST_NUMBERS or len(numbers) % 2:
         raise DataError(f"a polygon is a class and at least three pairs x y, but got {len(words)} numbers.")
+    check_fractions(numbers)
+    return numbers.reshape(-1, 2) * (width, height)
+
+
+def check_fractions(numbers: npt.NDArray[np.float64]) -> None:
+    """Refuse pixels.
+
+    Raises:
+        DataError: a number is far beyond what a fraction of an image is.
+    """
     if np.abs(numbers).max() > _LARGEST_FRACTION:
         raise DataError(f"coordinates are fractions from 0 to 1, but one of them is {np.abs(numbers).max():g}.")
-    return numbers.reshape(-1, 2) * (width, height)
 
 
 def is_turned_rectangle(outline: Ring) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
 from sam2_adapter.errors import DataError, ImageError, PromptError
 from sam2_adapter.formats.base import ListedPrompts
@@ -13,7 +15,7 @@ from sam2_adapter.formats.image_names import find_listed
 from sam2_adapter.formats.shapes import turned_box
 from sam2_adapter.formats.yolo.description import Description, find_description, label_of_class, read_description
 from sam2_adapter.formats.yolo.label_files import FOLDER, lines_of
-from sam2_adapter.formats.yolo.lines import NUMBERS_OF_A_BOX, NUMBERS_OF_A_TURNED_BOX, outline_of_line
+from sam2_adapter.formats.yolo.lines import NUMBERS_OF_A_BOX, NUMBERS_OF_A_TURNED_BOX, check_fractions, outline_of_line
 from sam2_adapter.images.find import files_below
 from sam2_adapter.images.read import image_size
 
@@ -87,6 +89,7 @@ def _prompt(
             box, angle = turned_box(outline_of_line(words, original_hw))
             return Prompt(box_xyxy=box, box_angle=angle, label=label)
         x, y, w, h = (float(word) for word in words[1:])
+        check_fractions(np.array([x, y, w, h]))
         box = ((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height)
         return Prompt(box_xyxy=box, label=label)
     except (PromptError, DataError) as error:

@@ -209,7 +209,7 @@ def test_the_number_of_a_class_may_have_any_number_of_digits(tmp_path):
 
 
 def test_listed_labels_come_in_the_order_of_their_numbers(tmp_path):
-    root = make(tmp_path, "train: images\nnames: {10: dog, 2: cat, 3: '', 4: cat}\n", {})
+    root = make(tmp_path, "train: images\nnames: {10: dog, 2: cat, 3: '', 4: cat, 5: '  '}\n", {})
     assert listed_labels(root) == ["cat", "dog"]
 
 
@@ -225,6 +225,15 @@ def test_turned_boxes_are_no_masks_where_the_data_set_says_what_they_are(tmp_pat
     assert [(row["reason"], row["examples"]) for row in left_out] == [
         (Reason.UNSUPPORTED_TYPE, ["labels/a.txt: line 1: a turned box"])
     ]
+
+
+def test_where_only_the_folder_says_that_boxes_are_turned_it_is_said_how_to_keep_outlines(tmp_path):
+    root = make(tmp_path / "cars-obb", "names: [cat]", {"images/a.png": f"{TURNED}\n{UPRIGHT} 0.1 0.6\n"})
+    _, left_out = read(root)
+    (row,) = left_out
+    assert (
+        "a turned box, as the name of the folder says (if it is an outline, write 'task: segment'" in row["examples"][0]
+    )
 
 
 def test_four_corners_are_an_outline_where_nothing_says_what_they_are(tmp_path):

@@ -78,11 +78,15 @@ def test_numbers_of_classes() -> None:
         ("set", "task: obb", True),
         ("set", "task: ' OBB '", True),
         ("set", "task: segment", False),
+        ("set", "task: yolo-obb", True),
         ("set", "task: [obb]", False),
+        ("set", "task: hobby", False),
         ("set", "", False),
         ("cars.v1i.yolov8-obb", "", True),
         ("cars.v1i.yolov8-obb", "task: segment", False),
         ("knobbly", "task:", False),
+        ("yolo11obb", "task:", True),
+        ("obb2seg", "", False),
     ],
 )
 def test_turned_boxes_are_named_by_the_task_or_else_the_folder(tmp_path, folder, task, expected):
@@ -92,4 +96,6 @@ def test_turned_boxes_are_named_by_the_task_or_else_the_folder(tmp_path, folder,
     assert read_description(path).has_turned_boxes == expected
     classes = path.with_name("classes.txt")
     classes.write_text("cat\n")
-    assert read_description(classes).has_turned_boxes == ("obb" in folder.split("-"))
+    assert read_description(classes).has_turned_boxes == folder.endswith("obb")
+    assert read_description(classes).folder_tells
+    assert read_description(path).folder_tells == (task in ("", "task:"))

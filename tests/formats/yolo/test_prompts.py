@@ -38,6 +38,8 @@ def test_lines_of_five_numbers_are_boxes_in_pixels_of_their_image(tmp_path):
     [
         ("1 a 0.5 0.5 0.5", "a box is the number of a class and fractions x y width height"),
         ("1 0.5 0.5 0 0", "line 1: "),
+        ("1 16 12 8 8", "line 1: coordinates are fractions from 0 to 1, but one of them is 16"),
+        ("1 0.5 0.5 nan 0.5", "must be finite numbers"),
     ],
 )
 def test_a_line_that_is_no_box_is_refused(tmp_path, line, text):
