@@ -218,14 +218,18 @@ def specificity(listed: str, image: str) -> tuple[int, int]:
     """How closely a listed name names an image that it fits.
 
     Returns:
-        How many parts it has; and 2 for the image's own spelling, 1 for the same name with accents composed otherwise or percent-encoded, else 0.
+        How many parts the path has that it stands for, without the host of a URL; and 2 for the image's own spelling, 1 for the same name
+        with accents composed otherwise or percent-encoded, else 0.
     """
     parts, image_parts = path_parts(listed), path_parts(image)
     if parts == image_parts[len(image_parts) - len(parts) :]:
         return len(parts), 2
-    composed = [COMPARISONS[0](part) for part in image_parts]
-    forms = ([COMPARISONS[0](part) for part in form] for form in _forms(listed))
-    return len(parts), int(any(form == composed[len(composed) - len(form) :] for form in forms))
+    for spelling, compared in zip((1, 0), COMPARISONS, strict=True):
+        own = [compared(part) for part in image_parts]
+        for form in _forms(listed):
+            if [compared(part) for part in form] == own[len(own) - len(form) :]:
+                return len(form), spelling
+    return len(parts), 0
 
 
 def _forms(listed: str) -> Iterator[Parts]:

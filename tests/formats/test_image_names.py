@@ -131,3 +131,10 @@ def test_an_image_keeps_all_names_that_are_its_own():
         assert find_listed(names, [f"x/{image}"]) == [[], [], [], [], [f"x/{image}"]]
     assert [specificity(name, composed) for name in (composed, apart, "GR\u00dcN 1.png")] == [(1, 2), (1, 1), (1, 0)]
     assert specificity(f"a/{composed}", f"b/a/{composed}") == (2, 2)
+
+
+@pytest.mark.parametrize("other", ["https://host.org/a/b%20c.png?raw=1", "a%2Fb%20c.png", " a/b c.png "])
+def test_what_stands_around_a_path_does_not_count_as_its_folders(other):
+    assert specificity(other, "x/a/b c.png") == (2, 1)
+    assert specificity(other.upper(), "x/a/b c.png") == (2, 0)
+    assert find_listed([other, "a/b c.png", "b c.png"], ["a/b c.png"]) == [["a/b c.png"], ["a/b c.png"], []]
