@@ -41,6 +41,8 @@ class Import:
 
 _DATA_URL = re.compile(r"^data:[\w.+/-]+;base64,")
 
+_NUMBER = re.compile(r"-?\d{1,18}")
+
 _KIND_NAMES = {dict: "an object", list: "a list", str: "a text", int: "a whole number", float: "a number"}
 
 
@@ -72,6 +74,11 @@ def optional(entry: Any, key: str, kind: type, where: str) -> Any:
     if isinstance(entry, Mapping) and entry.get(key) is None:
         return None
     return field(entry, key, kind, where)
+
+
+def as_number(text: str) -> int | None:
+    """The whole number, perhaps negative, that a text is; `None` for any other text, and for more digits than numbers of classes have."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def from_base64(text: str) -> bytes:

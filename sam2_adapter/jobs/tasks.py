@@ -156,7 +156,7 @@ def _listed_prompts(
 
 def _labels_of(prompts: Iterable[Prompt | RefusedPrompt]) -> tuple[str, ...]:
     given = (prompt.label for prompt in prompts if isinstance(prompt, Prompt))
-    return tuple(dict.fromkeys(label for label in given if label is not None))
+    return tuple(dict.fromkeys(label for label in given if label))
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sam2_adapter.formats.coco.dataset import read_coco_data
 from sam2_adapter.formats.dataloop.dataset import read_dataloop_export
 from sam2_adapter.formats.dataset_reader import ReadingOptions
-from sam2_adapter.formats.document import from_base64, listed_side
+from sam2_adapter.formats.document import as_number, from_base64, listed_side
 from sam2_adapter.formats.left_out import LeftOut
 from tests.formats.folders import HW, coco, coco_image, item, segment, write_image, write_json
 
@@ -101,3 +101,11 @@ def test_sides_as_tools_write_them(value, side):
 def test_other_sides_are_no_numbers_of_pixels(value):
     with pytest.raises(ValueError, match=r"no whole number of pixels|could not convert"):
         listed_side(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("7", 7), ("-2", -2), ("007", 7), ("", None), ("a", None), ("1.5", None), ("\u00b2", None), ("9" * 5000, None)],
+)
+def test_numbers_in_texts(text, number):
+    assert as_number(text) == number

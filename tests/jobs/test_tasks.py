@@ -78,7 +78,9 @@ def test_labels_come_in_the_order_that_is_listed_or_else_of_the_prompts(tmp_path
     paths = [Path("photos/a.png"), Path("photos/b.png")]
     box = {"box": [40, 20, 120, 100]}
     assert prompts_for(paths, None).labels == ()
-    assert prompts_for(paths, [{**box, "label": "b"}, box, {"bbox": []}, {**box, "label": "a"}]).labels == ("b", "a")
+    assert prompts_for(
+        paths, [{**box, "label": "b"}, box, {"bbox": []}, {**box, "label": ""}, {**box, "label": "a"}]
+    ).labels == ("b", "a")
     asked = {"b.png": [{**box, "label": "b"}], "gone.png": [{**box, "label": "c"}], "a.png": [{**box, "label": "a"}]}
     assert prompts_for(paths, asked).labels == ("b", "c", "a")
     write_document(tmp_path / "a.xml", image(BOX_OF_CVAT, name="a.png"), labels=["z", "disk", "y"])

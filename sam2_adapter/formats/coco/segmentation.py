@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +17,9 @@ from sam2_adapter.formats.document import field, short
 _FORM = "a list of polygons [[x, y, x, y, ...], ...] or an object with 'size' and 'counts'"
 
 
-# Of a text in Python's form, which takes much more memory to parse than JSON.
-_MOST_CHARACTERS = 1_000_000
+# Of a text in Python's form, which takes much more time and memory to parse than JSON; and how such a text begins.
+_MOST_CHARACTERS = 200_000
+_OPENING = ("{", "[", "(")
 
 
 class CocoMask(NamedTuple):
@@ -33,7 +35,7 @@ class CocoMask(NamedTuple):
 
 
 def from_text(segmentation: Any) -> Any:
-    """What a text in the place of a `segmentation` holds, as JSON or a dict of Python: so do programs that keep objects in tables.
+    """What a text in the place of a `segmentation` holds, as JSON or as Python writes it: so do programs that keep objects in tables.
 
     Anything else is given back.
     """
@@ -43,7 +45,7 @@ def from_text(segmentation: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        return _python_value(text) if text.startswith("{") and len(text) <= _MOST_CHARACTERS else segmentation
+        return _plain(_python_value(text)) if text[:1] in _OPENING and len(text) <= _MOST_CHARACTERS else segmentation
 
 
 def read_segmentation(segmentation: Any, original_hw: tuple[int, int]) -> CocoMask:
@@ -119,8 +121,6 @@ def _read_runs(segmentation: dict[str, Any], original_hw: tuple[int, int]) -> Rl
         if runs is None or not all(0 <= run < 2**32 for run in runs):
             raise DataError(f"'counts' in 'segmentation' are whole numbers from 0, but got {short(counts)}.")
         return runs_to_rle(np.array(runs, dtype=np.int64), original_hw)
-    if isinstance(counts, bytes):  # of a dict in Python's form
-        return Rle(counts.decode("latin-1"), original_hw)
     return Rle(_plain_text(field(segmentation, "counts", str, "'segmentation'")), original_hw)
 
 
@@ -144,9 +144,20 @@ def _plain_text(counts: str) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else counts
 
 
+def _plain(value: Any) -> Any:
+    """A value of Python as JSON would have it: with lists in the place of tuples, and texts in that of bytes."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
 def _python_value(text: str) -> Any:
     """The value that a text is in Python; the text itself where it is none."""
     try:
-        return ast.literal_eval(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # counts have backslashes, which not all tools write twice
+            return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text

@@ -12,7 +12,7 @@ from typing import Any
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.coco.segmentation import from_text
-from sam2_adapter.formats.document import short
+from sam2_adapter.formats.document import as_number, short
 from sam2_adapter.formats.left_out import LeftOut, Reason
 
 _NO = ("", "0", "0.0", "false", "f", "no", "n", "none", "null", "nan")
@@ -164,5 +164,7 @@ def labels_by_key(document: Any, path: Path) -> dict[str, str]:
                 f"{path}: two categories have the 'id' {short(row['id'])}: {labels[key]!r} and {label!r}. "
                 "Give every category an id of its own."
             )
-    are_numbers = all(key.isdecimal() for key in labels)
-    return {key: labels[key] for key in sorted(labels, key=int)} if are_numbers else labels
+    numbers = {key: number for key in labels if (number := as_number(key)) is not None}
+    return (
+        labels if len(numbers) < len(labels) else {key: labels[key] for key in sorted(labels, key=numbers.__getitem__)}
+    )

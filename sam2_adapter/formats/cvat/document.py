@@ -125,7 +125,7 @@ class _Handler:
 
     def end(self, tag: str) -> None:
         if self._is_name_of_label():
-            self.labels.append("".join(self._text))
+            self.labels += filter(None, ["".join(self._text).strip()])
         self._path.pop()
         if len(self._path) == _ATTRIBUTE_DEPTH and tag == "attribute" and self._is_in_image():
             self.images[-1].elements[-1].attributes[self._attribute] = "".join(self._text)

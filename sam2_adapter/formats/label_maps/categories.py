@@ -14,7 +14,7 @@ from typing import Any
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json
-from sam2_adapter.formats.document import short
+from sam2_adapter.formats.document import as_number, short
 from sam2_adapter.formats.image_names import at_that_path, find_listed
 from sam2_adapter.formats.left_out import LeftOut
 
@@ -48,7 +48,7 @@ class Categories:
     @property
     def labels(self) -> list[str]:
         """The names for all images, each once, in the order of their numbers."""
-        rows = sorted(self._of_all.items(), key=lambda row: int(row[0]) if row[0].isdecimal() else 0)
+        rows = sorted(self._of_all.items(), key=lambda row: as_number(row[0]) or 0)
         return list(dict.fromkeys(label for _, label in rows if label))
 
     def names_of(self, images: Iterable[str], left_out: LeftOut) -> Mapping[str, Mapping[str, Any]]:

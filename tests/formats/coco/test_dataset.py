@@ -302,7 +302,17 @@ def test_files_as_windows_writes_them(tmp_path, encoding):
     np.testing.assert_array_equal(read(root)[0][""][0].gt_masks, [MASK])
 
 
-@pytest.mark.parametrize(("ids", "expected"), [((2, 10, 1), ["c", "a", "b"]), (("x", 1, 2), ["a", "b", "c"])])
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ((2, 10, 1), ["c", "a", "b"]),
+        ((5, -1, "3"), ["b", "c", "a"]),
+        ((90, 0, -2.0), ["c", "b", "a"]),
+        (("x", 1, 2), ["a", "b", "c"]),
+        (("9" * 5000, 2, 1), ["a", "b", "c"]),
+        (("\u00b2", 2, 1), ["a", "b", "c"]),
+    ],
+)
 def test_listed_labels_come_in_the_order_of_their_ids(tmp_path, ids, expected):
     categories = [{"id": number, "name": name} for number, name in zip(ids, "abc", strict=True)]
     document = {"images": [], "annotations": [], "categories": categories}

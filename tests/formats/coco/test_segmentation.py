@@ -39,6 +39,10 @@ COUNTS = mask_to_rle(MASK).counts
         json.dumps({"size": [24, 32], "counts": COUNTS}),
         str({"size": [24, 32], "counts": COUNTS}),
         str({"size": [24, 32], "counts": COUNTS.encode()}),
+        str({"size": (24, 32), "counts": tuple(RUNS)}),
+        "[(2, 3, 10, 3, 10, 12, 2, 12)]",
+        "((2, 3), (10, 3), (10, 12), (2, 12),)",
+        "[[2, 3, 10, 3, 10, 12, 2, 12,],]",
     ],
 )
 def test_every_form_is_the_same_mask(segmentation):
@@ -60,6 +64,10 @@ def test_degenerate_rings_are_counted():
         ("[" * 100_000, "but got '\\[\\["),
         ("[[1, 2, 3]", "but got '\\[\\[1"),
         ("__import__('os')", "but got"),
+        ("[__import__('os')]", "but got"),
+        ("[(b'1', {1, 2})]", "a polygon in 'segmentation' is a list of numbers"),
+        ("[" + "1, " * 100_000 + "]", "but got '\\[1, 1"),
+        ("{'size': [24, 32], 'counts': '\\c'}", "RLE"),
         ([], "at least three points"),
         ([[1, 2, 3, 4]], "at least three points"),
         ([[1, 2, 3, 4, 5, 6, 7]], "has 7 numbers; expected pairs x, y"),

@@ -243,3 +243,5 @@ def test_listed_labels_come_in_the_order_of_their_numbers(tmp_path):
     write_json(tmp_path / "categories.json", {"10": "dog", "2": "cat", "a": {"1": "cow"}, "3": "cat"})
     assert listed_labels(tmp_path) == ["cat", "dog"]
     assert listed_labels(tmp_path / "none") == []
+    write_json(tmp_path / "categories.json", {"9" * 5000: "dog", "2": "cat", "-1": "cow"})
+    assert listed_labels(tmp_path) == ["cow", "dog", "cat"]
