@@ -200,7 +200,7 @@ def _most_specific(listed: Sequence[str], found: Sequence[list[str]]) -> list[li
         (candidates[0], _rating(name, candidates[0])) if len(candidates) == 1 else None
         for name, candidates in zip(listed, found, strict=True)
     ]
-    best: dict[str, tuple[int, bool]] = {}
+    best: dict[str, tuple[int, int]] = {}
     for image, rating in filter(None, rated):
         best[image] = max(best.get(image, rating), rating)
     return [
@@ -209,23 +209,37 @@ def _most_specific(listed: Sequence[str], found: Sequence[list[str]]) -> list[li
     ]
 
 
-def _rating(listed: str, image: str) -> tuple[int, bool]:
+def _rating(listed: str, image: str) -> tuple[int, int]:
     num_parts, spelling = specificity(listed, image)
-    return num_parts, spelling > 0
+    return num_parts, min(spelling, 2)
+
+
+def best_names(names: Sequence[str], image: str) -> list[str]:
+    """Of names that fit an image those that do so best, in their order; forms of one name do so equally."""
+    ratings = [_rating(name, image) for name in names]
+    return [name for name, rating in zip(names, ratings, strict=True) if rating == max(ratings)]
 
 
 def specificity(listed: str, image: str) -> tuple[int, int]:
     """How closely a listed name names an image that it fits.
 
     Returns:
-        How many parts the path has that it stands for, without the host of a URL; and 2 for the image's own spelling, 1 for the same name
-        with accents composed otherwise or percent-encoded, else 0.
+        How many parts the path has that it stands for, without the host of a URL; and 3 for the image's own spelling, 2 for the same name
+        with accents composed otherwise or percent-encoded, 1 for such a name without its suffix, else 0.
     """
     parts, image_parts = path_parts(listed), path_parts(image)
     if parts == image_parts[len(image_parts) - len(parts) :]:
-        return len(parts), 2
-    for spelling, compared in zip((1, 0), COMPARISONS, strict=True):
-        own = [compared(part) for part in image_parts]
+        return len(parts), 3
+    without_suffix = (*image_parts[:-1], _stem(image_parts[-1]))
+    composed, folded = COMPARISONS
+    ways = (
+        (2, image_parts, composed),
+        (1, without_suffix, composed),
+        (0, image_parts, folded),
+        (0, without_suffix, folded),
+    )
+    for spelling, of_image, compared in ways:
+        own = [compared(part) for part in of_image]
         for form in _forms(listed):
             if [compared(part) for part in form] == own[len(own) - len(form) :]:
                 return len(form), spelling

@@ -25,7 +25,7 @@ from sam2_adapter.annotations.prompt_values import short
 from sam2_adapter.annotations.prompts import FloatArray, Prompt, RefusedPrompt
 from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.files import read_json, reason_of
-from sam2_adapter.formats.image_names import find_listed, is_foreign, specificity
+from sam2_adapter.formats.image_names import best_names, find_listed, is_foreign
 from sam2_adapter.images.mask_files import read_mask
 from sam2_adapter.images.read import image_size, image_size_with_notes
 from sam2_adapter.input_files import open_regular
@@ -60,7 +60,7 @@ def read_prompts_file(path: str | Path, image_paths: Sequence[Path] = ()) -> dic
         raise PromptError(
             f'{path}: expected {{"images": {{"name.jpg": [prompts], ...}}}} and nothing else, but got {short(document)}.'
         )
-    image_of = {name: image for image, name in _chosen_names(images, image_paths).items()}
+    image_of = {name: image for image, names in _chosen_names(images, image_paths).items() for name in names}
     return {name: _read_entries(path.parent, entries, image_of.get(name)) for name, entries in images.items()}
 
 
@@ -70,7 +70,7 @@ def match_prompts(
     """Find the prompts of every image by its name.
 
     A name in a prompts file fits an image whose path ends with it, folder by folder: `a.jpg` fits `photos/a.jpg`,
-    `photos/a.jpg` fits only that. Of several names that fit an image the longest counts. The case of letters and the form of
+    `photos/a.jpg` fits only that. Of several names that fit an image the longest counts; forms of one name count together. The case of letters and the form of
     accents count only where names differ in nothing else, and a path of another machine fits the image of its file name where
     that is unique.
 
@@ -86,33 +86,29 @@ def match_prompts(
     """
     chosen = _chosen_names(prompts_of, list(image_paths))
     _check_unambiguous(chosen)
-    return {image_path: prompts_of[name] for image_path, name in chosen.items()}
+    return {path: [prompt for name in names for prompt in prompts_of[name]] for path, names in chosen.items()}
 
 
 def unmatched_names(prompts_of: Mapping[str, Sequence[Listed]], image_paths: Iterable[Path]) -> list[str]:
     """The names of a prompts file that stand for none of the images, in the file's order; usually misspelt."""
-    used = set(_chosen_names(prompts_of, list(image_paths)).values())
+    used = {name for names in _chosen_names(prompts_of, list(image_paths)).values() for name in names}
     return [name for name in prompts_of if name not in used]
 
 
-def _chosen_names(names: Iterable[str], image_paths: Sequence[Path]) -> dict[Path, str]:
-    """Of the names that fit an image the longest, and of equally long ones that in its own spelling."""
+def _chosen_names(names: Iterable[str], image_paths: Sequence[Path]) -> dict[Path, list[str]]:
+    """Of the names that fit an image those that fit it best: several where they are one name in other forms."""
     listed = list(names)
     images = {path.as_posix(): path for path in image_paths}
     fitting: dict[str, list[str]] = {}
     for name, candidates in zip(listed, find_listed(listed, images, may_shorten=is_foreign), strict=True):
         for image in candidates:
             fitting.setdefault(image, []).append(name)
-    return {
-        path: max(sorted(fitting[image]), key=lambda name, image=image: specificity(name, image))  # type: ignore[misc]
-        for image, path in images.items()
-        if image in fitting
-    }
+    return {path: best_names(fitting[image], image) for image, path in images.items() if image in fitting}
 
 
-def _check_unambiguous(chosen: Mapping[Path, str]) -> None:
+def _check_unambiguous(chosen: Mapping[Path, Sequence[str]]) -> None:
     owner: dict[str, Path] = {}
-    for image_path, name in chosen.items():
+    for image_path, name in ((path, name) for path, names in chosen.items() for name in names):
         if name in owner:
             raise PromptError(
                 f"The name {name!r} in the prompts file fits two images, {owner[name]} and {image_path}; "

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam2_adapter.formats.image_names import PathsByName, at_that_path, find_listed, is_foreign, path_parts, specificity
+from sam2_adapter.formats.image_names import (
+    PathsByName,
+    at_that_path,
+    best_names,
+    find_listed,
+    is_foreign,
+    path_parts,
+    specificity,
+)
 from tests.shapes import QUICK
 
 IMAGES = ["images/p.png", "images/sub/q.jpg", "images/Top view \u00e9 1.png", "other/R.PNG", "a%20b.png"]
@@ -129,12 +137,29 @@ def test_an_image_keeps_all_names_that_are_its_own():
         names = [apart, composed, "gr%C3%BCn%201.png", "Gr\u00fcn 1.png", "x/gr\u00fcn 1.png"]
         assert find_listed(names[:4], [image]) == [[image], [image], [image], []]
         assert find_listed(names, [f"x/{image}"]) == [[], [], [], [], [f"x/{image}"]]
-    assert [specificity(name, composed) for name in (composed, apart, "GR\u00dcN 1.png")] == [(1, 2), (1, 1), (1, 0)]
-    assert specificity(f"a/{composed}", f"b/a/{composed}") == (2, 2)
+    assert [specificity(name, composed) for name in (composed, apart, "GR\u00dcN 1.png")] == [(1, 3), (1, 2), (1, 0)]
+    assert specificity(f"a/{composed}", f"b/a/{composed}") == (2, 3)
+    assert [specificity(name, composed) for name in (composed[:-4], apart[:-4], "GR\u00dcN 1")] == [
+        (1, 1),
+        (1, 1),
+        (1, 0),
+    ]
+
+
+def test_names_without_suffix_are_compared_as_those_with_it():
+    composed, apart = "gr\u00fcn", "gru\u0308n"
+    listed = [composed, apart, "Gr\u00fcn"]
+    assert find_listed(listed, [f"{composed}.png"]) == [[f"{composed}.png"], [f"{composed}.png"], []]
+    assert find_listed([*listed, f"{apart}.png"], [f"{composed}.png"]) == [[], [], [], [f"{composed}.png"]]
+    assert find_listed(["Gr\u00fcn"], [f"{composed}.png"]) == [[f"{composed}.png"]]
+    assert best_names([composed, "x/Gr\u00fcn.png", f"x/{apart}.png", f"x/{composed}.png"], f"x/{composed}.png") == [
+        f"x/{apart}.png",
+        f"x/{composed}.png",
+    ]
 
 
 @pytest.mark.parametrize("other", ["https://host.org/a/b%20c.png?raw=1", "a%2Fb%20c.png", " a/b c.png "])
 def test_what_stands_around_a_path_does_not_count_as_its_folders(other):
-    assert specificity(other, "x/a/b c.png") == (2, 1)
+    assert specificity(other, "x/a/b c.png") == (2, 2)
     assert specificity(other.upper(), "x/a/b c.png") == (2, 0)
     assert find_listed([other, "a/b c.png", "b c.png"], ["a/b c.png"]) == [["a/b c.png"], ["a/b c.png"], []]

@@ -241,6 +241,15 @@ def test_names_fit_paths_from_their_end():
     assert match_prompts({"hotos/a.jpg": [PROMPT], "other/a.jpg": [PROMPT]}, images) == {}
 
 
+@pytest.mark.parametrize("other", ["gru\u0308n.jpg", "gr%C3%BCn.jpg", "https://host.org/gr%C3%BCn.jpg"])
+def test_an_image_has_the_prompts_of_all_forms_of_its_name(other):
+    image = Path("photos/gr\u00fcn.jpg")
+    prompts = {other: [PROMPT], "gr\u00fcn.jpg": [OTHER], "Gr\u00fcn.jpg": [PROMPT]}
+    found = match_prompts(prompts, [image])
+    assert [id(prompt) for prompt in found[image]] == [id(PROMPT), id(OTHER)]
+    assert unmatched_names(prompts, [image]) == ["Gr\u00fcn.jpg"]
+
+
 def test_the_longest_name_counts():
     images = [Path("x/a.jpg"), Path("y/a.jpg")]
     assert match_prompts({"a.jpg": [PROMPT], "y/a.jpg": [OTHER]}, images) == {images[0]: [PROMPT], images[1]: [OTHER]}

@@ -74,3 +74,12 @@ def test_lines_of_nine_numbers_are_turned_boxes_where_the_data_set_says_so(tmp_p
     assert "line 4: coordinates are fractions from 0 to 1, but one of them is 9" in refused.reason
     (found,) = read_yolo_prompts(make(tmp_path / "other", text), [image])[image.as_posix()]
     assert found.box_xyxy == box.box_xyxy
+
+
+def test_boxes_of_a_file_in_another_case_are_those_of_another_picture(tmp_path):
+    image = write_image(tmp_path / "a.png")
+    root = make(tmp_path / "set", BOX, name="b")
+    (root / "labels" / "a.txt").write_text(BOX)
+    (root / "labels" / "A.txt").write_text("0 0.5 0.5 1 1")
+    (found,) = read_yolo_prompts(root, [image])[image.as_posix()]
+    assert found.label == "dog"
