@@ -101,7 +101,7 @@ class _Handler:
         self.labels: list[str] = []
         self._source = source
         self._path: list[str] = []
-        self._attribute = ""
+        self._attribute = self._label = ""
         self._text: list[str] = []
 
     def start(self, tag: str, values: dict[str, str]) -> None:
@@ -120,26 +120,31 @@ class _Handler:
         elif depth == _ATTRIBUTE_DEPTH and tag == "attribute":
             self._attribute, self._text = values.get("name", ""), []
         self._path.append(tag)
-        if self._is_name_of_label():
+        if self._is_in_label("name"):
             self._text = []
 
     def end(self, tag: str) -> None:
-        if self._is_name_of_label():
-            self.labels += filter(None, ["".join(self._text).strip()])
+        if self._is_in_label("name"):
+            self._label = "".join(self._text).strip()
+        if self._path[1:2] == ["meta"] and self._path[-2:] == ["labels", "label"]:
+            self.labels += filter(None, [self._label])
+            self._label = ""
+        if self._is_in_label("parent"):  # of a point of a skeleton
+            self._label = ""
         self._path.pop()
         if len(self._path) == _ATTRIBUTE_DEPTH and tag == "attribute" and self._is_in_image():
             self.images[-1].elements[-1].attributes[self._attribute] = "".join(self._text)
 
     def text(self, text: str) -> None:
         is_attribute = len(self._path) == _ATTRIBUTE_DEPTH + 1 and self._path[-1] == "attribute"
-        if is_attribute or self._is_name_of_label():
+        if is_attribute or self._is_in_label("name"):
             self._text.append(text)
             if sum(map(len, self._text)) > _MOST_CHARACTERS:
                 what = f"the attribute {short(self._attribute)}" if is_attribute else "a label"
                 raise DataError(f"{self._source}: {what} has more than {_MOST_CHARACTERS:,} characters.")
 
-    def _is_name_of_label(self) -> bool:
-        return self._path[1:2] == ["meta"] and self._path[-3:] == ["labels", "label", "name"]
+    def _is_in_label(self, tag: str) -> bool:
+        return self._path[1:2] == ["meta"] and self._path[-3:] == ["labels", "label", tag]
 
     def _is_in_image(self) -> bool:
         return self._path[_IMAGE_DEPTH : _IMAGE_DEPTH + 1] == ["image"]

@@ -95,6 +95,7 @@ def test_listed_labels_are_those_of_the_task(tmp_path, owner):
     attribute = "<attributes><attribute><name>colour</name></attribute></attributes>"
     label = "<label><name>{}</name><color>#fff</color>" + attribute + "</label>"
     labels = "".join(map(label.format, ("dog", "", "a&amp;b", " ", "\n  cat\n")))
+    labels += "<label><name>knee</name><type>points</type><parent>dog</parent></label>"
     meta = f"<meta><{owner}><name>mine</name><labels>{labels}</labels></{owner}></meta>"
     path = tmp_path / "a.xml"
     path.write_text(f"<annotations><version>1.1</version>{meta}{image(POLYGON)}</annotations>")
