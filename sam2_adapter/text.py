@@ -90,7 +90,8 @@ def told_change(before: float, after: float, form: str = "{:.3f}", *, arrow: str
     first, last = form.format(before), form.format(after)
     if first == last:
         return f"{last} as before" if arrow else f"did not change ({last})"
-    return f"{first} {arrow} {last}" if arrow else f"{'rose' if after > before else 'fell'} from {first} to {last}"
+    word = "rose" if after > before else "fell" if after < before else "went"  # one of them is NaN
+    return f"{first} {arrow} {last}" if arrow else f"{word} from {first} to {last}"
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

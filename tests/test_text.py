@@ -133,4 +133,5 @@ def test_words_for_a_change_fit_the_figures_as_they_are_shown(before, after):
 
 def test_a_change_is_told_in_any_form():
     assert told_change(50, 50.04, "{:.1f} %") == "did not change (50.0 %)"
+    assert told_change(float("nan"), 0.5) == "went from nan to 0.500"
     assert told_change(50, 50.06, "{:.1f} %", arrow="→") == "50.0 % → 50.1 %"
