@@ -162,20 +162,29 @@ def find_listed(
 
 
 def _by_their_ends(lost: Collection[str], names: ImageNames) -> dict[str, list[str]]:
-    """For each listed name whose longest end that is here is the end of no other one, the images with this end."""
+    """For each listed name whose longest end that is here is the end of no other one, but for forms of it, the images with this end."""
     ends: dict[str, tuple[list[str], Parts]] = {}
     for name in lost:
         found, end = names.longest_end(name)
         if found:
             ends[name] = found, _folded(end)
     lengths = {len(end) for _, end in ends.values()}
-    counts = Counter(end for name in lost for end in _ends_of(name, lengths))
+    ends_of: dict[tuple[str, Parts], set[Parts]] = {}  # by a name in all of its forms
+    for name in lost:
+        ends_of.setdefault(_in_one_form(name), set()).update(_ends_of(name, lengths))
+    counts = Counter(end for found in ends_of.values() for end in found)
     return {name: found for name, (found, end) in ends.items() if counts[end] == 1}
 
 
 def _ends_of(name: str, lengths: Collection[int]) -> set[Parts]:
     """The ends of a listed name, in all its forms, that have so many parts."""
     return {_folded(parts[-length:]) for parts in _forms(name) for length in lengths if length <= len(parts)}
+
+
+def _in_one_form(listed: str) -> tuple[str, Parts]:
+    """The drive and the parts of a listed name, the same with accents composed otherwise or percent-encoded."""
+    drive = _DRIVE.match(listed)
+    return drive[0] if drive else "", tuple(COMPARISONS[0](part) for part in path_parts(unquote(listed.strip())))
 
 
 def _folded(parts: Parts) -> Parts:

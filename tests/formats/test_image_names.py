@@ -146,6 +146,13 @@ def test_an_image_keeps_all_names_that_are_its_own():
     ]
 
 
+def test_forms_of_one_name_whose_folders_are_not_here_are_that_name():
+    forms = ["/data/gr\u00fcn 1.png", "/data/gru\u0308n 1.png", "/data/gr%C3%BCn%201.png", "\\data\\gr\u00fcn 1.png"]
+    assert find_listed(forms, ["images/gr\u00fcn 1.png"]) == [["images/gr\u00fcn 1.png"]] * 4
+    for other in ("/other/gr\u00fcn 1.png", "/data/Gr\u00fcn 1.png", "C:/data/gr\u00fcn 1.png"):
+        assert find_listed([*forms, other], ["images/gr\u00fcn 1.png"]) == [[]] * 5
+
+
 def test_names_without_suffix_are_compared_as_those_with_it():
     composed, apart = "gr\u00fcn", "gru\u0308n"
     listed = [composed, apart, "Gr\u00fcn"]
