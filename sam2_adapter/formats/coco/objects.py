@@ -85,7 +85,8 @@ def images_to_coco(
     document = _without_images({image.file_name for image in images}, {} if existing is None else existing, source)
     document["info"] = {**document["info"], "description": "Masks predicted by sam2-adapter", "model": model_name}
     used = (annotation.label for image in images for annotation in image.annotations)
-    category_ids = add_categories(document["categories"], (*labels, *used), source)
+    category_ids = add_categories(document["categories"], labels, source)
+    category_ids |= add_categories(document["categories"], used, source)
     image_id = _next_id(document["images"], source)
     annotation_id = _next_id(document["annotations"], source)
     notes: list[str] = []
@@ -180,11 +181,15 @@ def add_categories(categories: list[Any], labels: Iterable[str], source: str) ->
     """Add those of the labels that are new to the rows of a document; returns the id of each label.
 
     Raises:
-        DataError: a row is malformed; the text begins with `source`.
+        DataError: a row is malformed, or the labels are no texts; the text begins with `source`.
     """
+    if isinstance(labels, str):
+        raise DataError(f"{source}: labels is a list of texts, but got {short(labels)}.")
     ids = {field(c, "name", str, f"{source}: category"): field(c, "id", int, f"{source}: category") for c in categories}
     next_id = _next_id(categories, source)
     for label in labels:
+        if not isinstance(label, str):
+            raise DataError(f"{source}: labels is a list of texts, but one of them is {short(label)}.")
         if label not in ids:
             ids[label] = next_id
             categories.append({"id": next_id, "name": label, "supercategory": ""})

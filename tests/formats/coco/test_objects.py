@@ -12,6 +12,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import coco_rings_to_rle, rle_to_mask
 from sam2_adapter.errors import DataError, ExportError
 from sam2_adapter.formats.coco.objects import coco_to_images, images_to_coco, read_coco, write_coco
+from sam2_adapter.formats.coco.writer import CocoStream
 from tests.formats.examples import annotated_image
 from tests.shapes import FEW, iou, object_masks, pixel_masks, real_masks
 
@@ -222,3 +223,14 @@ def test_categories_begin_with_the_labels_that_are_given(tmp_path):
     write_coco(tmp_path / "a.json", [], "m", labels=["cow", "cat"], append=True)
     rows = json.loads((tmp_path / "a.json").read_text())["categories"]
     assert [(row["id"], row["name"]) for row in rows][3:] == [(4, "猫"), (5, "cow")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"), [("cat", "got 'cat'"), ([None], "one of them is None"), (["a", 5], "one of them is 5")]
+)
+def test_labels_are_a_list_of_texts(tmp_path, labels, text):
+    with pytest.raises(DataError, match=rf"a\.json: labels is a list of texts, but {text}"):
+        write_coco(tmp_path / "a.json", [annotated_image()], "m", labels=labels)
+    with pytest.raises(DataError, match=rf"b\.json: labels is a list of texts, but {text}"):
+        CocoStream(tmp_path / "b.json", "m", {}, labels=labels)
+    assert list(tmp_path.iterdir()) == []
