@@ -13,7 +13,9 @@ from sam2_adapter.label.objects import Object
 from sam2_adapter.label.picture_work import PictureWork
 
 ORDERS = ("score", "-score", "area", "-area", "picture")
-"""By score or area, least first, or largest first with a minus; or picture by picture."""
+"""By score or area, least first, or largest first with a minus; or picture by picture. Painted masks have no score: they come before the lowest one."""
+
+_BELOW_ALL = -1.0  # scores are in 0..1
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ class LabelFigures:
         num_objects: objects with it.
         num_pictures: pictures with such objects.
         median_area_px: of their masks; 0 where there is none.
-        mean_score: the model's own guess of how good they are, 0..1.
+        mean_score: the model's own guess of how good those are that nobody painted, 0..1; 0 where there is none.
         num_from_file: those that were read from files and never pointed at.
-        num_by_hand: those with pixels that somebody painted or erased.
+        num_by_hand: those whose mask is what somebody painted or erased.
         mean_steps: clicks, boxes and strokes for each of the others.
     """
 
@@ -98,25 +100,32 @@ def in_order(objects: Sequence[Accepted], label: str | None, order: str) -> list
     chosen = [one for one in objects if label is None or one.entry["label"] == label]
     sign = -1 if order.startswith("-") else 1
     if order.endswith("score"):
-        chosen.sort(key=lambda one: sign * one.entry["score"])
+        chosen.sort(key=lambda one: sign * _score_in_order(one.entry))
     elif order.endswith("area"):
         chosen.sort(key=lambda one: sign * one.area_px)
     return chosen
 
 
 def is_by_hand(entry: Object) -> bool:
-    """Whether somebody painted or erased pixels of an object."""
-    return any(step.get("painted") for step in entry.get("steps", []))
+    """Whether the mask of an object is what somebody painted or erased; a click after that has the model's answer."""
+    steps = entry.get("steps") or [{}]
+    return bool(steps[-1].get("painted"))
+
+
+def _score_in_order(entry: Object) -> float:
+    """Painted masks have no score and come before the lowest one."""
+    return _BELOW_ALL if is_by_hand(entry) else float(entry["score"])
 
 
 def _figures(label: str, objects: Sequence[Accepted]) -> LabelFigures:
+    scores = [one.entry["score"] for one in objects if not is_by_hand(one.entry)]
     steps = [len(one.entry["steps"]) for one in objects if one.entry.get("steps")]
     return LabelFigures(
         label,
         len(objects),
         len({one.name for one in objects}),
         statistics.median(one.area_px for one in objects) if objects else 0.0,
-        statistics.fmean(one.entry["score"] for one in objects) if objects else 0.0,
+        statistics.fmean(scores) if scores else 0.0,
         len(objects) - len(steps),
         sum(is_by_hand(one.entry) for one in objects),
         statistics.fmean(steps) if steps else 0.0,

@@ -137,6 +137,31 @@ def test_a_brush_of_one_pixel_zoomed_and_while_the_pointer_is_down(page):
     page.press("Escape", "Escape")
 
 
+def _says_painted_in_place_of_a_score(page, mask):
+    """The only object of all pictures was painted: the list, the review and, with another model, the bar say so."""
+    page.saved()
+    row = "#objects .row"
+    assert page.window.inner_text(f"{row} .number") == "painted"
+    assert page.window.get_attribute(row, "aria-label") == page.window.get_attribute(row, "title") == "coin, painted"
+    page.press("r")
+    page.until("document.querySelector('.cutout')")
+    assert page.window.get_attribute(".cutout", "title") == f"coin, painted, {mask.sum():,} pixels, in coins.png"
+    assert page.window.inner_text(".cutout .number") == "painted"
+    assert "Painted masks have none and come first; then low scores" in page.window.inner_text("#review-why")
+    assert page.js(
+        "[...document.querySelectorAll('#review-labels tr:first-child td')].map((cell) => cell.innerText).slice(-2)"
+    ) == ["", "1"]
+    page.press("Escape")
+    page.js("""() => {
+      const [[id, object]] = Object.entries(label.store.state.objects);
+      label.store.dispatch({ type: "change", changes: { [id]: { ...object, model: { name: "other", weights: "0" } } } });
+      label.commands.edit(id);
+    }""")
+    assert page.window.inner_text("#strip .score") == "painted"
+    page.press("Enter")
+    assert page.objects[0]["steps"] == [{"mask": mask_to_rle(mask).counts, "painted": True}]
+
+
 def test_a_click_after_a_stroke_refines_it_and_accepted_objects_are_painted_on(page, folder):
     session = engine(folder, "coins.png")
     page.point(335, 43)
@@ -155,7 +180,10 @@ def test_a_click_after_a_stroke_refines_it_and_accepted_objects_are_painted_on(p
     )
     page.press("Control+z", "Enter")
     assert page.objects[0]["counts"] == mask_to_rle(together).counts
+    _says_painted_in_place_of_a_score(page, together)
     page.point(300.5, 50.5)  # selects it
+    assert page.window.inner_text("#strip .score") == "painted"
+    assert page.window.locator("#strip .by").count() == 0
     page.press("w")
     _stroke(page, [(300.5, 43.5), (300.5, 60.5)])
     assert page.draft["editing"]

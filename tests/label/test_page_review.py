@@ -56,7 +56,10 @@ def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server
         assert len(_shown(page)) == 4
         scores = [int(told.split("score ")[1].split(" %")[0]) for told in _shown(page)]
         assert scores == sorted(scores)
-        assert "own guess of how well a mask fits. Low ones come first" in page.window.inner_text("#review-why")
+        assert (
+            "own guess of how well a mask fits. Painted masks have none and come first; then low scores"
+            in page.window.inner_text("#review-why")
+        )
         rows = page.js(
             "[...document.querySelectorAll('#review-labels tr')].map((row) => [...row.children].map((cell) => cell.innerText.trim()))"
         )

@@ -55,6 +55,25 @@ def test_the_report_has_figures_states_and_objects_and_loads_nothing(folder):
     assert "sam2_nano" in text
 
 
+def test_painted_masks_have_no_score_in_the_report(tmp_path):
+    disk_photo().save(tmp_path / "a.png")
+    painted = {"counts": _counts(), "score": 1.0, "steps": [{"mask": _counts(), "painted": True}]}
+    objects = {
+        "1": {"label": "cat", **painted},
+        "2": {"label": "cat", "counts": _counts(), "score": 0.25},
+        "3": {"label": "dog", **painted},
+    }
+    with LabelSession([tmp_path], labels=["cat", "dog"]) as session:
+        session.work.change("a.png", (120, 160), objects)
+        text = session.export(["report"]).paths["report"].read_text()
+    assert re.findall(r"<b>([^<]*)</b> a\.png", text) == ["0.25", "painted", "painted"]
+    rows = [
+        re.findall(r"<td[^>]*>([^<]*)</td>", re.search(rf"</i>{label}</td>(.*?)</tr>", text)[1])
+        for label in ("cat", "dog")
+    ]
+    assert [(row[3], row[5]) for row in rows] == [("0.25", "1"), ("", "1")]
+
+
 def test_a_report_replaces_its_own_and_no_others(folder):
     with LabelSession([folder]) as session:
         first = session.export(["report"]).paths["report"].read_text()

@@ -49,8 +49,30 @@ def test_objects_come_in_the_order_that_is_asked_for(label, order, keys):
     assert [one.key for one in in_order(accepted(WORK), label, order)] == keys
 
 
+def test_painted_masks_have_no_score_and_come_before_low_ones():
+    stroke = {"mask": "x", "painted": True}
+    work = {
+        **WORK,
+        "d.png": PictureWork(
+            HW,
+            {
+                "5": _object("car", 3, 1.0, steps=[CLICK, stroke]),
+                "6": _object("car", 4, 0.25, steps=[stroke, CLICK]),
+                "7": _object("cloud", 5, 1.0, steps=[stroke]),
+            },
+        ),
+    }
+    objects = accepted(work)
+    assert [one.key for one in in_order(objects, None, "score")] == ["5", "7", "6", "1", "3", "2", "4"]
+    assert [one.key for one in in_order(objects, "car", "-score")] == ["4", "3", "1", "6", "5"]
+    car, cloud = figures(objects, ["car", "cloud"])[:2]
+    assert (car.num_objects, car.num_by_hand, car.mean_score) == (5, 1, (0.5 + 0.75 + 1.0 + 0.25) / 4)
+    assert (cloud.num_objects, cloud.num_by_hand, cloud.mean_score) == (1, 1, 0.0)
+
+
 def test_painted_pixels_are_by_hand_and_a_version_changes_with_what_is_seen():
     assert not is_by_hand({"steps": [{"mask": "x"}, CLICK]})
+    assert not is_by_hand({"steps": [{"mask": "x", "painted": True}, CLICK]})  # the model's answer
     assert is_by_hand({"steps": [CLICK, {"mask": "x", "painted": True}]})
     one, other, *_ = accepted(WORK)
     assert one.version != other.version

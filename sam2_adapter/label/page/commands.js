@@ -2,6 +2,7 @@
 
 import { ask, get, imagePath, newId, post, RequestError, tab } from "./api.js";
 import { plural } from "./elements.js";
+import { isPainted } from "./score.js";
 import { isAccepting, isBeginning, isReady, keyOf, mustWait, ownAnswer, shownCandidates, shownImages, singleStep } from "./state.js";
 import { hundredth } from "./view.js";
 
@@ -179,7 +180,8 @@ export class Commands {
     if (!object || this.desk.draft) return;
     const { name, weights } = this.state.model.model;
     const isOurs = object.steps?.length && object.model && object.model.name === name && object.model.weights === weights;
-    this.store.dispatch({ type: "edit", id, steps: isOurs ? object.steps : [{ mask: object.counts }] });
+    const mask = { mask: object.counts, ...(isPainted(object) ? { painted: true } : {}) };
+    this.store.dispatch({ type: "edit", id, steps: isOurs ? object.steps : [mask] });
     this.say("Editing. Click to correct the mask, Enter accepts, Esc gives up.");
   }
 

@@ -4,7 +4,7 @@
 import { cutoutPath } from "./api.js";
 import { NOT_ACCEPTED } from "./commands.js";
 import { byId, element, enable, swatch, withCode } from "./elements.js";
-import { SCORE_MEANS, scoreText } from "./score.js";
+import { isPainted, PAINTED, PAINTED_MEANS, SCORE_MEANS, scoreText } from "./score.js";
 import { isAccepting, isReady, labelOfDraft, ownAnswer, shownAnswer, singleStep } from "./state.js";
 
 /** The keys that point. */
@@ -90,13 +90,15 @@ export class Panels {
     if (found && found.object === object && found.isSelected === isSelected && found.color === color) return found.node;
     const isSeen = found?.object === object && found.color === color;
     const cutout = isSeen ? found.cutout : element("img", { className: "thumb", alt: "", loading: "lazy", decoding: "async", width: 36, height: 36 });
+    const painted = isPainted(object);
+    const author = authorOf(object);
     const row = element(
       "button",
       {
         className: "row",
         "aria-pressed": String(isSelected),
-        "aria-label": `${object.label}, score ${scoreText(object.score)}, the model's own guess`,
-        title: object.model?.name ? `${object.label}, by ${object.model.name}` : object.label,
+        "aria-label": painted ? `${object.label}, ${PAINTED}` : `${object.label}, score ${scoreText(object.score)}, the model's own guess`,
+        title: author ? `${object.label}, by ${author}` : painted ? `${object.label}, ${PAINTED}` : object.label,
         onclick: () => this.reveal(id),
         onpointerenter: () => this.hover(id),
         onpointerleave: () => this.hover(null),
@@ -104,7 +106,7 @@ export class Panels {
       cutout,
       this.swatch(object.label),
       element("span", { className: "text" }, object.label),
-      element("span", { className: "number", title: SCORE_MEANS }, scoreText(object.score)),
+      element("span", { className: "number", title: painted ? PAINTED_MEANS : SCORE_MEANS }, painted ? PAINTED : scoreText(object.score)),
     );
     const remove = element("button", { className: "icon remove", "aria-label": `Delete ${object.label}`, title: "Delete", onclick: () => this.commands.remove(id) }, "×");
     const node = element("div", { className: "entry" }, row, remove);
@@ -145,10 +147,11 @@ export class Panels {
     if (draft && !strip.hidden) return this.showDraft(strip, state);
     const object = selected && state.objects[selected];
     if (object) {
+      const author = authorOf(object);
       return strip.replaceChildren(
         element("span", { className: "what" }, this.swatch(object.label), element("span", {}, object.label)),
-        element("span", { className: "score", title: SCORE_MEANS }, ...this.scored(object)),
-        ...(object.model?.name ? [element("span", { className: "soft by", title: "The model that answered when this was accepted" }, `by ${object.model.name}`)] : []),
+        this.scored(object, isPainted(object)),
+        ...(author ? [element("span", { className: "soft by", title: "The model that answered when this was accepted" }, `by ${author}`)] : []),
         element("button", { onclick: () => this.commands.remove(selected) }, "Delete ", element("kbd", {}, "Del")),
         element("button", { className: "primary", onclick: () => this.commands.edit(selected) }, "Edit", element("kbd", {}, "E")),
       );
@@ -169,8 +172,9 @@ export class Panels {
     return "Not ready yet: a click is answered once the model is";
   }
 
-  scored({ score }) {
-    return [element("span", { className: "wide" }, "score "), scoreText(score)];
+  scored({ score }, painted) {
+    if (painted) return element("span", { className: "score", title: PAINTED_MEANS }, PAINTED);
+    return element("span", { className: "score", title: SCORE_MEANS }, element("span", { className: "wide" }, "score "), scoreText(score));
   }
 
   showDraft(strip, state) {
@@ -179,14 +183,14 @@ export class Panels {
     const isEmpty = shown && !this.stage.shape(shown.counts).area;
     const isErased = own && !own.error && !shown;
     const awaited = isReady(state) || state.model.state === "failed" ? "…" : "waits for the model";
-    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown?.painted ? "painted" : shown ? null : awaited;
+    const text = own?.error ? own.error : isEmpty ? "Nothing found there" : isErased ? "Everything is erased" : shown ? null : awaited;
     strip.classList.toggle("waiting", !own);
     const label = labelOfDraft(state);
     const isWaiting = isAccepting(state.desk);
     strip.replaceChildren(
       ...[
         element("span", { className: "what" }, this.swatch(label), element("span", {}, label)),
-        element("span", { className: own?.error ? "bad" : "score", title: own?.error ? "" : SCORE_MEANS }, ...(text === null ? this.scored(shown) : withCode(text))),
+        text === null ? this.scored(shown, shown.painted) : element("span", { className: own?.error ? "bad" : "score" }, ...withCode(text)),
         singleStep(state.desk) ? element("button", { onclick: () => this.commands.cycle(), title: "The next of the masks that this may mean" }, "Other", element("span", { className: "wide" }, " masks"), " ", element("kbd", {}, "Tab")) : null,
         element("button", { onclick: () => this.commands.escape(), title: state.desk.draft.editing ? "Leave the object as it was" : "Give up this object" }, state.desk.draft.editing ? "Cancel " : "Clear ", element("kbd", {}, "Esc")),
         isWaiting
@@ -214,6 +218,9 @@ export class Panels {
     notice.replaceChildren(...withCode(text));
   }
 }
+
+/** The name of the model whose mask an object has; undefined where nobody knows, or where it was painted. */
+const authorOf = (object) => (isPainted(object) ? undefined : object.model?.name);
 
 /** A short text that is another one for another text. */
 function versionOf(text) {

@@ -3,6 +3,7 @@
 // list in the state, too.
 
 import { forth, inverse, nowCalled, relabelledState, withLabels } from "./label_changes.js";
+import { isPainted } from "./score.js";
 
 export const MOST_UNDONE = 300;
 const NUM_CANDIDATES = 3; // of a single click or box, as the model gives them
@@ -161,10 +162,10 @@ const reducers = {
     return done(state, { draft: { editing: null, ...draft, steps }, selected: null });
   },
   // Pixels were painted: the mask is what counts from now on, and what the next click refines. What was only cleaned of small holes and
-  // specks is as much the model's as before.
+  // specks is as much the model's, or as much painted, as before.
   paint: (state, { counts, isEmpty, isCleaned }) => {
     const { draft } = state.desk;
-    const isPainted = !isCleaned || draft.steps.some((step) => step.painted);
+    const isPainted = !isCleaned || Boolean(shownAnswer(state).painted);
     const painted = isPainted ? { painted: true } : {};
     const steps = isEmpty ? [] : [{ mask: counts, ...painted }];
     const given = { length: steps.length, answer: { counts, score: isCleaned ? shownAnswer(state).score : 1, ...painted } };
@@ -184,7 +185,8 @@ const reducers = {
   select: (state, { id }) => (id === state.desk.selected ? state : { ...state, desk: { ...state.desk, selected: id } }),
   edit: (state, { id, steps }) => {
     const object = state.objects[id];
-    const given = { length: steps.length, answer: { counts: object.counts, score: object.score } };
+    const painted = isPainted(object) ? { painted: true } : {};
+    const given = { length: steps.length, answer: { counts: object.counts, score: object.score, ...painted } };
     return done({ ...state, label: object.label }, { draft: { editing: id, steps, given }, selected: null });
   },
   accept: (state, { id, object }) => done(state, { draft: null, selected: null }, { [id]: object }),
