@@ -206,6 +206,41 @@ def test_the_list_shows_what_is_chosen_and_changes_only_when_asked(still):
     assert "no such picture" in page.window.inner_text("#notice")  # nothing else was said since
 
 
+def test_an_object_under_way_keeps_its_label_while_other_pictures_are_labelled(still):
+    page, _ = still
+    page.press("2", "p")
+    page.js("label.stage.brush.dot(60, 60, false)")
+    page.press("Escape", "d")
+    _is_open(page, "b.png")
+    assert page.js("label.store.state.label") == "dog"
+    page.press("1")
+    _put(page, 50)
+    page.press("a")
+    _is_open(page, "a.png")
+    assert page.js("label.store.state.label") == "dog"
+    assert page.window.inner_text("#strip .what") == "dog"
+    assert page.window.get_attribute("#labels [aria-pressed=true]", "title") == "dog"
+    page.press("3", "d")  # another one is chosen for it
+    _is_open(page, "b.png")
+    page.press("1")
+    page.window.hover("#labels .entry:nth-child(3)")
+    page.window.click("#labels .entry:nth-child(3) .more")
+    page.window.fill("#label-name", "sparrow")
+    page.press("Enter")
+    page.saved()
+    assert page.js("label.store.state.label") == "cat"
+    page.press("Control+z", "a")  # a name that is taken back, and one that stays
+    _is_open(page, "a.png")
+    assert page.js("label.store.state.label") == "bird"
+    page.press("d")
+    _is_open(page, "b.png")
+    page.press("1", "Control+Shift+z", "a")
+    _is_open(page, "a.png")
+    page.press("Enter")
+    page.saved()
+    assert page.labels == ["sparrow"]
+
+
 def test_labels_are_renamed_merged_and_removed_in_all_pictures_and_back(still, browser, folder):
     page, server = still
     _put(page, 50)

@@ -251,6 +251,7 @@ export class Commands {
 
   async show(one) {
     const visit = Date.now();
+    const { label } = this.state;
     this.store.dispatch({ type: "leave", id: one.id, visit });
     this.stage.close();
     this.stage.picture.prepare(one.id);
@@ -259,7 +260,8 @@ export class Commands {
     const next = [1, 2].map((step) => shown[at + step]?.id).filter(Boolean);
     post(imagePath(one.id, "open"), { tab, visit, next }).catch(() => {});
     await this.load(one.id);
-    this.say(`${one.name}, picture ${at + 1} of ${shown.length}.${isReady(this.state) ? ` ${READY}` : ""}`);
+    const again = this.state.label === label ? "" : ` Label ${this.state.label}.`;
+    this.say(`${one.name}, picture ${at + 1} of ${shown.length}.${again}${isReady(this.state) ? ` ${READY}` : ""}`);
   }
 
   /** Fetch the open picture's size and objects. */

@@ -14,8 +14,8 @@ export const inverse = (change) => ({ ...change, kind: INVERSE[change.kind] });
 
 /** The state after a change of labels, which is to be saved. The server's answer has the exact list. */
 export function relabelledState(state, change) {
-  const after = { ...state, ...KINDS[change.kind](state, change), outbox: [...state.outbox, { relabel: change }] };
-  return { ...after, label: labelInUse(state, after) };
+  const changed = (before) => ({ ...before, ...KINDS[change.kind](before, change) });
+  return withLabelsInUse(state, { ...changed(state), outbox: [...state.outbox, { relabel: change }] }, (label) => changed({ ...state, label }).label);
 }
 
 const KINDS = {
@@ -62,10 +62,16 @@ function labelInUse(before, after) {
   return isGone ? (after.labels[0] ?? "object") : name;
 }
 
+/** The state after a change of labels with the labels in use, here and on the pictures that were left; `labelOf` is what the change makes of one. */
+function withLabelsInUse(before, after, labelOf) {
+  const inUse = (label) => labelInUse({ ...before, label }, { ...after, label: labelOf(label) });
+  const desks = Object.fromEntries(Object.entries(before.desks).map(([id, desk]) => [id, { ...desk, label: inUse(desk.label) }]));
+  return { ...after, label: inUse(before.label), desks };
+}
+
 /** The state with the labels that the server has. */
 export function withLabels(state, heard) {
   const news = Object.entries(heard).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(state[name]));
   if (!news.length) return state;
-  const after = { ...state, ...Object.fromEntries(news) };
-  return { ...after, label: labelInUse(state, after) };
+  return withLabelsInUse(state, { ...state, ...Object.fromEntries(news) }, (label) => label);
 }

@@ -17,7 +17,7 @@ export const initial = {
   image: null, // {id, visit, width, height, error}: the picture that is open
   objects: {}, // id -> {label, counts, score, steps, model}, in the order in which they were made
   desk: emptyDesk(),
-  desks: {}, // image id -> desk of pictures that were left
+  desks: {}, // image id -> desk of pictures that were left, with the label that was in use there
   label: "",
   answers: {}, // steps as a text -> {counts, score} | {error}
   candidates: {}, // steps as a text -> [{counts, score}, ...]
@@ -126,16 +126,13 @@ const reducers = {
     encodingSince: how === "encoding" && state.image && image === state.image.id ? at : state.encodingSince,
     images: how === "broken" ? state.images.map((one) => (one.id === image ? { ...one, broken: text } : one)) : state.images,
   }),
-  leave: (state, { id, visit }) => ({
-    ...state,
-    desks: state.image ? { ...state.desks, [state.image.id]: state.desk } : state.desks,
-    desk: state.desks[id] ?? emptyDesk(),
-    image: { id, visit, width: 0, height: 0, error: "" },
-    objects: {},
-    encodingSince: 0,
-    answers: {},
-    candidates: {},
-  }),
+  // Whoever comes back to an object under way goes on with its label.
+  leave: (state, { id, visit }) => {
+    const desk = state.desks[id] ?? emptyDesk();
+    const desks = state.image ? { ...state.desks, [state.image.id]: { ...state.desk, label: state.label } } : state.desks;
+    const image = { id, visit, width: 0, height: 0, error: "" };
+    return { ...state, desks, desk, label: desk.draft ? desk.label : state.label, image, objects: {}, encodingSince: 0, answers: {}, candidates: {} };
+  },
   opened: (state, { id, width, height, objects, number }) =>
     !state.image || state.image.id !== id
       ? state
