@@ -24,6 +24,7 @@ from sam2_adapter.config_views import (
     LossWeights,
     PredictionSettings,
     PromptMix,
+    TrainedParts,
     VariantName,
     WindowName,
 )
@@ -136,6 +137,10 @@ class Config(EverythingSettings):
     variants: tuple[VariantName, ...] = Field(
         ("original",), min_length=1, description="Versions of each image to train on, each encoded once."
     )
+    trained_parts: TrainedParts = Field(
+        "decoder",
+        description="Prompt encoder and mask decoder, or what draws and scores the candidates of a click alone.",
+    )
     prompt_box: float = Field(0.5, ge=0, description="Weight, among first prompts, of a box with jitter.")
     prompt_tight_box: float = Field(0.0, ge=0, description="Weight of the exact box.")
     prompt_click: float = Field(0.5, ge=0, description="Weight of one point anywhere in the object.")
@@ -144,9 +149,7 @@ class Config(EverythingSettings):
     prompt_box_and_clicks: float = Field(0.0, ge=0, description="Weight of a box with jitter and several points.")
     max_points: int = Field(3, ge=1, description="Most points inside, and outside, of a prompt of several points.")
     correction_share: float = Field(0.5, ge=0, le=1, description="Part of the objects that get correction clicks.")
-    correction_rounds: int = Field(
-        3, ge=0, description="Correction clicks that such an object gets, one after the other."
-    )
+    correction_rounds: int = Field(3, ge=0, description="Correction clicks of such an object, one after the other.")
     correction_spread: bool = Field(
         False,
         description="Draw the number of correction clicks anew for each step, from 1 to `correction_rounds`, each doubling equally often.",
@@ -159,9 +162,7 @@ class Config(EverythingSettings):
     loss_bce: float = Field(0.0, ge=0, description="Weight of the binary cross-entropy over the pixels.")
     loss_dice: float = Field(1.0, ge=0, description="Weight of the Dice loss.")
     loss_iou_score: float = Field(1.0, ge=0, description="Weight of the error of predicted IoU scores.")
-    loss_object_score: float = Field(
-        1.0, ge=0, description="Weight of the cross-entropy of the score that says whether the object is there."
-    )
+    loss_object_score: float = Field(1.0, ge=0, description="Weight of the cross-entropy of the object score.")
     loss_other_candidates: float = Field(
         0.0, ge=0, description="Weight of the mean mask loss of the two candidates that fit worse than the best one."
     )

@@ -29,6 +29,8 @@ VariantName = Literal[
     "grey",
 ]
 
+TrainedParts = Literal["decoder", "candidates"]
+
 SMALLEST_WINDOW, LARGEST_WINDOW = 16, 8192
 """Pixels that the side of a window may have."""
 

@@ -70,3 +70,18 @@ class ResumeError(TrainingError):
 
 class PlatformError(Sam2AdapterError, RuntimeError):
     """The labelling platform refused a request, did not answer it, or holds something else than expected."""
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind an error: compiled code that it stops, while it is imported or writes a file, raises errors of its own."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in seen:
+            continue
+        if isinstance(current, KeyboardInterrupt):
+            return True
+        seen.add(id(current))
+        pending += [current.__cause__, current.__context__]
+    return False

@@ -42,21 +42,6 @@ def sigterm_like_ctrl_c() -> Iterator[Interruption]:
         signal.signal(signal.SIGTERM, before)
 
 
-def was_interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C is behind an error: compiled modules that it stops while they are imported raise errors of their own."""
-    seen: set[int] = set()
-    pending: list[BaseException | None] = [error]
-    while pending:
-        current = pending.pop()
-        if current is None or id(current) in seen:
-            continue
-        if isinstance(current, KeyboardInterrupt):
-            return True
-        seen.add(id(current))
-        pending += [current.__cause__, current.__context__]
-    return False
-
-
 def end_at_once_on_ctrl_c() -> None:
     """Let another Ctrl-C end the process without a word; the work is done, and Python only puts itself away."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

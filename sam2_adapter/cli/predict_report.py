@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
-from sam2_adapter.cli.interruption import was_interrupted
 from sam2_adapter.cli.output import json_text, lines_above, print_error, say, tell, warn, write_json_text
 from sam2_adapter.cli.progress import terminal_bars
 from sam2_adapter.cli.terminal import status_of, text_of
+from sam2_adapter.errors import was_interrupted
 from sam2_adapter.text import cut, plural, printable
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from typing import Annotated, NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from sam2_adapter.cli.interruption import INTERRUPTED, was_interrupted
+from sam2_adapter.cli.interruption import INTERRUPTED
 from sam2_adapter.cli.output import print_error, print_json, tell_message
 from sam2_adapter.download_progress import Advance, watch_downloads
-from sam2_adapter.errors import ConfigError, OutputExistsError, Sam2AdapterError
+from sam2_adapter.errors import ConfigError, OutputExistsError, Sam2AdapterError, was_interrupted
 from sam2_adapter.files import reason_of
 from sam2_adapter.text import cut
 

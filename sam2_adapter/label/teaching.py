@@ -22,14 +22,14 @@ from sam2_adapter.label.work import Work
 
 WORKER = "sam2_adapter.label.teaching_worker"
 
-# What teaching sets where nothing else is given. Few objects are soon learned by heart: a fifth of the preset's learning rate, and few epochs. The
-# first click gains more than later ones, so more objects are corrected. All that was learned is saved, so that any share of it can be chosen; a
-# state after each epoch, so that little is lost; encoded pictures are kept once for all runs, below this size.
+# What teaching sets where nothing else is given. Few objects are soon learned by heart, and what the model knows of corrections is soon lost: only what
+# draws and scores the candidates of a click learns, for few epochs. All that was learned is saved, so that any share of it can be chosen; a state after
+# each epoch, so that little is lost; encoded pictures are kept once for all runs, below this size.
 _SETTINGS = {
     "preset": "recommended",
     "num_epochs": 10,
-    "learning_rate": 1e-4,
-    "correction_share": 0.7,
+    "trained_parts": "candidates",
+    "correction_share": 0.0,
     "save_interval": 1,
     "disk_mib": 4096,
 }

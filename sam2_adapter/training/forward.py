@@ -15,7 +15,7 @@ from torch import nn
 
 from sam2_adapter.annotations.clicks import Click, clicks_to_arrays, sample_correction_click
 from sam2_adapter.annotations.prompts import BoolArray, FloatArray
-from sam2_adapter.config_views import LossWeights
+from sam2_adapter.config_views import LossWeights, TrainedParts
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks, image_position_tokens
@@ -24,7 +24,13 @@ from sam2_adapter.models.network.prompt_tensors import PromptTensors, square_pos
 from sam2_adapter.models.network.selection import select_answer
 from sam2_adapter.training.losses import LossTerms, MaskTargets, training_loss
 
-_TRAINED_PREFIXES = ("prompt_encoder.", "mask_decoder.")
+_TRAINED_PREFIXES: dict[TrainedParts, tuple[str, ...]] = {
+    "decoder": ("prompt_encoder.", "mask_decoder."),
+    "candidates": (
+        *(f"mask_decoder.output_hypernetworks_mlps.{number}." for number in (1, 2, 3)),
+        "mask_decoder.iou_prediction_head.",
+    ),
+}
 
 # Parts of the decoder that only see the image: embeddings are stored behind them, so they stay as they are.
 _IMAGE_SIDE_PREFIXES = ("mask_decoder.conv_s0.", "mask_decoder.conv_s1.")
@@ -36,24 +42,30 @@ _FED_BACK_LIMIT = 32.0
 _COVERED = 0.5
 
 
-def trained_names(model: nn.Module) -> tuple[str, ...]:
-    """Names of the trained parameters: prompt encoder and mask decoder without what belongs to the image."""
-    return tuple(name for name, _ in model.named_parameters() if _is_trained(name))
+def trained_names(model: nn.Module, parts: TrainedParts = "decoder") -> tuple[str, ...]:
+    """Names of the trained parameters.
+
+    Args:
+        model: of the SAM2 architecture.
+        parts: `decoder` for the prompt encoder and the mask decoder without what belongs to the image, `candidates` for the networks that
+            draw and score the three candidates of a click.
+    """
+    return tuple(name for name, _ in model.named_parameters() if _is_trained(name, parts))
 
 
-def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+def trained_parameters(model: nn.Module, parts: TrainedParts = "decoder") -> dict[str, nn.Parameter]:
     """The trained parameters by name, in the order of `trained_names`."""
-    return {name: parameter for name, parameter in model.named_parameters() if _is_trained(name)}
+    return {name: parameter for name, parameter in model.named_parameters() if _is_trained(name, parts)}
 
 
-def freeze_all_but_trained(model: nn.Module) -> None:
+def freeze_all_but_trained(model: nn.Module, parts: TrainedParts = "decoder") -> None:
     """Let gradients flow to the trained parameters and to nothing else."""
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(_is_trained(name))
+        parameter.requires_grad_(_is_trained(name, parts))
 
 
-def _is_trained(name: str) -> bool:
-    return name.startswith(_TRAINED_PREFIXES) and not name.startswith(_IMAGE_SIDE_PREFIXES)
+def _is_trained(name: str, parts: TrainedParts) -> bool:
+    return name.startswith(_TRAINED_PREFIXES[parts]) and not name.startswith(_IMAGE_SIDE_PREFIXES)
 
 
 @dataclass(frozen=True)

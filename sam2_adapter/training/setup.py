@@ -179,8 +179,8 @@ def build(
     objects = [item for item in training_objects(training) if item.sample not in broken]
     readable = [position for position in range(len(training), len(samples)) if position not in broken]
     _require_readable(objects, readable, broken)
-    freeze_all_but_trained(loaded.model)
-    parameters = trained_parameters(loaded.model)
+    freeze_all_but_trained(loaded.model, config.trained_parts)
+    parameters = trained_parameters(loaded.model, config.trained_parts)
     optimizer = build_optimizer(parameters, config.learning_rate, config.weight_decay)
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=runtime.precision == "fp16")
     decoder = TrainableDecoder(loaded, config.losses, _DTYPES[runtime.precision], config.correction_losses)

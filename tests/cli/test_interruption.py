@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from sam2_adapter.cli.interruption import INTERRUPTED, sigterm_like_ctrl_c, was_interrupted
+from sam2_adapter.cli.interruption import INTERRUPTED, sigterm_like_ctrl_c
+from sam2_adapter.errors import was_interrupted
 
 
 def test_sigterm_interrupts_like_ctrl_c_and_has_its_own_status() -> None:

@@ -145,8 +145,8 @@ def test_what_a_training_came_to_is_kept_and_found_again(tmp_path):
         facts = json.loads((session.directory / "teaching" / "run1" / "teaching.json").read_text())
         assert facts["settings"] == {
             "preset": "recommended",
-            "learning_rate": 1e-4,
-            "correction_share": 0.7,
+            "trained_parts": "candidates",
+            "correction_share": 0.0,
             "save_interval": 1,
             "disk_mib": 4096,
             "blend": 1.0,

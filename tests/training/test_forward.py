@@ -91,6 +91,22 @@ def test_freezing_lets_gradients_flow_to_the_trained_part_only(model):
     assert flowing == set(trained_names(model))
 
 
+def test_what_draws_and_scores_candidates_can_learn_alone(model, sample):
+    names = trained_names(model, "candidates")
+    assert {".".join(name.split(".")[:2]) for name in names} == {
+        "mask_decoder.iou_prediction_head",
+        "mask_decoder.output_hypernetworks_mlps",
+    }
+    assert not any("mlps.0." in name for name in names)
+    assert set(names) < set(trained_names(model))
+    freeze_all_but_trained(model, "candidates")
+    assert {name for name, parameter in model.named_parameters() if parameter.requires_grad} == set(names)
+    decoder_of(model, loss_weights())(batch(model, sample, "click", corrections=2)).total.sum().backward()
+    assert {name for name, parameter in model.named_parameters() if parameter.grad is not None} <= set(names)
+    candidates = trained_parameters(model, "candidates")
+    assert all(candidates[name].grad is not None for name in names if "iou_prediction_head" in name)
+
+
 @pytest.mark.parametrize("kind", ["box", "click", "clicks"])
 def test_every_output_that_prediction_reads_gets_gradient(model, sample, kind):
     decoder = decoder_of(model, loss_weights())

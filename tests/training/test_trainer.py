@@ -72,6 +72,23 @@ def test_frozen_weights_stay_bit_for_bit_and_all_trained_ones_move(done):
     assert unchanged < {"1", "2", "3"}
 
 
+def test_candidates_alone_move_and_the_run_goes_on_with_them_only(data, tmp_path):
+    loaded, changed = small_loaded_model(), set()
+    before = {name: value.clone() for name, value in loaded.model.state_dict().items()}
+
+    def compare(event):
+        if isinstance(event, EpochEnded):
+            after = loaded.model.state_dict()
+            changed.update(name for name in before if not torch.equal(before[name], after[name]))
+
+    settings = small_config_of_run(trained_parts="candidates", learning_rate=0.01, save_interval=1)
+    train(loaded, *data, tmp_path, settings, on_event=compare)
+    assert changed
+    assert changed <= set(trained_names(loaded.model, "candidates"))
+    with pytest.raises(TrainingError, match="trained_parts = 'decoder' instead of 'candidates'"):
+        run(data, tmp_path, learning_rate=0.01, save_interval=1, resume=True)
+
+
 def evaluated(loaded, samples, runtime="torch", precision="fp32"):
     """What `evaluate` says of a model: mean IoU from boxes, after one click and after five."""
     predictor = make_predictor(loaded, "cpu", runtime, precision, as_in_training=True)

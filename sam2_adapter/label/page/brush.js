@@ -68,7 +68,7 @@ export class Brush {
   begin(x, y, isOther) {
     const isErasing = (this.kind === "eraser") !== isOther;
     if (!this.commands.desk.draft && this.commands.desk.selected) this.commands.edit(this.commands.desk.selected);
-    if (isErasing && !this.commands.desk.draft) return this.say("There is nothing to erase. Select an object first, or paint one.", true);
+    if (isErasing && !this.commands.desk.draft) return this.say("There is nothing to erase. Esc puts the eraser away, to click again; or select an object first.", true);
     const { width, height } = this.store.state.image;
     this.stroke = new Stroke(this.size, width, height, isErasing);
     this.pending = [];

@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from sam2_adapter.errors import CheckpointError, OutputExistsError, WeightsNotFoundError
+from sam2_adapter.errors import CheckpointError, OutputExistsError, WeightsNotFoundError, was_interrupted
 from sam2_adapter.files import atomic_file, json_problem, reason_of
 from sam2_adapter.input_files import NUM_BYTES, what_stands_in
 from sam2_adapter.models.families.architectures import architecture_names, meant_name
@@ -97,8 +97,13 @@ def told_write_error(error: Exception) -> str:
 
 def write_torch_file(path: Path, content: Mapping[str, Any]) -> None:
     """Write tensors and plain values with `torch.save`, completely or not at all."""
-    with atomic_file(path, is_synced=True) as handle:
-        torch.save(dict(content), handle)
+    try:
+        with atomic_file(path, is_synced=True) as handle:
+            torch.save(dict(content), handle)
+    except RuntimeError as error:
+        if was_interrupted(error):  # torch's archive, left unfinished, raises an error that is no interruption
+            raise KeyboardInterrupt from error
+        raise
 
 
 def write_directory(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from safetensors.torch import save_file
 
 from sam2_adapter.errors import CheckpointError, WeightsNotFoundError
 from sam2_adapter.models.load import load_model
+from sam2_adapter.models.weights import tensor_files
 from sam2_adapter.models.weights.checkpoint import load_checkpoint, save_checkpoint
-from sam2_adapter.models.weights.tensor_files import read_tensor_file
+from sam2_adapter.models.weights.tensor_files import read_tensor_file, write_torch_file
 from tests.models.seeded_checkpoint import SMALL_IMAGE_ONLY, seeded_tensors, write_transformers_directory
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 184416285\n"
@@ -286,3 +289,25 @@ def test_a_directory_with_files_of_other_names_says_which(tmp_path: Path) -> Non
 def test_a_path_that_is_too_long_is_not_there():
     with pytest.raises(WeightsNotFoundError, match="There is no weights file x"):
         read_tensor_file(Path("x" * 5000))
+
+
+class Stopped(io.BytesIO):
+    """A file of which Ctrl-C stops one write."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.left = at
+
+    def write(self, content: Any) -> int:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+        return super().write(content)
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_ctrl_c_while_a_file_is_written_is_ctrl_c(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at: int) -> None:
+    """However much of the file is there: torch's archive, left unfinished, raises an error of its own."""
+    monkeypatch.setattr(tensor_files, "atomic_file", lambda path, is_synced: nullcontext(Stopped(at)))
+    with pytest.raises(KeyboardInterrupt):
+        write_torch_file(tmp_path / "weights.torch", {f"part{number}": torch.zeros(number + 1) for number in range(4)})
