@@ -17,6 +17,8 @@ from sam2_adapter.predict.load import make_predictor
 from sam2_adapter.predict.predictor import Predictor
 from tests.golden.make_everything import CASES, TARGET, case_image, case_settings
 
+pytestmark = pytest.mark.slow  # whole searches in fp32
+
 LEAST_BEFORE_NMS = 50
 LEAST_AFTER_NMS = 15
 

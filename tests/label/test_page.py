@@ -401,7 +401,12 @@ def test_the_export_says_where_the_files_go_before_they_are_written(page, folder
     assert page.window.inner_text("#formats").split("\n")[::2] == names
     assert page.window.inner_text("#export-kinds") == "COCO, CVAT, Dataloop and LabelMe get"
     assert page.window.inner_text("#export-replaces") == ""  # nothing lies there yet
+    assert page.window.inner_text("#export-waiting") == ""
     page.press("Escape")
+    page.point(335, 43)
+    page.window.click("#export")
+    assert page.window.inner_text("#export-waiting") == "1 object under way, not accepted yet: not exported."
+    page.press("Escape", "Escape")
 
 
 def test_the_help_fits_into_a_low_window_and_a_long_label_into_the_strip(page):

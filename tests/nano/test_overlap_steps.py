@@ -6,11 +6,14 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
 import torch
 from mixture import MixedBatches, MixturePlan
 from train import Recipe, Run
 
 from tests.nano.photo_folders import two_folders
+
+pytestmark = pytest.mark.slow  # steps of a real training
 
 WEIGHTS = Path(str(files("sam2_adapter").joinpath("assets", "sam2_nano.safetensors")))
 PLAN = replace(MixturePlan.for_overlap(), batch_size=1, small_size=128, small_steps=10, pool=4)

@@ -1,13 +1,15 @@
-// The export: which formats are written, what of an earlier export they replace, and what was written.
+// The export: which formats are written, what of an earlier export they replace, what is left out since nobody has accepted it, and what was written.
 
 import { post } from "./api.js";
 import { byId, element, fileName, plural, withCode } from "./elements.js";
+import { allDesks } from "./state.js";
 
 const USUAL = "coco";
 const MOST_NOTES = 5;
 
 export class ExportDialog {
-  constructor() {
+  constructor(store) {
+    this.store = store;
     this.formats = [];
     byId("formats").addEventListener("change", () => this.showReplaced());
     byId("export-now").addEventListener("click", () => this.write());
@@ -29,6 +31,8 @@ export class ExportDialog {
   open() {
     byId("exported").replaceChildren();
     this.showReplaced();
+    const waiting = allDesks(this.store.state).filter(({ draft }) => draft?.steps.length).length;
+    byId("export-waiting").textContent = waiting ? `${plural(waiting, "object")} under way, not accepted yet: not exported.` : "";
     byId("export-dialog").showModal();
   }
 

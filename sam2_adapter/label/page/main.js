@@ -50,7 +50,7 @@ const panels = new Panels(store, stage, commands, options);
 const queue = new Queue(store, commands, say);
 const sameObjects = new SameObjects(store, stage, commands, say);
 const review = new Review(store, commands, options, say);
-const exporting = new ExportDialog();
+const exporting = new ExportDialog(store);
 const labelDialog = new LabelDialog(store, commands, say);
 panels.onEditLabel = (label) => labelDialog.open(label);
 const preview = new Preview(store, stage);

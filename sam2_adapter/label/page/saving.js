@@ -1,6 +1,7 @@
 // Brings what was accepted to the disk, in order. What could not be saved stays in the list and is tried again.
 
 import { imagePath, post, tab } from "./api.js";
+import { allDesks } from "./state.js";
 
 const AGAIN_MS = 2000;
 
@@ -9,9 +10,7 @@ export function saveChanges(store, { onSaved, onRefused }) {
   let isBusy = false;
   store.listen(send);
   addEventListener("beforeunload", (event) => {
-    const { outbox, desk, desks, image } = store.state;
-    const others = Object.entries(desks).filter(([id]) => id !== image?.id).map(([, one]) => one);
-    if (outbox.length || [desk, ...others].some(isMuchUnderWay)) event.preventDefault();
+    if (store.state.outbox.length || allDesks(store.state).some(isMuchUnderWay)) event.preventDefault();
   });
 
   async function send() {

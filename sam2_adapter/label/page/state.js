@@ -339,3 +339,6 @@ export function createStore() {
     listen(listener) { listeners.push(listener); },
   };
 }
+
+/** The desks of all pictures: the open one's, and those that were left. */
+export const allDesks = ({ desk, desks, image }) => [desk, ...Object.entries(desks).filter(([id]) => id !== image?.id).map(([, one]) => one)];

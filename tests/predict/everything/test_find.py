@@ -117,6 +117,7 @@ class Counting(Predictor):
         return super().decode_clicks(embedding, points)
 
 
+@pytest.mark.slow
 def test_points_between_two_that_agree_need_no_look(predictor: Predictor, picture: Any) -> None:
     image, masks, embedding = picture
     counting = Counting(predictor._runtime, "nano", predictor.info.weights_sha256)
@@ -150,6 +151,7 @@ def test_left_early_nothing_more_is_computed(predictor: Predictor, picture: Any)
     steps.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fast", "exact"])
 def test_crops_find_what_the_whole_image_finds(predictor: Predictor, picture: Any, mode: str) -> None:
     image, masks, embedding = picture
