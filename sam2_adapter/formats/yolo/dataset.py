@@ -143,7 +143,7 @@ class _Reader:
         yield Annotation.from_mask(mask, label)
 
     def _box_in(self, words: list[str]) -> str:
-        """What kind of a box a line is, which is no mask; empty for an outline."""
+        """The kind of box that a line holds; empty for an outline."""
         if len(words) == NUMBERS_OF_A_BOX:
             return "a box"
         if self._description.has_key_points:

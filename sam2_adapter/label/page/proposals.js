@@ -150,12 +150,13 @@ export class Proposals {
   }
 
   update() {
-    const all = [...this.list.values()].filter(({ score }) => score >= this.least);
-    const taken = all.filter((one) => this.isTaken(one));
-    const background = all.filter((one) => one.isBackground && !taken.includes(one));
-    this.leftOut = { taken: taken.length, background: background.length };
-    const out = new Set([...taken, ...background]);
-    this.shown = all.filter((one) => !out.has(one));
+    this.leftOut = { taken: 0, background: 0 };
+    this.shown = [...this.list.values()].filter((one) => {
+      if (one.score < this.least) return false;
+      const reason = this.isTaken(one) ? "taken" : one.isBackground ? "background" : null;
+      if (reason) this.leftOut[reason]++;
+      return !reason;
+    });
     if (!this.shown.includes(this.hovered)) this.hovered = null;
     this.onChange();
     this.stage.changed();
