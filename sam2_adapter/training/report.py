@@ -12,6 +12,7 @@ import torch
 
 from sam2_adapter import __version__
 from sam2_adapter.config import Config
+from sam2_adapter.config_views import TrainedParts
 from sam2_adapter.files import write_file
 from sam2_adapter.reports.charts import Chart, line_chart
 from sam2_adapter.reports.pages import render_page
@@ -172,6 +173,13 @@ def report_html(result: TrainingResult, facts: RunFacts, examples: Sequence[Exam
     )
 
 
+# What has learned, by `trained_parts`.
+_TRAINED: dict[TrainedParts, str] = {
+    "decoder": "were the prompt encoder and the mask decoder",
+    "candidates": "was only what draws and scores the candidates of a click",
+}
+
+
 def _lead(result: TrainingResult, facts: RunFacts, num_objects: int) -> list[Words]:
     """Base model, data and what changed, in one paragraph."""
     trained_on = f"{plural(facts.num_training_objects, 'object')} in {plural(facts.num_training_images, 'image')}"
@@ -184,7 +192,7 @@ def _lead(result: TrainingResult, facts: RunFacts, num_objects: int) -> list[Wor
         (f"{of_data} and measured with {measured}. ", False),
         *_outcome(result),
         *_general(result),
-        (" Trained were the prompt encoder and the mask decoder; the image encoder is as it was.", False),
+        (f" Trained {_TRAINED[facts.config.trained_parts]}; the image encoder is as it was.", False),
     ]
 
 

@@ -171,6 +171,13 @@ def test_base_model_data_and_change_stand_in_the_first_paragraph():
     ) in text_of(page_of("ordinary"))
 
 
+def test_it_is_told_where_only_candidates_have_learned():
+    facts = replace(FACTS, config=Config(num_epochs=3, trained_parts="candidates"))
+    text = text_of(report_html(make_result(), facts, EXAMPLES, 38))
+    assert "Trained was only what draws and scores the candidates of a click; the image encoder is as it was." in text
+    assert "the prompt encoder and the mask decoder" not in text
+
+
 def test_what_was_forgotten_and_what_was_blended_is_told():
     page = page_of("blended")
     text = text_of(page)
