@@ -28,7 +28,7 @@ from sam2_adapter.models.engines.base import Runtime, in_parts_that_fit
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.models.network.preprocess import Geometry, ModelWindow, Resize, images_to_pixel_values
-from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors, click_positions, prompt_tensors
+from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors, clicks_of, prompt_tensors
 from sam2_adapter.models.network.selection import select_answer, select_masks
 from sam2_adapter.predict.mask_runs import MaskRle, to_prediction, to_rle
 
@@ -181,8 +181,8 @@ class Predictor:
             embedding: the encoded image.
             prompts: one entry per object, `Prompt` or a dict of the prompts file's form; none means the box of the whole image.
             multimask_output: `None` chooses by prompt: a single click (among the candidates that contain it) or the whole image gives the
-                best-scored of three candidates, anything else the single-mask output. `True` gives all three candidates, `False` the
-                single-mask output.
+                best-scored of three candidates, anything else the single-mask output, and clicks that refine an earlier answer are
+                obeyed. `True` gives all three candidates, `False` the single-mask output, both as the model draws them.
 
         Returns:
             Masks in the order of the prompts; M = 3 for `multimask_output=True`, else 1.
@@ -337,7 +337,7 @@ class Predictor:
         decoded = self._runtime.decode(embedding.encoded, tensors)
         if multimask_output is not None:
             return select_masks(decoded, multimask_output)
-        return select_answer(decoded, shape.is_ambiguous, click_positions(prompts, geometry))
+        return select_answer(decoded, shape.is_ambiguous, clicks_of(prompts, shape, geometry))
 
 
 def _image_of_batch(encoded: EncodedImages, index: int) -> EncodedImages:

@@ -21,6 +21,7 @@ from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks, image_position_tokens
 from sam2_adapter.models.network.prompt_encoder import encode_prompts
 from sam2_adapter.models.network.prompt_tensors import PromptTensors, square_positions
+from sam2_adapter.models.network.obeyed_clicks import Clicks
 from sam2_adapter.models.network.selection import select_answer
 from sam2_adapter.training.losses import LossTerms, MaskTargets, training_loss
 
@@ -175,9 +176,11 @@ class TrainableDecoder(nn.Module):
 
     def _answer(self, batch: PromptBatch, decoded: DecodedMasks) -> torch.Tensor:
         """The logits P x h x w that prediction would return."""
-        coords = batch.prompts.point_coords
-        is_click = batch.is_ambiguous and coords is not None
-        clicks = square_positions(coords[:, 0], self._image_size) if is_click and coords is not None else None
+        coords, labels = batch.prompts.point_coords, batch.prompts.point_labels
+        is_obeyed = batch.is_ambiguous or batch.prompts.mask_input is not None
+        clicks = None
+        if is_obeyed and coords is not None and labels is not None:
+            clicks = Clicks(square_positions(coords, self._image_size), labels)
         return select_answer(decoded, batch.is_ambiguous, clicks)[0][:, 0]
 
 

@@ -97,13 +97,18 @@ def test_the_point_and_the_choice_give_the_same_mask_to_a_session(page, predicto
 
 
 def test_in_a_view_there_is_what_its_sides_do_not_cut(predictor, picture, monkeypatch):
-    view = Region(0, 0, 160, 80)  # two of the discs
+    view = Region(0, 0, 200, 150)  # four of the discs, and parts of two
     page = _Page(predictor, embed_window(predictor, picture[0], view), monkeypatch)
     _, found = page.all()
     masks = [rle_to_mask(Rle(entry["counts"], HW)) for entry in found.values()]
-    assert all(not mask[80:].any() and not mask[:, 160:].any() for mask in masks)
-    assert max(mask_iou(mask, disc) for mask in masks for disc in picture[1][:2]) > 0.7
-    assert all(0 <= entry["point"][0] < 160 and 0 <= entry["point"][1] < 80 for entry in found.values())
+    assert all(not mask[150:].any() and not mask[:, 200:].any() for mask in masks)
+    is_cut = [disc[:, 200:].any() for disc in picture[1]]
+    assert is_cut == [False, False, True] * 2
+    for disc, is_disc_cut in zip(picture[1], is_cut, strict=True):
+        visible = disc & (np.arange(HW[1]) < 200)
+        best = max(mask_iou(mask, visible) for mask in masks)
+        assert (best < 0.5) if is_disc_cut else (best > 0.7)
+    assert all(0 <= entry["point"][0] < 200 and 0 <= entry["point"][1] < 150 for entry in found.values())
 
 
 def test_a_search_that_is_not_known_begins_again(page):

@@ -193,11 +193,15 @@ def test_clicks_reach_the_quality_that_evaluation_measures(page, folder):
 
 def test_accepted_objects_are_selected_edited_relabelled_and_deleted(page, folder):
     session = engine(folder, "coins.png")
+    in_use = "document.querySelector('#labels [aria-pressed=true]').title"
     page.press("1")
+    first = page.js(in_use)
     page.point(335, 43)
-    page.press("Enter")
+    page.press("Enter", "2")
+    page.until(f"{in_use} === 'helmet'")
     page.point(335, 43)
     assert page.draft is None
+    assert page.js(in_use) == first  # the list shows what the selected object is
     assert "Delete" in page.window.inner_text("#strip")
     cutout = "document.querySelector('#objects img')"
     page.until(f"{cutout}.naturalWidth > 20")

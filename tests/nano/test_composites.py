@@ -36,6 +36,22 @@ def test_a_window_keeps_image_and_labels_together() -> None:
         assert (red & (labels == 1)).sum() / (red | (labels == 1)).sum() > 0.95
 
 
+def test_a_share_of_the_windows_are_the_whole_photograph() -> None:
+    label_map = np.zeros((100, 200), np.uint8)
+    label_map[:, :100] = 1  # half of the photograph, on one side
+    photo = _photograph(label_map)
+    turned = 0
+    for seed in range(12):
+        _, labels = window_of(photo, np.random.default_rng(seed), whole_share=1.0)
+        columns = labels.mean(0)
+        if not np.isin(columns, (0, 1)).all():
+            turned += 1
+            continue
+        assert (columns == 1).sum() == 128
+        assert columns[0] != columns[-1]
+    assert 0 < turned < 12
+
+
 def test_what_is_pasted_is_labelled_and_hides_what_is_behind() -> None:
     label_map = np.full((256, 256), 1, np.uint8)
     black = np.zeros((256, 256, 3), np.uint8)

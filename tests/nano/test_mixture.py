@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from batches import click
 from mixture import WHOLE_NOTHING, WHOLE_OBJECT, WHOLE_UNKNOWN, MixedBatches, MixturePlan
 
 from tests.nano.photo_folders import two_folders
@@ -68,3 +70,31 @@ def test_large_things_are_what_the_whole_image_means(tmp_path: Path) -> None:
     assert batch["image"].shape == (4, 3, 256, 256)
     assert batch["whole_kind"].tolist() == [WHOLE_OBJECT] * 4
     assert torch.equal(batch["whole"] > 0, batch["targets"][:, 0] > 0)
+
+
+def test_four_photographs_make_one_picture_whose_prompts_lie_on_their_objects(tmp_path: Path) -> None:
+    plan = replace(
+        PLAN, photo_share=1.0, photo_mosaic_share=1.0, whole_share=1.0, batch_size=4, small_steps=0, smallest_px=4
+    )
+    batch = MixedBatches(plan, two_folders(tmp_path), 10)[2]
+    assert batch["whole_kind"].tolist() == [WHOLE_UNKNOWN] * 4
+    for points, targets in zip(batch["points"].flatten(0, 1), batch["targets"].flatten(0, 1), strict=True):
+        column, row = (int(value) // 4 for value in points)
+        assert targets[row, column] > 0
+    # The large object has 37 % of its photograph: alone in a picture it is larger than one of four can be.
+    alone = MixedBatches(replace(plan, photo_mosaic_share=0.0, paste_share=0.0), two_folders(tmp_path / "alone"), 10)[2]
+    largest, largest_alone = ((part["targets"] > 127).float().mean((2, 3)).max() for part in (batch, alone))
+    assert largest_alone > 0.3
+    assert 0.02 < largest < 0.8 * largest_alone
+
+
+@pytest.mark.parametrize(("share", "always"), [(1.0, True), (0.0, False)])
+def test_central_clicks_lie_where_the_object_is_deepest(share: float, always: bool) -> None:
+    mask = np.zeros((64, 64), np.bool_)
+    mask[10:50, 8:16] = mask[30:50, 8:40] = True  # the letter L; its foot is deeper than its stem
+    rng = np.random.default_rng(1)
+    clicks = np.array([click(mask, rng, share) for _ in range(60)])
+    assert mask[clicks[:, 1].astype(int), clicks[:, 0].astype(int)].all()
+    # The foot is 20 px wide: nine tenths of its depth of 10.5 are its middle rows.
+    is_central = (clicks[:, 1] >= 38) & (clicks[:, 1] <= 41)
+    assert is_central.all() == always

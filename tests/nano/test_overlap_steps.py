@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mixture import MixedBatches, MixturePlan
-from train import Recipe, Run
+from train import LOSSES, Recipe, Run
 
 from tests.nano.photo_folders import two_folders
 
@@ -73,3 +73,20 @@ def test_the_fifth_part_learns_to_obey_clicks(tmp_path: Path) -> None:
     told = run.train_step(MixedBatches(plan, two_folders(tmp_path), 10)[3])
     assert told["obey"] > 0
     assert 0 < told["obeyed"] <= 1
+
+
+def test_in_the_sixth_part_first_clicks_and_the_whole_image_count_more(tmp_path: Path) -> None:
+    plan = replace(
+        MixturePlan.for_choices(), batch_size=2, small_size=128, pool=4, photo_share=0.0, large_share=1.0, cell_share=0
+    )
+    batch = MixedBatches(plan, two_folders(tmp_path), 10)[3]
+    told = {}
+    for judged in ("obeying", "choosing"):
+        run = Run(replace(Recipe.for_choices(), judged=judged), plan, tmp_path)
+        run.start_from(WEIGHTS)
+        told[judged] = run.train_step(batch)
+    before, now = told["obeying"], told["choosing"]
+    weights = LOSSES["choosing"]
+    assert now["click"] == pytest.approx(weights.click_weight * before["click"])
+    assert now["whole"] == pytest.approx(weights.whole_weight / LOSSES["obeying"].whole_weight * before["whole"])
+    assert now["box"] == pytest.approx(before["box"])

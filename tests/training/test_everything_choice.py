@@ -76,9 +76,9 @@ def crowd(path: Path, seed: int, count: int = 14, hw: tuple[int, int] = (128, 16
         mask = reach < 1
         if not (taken & (reach < 1.3)).any():
             taken |= mask
-            light += np.clip(1.4 - reach, 0, 0.5) * rng.uniform(60, 140)
+            light += np.clip(1.4 - reach, 0, 0.5) * rng.uniform(40, 90)
             objects.append(Annotation.from_mask(mask, "nucleus"))
-    image = np.clip(light[..., None] * (1, 0.75, 0.9) + rng.normal(0, 9, (*hw, 3)), 0, 255).astype(np.uint8)
+    image = np.clip(light[..., None] * (1, 0.75, 0.9) + rng.normal(0, 14, (*hw, 3)), 0, 255).astype(np.uint8)
     Image.fromarray(image).save(path)
     return Sample(path.name, path, hw, tuple(objects))
 

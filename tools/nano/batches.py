@@ -20,6 +20,8 @@ LOW_RES_STRIDE = 4
 MOSAIC_SHARE = 0.35
 # Objects with fewer visible pixels are not prompted.
 SMALLEST_AREA_PX = 48
+# Clicks amid an object lie no less deep in it, as a share of its deepest pixel.
+_CENTRAL_DEPTH = 0.9
 Rng = np.random.Generator
 Array = npt.NDArray[np.float32]
 
@@ -188,7 +190,12 @@ def choose_objects(
 
 
 def sample(
-    image: npt.NDArray[np.uint8], label_map: npt.NDArray[np.uint8], chosen: npt.NDArray[np.int64], size: int, rng: Rng
+    image: npt.NDArray[np.uint8],
+    label_map: npt.NDArray[np.uint8],
+    chosen: npt.NDArray[np.int64],
+    size: int,
+    rng: Rng,
+    central_clicks: float = 0.0,
 ) -> dict[str, npt.NDArray[np.generic]]:
     """One image with P prompted objects; S model input, s = S / 4.
 
@@ -203,7 +210,7 @@ def sample(
     return {
         "image": np.ascontiguousarray(resized.transpose(2, 0, 1)),
         "boxes": np.stack([jitter(boxes[number - 1], rng) for number in chosen]) * np.float32(scale),
-        "points": np.stack([click(mask, rng) for mask in masks]) * np.float32(scale),
+        "points": np.stack([click(mask, rng, central_clicks) for mask in masks]) * np.float32(scale),
         "targets": np.stack([low_res_coverage(mask, side) for mask in masks]),
         "dense": dense_targets(label_map, boxes, side),
     }
@@ -218,12 +225,13 @@ def jitter(box: Array, rng: Rng) -> Array:
     return np.asarray(np.clip(moved, 0, SCENE_SIZE), np.float32)
 
 
-def click(mask: npt.NDArray[np.bool_], rng: Rng) -> Array:
-    """A pixel index (x, y) of the object, half of the time one of the inner half."""
-    if rng.random() < 0.5:
+def click(mask: npt.NDArray[np.bool_], rng: Rng, central_share: float = 0.0) -> Array:
+    """A pixel index (x, y) of the object: where it is deepest in `central_share`, else half of the time one of the inner half."""
+    is_central = central_share > 0 and rng.random() < central_share
+    if is_central or rng.random() < 0.5:
         padded = np.pad(mask.view(np.uint8), 1)
         depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
-        mask = depth >= 0.5 * depth.max()
+        mask = depth >= (_CENTRAL_DEPTH if is_central else 0.5) * depth.max()
     places = np.flatnonzero(mask)
     y, x = divmod(int(places[rng.integers(len(places))]), mask.shape[1])
     return np.array([x, y], np.float32)

@@ -69,10 +69,10 @@ def cut_objects(photographs: list[Photograph]) -> list[Cutout]:
     return found
 
 
-def window_of(photo: Photograph, rng: Rng) -> tuple[Image, Image]:
-    """A window of a photograph stretched to a scene's square, and its label map; one in three is the whole photograph."""
+def window_of(photo: Photograph, rng: Rng, whole_share: float = 0.33) -> tuple[Image, Image]:
+    """A window of a photograph stretched to a scene's square, and its label map; `whole_share` are the whole photograph."""
     image, label_map = photo.image, photo.label_map
-    if rng.random() < 0.67:
+    if rng.random() < 1 - whole_share:
         rows, columns = _window(label_map, rng)
         image, label_map = image[rows, columns], label_map[rows, columns]
     size = (SCENE_SIZE, SCENE_SIZE)

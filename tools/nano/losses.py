@@ -30,12 +30,16 @@ class PromptLoss:
         chosen_share: how much the candidate that the score chooses counts in the loss of the candidates; the best one has the rest.
         is_cut: masks from boxes are cut at them, as users get them: see `cut_losses`.
         obey_share: how much it counts where corrected masks do not obey the clicks.
+        click_weight: of first clicks, beside boxes and corrections.
+        whole_weight: of the whole image's prompt; there is one per image, of the others three and more.
     """
 
     masks: MaskLosses
     chosen_share: float = 0.0
     is_cut: bool = False
     obey_share: float = 0.0
+    click_weight: float = 1.0
+    whole_weight: float = 1.5
 
 
 def prompt_loss(

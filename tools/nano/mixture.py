@@ -45,12 +45,15 @@ class MixturePlan:
         composite_share: pictures that are generated scenes with objects and shapes of photographs pasted on.
         large_share: pictures of one thing that fills much of them.
         cell_share: pictures of crowds as microscopes show them; the rest are generated scenes alone.
+        whole_share: windows of photographs that are the whole photograph.
+        photo_mosaic_share: pictures of photographs that are four at reduced size.
         paste_share: windows of photographs that things are pasted on.
         mosaic_share: generated scenes that are four at reduced size.
         crowd_preference: other generated scenes of which the fuller one of two is taken.
         small_size: model input in pixels during the first `small_steps` steps.
         full_size: model input in pixels afterwards.
         small_steps: steps at `small_size`, which cost half as much.
+        central_clicks: first clicks that lie where the object is deepest.
         smallest_px: shorter side of the smallest prompted object, in pixels of the model's input.
         new_scenes: generated scenes that enter the pool of a process with every step.
         pool: scenes that a step draws from.
@@ -64,12 +67,15 @@ class MixturePlan:
     composite_share: float = 0.08
     large_share: float = 0.0
     cell_share: float = 0.0
+    whole_share: float = 0.33
+    photo_mosaic_share: float = 0.0
     paste_share: float = 0.35
     mosaic_share: float = 0.35
     crowd_preference: float = 0.6
     small_size: int = 192
     full_size: int = SCENE_SIZE
     small_steps: int = 300
+    central_clicks: float = 0.0
     smallest_px: float = 10
     new_scenes: int = 1
     pool: int = 768
@@ -90,6 +96,19 @@ class MixturePlan:
     def for_clicks(cls) -> MixturePlan:
         """The fifth part: more photographs."""
         return replace(cls.for_all(), photo_share=0.58, large_share=0.09, cell_share=0.10, small_steps=1300)
+
+    @classmethod
+    def for_choices(cls) -> MixturePlan:
+        """The sixth part: whole photographs, four in one picture, and clicks amid objects."""
+        return replace(
+            cls.for_clicks(),
+            photo_share=0.62,
+            large_share=0.08,
+            small_steps=1900,
+            whole_share=0.5,
+            photo_mosaic_share=0.2,
+            central_clicks=0.5,
+        )
 
     def image_size(self, step: int) -> int:
         """Model input in pixels at a step."""
@@ -134,11 +153,13 @@ class MixedBatches(Dataset[dict[str, torch.Tensor]]):
                 picture = self._from_scene(rng, step, pasted=kind < self.plan.photo_share + self.plan.composite_share)
             chosen = choose_objects(picture.label_map, self.plan.smallest_px, SMALLEST_AREA_PX, self.plan.prompts, rng)
             if len(chosen):
-                return _sample(picture, chosen, self.plan.image_size(step), rng)
+                return _sample(picture, chosen, self.plan.image_size(step), rng, self.plan.central_clicks)
 
     def _from_photograph(self, rng: Rng) -> _Picture:
+        if self.plan.photo_mosaic_share and rng.random() < self.plan.photo_mosaic_share:
+            return self._from_four_photographs(rng)
         photo = self._photographs[rng.integers(len(self._photographs))]
-        image, label_map = window_of(photo, rng)
+        image, label_map = window_of(photo, rng, self.plan.whole_share)
         whole, kind = _prominent(label_map, lead=1.0)
         if not photo.is_complete and kind == WHOLE_NOTHING:
             kind = WHOLE_UNKNOWN
@@ -149,6 +170,17 @@ class MixedBatches(Dataset[dict[str, torch.Tensor]]):
             whole, kind = _prominent(label_map, lead=_PROMINENT_LEAD)
             kind = WHOLE_UNKNOWN if kind == WHOLE_NOTHING else kind
         return _Picture(image, label_map, whole, kind, photo.is_complete)
+
+    def _from_four_photographs(self, rng: Rng) -> _Picture:
+        photos = [self._photographs[index] for index in rng.integers(0, len(self._photographs), 4)]
+        four = mosaic([Scene(*window_of(photo, rng, self.plan.whole_share)) for photo in photos], rng)
+        return _Picture(
+            change_colours(four.image, rng),
+            four.label_map,
+            0,
+            WHOLE_UNKNOWN,
+            all(photo.is_complete for photo in photos),
+        )
 
     def _from_scene(self, rng: Rng, step: int, pasted: bool) -> _Picture:
         newest = self.plan.first_scene + 64 + step * self.plan.new_scenes
@@ -211,13 +243,13 @@ def _centrality(label_map: Labels, count: int) -> npt.NDArray[np.float64]:
 
 
 def _sample(
-    picture: _Picture, chosen: npt.NDArray[np.int64], size: int, rng: Rng
+    picture: _Picture, chosen: npt.NDArray[np.int64], size: int, rng: Rng, central_clicks: float
 ) -> dict[str, npt.NDArray[np.generic]]:
     """As in the first part, and: whole uint8 s x s coverage and whole_kind for the whole image; dense_known float32 1 x s x s."""
     label_map = picture.label_map
     whole = label_map == picture.whole if picture.kind == WHOLE_OBJECT else np.zeros(label_map.shape, np.bool_)
     return {
-        **sample(picture.image, label_map, chosen, size, rng),
+        **sample(picture.image, label_map, chosen, size, rng, central_clicks),
         "dense_known": _known(picture, size // LOW_RES_STRIDE),
         "whole": low_res_coverage(whole, size // LOW_RES_STRIDE),
         "whole_kind": np.asarray(picture.kind, np.int64),

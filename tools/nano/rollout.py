@@ -25,8 +25,6 @@ _WRONG_CELL_SHARE = 0.25
 _PLACES_IN_CELL = 4
 # Of the loss of clicks that are not obeyed: what the three candidates count beside the single mask, together.
 _OBEY_CANDIDATES = 0.25
-# Weight of the whole image's prompt: there is one per image, of the others three.
-_WHOLE_IMAGE_SHARE = 1.5
 
 
 @dataclass
@@ -83,10 +81,11 @@ def prompt_losses(
         figures[f"{name}_iou"] = ious[:, 0].mean()
         figures[f"{name}_best_iou"] = ious[:, 1:].max(1).values.mean()
     obey, figures["obeyed"] = disobedience(corrected, rounds[2][1])
+    losses["click"] = loss.click_weight * losses["click"]
     losses["obey"] = loss.obey_share * obey
     if "whole" in batch:
         whole, figures["whole_best_iou"] = _whole_image_loss(run, batch, loss)
-        losses["whole"] = _WHOLE_IMAGE_SHARE * whole
+        losses["whole"] = loss.whole_weight * whole
     return losses, figures
 
 

@@ -1,4 +1,4 @@
-"""Train sam2_nano: on generated scenes, on photographs as well, the decoder for overlap, all of it for overlap, and all of it for clicks.
+"""Train sam2_nano: on generated scenes, on photographs as well, the decoder for overlap, and all of it for overlap, for clicks and for first clicks.
 
     python tools/nano/train.py --output runs/first                         the first part; goes on where the run in that folder stopped
     python tools/nano/train.py --output runs/first --export first.safetensors
@@ -9,7 +9,9 @@
     python tools/nano/train.py --output runs/fourth --data DIR --part 4 --weights third.safetensors
     python tools/nano/train.py --output runs/fourth --data DIR --export fourth.safetensors
     python tools/nano/train.py --output runs/fifth --data DIR --part 5 --weights fourth.safetensors
-    python tools/nano/train.py --output runs/fifth --data DIR --export sam2_adapter/assets/sam2_nano.safetensors
+    python tools/nano/train.py --output runs/fifth --data DIR --export fifth.safetensors
+    python tools/nano/train.py --output runs/sixth --data DIR --part 6 --weights fifth.safetensors
+    python tools/nano/train.py --output runs/sixth --data DIR --export sam2_adapter/assets/sam2_nano.safetensors
 
 Runs on a CUDA GPU in bf16 where there is one, else on the CPU in bf16. On a CPU use one process per core:
 
@@ -50,12 +52,15 @@ from sam2_adapter.models.network.preprocess import PIXEL_MEAN, PIXEL_STD
 
 LOG_NAME, STATE_NAME = "log.jsonl", "state.pt"
 
-Judged = Literal["calibrated", "overlap", "cut", "obeying"]
+Judged = Literal["calibrated", "overlap", "cut", "obeying", "choosing"]
 LOSSES: dict[Judged, PromptLoss] = {
     "calibrated": PromptLoss(calibrated_losses),
     "overlap": PromptLoss(overlap_losses),
     "cut": PromptLoss(overlap_losses, chosen_share=0.4, is_cut=True),
     "obeying": PromptLoss(overlap_losses, chosen_share=0.4, is_cut=True, obey_share=0.4),
+    "choosing": PromptLoss(
+        overlap_losses, chosen_share=0.4, is_cut=True, obey_share=0.4, click_weight=1.5, whole_weight=2.5
+    ),
 }
 
 _Numbers = TypeVar("_Numbers", "Recipe", BatchPlan, MixturePlan)
@@ -138,6 +143,11 @@ class Recipe:
     def for_clicks(cls) -> Recipe:
         """The fifth part: as the fourth, and masks obey the clicks."""
         return replace(cls.for_all(), steps=2400, learning_rate=7e-4, decay_steps=2300, judged="obeying")
+
+    @classmethod
+    def for_choices(cls) -> Recipe:
+        """The sixth part: as the fifth, and what a first click and the whole image mean counts more."""
+        return replace(cls.for_clicks(), steps=3600, decay_steps=3500, judged="choosing")
 
     def rate(self, step: int) -> float:
         """Learning rate at a step."""
@@ -282,6 +292,7 @@ def _recipe_and_plan(arguments: argparse.Namespace) -> tuple[Recipe, BatchPlan |
         3: lambda: (Recipe.for_overlap(), MixturePlan.for_overlap()),
         4: lambda: (Recipe.for_all(), MixturePlan.for_all()),
         5: lambda: (Recipe.for_clicks(), MixturePlan.for_clicks()),
+        6: lambda: (Recipe.for_choices(), MixturePlan.for_choices()),
     }[part]()
     return _changed(recipe, arguments), _changed(plan, arguments)
 
@@ -365,8 +376,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--part",
         type=int,
-        choices=(1, 2, 3, 4, 5),
-        help="default: 2 with --data, else 1; 3 to 5 need --data and --weights",
+        choices=(1, 2, 3, 4, 5, 6),
+        help="default: 2 with --data, else 1; 3 to 6 need --data and --weights",
     )
     parser.add_argument("--weights", type=Path, help="weights file that a new run begins with")
     parser.add_argument("--export", type=Path, help="write the averaged weights into this file and stop")

@@ -5,7 +5,7 @@ import { cutoutPath } from "./api.js";
 import { NOT_ACCEPTED } from "./commands.js";
 import { byId, element, enable, swatch, withCode } from "./elements.js";
 import { isPainted, PAINTED, PAINTED_MEANS, SCORE_MEANS, scoreText } from "./score.js";
-import { isAccepting, isReady, labelOfDraft, ownAnswer, shownAnswer, singleStep } from "./state.js";
+import { isAccepting, isReady, labelInUse, labelOfDraft, ownAnswer, shownAnswer, singleStep } from "./state.js";
 
 /** The keys that point. */
 const POINTING = [["←↑↓→", "move"], ["X", "inside"], ["C", "outside"], ["B", "corner of a box"], ["K", "end"]];
@@ -24,7 +24,7 @@ export class Panels {
       byId("title").textContent = state.title;
       document.title = `${state.title} · label`;
     }
-    if (did("labels", "label", "objects")) this.showLabels(state);
+    if (did("labels", "objects") || labelInUse(state) !== labelInUse(before)) this.showLabels(state);
     if (did("objects", "desk", "labels", "image")) this.showObjects(state);
     if (did("objects", "desk", "labels", "image", "outbox")) this.showCutouts(state);
     if (did("desk", "answers", "candidates", "label", "objects", "image", "model", "pictures")) this.showStrip(state);
@@ -43,13 +43,14 @@ export class Panels {
     const counts = {};
     for (const { label } of Object.values(state.objects)) counts[label] = (counts[label] ?? 0) + 1;
     const all = state.labels.includes(state.label) || !state.label ? state.labels : [...state.labels, state.label];
+    const inUse = labelInUse(state);
     const rows = all
       .map((label, index) => [label, index])
       .filter(([label]) => label.toLowerCase().includes(text))
       .map(([label, index]) => {
         const row = element(
           "button",
-          { className: "row", onclick: () => this.commands.label(label), "aria-pressed": String(label === state.label), title: label },
+          { className: "row", onclick: () => this.commands.label(label), "aria-pressed": String(label === inUse), title: label },
           this.swatch(label),
           element("span", { className: "text" }, label),
           counts[label] ? element("span", { className: "number", title: "In this picture" }, String(counts[label])) : null,
@@ -65,8 +66,8 @@ export class Panels {
       rows.push(element("div", { className: "empty" }, keys, byId("find").value.trim(), "”"));
     }
     byId("labels").replaceChildren(...rows);
-    if (state.label !== this.seenLabel) byId("labels").querySelector("[aria-pressed=true]")?.scrollIntoView({ block: "nearest" });
-    this.seenLabel = state.label;
+    if (inUse !== this.seenLabel) byId("labels").querySelector("[aria-pressed=true]")?.scrollIntoView({ block: "nearest" });
+    this.seenLabel = inUse;
   }
 
   showObjects(state) {

@@ -84,6 +84,9 @@ const labelAwaited = ({ waiting }) => waiting.find((item) => "accept" in item)?.
 /** The label that the object under way gets. */
 export const labelOfDraft = ({ desk, label }) => labelAwaited(desk) ?? label;
 
+/** The label that a digit changes: that of the selected object, else the one that the next object gets. */
+export const labelInUse = ({ desk, label, objects }) => (desk.draft ? undefined : objects[desk.selected]?.label) ?? label;
+
 /** The only step of the draft, a click or a box, without the candidate that was taken; null where the draft is something else. */
 export function singleStep({ draft, waiting }) {
   if (!draft || waiting.length || draft.steps.length !== 1 || draft.steps[0].mask) return null;

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.models.network.obeyed_clicks import Clicks
 from sam2_adapter.models.network.preprocess import Geometry
 
 
@@ -102,13 +103,14 @@ def prompt_tensors(
     return PromptTensors(coords, labels, boxes, mask_input)
 
 
-def click_positions(prompts: Sequence[Prompt], geometry: Geometry) -> torch.Tensor | None:
-    """Centres of the pixels that single clicks hit, as `select_answer` takes them; `None` for whole images."""
-    if not prompts[0].is_single_click:
+def clicks_of(prompts: Sequence[Prompt], shape: PromptShape, geometry: Geometry) -> Clicks | None:
+    """The clicks that an answer obeys, at the centres of the pixels that they hit: single ones, and those that refine an earlier answer."""
+    if not shape.num_points or not (shape.is_ambiguous or shape.has_mask):
         return None
     height, width = geometry.original_hw
-    pixels = np.minimum(np.floor([prompt.point_coords[0] for prompt in prompts]), (width - 1, height - 1))
-    return square_positions(torch.from_numpy(geometry.points_to_input(pixels + 0.5)), geometry.image_size)
+    pixels = np.minimum(np.floor([prompt.point_coords for prompt in prompts]), (width - 1, height - 1))
+    positions = square_positions(torch.from_numpy(geometry.points_to_input(pixels + 0.5)), geometry.image_size)
+    return Clicks(positions, torch.from_numpy(np.stack([prompt.point_labels for prompt in prompts])))
 
 
 def square_positions(points_px: torch.Tensor, image_size: int) -> torch.Tensor:

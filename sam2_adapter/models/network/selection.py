@@ -1,4 +1,4 @@
-"""Which of the decoder's masks answers a prompt.
+"""Which of the decoder's masks answers a prompt, and that it obeys the clicks.
 
 One rule for prediction, for the correction rounds of training and for evaluation: what is trained and measured is what a user gets. Of candidates
 with equal scores the first one is taken.
@@ -7,9 +7,9 @@ with equal scores the first one is taken.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
+from sam2_adapter.models.network.obeyed_clicks import Clicks, obeying, values_at
 
 # The single mask is stable where as large a part of it as the second stays when the threshold moves by the first (`configs/` of the sam2 package).
 STABILITY_DELTA = 0.05
@@ -17,7 +17,7 @@ STABILITY_THRESHOLD = 0.98
 
 
 def select_answer(
-    decoded: DecodedMasks, is_ambiguous: bool, clicks: torch.Tensor | None = None
+    decoded: DecodedMasks, is_ambiguous: bool, clicks: Clicks | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Choose one mask for each of P prompts that are ambiguous, or that are not.
 
@@ -25,13 +25,14 @@ def select_answer(
         decoded: all outputs.
         is_ambiguous: the prompts are single clicks or the whole image: they are answered by the best-scored candidate, clicks by the best-scored
             one of those that contain them. Others are answered by the single-mask output, see `select_masks`.
-        clicks: float32 P x 2 (x, y), where in the model's square single clicks are, in -1..1; `None` for the whole image.
+        clicks: single clicks, or those of prompts that refine an earlier answer, which are obeyed; `None` for other prompts.
 
     Returns:
         low-res logits P x 1 x h x w and IoU scores P x 1.
     """
     if not is_ambiguous:
-        return select_masks(decoded, multimask_output=False)
+        logits, scores = select_masks(decoded, multimask_output=False)
+        return logits if clicks is None else obeying(logits[:, 0], clicks)[:, None], scores
     candidates, scores = decoded.low_res_logits[:, 1:], decoded.iou_scores[:, 1:]
     return take_masks(candidates, scores, _ranked(candidates, scores, clicks).argmax(dim=1))
 
@@ -72,11 +73,10 @@ def stability_scores(logits: torch.Tensor, delta: float) -> torch.Tensor:
     return torch.where(unions > 0, intersections / unions, torch.ones_like(unions))
 
 
-def _ranked(candidates: torch.Tensor, scores: torch.Tensor, clicks: torch.Tensor | None) -> torch.Tensor:
+def _ranked(candidates: torch.Tensor, scores: torch.Tensor, clicks: Clicks | None) -> torch.Tensor:
     """Scores P x M; minus infinity for candidates that miss the click where another one contains it."""
     if clicks is None:
         return scores
-    grid = clicks.to(candidates.device)[:, None, None]
-    at_click = F.grid_sample(candidates, grid, mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0, 0]
-    contains = at_click > 0
+    positions = clicks.positions.to(candidates.device).repeat_interleave(candidates.shape[1], 0)
+    contains = values_at(candidates.flatten(0, 1), positions).view(scores.shape) > 0
     return scores.masked_fill(~contains & contains.any(dim=1, keepdim=True), -torch.inf)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.models.network.preprocess import Geometry
-from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors, click_positions, prompt_tensors
+from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors, clicks_of, prompt_tensors
 
 CLICKS = PromptTensors(torch.arange(12.0).reshape(3, 2, 2), torch.tensor([[1, 0], [1, 1], [0, 1]]))
 
@@ -54,7 +56,24 @@ def test_coordinates_are_those_of_the_square():
 
 def test_a_click_is_at_the_centre_of_its_pixel():
     prompts = [Prompt.from_dict({"points": [[x, 19.99]]}) for x in (0, 0.9, 40)]
-    found = click_positions(prompts, Geometry((20, 40), 128)).numpy()
-    assert np.allclose(found[:, 0], [-1 + 1 / 40, -1 + 1 / 40, 1 - 1 / 40])
-    assert np.allclose(found[:, 1], 1 - 1 / 20)
-    assert click_positions([Prompt.whole_image((20, 40))], Geometry((20, 40), 128)) is None
+    found = clicks_of(prompts, PromptShape.of(prompts[0], (20, 40)), Geometry((20, 40), 128))
+    assert np.allclose(found.positions[:, 0, 0], [-1 + 1 / 40, -1 + 1 / 40, 1 - 1 / 40])
+    assert np.allclose(found.positions[:, 0, 1], 1 - 1 / 20)
+    assert found.labels.tolist() == [[1]] * 3
+
+
+@pytest.mark.parametrize(
+    ("entry", "labels"),
+    [
+        ({"box": [0, 0, 40, 20]}, None),
+        ({"points": [[3, 4], [5, 6]], "labels": [1, 0]}, None),
+        ({"box": [1, 1, 9, 9], "points": [[3, 4]]}, None),
+        ({"points": [[3, 4], [5, 6]], "labels": [1, 0], "is_refined": True}, [[1, 0]]),
+        ({"box": [1, 1, 9, 9], "is_refined": True}, None),
+    ],
+)
+def test_clicks_are_obeyed_that_are_alone_or_refine_an_answer(entry, labels):
+    refined = {"mask_input": np.zeros((32, 32), np.float32)} if entry.pop("is_refined", False) else {}
+    prompt = replace(Prompt.from_dict(entry), **refined)
+    found = clicks_of([prompt], PromptShape.of(prompt, (20, 40)), Geometry((20, 40), 128))
+    assert labels == (found if found is None else found.labels.tolist())

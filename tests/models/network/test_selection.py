@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
+from sam2_adapter.models.network.obeyed_clicks import Clicks
 from sam2_adapter.models.network.selection import (
     STABILITY_DELTA,
     STABILITY_THRESHOLD,
@@ -37,11 +38,15 @@ SCORES = st.lists(st.sampled_from([0.1, 0.5, 0.5000001, 0.9]), min_size=4, max_s
 PIXEL = st.integers(0, SIDE - 1)
 
 
+def click_at(x: int, y: int, *, inside: bool = True) -> Clicks:
+    position = [(x + 0.5) / SIDE * 2 - 1, (y + 0.5) / SIDE * 2 - 1]
+    return Clicks(torch.tensor([[position]]), torch.tensor([[int(inside)]]))
+
+
 @QUICK
 @given(LOGITS, SCORES, PIXEL, PIXEL)
 def test_a_click_is_answered_by_the_first_of_the_best_candidates_that_contain_it(logits, scores, x, y):
-    at_pixel = torch.tensor([[(x + 0.5) / SIDE * 2 - 1, (y + 0.5) / SIDE * 2 - 1]])
-    found, score = select_answer(decoded(logits, scores), True, at_pixel)
+    found, score = select_answer(decoded(logits, scores), True, click_at(x, y))
     containing = [k for k in (1, 2, 3) if logits[0, k, y, x] > 0] or [1, 2, 3]
     best = max(containing, key=lambda k: scores[0, k].item())  # `max` takes the first one
     assert torch.equal(found[0, 0], logits[0, best])
@@ -69,12 +74,23 @@ def test_other_prompts_are_answered_by_the_single_mask_where_it_is_stable(logits
 @given(LOGITS, SCORES, PIXEL, PIXEL)
 @QUICK
 def test_the_answer_does_not_depend_on_the_other_prompts_of_a_call(logits, scores, x, y):
-    clicks = torch.tensor([[(x + 0.5) / SIDE * 2 - 1, (y + 0.5) / SIDE * 2 - 1]])
+    clicks = click_at(x, y)
     alone = select_answer(decoded(logits, scores), True, clicks)
     others = torch.cat([logits.flip(1), logits]), torch.cat([scores.flip(1), scores])
-    together = select_answer(decoded(*others), True, clicks.repeat(2, 1))
+    together = select_answer(decoded(*others), True, Clicks(*(part.repeat_interleave(2, 0) for part in clicks)))
     assert torch.equal(together[0][1], alone[0][0])
     assert torch.equal(together[1][1], alone[1][0])
+
+
+@QUICK
+@given(LOGITS, SCORES, PIXEL, PIXEL, st.booleans())
+def test_a_click_that_corrects_is_obeyed_by_the_single_mask(logits, scores, x, y, inside):
+    found, score = select_answer(decoded(logits, scores), False, click_at(x, y, inside=inside))
+    drawn, drawn_score = select_answer(decoded(logits, scores), False)
+    assert bool(found[0, 0, y, x] > 0) == inside
+    assert torch.equal(score, drawn_score)
+    if bool(drawn[0, 0, y, x] > 0.01) == inside and abs(float(drawn[0, 0, y, x])) > 0.01:
+        assert torch.equal(found, drawn)
 
 
 def test_the_rule_of_stability_is_the_librarys():
