@@ -19,9 +19,9 @@ from sam2_adapter.config_views import LossWeights, TrainedParts
 from sam2_adapter.models.load import LoadedModel
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks, image_position_tokens
+from sam2_adapter.models.network.obeyed_clicks import Clicks
 from sam2_adapter.models.network.prompt_encoder import encode_prompts
 from sam2_adapter.models.network.prompt_tensors import PromptTensors, square_positions
-from sam2_adapter.models.network.obeyed_clicks import Clicks
 from sam2_adapter.models.network.selection import select_answer
 from sam2_adapter.training.losses import LossTerms, MaskTargets, training_loss
 
