@@ -288,3 +288,24 @@ def test_other_errors_of_the_decoder_are_not_taken_for_memory(predictor, embeddi
 def test_an_image_is_no_embedding(predictor, value):
     with pytest.raises(PromptError, match=r"what `embed` returned for one image, but got a .*`segment_image` takes"):
         predictor.predict(value, [{"box": [1, 1, 9, 9]}])
+
+
+@pytest.mark.parametrize("hw", [(HEIGHT, WIDTH), (300, 200), (24, 36)])
+@pytest.mark.parametrize("resize", ["stretch", "pad"])
+def test_clicks_that_refine_an_answer_are_obeyed(hw, resize):
+    predictor = small_predictor(resize=resize)
+    embedding = predictor.embed([random_image(5, *hw)])[0]
+    height, width = hw
+    ignored = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        # one click somewhere in each of four quarters, so that no two of them contradict each other
+        corners = np.array([(0, 0), (0.5, 0), (0, 0.5), (0.5, 0.5)]) + rng.uniform(0.1, 0.4, (4, 2))
+        clicks, labels = corners * (width, height), rng.integers(0, 2, 4)
+        first = predictor.predict(embedding, [{"points": [clicks[0].tolist()]}])
+        refined = Prompt(point_coords=clicks, point_labels=labels, mask_input=first.low_res_logits[0, 0])
+        x, y = clicks.astype(int).T
+        obeying, drawn = (predictor.predict(embedding, [refined], raw).masks[0, 0][y, x] for raw in (None, False))
+        assert (obeying == labels).all()
+        ignored += int((drawn != labels).sum())
+    assert ignored > 0  # the model alone does not obey

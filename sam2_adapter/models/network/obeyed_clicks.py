@@ -11,11 +11,11 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-# A click is obeyed where its logit is on its side by this much; one that is not gets a logit of the second number. Logits: 0 is the mask's border.
+# A click is obeyed where its logit lies on the right side of 0, the mask's border, by the first number; else it gets the second one.
 _OBEYED_LOGIT, _CORRECTED_LOGIT = 0.01, 0.5
 
-# The change is a Gaussian that ends after four standard deviations. Such a one is this share of how far it is to the nearest cell that agrees with the click, of the way to the
-# nearest click of the other kind at most the second share, at most the third share of the side, and at least so many cells.
+# The change is a Gaussian that ends after four standard deviations. One of them is a share of the way to the nearest cell that agrees with the click,
+# at most a share of the way to the nearest click of the other kind and of the logits' side, and at least so many cells.
 _END = 4**2 / 2
 _WIDTH, _WIDTH_TO_OTHER, _WIDEST, _NARROWEST_CELLS = 0.9, 0.5, 1 / 16, 0.6
 
@@ -59,9 +59,8 @@ def obeying(logits: torch.Tensor, clicks: Clicks) -> torch.Tensor:
 
 def values_at(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Values P x h x w at places P x N x 2 in -1..1, bilinearly, as masks are upsampled: P x N."""
-    return F.grid_sample(values[:, None], places[:, None], mode="bilinear", padding_mode="border", align_corners=False)[
-        :, 0, 0
-    ]
+    found = F.grid_sample(values[:, None], places[:, None], mode="bilinear", padding_mode="border", align_corners=False)
+    return found[:, 0, 0]
 
 
 def _corrected(logits: torch.Tensor, positions: torch.Tensor, signs: torch.Tensor, number: int) -> torch.Tensor:
