@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from losses import PromptLoss, prompt_loss
 from network import PATCH_SIZE, NanoTrainer
 
+from sam2_adapter.models.network import obeyed_clicks
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 
@@ -173,5 +174,5 @@ def disobedience(prompts: Prompts, decoded: DecodedMasks) -> tuple[torch.Tensor,
 def values_at(values: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     """Values P x K x h x w of low-res cells at points P x N x 2 in pixels of the model's input, as bilinear upsampling gives them: P x K x N."""
     side = values.shape[-1] * PATCH_SIZE / 4
-    grid = ((points + 0.5) / side * 2 - 1)[:, None]
-    return F.grid_sample(values, grid, mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0]
+    places = ((points + 0.5) / side * 2 - 1).repeat_interleave(values.shape[1], 0)
+    return obeyed_clicks.values_at(values.flatten(0, 1), places).view(*values.shape[:2], points.shape[1])
