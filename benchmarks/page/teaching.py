@@ -47,10 +47,10 @@ ZOOM = 4
 Chosen = list[tuple[Sample, list[int]]]
 
 
-def visible(sample: Sample, index: int) -> list[int] | None:
-    """(x0, y0, x1, y1) of the visible window around an object, inside the picture; `None` where that is all of it."""
+def visible(sample: Sample, index: int, zoom: float = ZOOM) -> list[int] | None:
+    """(x0, y0, x1, y1) of the visible window around an object, `zoom` objects long, inside the picture; `None` where that is all of it."""
     boxes = np.array([entry.box_xyxy for entry in sample.objects])
-    side = round(ZOOM * float(np.median((boxes[:, 2:] - boxes[:, :2]).max(axis=1))))
+    side = round(zoom * float(np.median((boxes[:, 2:] - boxes[:, :2]).max(axis=1))))
     if side >= max(sample.original_hw):
         return None
     size = np.minimum(side, sample.original_hw[::-1])

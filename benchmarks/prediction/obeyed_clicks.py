@@ -1,6 +1,6 @@
 """What it saves that clicks that correct are obeyed: clicks to a good mask, with the model's own masks and with those that obey.
 
-    .venv/bin/python benchmarks/prediction/obeyed_clicks.py DATA [--split validation] [--per-image 6] [--model sam2_nano] [--window 4]
+    .venv/bin/python -m benchmarks.prediction.obeyed_clicks DATA [--split validation] [--per-image 6] [--model sam2_nano] [--window 4]
 
 Objects are clicked on as `evaluate` does, each click amid the largest error, with the earlier logits. With `--window N` each is looked at in a window N
 objects of its image long, as a person zooms in on small things. An object that is not good enough after 20 clicks counts as 21.
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import sam2_adapter
+from benchmarks.page.teaching import visible
 from sam2_adapter.annotations.clicks import evaluation_click
 from sam2_adapter.annotations.masks import mask_iou
 from sam2_adapter.annotations.prompts import BoolArray, Prompt
@@ -48,12 +49,19 @@ def main() -> None:
     images: list[str] = []
     ious: dict[str, list[list[float]]] = {"as drawn": [], "obeyed": []}
     for sample in sam2_adapter.load_dataset(options.data).samples(options.split):
+        pixels = read_image(sample.image_path)
+        whole = Region.whole(sample.original_hw)
+        windows: dict[Region, Window] = {}
         for index in _chosen(sample, options, predictor.info.architecture):
-            pixels, truth = read_image(sample.image_path), sample.objects[index].mask
-            window = embed_window(predictor, pixels, _region(sample, index, options.window))
+            view = visible(sample, index, options.window) if options.window else None
+            region = whole if view is None else Region(*view)
+            if region not in windows:
+                windows[region] = embed_window(predictor, pixels, region)
             images.append(sample.name)
             for name, found in ious.items():
-                found.append(clicked(predictor, window, truth, is_obeyed=name == "obeyed"))
+                found.append(
+                    clicked(predictor, windows[region], sample.objects[index].mask, is_obeyed=name == "obeyed")
+                )
     print(json.dumps({"objects": len(images), **_figures(images, ious)}, indent=1))
 
 
@@ -85,18 +93,6 @@ def _chosen(sample: Sample, options: argparse.Namespace, architecture: str) -> l
     sides = ((boxes[:, 1] - boxes[:, 0]) * scale).min(1)
     usable = np.arange(len(boxes)) if options.window else np.flatnonzero(sides >= SMALLEST_PX)
     return sorted(np.random.default_rng(0).permutation(usable)[: options.per_image].tolist())
-
-
-def _region(sample: Sample, index: int, objects_long: float) -> Region:
-    """A square around an object, inside the image; the whole image where that is smaller, or asked for."""
-    boxes = np.array([entry.box_xyxy for entry in sample.objects])
-    side = round(objects_long * float(np.median((boxes[:, 2:] - boxes[:, :2]).max(1))))
-    size = np.array(sample.original_hw[::-1])
-    if not side or side >= size.max():
-        return Region.whole(sample.original_hw)
-    extent = np.minimum(side, size)
-    x, y = np.clip(boxes[index].reshape(2, 2).mean(0) - extent / 2, 0, size - extent).round().astype(int).tolist()
-    return Region(x, y, x + int(extent[0]), y + int(extent[1]))
 
 
 def _figures(images: list[str], ious: dict[str, list[list[float]]]) -> dict[str, object]:
