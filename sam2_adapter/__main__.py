@@ -25,13 +25,17 @@ def main() -> None:
 def keep_ctrl_c() -> None:
     """Let Ctrl-C that falls into a callback of Python's own, whose errors are printed and forgotten, come again a moment later."""
     import _thread
+    import signal
     import time
 
-    usual = sys.unraisablehook
+    usual, main_thread = sys.unraisablehook, _thread.get_ident()
 
     def again() -> None:
         time.sleep(0.01)
-        _thread.interrupt_main()
+        if hasattr(signal, "pthread_kill"):  # a real signal also ends what the main thread waits for
+            signal.pthread_kill(main_thread, signal.SIGINT)
+        else:
+            _thread.interrupt_main()
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
         if issubclass(unraisable.exc_type, KeyboardInterrupt):

@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/prediction/cold_start.py --peers-python .venv-peers/bin/python --image PHOTO.jpg
 
 The measure is a process that imports torch and transformers and reads the weights, and does nothing with them. For OpenVINO the
-model was prepared.
+model was prepared. The list of commands is what `sam2-adapter --help` answers.
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ predictor = SAM2ImagePredictor(build_sam2(f"configs/sam2/{sys.argv[3]}.yaml", sy
 with torch.inference_mode():
     predictor.set_image(numpy.asarray(Image.open(sys.argv[2]).convert("RGB")))
     assert len(predictor.predict(box=numpy.array([50, 60, 300, 280]), multimask_output=False)[0]) == 1
+""",
+    "this package, the list of commands": """
+import sys
+from sam2_adapter.__main__ import main
+sys.argv[1:] = ["--help"]
+main()
 """,
 }
 
