@@ -6,7 +6,7 @@ Every output format is written from these two.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
@@ -193,6 +193,11 @@ class AnnotatedImage:
                     f"{self.file_name}: the mask of annotation {index} ({annotation.label!r}) is {mask_width}x{mask_height} pixels, "
                     f"but the image is {width}x{height}."
                 )
+
+    def named_annotations(self) -> Iterator[tuple[str, Annotation]]:
+        """Every object with what messages call it, counted from 1: `street/a.jpg: object 2 ('dog')`."""
+        for number, annotation in enumerate(self.annotations, start=1):
+            yield f"{self.file_name}: object {number} ({annotation.label!r})", annotation
 
 
 def _checked_score(score: Any, name: str = "IoU score") -> float:

@@ -184,12 +184,12 @@ def add_sample(
     if options.split_parts:
         objects = (part for annotation in objects for part in separate_parts(annotation))
     kept: dict[tuple[str, str], Annotation] = {}
-    for index, annotation in enumerate(objects):
+    for number, annotation in enumerate(objects, start=1):
         if annotation.area >= options.min_area_px:
             if kept.setdefault((annotation.label, annotation.rle.counts), annotation) is not annotation:
-                left_out.remark("object", _REPEATED, f"{name}: {annotation.label} {index}")
+                left_out.remark("object", _REPEATED, f"{name}: {annotation.label} {number}")
         else:
-            left_out.add_object(Reason.TOO_SMALL, f"{name}: {annotation.label} {index} ({annotation.area} px)")
+            left_out.add_object(Reason.TOO_SMALL, f"{name}: {annotation.label} {number} ({annotation.area} px)")
     if kept:
         samples.append(Sample(name, path, original_hw, tuple(kept.values()), ignored, content))
     else:

@@ -71,7 +71,8 @@ def polygons_to_image(document: Any, *, source: str = "polygon document") -> Ann
         raise DataError(f"{source}: height and width must be positive, but got {original_hw[0]} and {original_hw[1]}.")
     entries = field(document, "objects", list, source)
     annotations = [
-        _to_annotation(entry, original_hw, f"{source}: object {index}") for index, entry in enumerate(entries)
+        _to_annotation(entry, original_hw, f"{source}: object {number}")
+        for number, entry in enumerate(entries, start=1)
     ]
     return AnnotatedImage(field(document, "file_name", str, source), original_hw, tuple(annotations))
 

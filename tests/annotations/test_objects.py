@@ -120,6 +120,15 @@ def test_an_image_holds_annotations_of_its_own_size():
         AnnotatedImage("a.jpg", (0, 40))
 
 
+def test_objects_are_called_by_their_number_from_1():
+    annotations = tuple(Annotation.from_mask(MASK, label) for label in ("cat", "dog's"))
+    image = AnnotatedImage("a/b.jpg", (40, 60), annotations)
+    named = list(image.named_annotations())
+    assert [name for name, _ in named] == ["a/b.jpg: object 1 ('cat')", 'a/b.jpg: object 2 ("dog\'s")']
+    assert tuple(annotation for _, annotation in named) == annotations
+    assert list(AnnotatedImage("a/b.jpg", (2, 3)).named_annotations()) == []
+
+
 def test_facts_that_an_annotation_does_not_have_are_refused() -> None:
     for make, mask in ((Annotation.from_mask, MASK), (Annotation.from_rle, mask_to_rle(MASK))):
         with pytest.raises(TypeError, match="colour"):

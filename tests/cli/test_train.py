@@ -71,7 +71,7 @@ def test_the_result_is_one_document(done: tuple[Path, Run]) -> None:
         "test": {"images": 2, "objects": 4},
     }
     assert document["left_out"] == [
-        {"kind": "object", "reason": "mask is too small", "count": 1, "examples": ["a.png: object 2 (4 px)"]}
+        {"kind": "object", "reason": "mask is too small", "count": 1, "examples": ["a.png: object 3 (4 px)"]}
     ]
     assert (document["epochs"], document["stopped"]) == (2, "all epochs done")
     assert document["gained"] is (document["best_epoch"] > 0)
@@ -91,7 +91,7 @@ def test_what_goes_on_is_told_in_dated_lines(done: tuple[Path, Run]) -> None:
     lines = finished.stderr.splitlines()
     assert lines[0][:2] == "20"
     assert lines[0][19:] == " train: 3 images, 6 objects"
-    assert "      1  object  mask is too small  a.png: object 2 (4 px)" in lines
+    assert "      1  object  mask is too small  a.png: object 3 (4 px)" in lines
     epochs = [line for line in lines if " epoch " in line[:27]]
     assert [line[20:27] for line in epochs] == ["epoch 0", "epoch 1", "epoch 2"]
     assert "left" in epochs[1]

@@ -124,7 +124,7 @@ def test_nothing_left_is_an_error_that_shows_why(tmp_path):
         load_dataset(root)
     text = str(caught.value)
     assert "nothing in this data set can be used" in text
-    assert re.search(r"1  object  mask is too small +a\.png: object 0 \(9 px\)", text)
+    assert re.search(r"1  object  mask is too small +a\.png: object 1 \(9 px\)", text)
     assert re.search(r"1  image   image has no annotation +b\.png", text)
 
 

@@ -93,9 +93,9 @@ def images_to_coco(
     for image in images:
         height, width = image.original_hw
         document["images"].append({"id": image_id, "file_name": image.file_name, "width": width, "height": height})
-        for index, annotation in enumerate(image.annotations):
+        for name, annotation in image.named_annotations():
             encoded, note = _segmentation(annotation, segmentation)
-            notes += [f"{image.file_name}: object {index} ({annotation.label!r}) {note}"] if note else []
+            notes += [f"{name} {note}"] if note else []
             document["annotations"].append(
                 {
                     "id": annotation_id,

@@ -33,8 +33,8 @@ def read_shapes(image: ListedImage, original_hw: tuple[int, int] | None) -> tupl
         original_hw: (height, width) of the upright image; `None` where areas are not asked for.
     """
     return readable_shapes(
-        partial(read_element, element, original_hw, f"{image.name}: {element.kind} {index}")
-        for index, element in enumerate(image.elements)
+        partial(read_element, element, original_hw, f"{image.name}: {element.kind} {number}")
+        for number, element in enumerate(image.elements, start=1)
     )
 
 
@@ -79,14 +79,12 @@ def image_to_element(
     height, width = image.original_hw
     groups = count(1)
     lines, notes = [], []
-    for index, annotation in enumerate(image.annotations):
+    for name, annotation in image.named_annotations():
         outlines = _outlines(annotation, tolerance) if output_type == "polygon" else None
         if outlines is None:
             lines.append(_shape(annotation, "mask", _mask(annotation)))
             if output_type == "polygon":
-                notes.append(
-                    f"{image.file_name}: object {index} ({annotation.label!r}) has holes, which polygons of CVAT cannot express: written as a mask."
-                )
+                notes.append(f"{name} has holes, which polygons of CVAT cannot express: written as a mask.")
             continue
         group = {"group_id": str(next(groups))} if len(outlines) > 1 else {}
         lines += [_shape(annotation, "polygon", {"points": points, **group}) for points in outlines]

@@ -68,7 +68,7 @@ def image_to_dataloop_item(
     annotations: list[dict[str, Any]] = []
     notes: list[str] = []
     object_ids = _free_object_ids(image)
-    for index, annotation in enumerate(image.annotations):
+    for name, annotation in image.named_annotations():
         common = _common_fields(annotation, model_name, model_id)
         if output_type == "mask":
             color = (label_colors or {}).get(annotation.label) or color_of_label(annotation.label)
@@ -77,8 +77,7 @@ def image_to_dataloop_item(
         coordinates, num_filled = _segment_coordinates(annotation)
         if num_filled:
             notes.append(
-                f"{image.file_name}: object {index} ({annotation.label!r}) has holes of {num_filled} pixels, which Dataloop polygons cannot "
-                "express: they were filled. Choose masks to keep them."
+                f"{name} has holes of {num_filled} pixels, which Dataloop polygons cannot express: they were filled. Choose masks to keep them."
             )
         if len(coordinates) > 1 and annotation.object_id is None:
             common["metadata"]["system"]["objectId"] = next(object_ids)
@@ -121,8 +120,8 @@ def dataloop_item_to_image(
     original_hw = original_hw or _stored_hw(document, source)
     found: list[_Found] = []
     notes = []
-    for index, entry in enumerate(field(document, "annotations", list, source)):
-        where = f"{source}: annotation {index}"
+    for number, entry in enumerate(field(document, "annotations", list, source), start=1):
+        where = f"{source}: annotation {number}"
         kind = field(entry, "type", str, where)
         if kind not in ("binary", "segment"):
             notes.append(

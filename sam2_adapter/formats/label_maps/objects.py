@@ -60,9 +60,9 @@ def write_label_map(path: str | Path, image: AnnotatedImage) -> tuple[str, ...]:
     write_file(path, lambda file: file.write(content))
     visible = set(np.unique(label_map).tolist())
     return tuple(
-        f"{image.file_name}: object {index} ({annotation.label!r}) lies completely under smaller objects and is not in the label map."
-        for index, annotation in enumerate(image.annotations)
-        if index + 1 not in visible
+        f"{name} lies completely under smaller objects and is not in the label map."
+        for number, (name, _) in enumerate(image.named_annotations(), start=1)
+        if number not in visible
     )
 
 

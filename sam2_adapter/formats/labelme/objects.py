@@ -59,8 +59,8 @@ class LabelFile:
             source: the file, for messages.
         """
         return readable_shapes(
-            partial(read_shape, entry, original_hw, f"{source}: shape {index}")
-            for index, entry in enumerate(self.entries)
+            partial(read_shape, entry, original_hw, f"{source}: shape {number}")
+            for number, entry in enumerate(self.entries, start=1)
         )
 
 
@@ -132,14 +132,12 @@ def image_to_labelme(image: AnnotatedImage, *, output_type: OutputType = "mask",
     shapes: list[dict[str, Any]] = []
     notes: list[str] = []
     groups = count(1)
-    for index, annotation in enumerate(image.annotations):
+    for name, annotation in image.named_annotations():
         rings = _rings(annotation, tolerance) if output_type == "polygon" else None
         if rings is None:
             shapes.append(_shape(annotation, None, _mask(annotation)))
             if output_type == "polygon":
-                notes.append(
-                    f"{image.file_name}: object {index} ({annotation.label!r}) has holes, which polygons of labelme cannot express: written as a mask."
-                )
+                notes.append(f"{name} has holes, which polygons of labelme cannot express: written as a mask.")
             continue
         group = next(groups) if len(rings) > 1 else None
         shapes += [_shape(annotation, group, {"points": ring, "shape_type": "polygon", "mask": None}) for ring in rings]

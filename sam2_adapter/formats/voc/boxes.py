@@ -47,7 +47,7 @@ def read_boxes(path: Path) -> list[NamedBox]:
     """
     handler = _Handler(str(path))
     parse_xml(path, "Pascal VOC", start=handler.start, end=handler.end, text=handler.text)
-    return [_named_box(values, f"{path}: object {index}") for index, values in enumerate(handler.objects)]
+    return [_named_box(values, f"{path}: object {number}") for number, values in enumerate(handler.objects, start=1)]
 
 
 def image_to_xml(image: AnnotatedImage) -> str:

@@ -95,9 +95,9 @@ def _covered(image: AnnotatedImage, objects: npt.NDArray[np.uint8]) -> list[str]
     """Notes on the objects that smaller ones cover, since a pixel has one number."""
     left = np.bincount(objects.ravel(), minlength=len(image.annotations) + 1)[1:].tolist()
     return [
-        f"{image.file_name}: object {index} ({annotation.label!r}) lost {annotation.area - seen} of {annotation.area} pixels, which smaller "
-        "objects cover: a pixel of Pascal VOC belongs to one object."
-        for index, (annotation, seen) in enumerate(zip(image.annotations, left, strict=True))
+        f"{name} lost {annotation.area - seen} of {annotation.area} pixels, which smaller objects cover: a pixel of Pascal VOC belongs to one "
+        "object."
+        for (name, annotation), seen in zip(image.named_annotations(), left, strict=True)
         if seen < annotation.area
     ]
 

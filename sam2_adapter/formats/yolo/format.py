@@ -53,14 +53,13 @@ class YoloWriter(Writer):
     def _content(self, image: AnnotatedImage, stem: str) -> tuple[bytes, tuple[str, ...]]:
         """The text file of one image, and what it cannot hold."""
         lines, notes = [], []
-        for index, annotation in enumerate(image.annotations):
+        for name, annotation in image.named_annotations():
             number = self._numbers.setdefault(annotation.label, len(self._numbers))
             line, joined = annotation_to_line(annotation, number)
             lines.append(f"{line}\n")
             if joined:
                 notes.append(
-                    f"{image.file_name}: object {index} ({annotation.label!r}) has {joined}, but a line of YOLO holds one outline: they were "
-                    "connected by lines, which some programs paint one pixel wide."
+                    f"{name} has {joined}, but a line of YOLO holds one outline: they were connected by lines, which some programs paint one pixel wide."
                 )
         if has_longer_name(stem, image.file_name):
             notes.append(

@@ -283,7 +283,7 @@ def test_fractions_are_called_so_and_objects_listed_again_are_used_once(tmp_path
     np.testing.assert_array_equal(samples[""][0].gt_masks, [MASK])
     assert left_out.count(Reason.FRACTIONS) == 1
     assert left_out.remarks == (
-        "1 object listed again with the same label and the same mask, used once (images/a.png: cat 1).",
+        "1 object listed again with the same label and the same mask, used once (images/a.png: cat 2).",
     )
 
 

@@ -101,7 +101,7 @@ def test_objects_with_holes_stay_rle_and_are_reported():
     assert kinds == [list, dict, list, list, list]
     assert [len(export.document["annotations"][i]["segmentation"]) for i in (0, 2)] == [1, 2]
     assert export.notes == (
-        "street/a.jpg: object 1 ('dog') has holes, which COCO polygons cannot express: written as RLE.",
+        "street/a.jpg: object 2 ('dog') has holes, which COCO polygons cannot express: written as RLE.",
     )
 
 

@@ -42,7 +42,7 @@ def test_polygons_hold_the_masks_and_say_where_they_cannot(tmp_path):
     stream.close()
     rows = json.loads((tmp_path / "a.json").read_text())["annotations"]
     assert [isinstance(row["segmentation"], list) for row in rows] == [True, False, True, True, True]
-    assert notes == ("street/a.jpg: object 1 ('dog') has holes, which COCO polygons cannot express: written as RLE.",)
+    assert notes == ("street/a.jpg: object 2 ('dog') has holes, which COCO polygons cannot express: written as RLE.",)
     read = read_coco(tmp_path / "a.json").images[0].annotations
     for found, given in zip(read, annotated_image().annotations, strict=True):
         assert iou(found.mask, given.mask) >= 0.98

@@ -50,8 +50,8 @@ def test_boxes_and_points_are_prompts(tmp_path, caplog):
     assert (both.box_xyxy, both.box_angle, both.point_coords.tolist()) == ((1, 2, 9, 8), 30, [[4, 5]])
     assert (both.label, both.attributes) == ("cat", {"colour": "red"})
     assert (two.label, two.point_coords.tolist()) == ("dog", [[4, 5], [6, 7]])
-    assert refused.reason.startswith("a.png: points 4: 'points' is a text")
-    assert "2 shapes are neither box nor point and no prompt, such as a.png: polygon 3." in caplog.text
+    assert refused.reason.startswith("a.png: points 5: 'points' is a text")
+    assert "2 shapes are neither box nor point and no prompt, such as a.png: polygon 4." in caplog.text
 
 
 def test_a_file_without_boxes_and_points_has_no_prompts(tmp_path):

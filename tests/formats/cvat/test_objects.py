@@ -67,7 +67,7 @@ def test_polygons_keep_parts_together_and_objects_with_holes_stay_masks(tmp_path
     assert [found.label for found in back.annotations] == [given.label for given in given_image.annotations]
     assert min(iou(a.mask, b.mask) for a, b in zip(back.annotations, given_image.annotations, strict=True)) >= 0.98
     assert notes == (
-        "street/a.jpg: object 1 ('dog') has holes, which polygons of CVAT cannot express: written as a mask.",
+        "street/a.jpg: object 2 ('dog') has holes, which polygons of CVAT cannot express: written as a mask.",
     )
 
 
@@ -104,5 +104,5 @@ def test_what_is_no_object_is_said(tmp_path):
 
 def test_a_malformed_shape_is_named(tmp_path):
     path = write_document(tmp_path / "a.xml", image(POLYGON, '<polygon label="cat" points="1,2"/>'))
-    with pytest.raises(DataError, match=r"a\.xml: a\.png: polygon 1: A polygon ring needs at least three"):
+    with pytest.raises(DataError, match=r"a\.xml: a\.png: polygon 2: A polygon ring needs at least three"):
         read_cvat(path)

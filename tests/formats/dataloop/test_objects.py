@@ -136,7 +136,7 @@ def test_parts_share_an_object_id_and_holes_are_reported():
     assert ids == ["7", None, "1", "1", None, None]
     num_holes = int((ellipse(HW, (30, 80), (7, 8))).sum())
     assert export.notes == (
-        f"street/a.jpg: object 1 ('dog') has holes of {num_holes} pixels, which Dataloop polygons cannot express: "
+        f"street/a.jpg: object 2 ('dog') has holes of {num_holes} pixels, which Dataloop polygons cannot express: "
         "they were filled. Choose masks to keep them.",
     )
     image, back = annotated_image(), dataloop_item_to_image(export.document).images[0]
@@ -235,19 +235,19 @@ def test_foreign_annotations_are_read():
     assert holed.iou_score == 1.0
     assert result.images[0].file_name == "a.jpg"
     assert result.notes == (
-        "a.json: annotation 2 was left out: its type is 'box', neither a mask ('binary') nor a polygon ('segment').",
-        "a.json: annotation 3 was left out: its mask is empty.",
+        "a.json: annotation 3 was left out: its type is 'box', neither a mask ('binary') nor a polygon ('segment').",
+        "a.json: annotation 4 was left out: its mask is empty.",
     )
 
 
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
-        (7, "annotation 0: expected an object, but got 7"),
-        ({}, "annotation 0: the key 'type' is missing"),
-        ({"type": "binary", "coordinates": None}, "annotation 0: the coordinates of a mask are a text"),
-        ({"type": "binary", "coordinates": "data:image/png;base64,@@"}, "annotation 0: "),
-        ({"type": "binary", "coordinates": "data:image/png;base64,AAAA"}, "annotation 0: the mask: not an image"),
+        (7, "annotation 1: expected an object, but got 7"),
+        ({}, "annotation 1: the key 'type' is missing"),
+        ({"type": "binary", "coordinates": None}, "annotation 1: the coordinates of a mask are a text"),
+        ({"type": "binary", "coordinates": "data:image/png;base64,@@"}, "annotation 1: "),
+        ({"type": "binary", "coordinates": "data:image/png;base64,AAAA"}, "annotation 1: the mask: not an image"),
         (
             {"type": "binary", "coordinates": mask_to_data_url(np.ones((2, 3), np.bool_), (0, 0, 0))},
             "3x2 pixels, but that of its upright image is expected: 8x7",

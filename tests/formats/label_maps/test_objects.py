@@ -40,7 +40,7 @@ def test_small_objects_lie_on_top_and_hidden_ones_are_reported(tmp_path):
     right[:, :3] = False
     image = AnnotatedImage("a.jpg", (6, 6), [Annotation.from_mask(mask, "cat") for mask in (left, large, right)])
     assert write_label_map(tmp_path / "a.png", image) == (
-        "a.jpg: object 1 ('cat') lies completely under smaller objects and is not in the label map.",
+        "a.jpg: object 2 ('cat') lies completely under smaller objects and is not in the label map.",
     )
     assert read_label_map(tmp_path / "a.png").numbers.tolist() == [[1, 1, 1, 3, 3, 3]] * 6
 

@@ -103,7 +103,7 @@ def test_a_label_that_is_missing_is_the_default_one(tmp_path):
     add(tmp_path, "a.png", shape("polygon", SQUARE, label=""))
     (sample,), left_out = read(tmp_path, default_label="cell")
     assert sample.objects[0].label == "cell"
-    assert left_out.remarks == ("1 object without a label, labelled 'cell' (a.json: shape 0).",)
+    assert left_out.remarks == ("1 object without a label, labelled 'cell' (a.json: shape 1).",)
 
 
 def test_other_json_files_are_not_label_files(tmp_path):

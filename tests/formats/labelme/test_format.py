@@ -43,8 +43,8 @@ def test_boxes_and_points_are_prompts(tmp_path, caplog):
     both, click, refused = found["street/a.png"]
     assert (both.label, both.box_xyxy, both.point_coords.tolist()) == ("cat", (1, 2, 10, 12), [[4, 5]])
     assert (click.label, click.box_xyxy, click.point_coords.tolist()) == ("dog", None, [[9, 9]])
-    assert "street/a.json: shape 4: 'points' is a list of [x, y]" in refused.reason
-    assert "1 shape is neither box nor point and no prompt, such as street/a.json: shape 3." in caplog.text
+    assert "street/a.json: shape 5: 'points' is a list of [x, y]" in refused.reason
+    assert "1 shape is neither box nor point and no prompt, such as street/a.json: shape 4." in caplog.text
 
 
 def test_label_files_without_boxes_and_points_are_no_prompts(tmp_path):

@@ -71,7 +71,7 @@ def test_polygons_keep_parts_together_and_objects_with_holes_stay_masks(tmp_path
     assert [found.label for found in back.annotations] == [given.label for given in image.annotations]
     assert min(iou(a.mask, b.mask) for a, b in zip(back.annotations, image.annotations, strict=True)) >= 0.98
     assert notes == (
-        "street/a.jpg: object 1 ('dog') has holes, which polygons of labelme cannot express: written as a mask.",
+        "street/a.jpg: object 2 ('dog') has holes, which polygons of labelme cannot express: written as a mask.",
     )
 
 
@@ -114,8 +114,8 @@ def test_shapes_of_a_group_are_one_object_and_others_are_said(tmp_path):
         (label_file(hw=("tall", 4)), "'imageHeight' is a number of pixels, but got 'tall'"),
         (label_file(imagePath=5), "'imagePath' is a text, but got 5"),
         (label_file(imageData=5), "'imageData' is a text, but got 5"),
-        (label_file(shape("polygon", [[1, 2]])), "shape 0: A polygon ring needs at least three"),
-        (label_file(shape("polygon", SQUARE, iou_score="x")), "shape 0: 'iou_score' is a number, but got 'x'"),
+        (label_file(shape("polygon", [[1, 2]])), "shape 1: A polygon ring needs at least three"),
+        (label_file(shape("polygon", SQUARE, iou_score="x")), "shape 1: 'iou_score' is a number, but got 'x'"),
     ],
 )
 def test_wrong_files_are_refused(tmp_path, document, text):

@@ -41,13 +41,13 @@ def test_what_is_written_is_read(tmp_path):
         ("<annotation><object>", "not a valid XML file"),
         ("<annotations/>", "not a file of Pascal VOC: expected <annotation> first, but found <annotations>"),
         ("<!DOCTYPE annotation><annotation/>", "begins with a document type"),
-        (f"<annotation><object>{BOX}</object></annotation>", "object 0: the object has no <name>"),
-        ("<annotation><object><name>a</name></object></annotation>", "object 0: a <bndbox> has xmin, .* but got xmin None"),
+        (f"<annotation><object>{BOX}</object></annotation>", "object 1: the object has no <name>"),
+        ("<annotation><object><name>a</name></object></annotation>", "object 1: a <bndbox> has xmin, .* but got xmin None"),
         (
             f"<annotation><object><name>a</name>{BOX.replace('20', '0')}</object></annotation>",
-            "object 0: a <bndbox> has xmin, .* in this order, but got xmin '1', ymin '2.5', xmax '0'",
+            "object 1: a <bndbox> has xmin, .* in this order, but got xmin '1', ymin '2.5', xmax '0'",
         ),
-        (f"<annotation><object><name>a</name>{BOX.replace('20', 'nan')}</object></annotation>", "object 0: .* xmax 'nan'"),
+        (f"<annotation><object><name>a</name>{BOX.replace('20', 'nan')}</object></annotation>", "object 1: .* xmax 'nan'"),
     ],
 )  # fmt: skip
 def test_wrong_files_are_refused(tmp_path, text, expected):

@@ -74,7 +74,7 @@ def test_what_is_covered_or_renamed_is_said(tmp_path):
     objects = (Annotation.from_mask(large, "a:b"), Annotation.from_mask(small, "cat"))
     written = writer_to(tmp_path).add(AnnotatedImage("a.jpg", small.shape, objects), "a.jpg")
     covered, renamed, name = written.notes
-    assert covered.startswith("a.jpg: object 0 ('a:b') lost 16 of 400 pixels, which smaller objects cover")
+    assert covered.startswith("a.jpg: object 1 ('a:b') lost 16 of 400 pixels, which smaller objects cover")
     assert renamed == "a.jpg: labelmap.txt cannot hold the label 'a:b'; it is called 'a_b' there."
     assert "its masks are called a.jpg.png" in name
 

@@ -24,9 +24,9 @@ def test_results_are_a_data_set_when_the_pictures_join_them(tmp_path):
     written = writer.add(image, "street/a")
     assert written.files == (tmp_path / "labels" / "street" / "a.txt",)
     assert written.notes == (
-        "street/a.jpg: object 1 ('dog') has holes, but a line of YOLO holds one outline: they were connected by lines, which some "
+        "street/a.jpg: object 2 ('dog') has holes, but a line of YOLO holds one outline: they were connected by lines, which some "
         "programs paint one pixel wide.",
-        "street/a.jpg: object 2 ('cat') has 2 parts, but a line of YOLO holds one outline: they were connected by lines, which some "
+        "street/a.jpg: object 3 ('cat') has 2 parts, but a line of YOLO holds one outline: they were connected by lines, which some "
         "programs paint one pixel wide.",
     )
     assert writer.close() == (tmp_path / "data.yaml",)
