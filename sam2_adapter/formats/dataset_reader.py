@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sam2_adapter.annotations.objects import Annotation
@@ -46,7 +46,7 @@ Samples = dict[str, list[Sample]]
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """What readers keep; see the `Config` keys of the same names.
+    """What readers keep and tell; see the `Config` keys of the same names.
 
     Attributes:
         min_area_px: objects with fewer pixels of the original image are left out.
@@ -56,6 +56,7 @@ class ReadingOptions:
         split_parts: turn every separate part of a mask into an object.
         default_label: label of objects that have none.
         max_pixels: images with more pixels are left out.
+        tell_labels: to be called with the labels that the data set lists, in the order of their numbers, used or not.
     """
 
     min_area_px: int = 16
@@ -65,6 +66,7 @@ class ReadingOptions:
     split_parts: bool = False
     default_label: str = "object"
     max_pixels: int = MAX_PIXELS
+    tell_labels: Callable[[Iterable[str]], None] = field(default=lambda _: None, compare=False)
 
 
 def split_name(text: str) -> str:

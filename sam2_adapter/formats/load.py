@@ -46,12 +46,14 @@ class Dataset:
         left_out: what was not used, and why.
         data_format: the layout that was read.
         notes: sentences to show the user, such as how a validation split was made.
+        labels: those that the data set lists, in the order of their numbers, whether objects have them or not; none where it lists none.
     """
 
     splits: dict[str, tuple[Sample, ...]]
     left_out: LeftOut
     data_format: DataFormat
     notes: tuple[str, ...] = field(default=())
+    labels: tuple[str, ...] = field(default=())
 
     def samples(self, split: str) -> tuple[Sample, ...]:
         """The samples of one split; `all` for those of all splits.
@@ -121,8 +123,15 @@ def load_dataset(
         raise ConfigError(f"default_label is a text that is not empty, but got {shown(default_label)}.")
     found_format = _checked_format(_existing(root), data_format) if data_format is not None else find_format(root)
     left_out = LeftOut()
+    labels: list[str] = []
     options = ReadingOptions(
-        min_area_px, include_model_annotations, include_crowds, ignore_label, split_parts, default_label
+        min_area_px,
+        include_model_annotations,
+        include_crowds,
+        ignore_label,
+        split_parts,
+        default_label,
+        tell_labels=labels.extend,
     )
     read = _without_other_splits(_read(found_format, root, options, left_out), left_out)
     if set(read) == {WHOLE}:
@@ -138,7 +147,8 @@ def load_dataset(
     logger.info("%s: read as %s in %.1f s: %s", path, found_format, time.perf_counter() - started, ", ".join(parts))
     for note in notes:
         logger.info("%s: %s", path, note)
-    return Dataset({split: tuple(samples) for split, samples in splits.items()}, left_out, found_format, notes)
+    found = {split: tuple(samples) for split, samples in splits.items()}
+    return Dataset(found, left_out, found_format, notes, tuple(dict.fromkeys(labels)))
 
 
 def load_configured_dataset(path: str | Path, config: Config, data_format: DataFormat | None = None) -> Dataset:

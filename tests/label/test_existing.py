@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import yaml
 
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.formats.base import WritingTarget
+from sam2_adapter.formats.load import load_dataset
 from sam2_adapter.formats.registry import FORMATS, load_format
 from sam2_adapter.label.objects import annotations_of
 from sam2_adapter.label.run import LabelSession
@@ -24,12 +27,14 @@ def _masks():
     return {"disk": np.hypot(x - 80, y - 60) < 40, "bar": (y >= 105) & (x < 150)}
 
 
-def _written(folder, entry):
+def _written(folder, entry, labels=()):
     """Pictures and their annotations as a tool leaves them: results of ours without the mark that they are."""
     image = AnnotatedImage(
         "disk.png", HW, tuple(Annotation.from_mask(mask, label, 0.5) for label, mask in _masks().items())
     )
-    writer = load_format(entry).open_writer(WritingTarget(folder / entry.results, lambda path: None, "m", {}))
+    writer = load_format(entry).open_writer(
+        WritingTarget(folder / entry.results, lambda path: None, "m", {}, labels=dict.fromkeys(labels))
+    )
     writer.add(image, "disk")
     writer.close()
 
@@ -77,6 +82,19 @@ def test_annotations_beside_the_pictures_can_be_gone_on_with(tmp_path, entry):
         assert session.export(["coco"]).num_objects == 1
 
 
+@pytest.mark.parametrize("name", ["coco", "cvat", "voc", "yolo"])
+def test_the_labels_of_a_data_set_are_there_in_its_order_whether_objects_have_them_or_not(tmp_path, name):
+    entry = next(one for one in BOTH if one.name == name)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    _written(folder, entry, ["unused", "bar", "disk"])
+    _placed(folder, entry)
+    source = folder / entry.results if name == "voc" else folder
+    assert load_dataset(source, min_area_px=1, validation_share=0).labels == ("unused", "bar", "disk")
+    with LabelSession([source], tmp_path / "work") as session:
+        assert session.work.labels == ["unused", "bar", "disk"]
+
+
 def test_pictures_without_annotations_are_no_data_set(photos):
     with LabelSession([photos]) as session:
         assert (session.notes, session.work.counts()) == ([], {})
@@ -112,6 +130,22 @@ def test_classes_keep_the_order_of_the_data_set(tmp_path):
         assert session.work.labels == ["cow", "dog", "cat", "new"]
     with LabelSession([folder], tmp_path / "other", labels=["new", "cat"]) as session:
         assert session.work.labels == ["new", "cat", "cow", "dog"]
+
+
+def test_a_coco_file_is_parsed_once(tmp_path, monkeypatch):
+    write_image(tmp_path / "set" / "a.png")
+    objects = [coco_object(1, [[2, 3, 10, 3, 10, 12, 2, 12]], number) for number in (1, 2)]
+    objects[1]["segmentation"] = "no outline"
+    document = coco([coco_image(1, "a.png")], objects)
+    document["categories"] = [{"id": 2, "name": "unused"}, {"id": 1, "name": "cell"}]
+    write_json(tmp_path / "set" / "annotations.json", document)
+    parsed, loads = [], json.loads
+    monkeypatch.setattr(json, "loads", lambda text, **more: [parsed.append(text), loads(text, **more)][1])
+    with LabelSession([tmp_path / "set"], tmp_path / "work") as session:
+        assert session.work.labels == ["cell", "unused"]
+        assert session.work.counts() == {"a.png": 1}
+    assert sum("no outline" in text and "categories" in text for text in parsed) == 1
+    assert parsed.count("no outline") == 1
 
 
 def test_of_more_classes_than_a_page_has_those_that_are_used_keep_their_order(tmp_path):

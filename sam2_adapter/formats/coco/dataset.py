@@ -134,6 +134,7 @@ class _PartReader:
     def read(self) -> set[str]:
         """Read the file; returns the names of all images that its entries name or may mean."""
         tables = read_tables(read_json(self._part.path), self._part.path, self._left_out)
+        self._options.tell_labels(tables.labels.values())
         self._all_are_crowds = all(is_crowd(row) for rows in tables.objects_of.values() for row in rows)
         named: set[str] = set()
         waiting: list[tuple[str, Mapping[str, Any], list[Any]]] = []

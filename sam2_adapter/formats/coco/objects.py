@@ -17,7 +17,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.rle import Rle, coco_rings_to_rle, rle_iou
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import read_json, write_json
-from sam2_adapter.formats.coco.segmentation import read_segmentation
+from sam2_adapter.formats.coco.segmentation import from_text, read_segmentation
 from sam2_adapter.formats.document import Export, Import, field, optional, short
 
 Segmentation = Literal["rle", "polygon"]
@@ -242,7 +242,7 @@ def _original_hw(image: Any, source: str) -> tuple[int, int]:
 def _usable_rle(entry: Any, original_hw: tuple[int, int], where: str) -> tuple[str, Rle]:
     """Why an object is left out, or an empty text, and its mask."""
     try:
-        rle = read_segmentation(entry.get("segmentation"), original_hw).rle
+        rle = read_segmentation(from_text(entry.get("segmentation")), original_hw).rle
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     if entry.get("iscrowd"):

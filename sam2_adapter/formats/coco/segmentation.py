@@ -52,13 +52,12 @@ def read_segmentation(segmentation: Any, original_hw: tuple[int, int]) -> CocoMa
     """Read a `segmentation`.
 
     Args:
-        segmentation: polygons, one flat polygon, or runs as a list or in COCO's compressed text; or a text that holds one of these.
+        segmentation: polygons, one flat polygon, or runs as a list or in COCO's compressed text; see `from_text` for a text that holds one of these.
         original_hw: (height, width) of the image.
 
     Raises:
         DataError: it has none of these forms, or no polygon has three points; the text begins with the key.
     """
-    segmentation = from_text(segmentation)
     if isinstance(segmentation, list):
         rings, degenerate = read_rings(segmentation)
         return CocoMask(mask_to_rle(polygons_to_mask([Polygon(ring) for ring in rings], original_hw)), degenerate)

@@ -17,6 +17,9 @@ from sam2_adapter.formats.left_out import LeftOut, Reason
 
 _NO = ("", "0", "0.0", "false", "f", "no", "n", "none", "null", "nan")
 
+# Without any image there is nothing to read.
+_IMAGES = "images"
+
 _ID = "a whole number or a text"
 
 
@@ -61,7 +64,7 @@ def read_tables(document: Any, path: Path, left_out: LeftOut) -> CocoTables:
     Raises:
         DataError: it is no COCO document, or two images or two categories have one id.
     """
-    images = _images(_table(document, "images", path), path, left_out)
+    images = _images(_table(document, _IMAGES, path), path, left_out)
     keys = {image.key for image in images}
     objects_of: dict[str, list[Mapping[str, Any]]] = {}
     for index, row in enumerate(_table(document, "annotations", path)):
@@ -109,11 +112,18 @@ def _table(document: Any, name: str, path: Path) -> list[Any]:
             f"{path}: not a COCO file: expected an object with the lists 'images' and 'annotations', but it is {kind}."
         )
     table = document.get(name)
-    if isinstance(table, Mapping) and table and all(isinstance(row, Mapping) for row in table.values()):
-        return [{"id": key, **row} for key, row in table.items()]  # some data sets key the entries by their ids
+    if (
+        isinstance(table, Mapping)
+        and all(isinstance(row, Mapping) for row in table.values())
+        and (table or name != _IMAGES)
+    ):
+        return [{"id": key, **row} for key, row in table.items()]  # keyed by their ids; and PHP writes an empty list so
     if not isinstance(table, list):
         found = ("null" if name in document else "no such key") if table is None else short(table)
-        raise DataError(f"{path}: not a COCO file: expected a list {name!r} in it, but found {found}.")
+        raise DataError(
+            f"{path}: not a COCO file: expected a list {name!r} in it, but found {found}. Write a list of objects with an 'id' there, or "
+            "export the data set again."
+        )
     return table
 
 

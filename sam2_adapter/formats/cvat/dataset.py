@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.formats.cvat.document import ListedImage, looks_like_cvat, read_document, read_label_list
+from sam2_adapter.formats.cvat.document import ListedImage, looks_like_cvat, read_document
 from sam2_adapter.formats.cvat.objects import read_shapes
 from sam2_adapter.formats.dataset_reader import (
     SAME_IMAGE,
@@ -53,13 +53,14 @@ def read_cvat_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sa
     Raises:
         DataError: a file is not of this format; the text names it.
     """
-    files = cvat_files(root)
+    documents = {path: read_document(path) for path in cvat_files(root)}
+    options.tell_labels(label for document in documents.values() for label in document.labels)
     folder = root if root.is_dir() else root.parent
     images = images_below(folder)
     listed = [
-        (image, _split_of(image, path, is_one_of_many=len(files) > 1))
-        for path in files
-        for image in read_document(path)
+        (image, _split_of(image, path, is_one_of_many=len(documents) > 1))
+        for path, document in documents.items()
+        for image in document.images
     ]
     names = find_listed([image.name for image, _ in listed], images, at_that_path)
     samples: Samples = {}
@@ -83,7 +84,7 @@ def listed_labels(root: Path) -> list[str]:
     Raises:
         DataError: a file is not of this format.
     """
-    return list(dict.fromkeys(label for path in cvat_files(root) for label in read_label_list(path)))
+    return list(dict.fromkeys(label for path in cvat_files(root) for label in read_document(path).labels))
 
 
 def _files_of(folder: Path) -> list[Path]:

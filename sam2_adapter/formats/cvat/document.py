@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.formats.document import listed_side, short
@@ -66,6 +67,18 @@ class ListedImage:
     elements: list[Element] = field(default_factory=list)
 
 
+class CvatDocument(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        images: all of them.
+        labels: those that the file lists at its beginning, in their order.
+    """
+
+    images: list[ListedImage]
+    labels: list[str]
+
+
 def looks_like_cvat(path: Path) -> bool:
     """Whether a file begins as CVAT's XML does."""
     try:
@@ -75,22 +88,15 @@ def looks_like_cvat(path: Path) -> bool:
         return False
 
 
-def read_document(path: Path) -> list[ListedImage]:
-    """Read all images of a file.
+def read_document(path: Path) -> CvatDocument:
+    """Read a file.
 
     Raises:
         DataError: it is no XML, not of this format, or an image has no name or something else for a size.
     """
     handler = _Handler(str(path))
     parse_xml(path, "CVAT", start=handler.start, end=handler.end, text=handler.text)
-    return handler.images
-
-
-def read_label_list(path: Path) -> list[str]:
-    """The labels that a file lists at its beginning, in their order; errors as in `read_document`."""
-    handler = _Handler(str(path))
-    parse_xml(path, "CVAT", start=handler.start, end=handler.end, text=handler.text)
-    return handler.labels
+    return CvatDocument(handler.images, handler.labels)
 
 
 class _Handler:

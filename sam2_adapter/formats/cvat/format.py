@@ -100,7 +100,7 @@ def read_cvat_prompts(root: Path, image_paths: Sequence[Path] = ()) -> ListedPro
     images = [
         HintedImage(image.name, *read_shapes(image, None), image.listed_hw)
         for path in cvat_files(root)
-        for image in read_document(path)
+        for image in read_document(path).images
     ]
     return collect_prompts(images, LeftOut(), root, image_paths)
 

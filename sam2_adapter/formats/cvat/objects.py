@@ -46,7 +46,7 @@ def read_cvat(path: str | Path) -> Import:
     """
     images: list[AnnotatedImage] = []
     notes: list[str] = []
-    for listed in read_document(Path(path)):
+    for listed in read_document(Path(path)).images:
         left_out = LeftOut()
         height, width = listed.listed_hw
         if height is None or width is None:

@@ -45,6 +45,7 @@ def read_label_map_data(root: Path, options: ReadingOptions, left_out: LeftOut) 
         DataError: `categories.json` is malformed.
     """
     categories = Categories(root / NAME)
+    options.tell_labels(categories.labels)
     return {split: _read_folder(folder, categories, options, left_out) for split, folder in _folders(root).items()}
 
 

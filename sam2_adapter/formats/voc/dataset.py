@@ -38,7 +38,15 @@ from sam2_adapter.formats.left_out import LeftOut
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.splits import apply_splits
 from sam2_adapter.formats.voc.boxes import NamedBox, box_iou, read_boxes
-from sam2_adapter.formats.voc.classes import VOID, Classes, ClassMap, read_class_map, read_classes, read_object_map
+from sam2_adapter.formats.voc.classes import (
+    VOID,
+    Classes,
+    ClassMap,
+    listed_labels,
+    read_class_map,
+    read_classes,
+    read_object_map,
+)
 
 IMAGES = "JPEGImages"
 OBJECTS = "SegmentationObject"
@@ -73,6 +81,7 @@ def read_voc_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sam
     if options.ignore_label is None:
         options = replace(options, ignore_label=VOID)
     masks = images_below(folder)
+    options.tell_labels(listed_labels(root))
     labels = _Labels(root, masks, options.default_label, left_out)
     images = images_below(child(root, IMAGES) or root / IMAGES)
     reader = PairedMasks(

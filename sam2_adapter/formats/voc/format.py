@@ -38,6 +38,7 @@ class VocWriter(Writer):
         # More names than there are numbers may be listed where few of them are used.
         listed = target.labels if len(target.labels) <= _MOST_NUMBERS else ()
         self._numbers = {label: number for number, label in enumerate(listed, start=1)}
+        self._unused = list(self._numbers)
         self._stems: list[str] = []
         self._of_all = tuple(target.claimed(name) for name in (LABEL_MAP, _LIST))
 
@@ -68,8 +69,7 @@ class VocWriter(Writer):
         """The files of one image by name, and what they cannot hold."""
         labels = [annotation.label for annotation in image.annotations]
         self._check(image, labels)
-        for label in labels:
-            self._numbers.setdefault(label, len(self._numbers) + 1)
+        self._number(labels)
         objects = image_to_label_map(image).astype(np.uint8)
         classes = np.array([0, *(self._numbers[label] for label in labels)], np.uint8)[objects]
         self._stems.append(stem)
@@ -85,10 +85,21 @@ class VocWriter(Writer):
             raise ExportError(
                 f"{image.file_name}: a picture of Pascal VOC numbers up to {_MOST_NUMBERS} objects, but there are {len(labels)}; choose another format."
             )
-        if len(self._numbers.keys() | set(labels)) > _MOST_NUMBERS:
+        count = len((self._numbers.keys() - self._unused) | set(labels))
+        if count > _MOST_NUMBERS:
             raise ExportError(
-                f"{image.file_name}: pictures of Pascal VOC number up to {_MOST_NUMBERS} classes, but there are more; choose another format."
+                f"{image.file_name}: pictures of Pascal VOC number up to {_MOST_NUMBERS} classes, but with this picture there are {count}; "
+                "choose another format."
             )
+
+    def _number(self, labels: list[str]) -> None:
+        """Give every label a number; where none is left, that of the last listed label that no object has had so far."""
+        self._unused = [label for label in self._unused if label not in labels]
+        for label in labels:
+            if label not in self._numbers and len(self._numbers) == _MOST_NUMBERS:
+                self._numbers = {name if name != self._unused[-1] else label: at for name, at in self._numbers.items()}
+                self._unused.pop()
+            self._numbers.setdefault(label, len(self._numbers) + 1)
 
 
 def _covered(image: AnnotatedImage, objects: npt.NDArray[np.uint8]) -> list[str]:

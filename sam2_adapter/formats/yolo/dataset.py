@@ -54,6 +54,7 @@ def read_yolo_data(root: Path, options: ReadingOptions, left_out: LeftOut) -> Sa
     path = find_description(root)
     assert path is not None  # recognised before
     description = read_description(path)
+    options.tell_labels(description.labels)
     base = description.bases[0]
     places = description.splits(left_out) or [(WHOLE, child(base, "images") or base)]
     images_of = [(split, images_of_place(description.root, place, left_out)) for split, place in places]
@@ -84,7 +85,7 @@ def listed_labels(root: Path) -> list[str]:
     """
     path = find_description(root)
     assert path is not None  # recognised before
-    return list(dict.fromkeys(name for _, name in sorted(read_description(path).names.items()) if name))
+    return read_description(path).labels
 
 
 class _Reader:

@@ -73,6 +73,11 @@ class Description:
         """The folder of the data set."""
         return self.path.parent
 
+    @property
+    def labels(self) -> list[str]:
+        """The names of the classes, each once, in the order of their numbers."""
+        return list(dict.fromkeys(name for _, name in sorted(self.names.items()) if name))
+
     def splits(self, left_out: LeftOut) -> list[tuple[str, Path]]:
         """The folders of pictures, or lists of them, with their splits; none where the file names none.
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sam2_adapter.annotations.rle import mask_to_rle
 from sam2_adapter.errors import DataError
-from sam2_adapter.formats.coco.segmentation import read_segmentation
+from sam2_adapter.formats.coco.segmentation import from_text, read_segmentation
 from tests.formats.folders import rectangle
 from tests.shapes import QUICK
 
@@ -46,7 +46,7 @@ COUNTS = mask_to_rle(MASK).counts
     ],
 )
 def test_every_form_is_the_same_mask(segmentation):
-    assert read_segmentation(segmentation, HW).rle == mask_to_rle(MASK)
+    assert read_segmentation(from_text(segmentation), HW).rle == mask_to_rle(MASK)
 
 
 def test_degenerate_rings_are_counted():
@@ -86,7 +86,7 @@ def test_degenerate_rings_are_counted():
 )
 def test_other_forms_are_refused_in_the_words_of_the_file(segmentation, text):
     with pytest.raises(DataError, match=text):
-        read_segmentation(segmentation, HW)
+        read_segmentation(from_text(segmentation), HW)
 
 
 anything = st.recursive(
@@ -100,7 +100,7 @@ anything = st.recursive(
 @given(segmentation=anything)
 def test_anything_is_a_mask_or_refused(segmentation):
     try:
-        rle = read_segmentation(segmentation, HW).rle
+        rle = read_segmentation(from_text(segmentation), HW).rle
     except DataError:
         return
     assert rle.original_hw == HW

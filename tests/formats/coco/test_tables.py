@@ -15,7 +15,11 @@ PATH = Path("a.json")
 
 def tables(images, annotations, categories=()):
     left_out = LeftOut()
-    document = {"images": images, "annotations": annotations, "categories": list(categories)}
+    document = {
+        "images": images,
+        "annotations": annotations,
+        "categories": categories if isinstance(categories, dict) else list(categories),
+    }
     return read_tables(document, PATH, left_out), left_out
 
 
@@ -42,6 +46,14 @@ def test_what_is_no_id_is_counted_in_the_words_of_the_file(value):
     assert (
         rows[Reason.MALFORMED] == f"a.json: annotations[0]: 'image_id' is a whole number or a text, but got {value!r}"
     )
+
+
+@pytest.mark.parametrize(("empty", "counts"), [("annotations", (1, 0, 1)), ("categories", (1, 1, 0))])
+def test_an_empty_object_is_an_empty_list_as_php_writes_it(empty, counts):
+    given = {"images": [image(7)], "annotations": [{"image_id": 7}], "categories": [{"id": 7, "name": "cat"}]}
+    found, left_out = tables(*{**given, empty: {}}.values())
+    assert (len(found.images), len(found.objects_of), len(found.labels)) == counts
+    assert not left_out
 
 
 def test_two_images_of_one_id_are_refused():
@@ -83,7 +95,14 @@ def test_objects_of_images_that_are_not_listed_are_counted():
         ({"images": [], "annotations": None}, "expected a list 'annotations' in it, but found null"),
         ({"images": []}, "expected a list 'annotations' in it, but found no such key"),
         ({"images": 5, "annotations": []}, "expected a list 'images' in it, but found 5"),
-        ({"images": [], "annotations": [], "categories": "cat"}, "expected a list 'categories' in it, but found 'cat'"),
+        (
+            {"images": [], "annotations": [], "categories": "cat"},
+            "expected a list 'categories' in it, but found 'cat'. Write a list",
+        ),
+        (
+            {"images": [], "annotations": [], "categories": {"1": "cat"}},
+            r"expected a list 'categories' in it, but found {'1': 'cat'}\. Write a list of objects with an 'id' there, or export",
+        ),
     ],
 )
 def test_other_documents_are_refused(document, text):

@@ -7,20 +7,20 @@ import time
 import pytest
 
 from sam2_adapter.errors import DataError
-from sam2_adapter.formats.cvat.document import looks_like_cvat, read_document, read_label_list
+from sam2_adapter.formats.cvat.document import looks_like_cvat, read_document
 from tests.formats.cvat.xml_files import POLYGON, document, image, write_document
 
 
 def read(path, text):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_document(path)
+    return read_document(path).images
 
 
 def test_images_shapes_and_attributes(tmp_path):
     shape = '<box label="a&amp;b" xtl="1" ytl="2" xbr="3" ybr="4"><attribute name="colour">r&#233;d\n</attribute></box>'
     tag = '<tag label="night"></tag><skeleton label="x"><points label="1" points="1,2"></points></skeleton>'
     path = write_document(tmp_path / "a.xml", image(shape, tag, name="street/a.png", more='subset="Train"'), image())
-    first, second = read_document(path)
+    first, second = read_document(path).images
     assert (first.name, first.listed_hw, first.subset) == ("street/a.png", (24, 32), "Train")
     assert [element.kind for element in first.elements] == ["box", "tag", "skeleton"]
     assert first.elements[0].values["label"] == "a&b"
@@ -99,8 +99,8 @@ def test_listed_labels_are_those_of_the_task(tmp_path, owner):
     meta = f"<meta><{owner}><name>mine</name><labels>{labels}</labels></{owner}></meta>"
     path = tmp_path / "a.xml"
     path.write_text(f"<annotations><version>1.1</version>{meta}{image(POLYGON)}</annotations>")
-    assert read_label_list(path) == ["dog", "a&b", "cat"]
-    assert [element.kind for element in read_document(path)[0].elements] == ["polygon"]
+    assert read_document(path).labels == ["dog", "a&b", "cat"]
+    assert [element.kind for element in read_document(path).images[0].elements] == ["polygon"]
 
 
 def test_a_label_has_an_end(tmp_path):
@@ -109,4 +109,4 @@ def test_a_label_has_an_end(tmp_path):
         f"<annotations><meta><task><labels><label>{name}</label></labels></task></meta></annotations>"
     )
     with pytest.raises(DataError, match="a label has more than 100,000 characters"):
-        read_label_list(tmp_path / "a.xml")
+        read_document(tmp_path / "a.xml")

@@ -15,6 +15,7 @@ from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.errors import ExportError
 from sam2_adapter.formats.base import WritingTarget
 from sam2_adapter.formats.load import load_dataset
+from sam2_adapter.formats.voc.classes import read_classes
 from sam2_adapter.formats.voc.format import VocWriter
 from tests.formats.examples import annotated_image
 from tests.formats.folders import rectangle, write_image
@@ -103,7 +104,7 @@ def test_more_objects_or_classes_than_there_are_numbers(tmp_path):
     ):
         writer.add(AnnotatedImage("a.jpg", mask.shape, many), "a")
     writer.add(AnnotatedImage("a.jpg", mask.shape, many[:254]), "a")
-    with pytest.raises(ExportError, match=r"b\.jpg: .* number up to 254 classes, but there are more"):
+    with pytest.raises(ExportError, match=r"b\.jpg: .* number up to 254 classes, but with this picture there are 255"):
         writer.add(AnnotatedImage("b.jpg", mask.shape, many[254:]), "b")
     assert list(tmp_path.rglob("b.*")) == []
 
@@ -117,3 +118,34 @@ def test_labels_that_are_too_many_to_be_numbered_get_their_numbers_as_they_are_u
     writer.close()
     with Image.open(tmp_path / "SegmentationClass" / "a.png") as picture:
         assert np.unique(np.array(picture)).tolist() == [number]
+
+
+def _classes_of(folder, stem):
+    with Image.open(folder / "SegmentationClass" / f"{stem}.png") as picture:
+        return set(np.unique(np.array(picture)).tolist()) - {0}
+
+
+def test_a_label_that_is_not_listed_takes_the_number_of_the_last_listed_one_that_no_object_has(tmp_path):
+    labels = [f"c{number}" for number in range(1, 255)]
+    writer = VocWriter(WritingTarget(tmp_path, lambda _: None, "m", {}, labels=dict.fromkeys(labels)))
+
+    def add(stem, *names):
+        parts = (rectangle(4 * place, 0, 4 * place + 4, 4) for place in range(len(names)))
+        objects = (Annotation.from_mask(mask, name) for mask, name in zip(parts, names, strict=True))
+        writer.add(AnnotatedImage(f"{stem}.png", rectangle(0, 0, 4, 4).shape, tuple(objects)), stem)
+        return _classes_of(tmp_path, stem)
+
+    assert add("a", "c254", "new") == {253, 254}
+    assert add("b", "c253", "c1") == {1, 252}
+    assert add("c", "new", "c254", "c253") == {252, 253, 254}
+    writer.close()
+    classes = read_classes(tmp_path).by_number
+    assert [classes[number] for number in (1, 251, 252, 253, 254)] == ["c1", "c251", "c253", "new", "c254"]
+    assert set(classes.values()) == {*labels, "new"} - {"c252"}
+    rest = [name for name in labels if name not in ("c252", "c253", "c254", "c1")]
+    many = tuple(Annotation.from_mask(rectangle(0, 0, 4, 4), name) for name in rest[:-1])
+    writer.add(AnnotatedImage("d.png", rectangle(0, 0, 4, 4).shape, many), "d")
+    with pytest.raises(
+        ExportError, match="up to 254 classes, but with this picture there are 255; choose another format"
+    ):
+        add("e", "more", "most")
