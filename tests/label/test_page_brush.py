@@ -347,6 +347,58 @@ def test_holes_and_specks_are_marked_filled_and_dropped(page, folder):
     page.js("label.store.dispatch({ type: 'change', changes: { noisy: null } })")
 
 
+def test_what_accepted_objects_have_is_cut_off_in_one_step(page, folder):
+    def box(x0, y0, x1, y1):
+        mask = np.zeros(HW, bool)
+        mask[y0:y1, x0:x1] = True
+        return mask
+
+    def cut_notes():
+        page.until("label.stage.cleaning.isCurrent")
+        return [text for text in page.window.inner_text("#notes").split("\n") if "overlap" in text]
+
+    left, small, whole = box(20, 20, 100, 120), box(120, 60, 140, 80), box(0, 0, 300, 200)
+    masks = {"left": left, "small": small, "whole": whole}
+    changes = {name: {"label": name, "counts": mask_to_rle(mask).counts, "score": 0.9} for name, mask in masks.items()}
+    mine = box(80, 40, 180, 140)
+    changes["mine"] = {"label": "mine", "counts": mask_to_rle(mine).counts, "score": 0.5}
+    page.js("(changes) => label.store.dispatch({ type: 'change', changes, selected: 'mine' })", changes)
+    assert cut_notes() == ["2 overlaps: cut off ⇧U"]  # with all but the one that has all of it
+    assert page.js("label.stage.cleaning.overlaps.map(({ area }) => area)") == [20 * 80, 20 * 20]
+    page.window.hover("#notes button:has-text('overlap')")
+    assert page.js("label.stage.cleaning.pointed") == "overlaps"
+    page.window.click("#notes button:has-text('overlap')")
+    kept = mine & ~left & ~small
+    assert np.array_equal(_mask(page), kept)
+    assert page.js("document.getElementById('live').textContent") == "2 overlaps cut off."
+    assert cut_notes() == []
+    page.press("Control+z")
+    assert np.array_equal(_mask(page), mine)
+    assert cut_notes() == ["2 overlaps: cut off ⇧U"]
+    page.js("label.store.dispatch({ type: 'change', changes: { small: null } })")
+    page.js("label.commands.edit('mine')")
+    assert cut_notes() == ["1 overlap: cut off ⇧U"]
+    page.press("Shift+U", "Enter")
+    page.saved()
+    saved = next(one for one in saved_objects(folder) if one["label"] == "mine")
+    assert (saved["counts"], saved["score"]) == (mask_to_rle(mine & ~left).counts, 0.5)
+    page.js("label.commands.select('whole')")
+    assert cut_notes() == ["2 overlaps: cut off ⇧U"]
+    page.press("Shift+U")
+    assert np.array_equal(_mask(page), whole & ~left & ~mine)
+    page.press("Escape", "Shift+U")
+    assert page.draft is None
+    changes = {
+        "left": None,
+        "whole": None,
+        "part": {"label": "part", "counts": mask_to_rle(box(90, 50, 100, 60)).counts, "score": 0.5},
+    }
+    page.js("(changes) => label.store.dispatch({ type: 'change', changes, selected: 'part' })", changes)
+    page.press("Shift+U")
+    assert page.js("document.getElementById('live').textContent") == "There are no overlaps to cut off."
+    page.js("label.store.dispatch({ type: 'change', changes: { mine: null, part: null } })")
+
+
 def test_parts_are_specks_only_beside_a_much_larger_one_and_dropped_with_a_click(page):
     page.press("p")
     page.js("() => { const { brush } = label.stage; brush.setSize(20); brush.dot(60, 60, false); }")

@@ -1,7 +1,7 @@
 // The bar of the brush: its size, and the small holes and specks of the mask.
 
 import { MOST_PX } from "./brush.js";
-import { KINDS } from "./cleaning.js";
+import { KINDS, SMALL } from "./cleaning.js";
 import { byId, element, plural } from "./elements.js";
 
 export class BrushBar {
@@ -16,7 +16,7 @@ export class BrushBar {
       event.stopPropagation();
       byId("canvas").focus();
     });
-    this.buttons = Object.entries(KINDS).map(([kind, { key }]) => [kind, element("button", { title: `Marked in pink (Shift + ${key})`, onclick: () => cleaning.clean(kind) })]);
+    this.buttons = SMALL.map((kind) => [kind, element("button", { title: `${KINDS[kind].title} (Shift + ${KINDS[kind].key})`, onclick: () => cleaning.clean(kind) })]);
     byId("brush-bar").replaceChildren(
       element("label", {}, element("span", { className: "wide" }, "Size"), this.size, this.told),
       element("label", { title: "Holes and separate parts of fewer pixels are marked in pink, where they are less than a tenth of the largest part" }, "Smaller than", this.least, "px"),

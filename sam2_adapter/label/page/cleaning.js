@@ -1,10 +1,12 @@
-// Small holes and specks of the mask under way, or of the selected object: looked for once it is quiet, marked, and filled or dropped when somebody says so.
+// Small holes and specks of the mask under way, or of the selected object, and where it overlaps accepted objects: looked for once it is quiet, marked,
+// and filled, dropped or cut off when somebody says so.
 //
-// A hole or a separate part is small where it has fewer pixels than `least`, and less than a tenth of those of the largest part.
+// A hole or a separate part is small where it has fewer pixels than `least`, and less than a tenth of those of the largest part. What an object has
+// all of is a part of it and no overlap.
 
 import { plural } from "./elements.js";
-import { boundsOf, changed, holesOf, partsOf } from "./pixels.js";
-import { ringsOf } from "./rle.js";
+import { areaOf, areNear, boundsOf, changed, holesOf, partsOf, shared } from "./pixels.js";
+import { columnsOf, ringsOf } from "./rle.js";
 import { pathOf } from "./shape.js";
 import { ownAnswer } from "./state.js";
 
@@ -14,11 +16,17 @@ const SHARE_OF_PICTURE = 1 / 2000; // in large pictures
 const SHARE_OF_LARGEST = 0.1;
 const MARK = "#ff2d78";
 
-/** What can be done, by the key that it has with Shift. */
+const MARKED = "They are marked in pink";
+
+/** What can be done, by the key that it has with Shift. Small things are faults, and marked; that objects overlap may be right. */
 export const KINDS = {
-  specks: { noun: "speck", verb: "drop", done: "dropped", key: "W", isErased: true },
-  holes: { noun: "small hole", verb: "fill", done: "filled", key: "P", isErased: false },
+  specks: { noun: "speck", verb: "drop", done: "dropped", key: "W", isErased: true, isSmall: true, title: MARKED },
+  holes: { noun: "small hole", verb: "fill", done: "filled", key: "P", isErased: false, isSmall: true, title: MARKED },
+  overlaps: { noun: "overlap", verb: "cut off", done: "cut off", key: "U", isErased: true, title: "Pixels that accepted objects have, too" },
 };
+
+/** The kinds of small things. */
+export const SMALL = Object.keys(KINDS).filter((kind) => KINDS[kind].isSmall);
 
 export class Cleaning {
   constructor(store, stage, commands, say) {
@@ -45,9 +53,9 @@ export class Cleaning {
     this.look(true);
   }
 
-  /** Nothing is known. `isPointed` is whether the pointer is at the buttons: what they are about is then filled with colour. */
+  /** Nothing is known. `pointed` is the kind whose button the pointer is at: what it is about is then filled with colour. */
   forget() {
-    Object.assign(this, { of: null, holes: [], specks: [], path: null, isPointed: false });
+    Object.assign(this, { of: null, objects: null, holes: [], specks: [], overlaps: [], path: null, pointed: null });
   }
 
   /** The mask that this is about: what is under way, or selected. */
@@ -58,10 +66,13 @@ export class Cleaning {
     return (draft ? ownAnswer(state) : state.objects[selected])?.counts ?? null;
   }
 
-  /** Find small holes and parts, at once or when it has been quiet for a moment. */
+  /** Whether what is known is about the mask as it is, and the objects as they are. */
+  get isCurrent() { return this.of === this.target() && (this.of === null || this.objects === this.store.state.objects); }
+
+  /** Find small holes and parts, and overlaps, at once or when it has been quiet for a moment. */
   look(isNow = false) {
+    if (this.isCurrent && !isNow) return;
     const of = this.target();
-    if (of === this.of && !isNow) return;
     clearTimeout(this.timer);
     const had = this.of;
     this.forget();
@@ -75,8 +86,23 @@ export class Cleaning {
     const parts = partsOf(shape);
     const least = Math.min(this.least, SHARE_OF_LARGEST * parts.reduce((most, { area }) => Math.max(most, area), 0));
     const isSmall = ({ area }) => area < least;
-    Object.assign(this, { of, specks: parts.filter(isSmall), holes: holesOf(shape, this.store.state.image.width).filter(isSmall) });
-    this.path = pathOf([...this.holes, ...this.specks].flatMap(({ columns }) => ringsOf(columns)));
+    const { objects, image } = this.store.state;
+    Object.assign(this, { of, objects, specks: parts.filter(isSmall), holes: holesOf(shape, image.width).filter(isSmall), overlaps: this.overlapsOf(shape) });
+    this.path = outlinesOf([...this.holes, ...this.specks]);
+  }
+
+  /** What a mask shares with each accepted object; nothing where nothing would be left of it. */
+  overlapsOf(shape) {
+    const { desk: { draft, selected }, objects } = this.store.state;
+    const own = draft ? draft.editing : selected;
+    const others = Object.keys(objects).filter((id) => id !== own).map((id) => this.stage.shape(objects[id].counts));
+    const found = others
+      .filter((one) => areNear(one, shape))
+      .map(({ bounds }) => shared(shape.bounds, bounds))
+      .filter((bounds) => bounds.length && areaOf(bounds) < shape.area);
+    const together = found.reduce((all, bounds) => changed(all, bounds, false), new Float64Array(0));
+    if (areaOf(together) === shape.area) return [];
+    return found.map((bounds) => ({ area: areaOf(bounds), columns: columnsOf(bounds, shape.height) }));
   }
 
   changed() {
@@ -84,11 +110,11 @@ export class Cleaning {
     this.stage.changed();
   }
 
-  /** Drop the specks, or fill the small holes: one step. */
+  /** Drop the specks, fill the small holes, or cut the overlaps off: one step. */
   clean(kind) {
     const { desk, state } = this.commands;
     if (desk.waiting.length || (desk.draft?.steps.length && !ownAnswer(state))) return this.say("The mask is not there yet.", true);
-    if (this.of !== this.target()) this.look(true);
+    if (!this.isCurrent) this.look(true);
     const regions = this[kind];
     const { noun, verb, done, isErased } = KINDS[kind];
     if (!regions.length) return this.say(`There are no ${noun}s to ${verb}.`, true);
@@ -98,20 +124,27 @@ export class Cleaning {
     this.say(`${plural(regions.length, noun)} ${done}.`);
   }
 
-  point(isPointed) {
-    this.isPointed = isPointed;
+  point(kind) {
+    this.pointed = kind;
     this.stage.changed();
   }
 
   draw(stage) {
     if (!this.path || stage.brush.stroke) return;
+    this.mark(stage, this.path, stage.brush.isOn || SMALL.includes(this.pointed));
+    if (this.pointed === "overlaps") this.mark(stage, outlinesOf(this.overlaps), true);
+  }
+
+  mark(stage, path, isFilled) {
     const { context } = stage;
-    if (stage.brush.isOn || this.isPointed) {
+    if (isFilled) {
       context.globalAlpha = 0.8;
       context.fillStyle = MARK;
-      context.fill(this.path, "nonzero");
+      context.fill(path, "nonzero");
       context.globalAlpha = 1;
     }
-    stage.stroke(context, this.path, MARK, 2 / stage.view.scale);
+    stage.stroke(context, path, MARK, 2 / stage.view.scale);
   }
 }
+
+const outlinesOf = (regions) => pathOf(regions.flatMap(({ columns }) => ringsOf(columns)));

@@ -48,6 +48,7 @@ export function keyTable(commands, stage, actions) {
     { held: true, keys: ["]"], run: () => stage.brush.resize(1) },
     { keys: ["p"], shift: true, shown: "Shift + P, W", help: "Fill the small holes, drop the specks that are marked in pink", run: () => stage.cleaning.clean("holes") },
     { keys: ["w"], shift: true, run: () => stage.cleaning.clean("specks") },
+    { keys: ["u"], shift: true, shown: "Shift + U", help: "Cut off what accepted objects have already", run: () => stage.cleaning.clean("overlaps") },
     { keys: ["v"], shown: "V", help: "Look closely: the model sees the visible part, for small things", run: () => actions.toggle("inView") },
     { keys: ["h"], shown: "H", help: "Hide and show the masks", run: () => actions.toggle("hidden") },
     { keys: ["o"], shown: "O", help: "Outlines", run: () => actions.toggle("outlines") },

@@ -1,5 +1,5 @@
-// What is to be known of the mask under way or selected, above the bar where it is accepted: small holes and specks with their buttons, that it reaches
-// the edge of the view, and how to say what is not part of it, until somebody has done that once.
+// What is to be known of the mask under way or selected, above the bar where it is accepted: small holes, specks and overlaps with their buttons, that it
+// reaches the edge of the view, and how to say what is not part of it, until somebody has done that once.
 
 import { KINDS } from "./cleaning.js";
 import { byId, element, plural } from "./elements.js";
@@ -27,19 +27,19 @@ export class Notes {
     if (hadFocus) (byId("notes").querySelector("button") ?? byId("canvas")).focus();
   }
 
-  /** [kind, how many] of what is small. */
+  /** [kind, how many] of what can be cleaned. */
   cleaning() {
     return Object.keys(KINDS).map((kind) => [kind, this.stage.cleaning[kind].length]).filter(([, count]) => count);
   }
 
   button(kind, count) {
-    const { noun, verb, key } = KINDS[kind];
-    const point = (isPointed) => () => this.stage.cleaning.point(isPointed);
+    const { noun, verb, key, title } = KINDS[kind];
+    const point = (pointed) => () => this.stage.cleaning.point(pointed);
     return element(
       "button",
       {
-        title: `They are marked in pink (Shift + ${key})`, onclick: () => this.stage.cleaning.clean(kind),
-        onpointerenter: point(true), onpointerleave: point(false), onfocus: point(true), onblur: point(false),
+        title: `${title} (Shift + ${key})`, onclick: () => this.stage.cleaning.clean(kind),
+        onpointerenter: point(kind), onpointerleave: point(null), onfocus: point(kind), onblur: point(null),
       },
       `${plural(count, noun)}: ${verb} `, element("kbd", {}, `⇧${key}`),
     );

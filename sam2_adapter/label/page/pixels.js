@@ -2,27 +2,35 @@
 
 import { columnsOf, placeOf } from "./rle.js";
 
-/** How many pixels two masks share; only the runs of the second one near the first one are looked at. */
-function sharedArea(a, b) {
-  let shared = 0;
+/** The pixels that two masks share; only the runs of the second one near the first one are looked at. */
+export function shared(a, b) {
+  const runs = [];
   let i = 0;
   let j = placeOf(b, a[0]) & ~1; // the run that ends there or later
   while (i < a.length && j < b.length) {
     const start = Math.max(a[i], b[j]);
     const end = Math.min(a[i + 1], b[j + 1]);
-    if (end > start) shared += end - start;
+    if (end > start) runs.push(start, end);
     if (a[i + 1] < b[j + 1]) i += 2;
     else j += 2;
   }
-  return shared;
+  return Float64Array.from(runs);
 }
+
+/** How many pixels a mask has. */
+export function areaOf(bounds) {
+  let area = 0;
+  for (let i = 0; i < bounds.length; i += 2) area += bounds[i + 1] - bounds[i];
+  return area;
+}
+
+/** Whether the boxes of two shapes meet. */
+export const areNear = ({ box: a }, { box: b }) => a[0] < b[2] && a[2] > b[0] && a[1] < b[3] && a[3] > b[1];
 
 /** The share of a shape's pixels that others have together. */
 export function shareIn(shape, others) {
-  const [x0, y0, x1, y1] = shape.box;
-  const near = others.filter(({ box }) => box[0] < x1 && box[2] > x0 && box[1] < y1 && box[3] > y0);
-  const together = near.reduce((all, { bounds }) => changed(all, bounds, false), new Float64Array(0));
-  return shape.area ? sharedArea(shape.bounds, together) / shape.area : 0;
+  const together = others.filter((one) => areNear(one, shape)).reduce((all, { bounds }) => changed(all, bounds, false), new Float64Array(0));
+  return shape.area ? areaOf(shared(shape.bounds, together)) / shape.area : 0;
 }
 
 /** The share of a window's edge that a shape lies on: of the four lines so many pixels inside [x0, y0, x1, y1]. */

@@ -1,5 +1,6 @@
 // A mask as it is drawn and asked about. Its outline is traced when it is first drawn, as fine as the screen shows it.
 
+import { areaOf } from "./pixels.js";
 import { boxOf, columnsOf, decodeBounds, ringsOf, simplified } from "./rle.js";
 
 // How far a drawn outline may be from the exact one, in pixels of the screen, where those of the picture are smaller.
@@ -11,8 +12,7 @@ export class Shape {
     this.height = height;
     this.bounds = decodeBounds(counts);
     this.box = boxOf(this.bounds, height);
-    this.area = 0;
-    for (let i = 0; i < this.bounds.length; i += 2) this.area += this.bounds[i + 1] - this.bounds[i];
+    this.area = areaOf(this.bounds);
     this.paths = new Map();
   }
 
