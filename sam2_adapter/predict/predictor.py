@@ -337,7 +337,8 @@ class Predictor:
         decoded = self._runtime.decode(embedding.encoded, tensors)
         if multimask_output is not None:
             return select_masks(decoded, multimask_output)
-        return select_answer(decoded, shape.is_ambiguous, clicks_of(prompts, shape, geometry))
+        clicks = clicks_of(prompts, shape, geometry)
+        return select_answer(decoded, shape.is_ambiguous, clicks, refines=shape.has_mask)
 
 
 def _image_of_batch(encoded: EncodedImages, index: int) -> EncodedImages:

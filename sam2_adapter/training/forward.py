@@ -177,11 +177,10 @@ class TrainableDecoder(nn.Module):
     def _answer(self, batch: PromptBatch, decoded: DecodedMasks) -> torch.Tensor:
         """The logits P x h x w that prediction would return."""
         coords, labels = batch.prompts.point_coords, batch.prompts.point_labels
-        is_obeyed = batch.is_ambiguous or batch.prompts.mask_input is not None
         clicks = None
-        if is_obeyed and coords is not None and labels is not None:
+        if coords is not None and labels is not None:
             clicks = Clicks(square_positions(coords, self._image_size), labels)
-        return select_answer(decoded, batch.is_ambiguous, clicks)[0][:, 0]
+        return select_answer(decoded, batch.is_ambiguous, clicks, refines=batch.prompts.mask_input is not None)[0][:, 0]
 
 
 def on_grid(decoded: DecodedMasks, targets: MaskTargets) -> DecodedMasks:

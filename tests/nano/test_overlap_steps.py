@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from mixture import MixedBatches, MixturePlan
-from train import LOSSES, Recipe, Run
+from recipes import LOSSES, Recipe
+from train import Run
 
 from tests.nano.photo_folders import two_folders
 

@@ -104,8 +104,8 @@ def prompt_tensors(
 
 
 def clicks_of(prompts: Sequence[Prompt], shape: PromptShape, geometry: Geometry) -> Clicks | None:
-    """The clicks that an answer obeys, at the centres of the pixels that they hit: single ones, and those that refine an earlier answer."""
-    if not shape.num_points or not (shape.is_ambiguous or shape.has_mask):
+    """The clicks of prompts of one shape, at the centres of the pixels that they hit; `None` where they have none."""
+    if not shape.num_points:
         return None
     height, width = geometry.original_hw
     pixels = np.minimum(np.floor([prompt.point_coords for prompt in prompts]), (width - 1, height - 1))

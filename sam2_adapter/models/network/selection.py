@@ -17,7 +17,7 @@ STABILITY_THRESHOLD = 0.98
 
 
 def select_answer(
-    decoded: DecodedMasks, is_ambiguous: bool, clicks: Clicks | None = None
+    decoded: DecodedMasks, is_ambiguous: bool, clicks: Clicks | None = None, *, refines: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Choose one mask for each of P prompts that are ambiguous, or that are not.
 
@@ -25,14 +25,15 @@ def select_answer(
         decoded: all outputs.
         is_ambiguous: the prompts are single clicks or the whole image: they are answered by the best-scored candidate, clicks by the best-scored
             one of those that contain them. Others are answered by the single-mask output, see `select_masks`.
-        clicks: single clicks, or those of prompts that refine an earlier answer, which are obeyed; `None` for other prompts.
+        clicks: of the prompts; `None` where they have none. Single clicks choose among the candidates, those that refine are obeyed.
+        refines: the prompts have the logits of an earlier answer or a mask.
 
     Returns:
         low-res logits P x 1 x h x w and IoU scores P x 1.
     """
     if not is_ambiguous:
         logits, scores = select_masks(decoded, multimask_output=False)
-        return logits if clicks is None else obeying(logits[:, 0], clicks)[:, None], scores
+        return obeying(logits[:, 0], clicks)[:, None] if refines and clicks is not None else logits, scores
     candidates, scores = decoded.low_res_logits[:, 1:], decoded.iou_scores[:, 1:]
     return take_masks(candidates, scores, _ranked(candidates, scores, clicks).argmax(dim=1))
 

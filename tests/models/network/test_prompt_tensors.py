@@ -66,13 +66,13 @@ def test_a_click_is_at_the_centre_of_its_pixel():
     ("entry", "labels"),
     [
         ({"box": [0, 0, 40, 20]}, None),
-        ({"points": [[3, 4], [5, 6]], "labels": [1, 0]}, None),
-        ({"box": [1, 1, 9, 9], "points": [[3, 4]]}, None),
+        ({"points": [[3, 4], [5, 6]], "labels": [1, 0]}, [[1, 0]]),
+        ({"box": [1, 1, 9, 9], "points": [[3, 4]]}, [[1]]),
         ({"points": [[3, 4], [5, 6]], "labels": [1, 0], "is_refined": True}, [[1, 0]]),
         ({"box": [1, 1, 9, 9], "is_refined": True}, None),
     ],
 )
-def test_clicks_are_obeyed_that_are_alone_or_refine_an_answer(entry, labels):
+def test_prompts_without_points_have_no_clicks(entry, labels):
     refined = {"mask_input": np.zeros((32, 32), np.float32)} if entry.pop("is_refined", False) else {}
     prompt = replace(Prompt.from_dict(entry), **refined)
     found = clicks_of([prompt], PromptShape.of(prompt, (20, 40)), Geometry((20, 40), 128))

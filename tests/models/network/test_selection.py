@@ -85,12 +85,14 @@ def test_the_answer_does_not_depend_on_the_other_prompts_of_a_call(logits, score
 @QUICK
 @given(LOGITS, SCORES, PIXEL, PIXEL, st.booleans())
 def test_a_click_that_corrects_is_obeyed_by_the_single_mask(logits, scores, x, y, inside):
-    found, score = select_answer(decoded(logits, scores), False, click_at(x, y, inside=inside))
+    clicks = click_at(x, y, inside=inside)
+    found, score = select_answer(decoded(logits, scores), False, clicks, refines=True)
     drawn, drawn_score = select_answer(decoded(logits, scores), False)
     assert bool(found[0, 0, y, x] > 0) == inside
     assert torch.equal(score, drawn_score)
     if bool(drawn[0, 0, y, x] > 0.01) == inside and abs(float(drawn[0, 0, y, x])) > 0.01:
         assert torch.equal(found, drawn)
+    assert torch.equal(select_answer(decoded(logits, scores), False, clicks)[0], drawn), "nothing is refined"
 
 
 def test_the_rule_of_stability_is_the_librarys():
