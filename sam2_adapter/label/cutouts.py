@@ -35,7 +35,7 @@ def cut_out(pixels: Pixels, entry: Object, color: Color) -> Pixels:
         uint8 RGB, the longest side at most `CUTOUT_PX`.
     """
     height, width = pixels.shape[:2]
-    annotation = Annotation.from_rle(Rle(entry["counts"], (height, width)), entry["label"], entry["score"])
+    annotation = Annotation.from_rle(Rle(entry["counts"], (height, width)), entry["label"])
     x0, y0, x1, y1 = annotation.box_xyxy
     margin = max(_LEAST_MARGIN_PX, round(_MARGIN * max(x1 - x0, y1 - y0)))
     left, top, right, bottom = (

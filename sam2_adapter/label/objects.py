@@ -2,7 +2,7 @@
 
     {"label": "car", "counts": "...", "score": 0.93, "steps": [{"point": [420, 310], "inside": true}], "model": {...}}
 
-`counts` is the mask in COCO's compressed run lengths, in the size of the picture. A step that is a mask, painted or edited, has run lengths of its
+`counts` is the mask in COCO's compressed run lengths, in the size of the picture. `score` is null for what was read from a file that has none. A step that is a mask, painted or edited, has run lengths of its
 own; where they are those of the object, the journal has `true` in their place.
 """
 
@@ -19,6 +19,9 @@ from sam2_adapter.files import encodable
 
 MOST_LABEL_CHARACTERS = 200
 MOST_STEPS = 400
+
+_NOT_GUESSED = 1.0
+"""What formats write and read for an object that no model has guessed about."""
 
 _TEXTS = ("object_id", "parent_id")
 
@@ -42,7 +45,11 @@ def checked_object(value: Any, original_hw: tuple[int, int], where: str) -> Obje
     rle = Rle(value.get("counts"), original_hw)  # type: ignore[arg-type] # checks it
     if not rle.area:
         raise DataError(f"{where}: the mask is empty; an object has at least one pixel.")
-    kept: Object = {"label": label, "counts": rle.counts, "score": _checked_score(value.get("score"), where)}
+    kept: Object = {
+        "label": label,
+        "counts": rle.counts,
+        "score": _checked_score(value.get("score", _NOT_GUESSED), where),
+    }
     steps = value.get("steps")
     if isinstance(steps, list) and len(steps) <= MOST_STEPS and all(isinstance(step, dict) for step in steps):
         kept["steps"] = steps
@@ -98,7 +105,7 @@ def object_of(annotation: Annotation) -> Object:
     kept: Object = {
         "label": encodable(annotation.label),
         "counts": annotation.rle.counts,
-        "score": annotation.iou_score,
+        "score": None if annotation.iou_score == _NOT_GUESSED else annotation.iou_score,
     }
     for name in ("attributes", *_TEXTS):
         value = getattr(annotation, name)
@@ -113,7 +120,7 @@ def annotations_of(objects: Sequence[Object], original_hw: tuple[int, int]) -> l
         Annotation.from_rle(
             Rle(entry["counts"], original_hw),
             entry["label"],
-            entry["score"],
+            _NOT_GUESSED if entry["score"] is None else entry["score"],
             attributes=entry.get("attributes"),
             object_id=entry.get("object_id"),
             parent_id=entry.get("parent_id"),
@@ -122,9 +129,9 @@ def annotations_of(objects: Sequence[Object], original_hw: tuple[int, int]) -> l
     ]
 
 
-def _checked_score(score: Any, where: str) -> float:
+def _checked_score(score: Any, where: str) -> float | None:
     if score is None:
-        return 1.0
+        return None
     if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
         raise DataError(f"{where}: the score is a number, but got {score!r}.")
     return min(max(float(score), 0.0), 1.0)

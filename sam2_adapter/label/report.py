@@ -14,7 +14,7 @@ from sam2_adapter.images.read import read_image
 from sam2_adapter.label.cutouts import cut_out
 from sam2_adapter.label.picture_work import DONE, IN_PROGRESS, NEW, SKIPPED
 from sam2_adapter.label.pictures import Picture, encoded_jpeg
-from sam2_adapter.label.review import Accepted, accepted, figures, in_order, is_by_hand
+from sam2_adapter.label.review import Accepted, accepted, figures, in_order, is_by_hand, score_of
 from sam2_adapter.label.work import Work
 from sam2_adapter.reports.pages import render_page
 from sam2_adapter.text import plural
@@ -72,8 +72,8 @@ def _lead(num_objects: int, num_pictures: int, states: Mapping[str, int]) -> str
 def _galleries(
     objects: Sequence[Accepted], labels: Sequence[str], pictures: Sequence[Picture], colors: Mapping[str, Color]
 ) -> list[dict[str, Any]]:
-    """For each label the objects that the model is least sure of, then painted ones, which have no score; each picture is read once."""
-    ordered = sorted(in_order(objects, None, "score"), key=lambda one: is_by_hand(one.entry))
+    """For each label the objects that the model is least sure of, then those that have no score; each picture is read once."""
+    ordered = sorted(in_order(objects, None, "score"), key=lambda one: score_of(one.entry) is None)
     chosen = {label: in_order(ordered, label, "picture")[:_SHOWN_OF_LABEL] for label in labels}
     by_picture: dict[str, list[Accepted]] = {}
     for one in (one for those in chosen.values() for one in those):
@@ -96,7 +96,8 @@ def _galleries(
             "objects": [
                 {
                     "src": shown[one.name, one.key],
-                    "score": None if is_by_hand(one.entry) else one.entry["score"],
+                    "score": score_of(one.entry),
+                    "is_by_hand": is_by_hand(one.entry),
                     "name": one.name,
                 }
                 for one in those

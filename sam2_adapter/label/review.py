@@ -13,7 +13,8 @@ from sam2_adapter.label.objects import Object
 from sam2_adapter.label.picture_work import PictureWork
 
 ORDERS = ("score", "-score", "area", "-area", "picture")
-"""By score or area, least first, or largest first with a minus; or picture by picture. Painted masks have no score: they come before the lowest one."""
+"""By score or area, least first, or largest first with a minus; or picture by picture. Painted masks have no score: they come before the lowest one. What was read from
+files without scores has none either, and comes last, since nobody has guessed about it."""
 
 _BELOW_ALL = -1.0  # scores are in 0..1
 
@@ -52,10 +53,11 @@ class LabelFigures:
         num_objects: objects with it.
         num_pictures: pictures with such objects.
         median_area_px: of their masks; 0 where there is none.
-        mean_score: the model's own guess of how good those are that nobody painted, 0..1; 0 where there is none.
+        mean_score: the model's own guess of how good those are that have a score, 0..1; 0 where there is none.
         num_from_file: those that were read from files and never pointed at.
         num_by_hand: those whose mask is what somebody painted or erased.
         mean_steps: clicks, boxes and strokes for each of the others.
+        num_scored: those that have a score: neither painted nor read from a file without one.
     """
 
     label: str
@@ -66,6 +68,7 @@ class LabelFigures:
     num_from_file: int
     num_by_hand: int
     mean_steps: float
+    num_scored: int
 
 
 def accepted(work: Mapping[str, PictureWork]) -> list[Accepted]:
@@ -100,7 +103,7 @@ def in_order(objects: Sequence[Accepted], label: str | None, order: str) -> list
     chosen = [one for one in objects if label is None or one.entry["label"] == label]
     sign = -1 if order.startswith("-") else 1
     if order.endswith("score"):
-        chosen.sort(key=lambda one: sign * _score_in_order(one.entry))
+        chosen.sort(key=lambda one: _place_by_score(one.entry, sign))
     elif order.endswith("area"):
         chosen.sort(key=lambda one: sign * one.area_px)
     return chosen
@@ -112,13 +115,19 @@ def is_by_hand(entry: Object) -> bool:
     return bool(steps[-1].get("painted"))
 
 
-def _score_in_order(entry: Object) -> float:
-    """Painted masks have no score and come before the lowest one."""
-    return _BELOW_ALL if is_by_hand(entry) else float(entry["score"])
+def score_of(entry: Object) -> float | None:
+    """The model's own guess of how good a mask is; `None` where it has not guessed: the mask was painted, or is of a file without scores."""
+    return None if is_by_hand(entry) else entry["score"]
+
+
+def _place_by_score(entry: Object, sign: int) -> tuple[bool, float]:
+    """Painted masks come before the lowest score, other objects without a score last."""
+    score = score_of(entry)
+    return score is None and not is_by_hand(entry), sign * (_BELOW_ALL if score is None else score)
 
 
 def _figures(label: str, objects: Sequence[Accepted]) -> LabelFigures:
-    scores = [one.entry["score"] for one in objects if not is_by_hand(one.entry)]
+    scores = [score for one in objects if (score := score_of(one.entry)) is not None]
     steps = [len(one.entry["steps"]) for one in objects if one.entry.get("steps")]
     return LabelFigures(
         label,
@@ -129,6 +138,7 @@ def _figures(label: str, objects: Sequence[Accepted]) -> LabelFigures:
         len(objects) - len(steps),
         sum(is_by_hand(one.entry) for one in objects),
         statistics.fmean(steps) if steps else 0.0,
+        len(scores),
     )
 
 

@@ -17,7 +17,7 @@ from sam2_adapter.label.cutouts import cut_out
 from sam2_adapter.label.endpoints import Endpoint
 from sam2_adapter.label.pictures import Picture, encoded_jpeg
 from sam2_adapter.label.request_values import RequestError
-from sam2_adapter.label.review import ORDERS, Accepted, accepted, figures, in_order, is_by_hand
+from sam2_adapter.label.review import ORDERS, Accepted, accepted, figures, in_order, is_by_hand, score_of
 from sam2_adapter.label.served import Served
 
 PAGE_OBJECTS = 120
@@ -92,7 +92,7 @@ def _told(one: Accepted, image: str) -> dict[str, Any]:
         "name": one.name,
         "id": one.key,
         "label": entry["label"],
-        "score": entry["score"],
+        "score": score_of(entry),
         "area": one.area_px,
         "byHand": is_by_hand(entry),
         "version": one.version,

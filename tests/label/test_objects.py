@@ -46,6 +46,14 @@ def test_what_is_known_is_kept_and_the_rest_is_dropped():
     assert checked_object({"label": "a", "counts": COUNTS}, HW, "x")["score"] == 1.0
 
 
+def test_an_object_of_a_file_without_scores_has_none_and_files_say_1():
+    for score, kept in ((1.0, None), (0.999, 0.999), (0.0, 0.0)):
+        entry = object_of(Annotation.from_mask(MASK, "car", score))
+        assert entry["score"] == kept
+        assert checked_object(entry, HW, "x")["score"] == kept
+        assert [annotation.iou_score for annotation in annotations_of([entry], HW)] == [score]
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -11,7 +11,8 @@ from sam2_adapter.annotations.masks import mask_iou, mask_to_box_xyxy
 from sam2_adapter.annotations.rle import Rle, rle_to_mask
 from sam2_adapter.predict.everything.certainty import certainty
 from tests.browser import faults_everywhere
-from tests.label.pages import DEMO, HOSTILE, engine, opened_page, serving
+from tests.formats.folders import coco, coco_image, coco_object, write_json
+from tests.label.pages import DEMO, HOSTILE, engine, opened_page, saved_objects, serving
 
 pytestmark = pytest.mark.browser
 
@@ -102,6 +103,41 @@ def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server
     report = folder / "labels" / "report.html"
     assert report.read_text().count("data:image/jpeg") == 4
     assert faults_everywhere(browser, report) == {}
+
+
+def test_an_object_of_a_file_without_scores_shows_none(browser, tmp_path):
+    folder = tmp_path / "annotated"
+    folder.mkdir()
+    shutil.copy(DEMO / "coins.png", folder / "a.png")
+    outline = [[100, 100, 140, 100, 140, 140, 100, 140], [200, 200, 203, 200, 203, 203, 200, 203]]
+    document = coco([coco_image(1, "a.png", (303, 384))], [coco_object(1, outline)])
+    write_json(folder / "annotations.json", document)
+    with serving(folder, "--model", "sam2_nano") as server, opened_page(browser, server.url) as page:
+        page.ready()
+        row = "#objects .row"
+        assert page.window.inner_text(f"{row} .number") == "–"
+        assert page.window.get_attribute(row, "aria-label") == "cat, no score"
+        page.press("r")
+        assert _shown(page) == ["cat, no score, 1,609 pixels, in a.png"]
+        cells = page.js(
+            "[...document.querySelectorAll('#review-labels tr:first-child td')].map((one) => one.innerText)"
+        )
+        assert cells == ["1", "1", "1,609", "", "0"]
+        page.press("Escape")
+        page.js("label.commands.select(Object.keys(label.store.state.objects)[0])")
+        assert page.window.inner_text("#strip .score").split() == ["score", "–"]
+        page.press("Shift+W", "Enter")  # a speck is dropped: nobody has guessed yet
+        page.saved()
+        (saved,) = saved_objects(folder)
+        assert saved["score"] is None
+        assert Rle(saved["counts"], (303, 384)).area == 1600
+        assert page.window.inner_text(f"{row} .number") == "–"
+        page.js("label.commands.edit(Object.keys(label.store.state.objects)[0])")
+        page.point(150, 150)
+        page.press("Enter")
+        page.saved()
+        assert page.window.inner_text(f"{row} .number").endswith("%")
+        assert 0 < saved_objects(folder)[0]["score"] <= 1
 
 
 def test_objects_of_the_picture_before_are_proposals_and_pictures_are_ordered_by_certainty(browser, tmp_path):

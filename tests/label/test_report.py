@@ -55,18 +55,19 @@ def test_the_report_has_figures_states_and_objects_and_loads_nothing(folder):
     assert "sam2_nano" in text
 
 
-def test_painted_masks_have_no_score_in_the_report(tmp_path):
+def test_painted_masks_and_those_of_files_without_scores_have_none_in_the_report(tmp_path):
     disk_photo().save(tmp_path / "a.png")
     painted = {"counts": _counts(), "score": 1.0, "steps": [{"mask": _counts(), "painted": True}]}
     objects = {
         "1": {"label": "cat", **painted},
         "2": {"label": "cat", "counts": _counts(), "score": 0.25},
         "3": {"label": "dog", **painted},
+        "4": {"label": "cat", "counts": _counts(), "score": None},
     }
     with LabelSession([tmp_path], labels=["cat", "dog"]) as session:
         session.work.change("a.png", (120, 160), objects)
         text = session.export(["report"]).paths["report"].read_text()
-    assert re.findall(r"<b>([^<]*)</b> a\.png", text) == ["0.25", "painted", "painted"]
+    assert re.findall(r"<b>([^<]*)</b> a\.png", text) == ["0.25", "painted", "no score", "painted"]
     rows = [
         re.findall(r"<td[^>]*>([^<]*)</td>", re.search(rf"</i>{label}</td>(.*?)</tr>", text)[1])
         for label in ("cat", "dog")

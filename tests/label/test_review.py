@@ -66,8 +66,24 @@ def test_painted_masks_have_no_score_and_come_before_low_ones():
     assert [one.key for one in in_order(objects, None, "score")] == ["5", "7", "6", "1", "3", "2", "4"]
     assert [one.key for one in in_order(objects, "car", "-score")] == ["4", "3", "1", "6", "5"]
     car, cloud = figures(objects, ["car", "cloud"])[:2]
-    assert (car.num_objects, car.num_by_hand, car.mean_score) == (5, 1, (0.5 + 0.75 + 1.0 + 0.25) / 4)
+    assert (car.num_objects, car.num_by_hand, car.num_scored, car.mean_score) == (
+        5,
+        1,
+        4,
+        (0.5 + 0.75 + 1.0 + 0.25) / 4,
+    )
     assert (cloud.num_objects, cloud.num_by_hand, cloud.mean_score) == (1, 1, 0.0)
+
+
+def test_what_is_read_from_files_without_scores_counts_in_no_mean_and_comes_last():
+    files = {"8": _object("car", 50, None), "9": _object("cloud", 2, None, steps=[{"mask": "x"}])}
+    objects = accepted({**WORK, "d.png": PictureWork(HW, files)})
+    assert [one.key for one in in_order(objects, None, "score")] == ["1", "3", "2", "4", "8", "9"]
+    assert [one.key for one in in_order(objects, None, "-score")] == ["4", "2", "3", "1", "8", "9"]
+    assert [one.key for one in in_order(objects, "car", "area")] == ["3", "1", "4", "8"]
+    car, cloud = figures(objects, ["car", "cloud"])[:2]
+    assert (car.num_objects, car.num_scored, car.mean_score, car.num_by_hand) == (4, 3, 0.75, 0)
+    assert (cloud.num_objects, cloud.num_scored, cloud.mean_score) == (1, 0, 0.0)
 
 
 def test_painted_pixels_are_by_hand_and_a_version_changes_with_what_is_seen():

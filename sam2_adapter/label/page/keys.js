@@ -14,7 +14,7 @@ export const POINTER_HELP = [
   ["Wheel", "Zoom at the pointer"],
   ["Middle button, or Space + drag", "Move the picture"],
   ["Touch", "Tap: inside. Long press: outside. Drag: box. Two fingers: move and zoom"],
-  ["% of a mask", `${SCORE_MEANS} What was painted has none.`],
+  ["% of a mask", `${SCORE_MEANS} What was painted, or came from a file without scores, has none.`],
 ];
 
 export function keyTable(commands, stage, actions) {

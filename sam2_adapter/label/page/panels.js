@@ -4,7 +4,7 @@
 import { cutoutPath } from "./api.js";
 import { NOT_ACCEPTED } from "./commands.js";
 import { byId, element, enable, swatch, withCode } from "./elements.js";
-import { isPainted, PAINTED, PAINTED_MEANS, SCORE_MEANS, scoreText } from "./score.js";
+import { isPainted, PAINTED, scoreOf } from "./score.js";
 import { isAccepting, isReady, labelInUse, labelOfDraft, ownAnswer, shownAnswer, singleStep } from "./state.js";
 
 /** The keys that point. */
@@ -92,13 +92,14 @@ export class Panels {
     const isSeen = found?.object === object && found.color === color;
     const cutout = isSeen ? found.cutout : element("img", { className: "thumb", alt: "", loading: "lazy", decoding: "async", width: 36, height: 36 });
     const painted = isPainted(object);
+    const score = scoreOf(object.score, painted);
     const author = authorOf(object);
     const row = element(
       "button",
       {
         className: "row",
         "aria-pressed": String(isSelected),
-        "aria-label": painted ? `${object.label}, ${PAINTED}` : `${object.label}, score ${scoreText(object.score)}, the model's own guess`,
+        "aria-label": `${object.label}, ${score.spoken}${painted || object.score === null ? "" : ", the model's own guess"}`,
         title: author ? `${object.label}, by ${author}` : painted ? `${object.label}, ${PAINTED}` : object.label,
         onclick: () => this.reveal(id),
         onpointerenter: () => this.hover(id),
@@ -107,7 +108,7 @@ export class Panels {
       cutout,
       this.swatch(object.label),
       element("span", { className: "text" }, object.label),
-      element("span", { className: "number", title: painted ? PAINTED_MEANS : SCORE_MEANS }, painted ? PAINTED : scoreText(object.score)),
+      element("span", { className: "number", title: score.means }, score.text),
     );
     const remove = element("button", { className: "icon remove", "aria-label": `Delete ${object.label}`, title: "Delete", onclick: () => this.commands.remove(id) }, "×");
     const node = element("div", { className: "entry" }, row, remove);
@@ -174,8 +175,8 @@ export class Panels {
   }
 
   scored({ score }, painted) {
-    if (painted) return element("span", { className: "score", title: PAINTED_MEANS }, PAINTED);
-    return element("span", { className: "score", title: SCORE_MEANS }, element("span", { className: "wide" }, "score "), scoreText(score));
+    const { text, means } = scoreOf(score, painted);
+    return element("span", { className: "score", title: means }, painted ? null : element("span", { className: "wide" }, "score "), text);
   }
 
   showDraft(strip, state) {

@@ -3,13 +3,13 @@
 import { cutoutPath, get, post } from "./api.js";
 import { NOT_ACCEPTED } from "./commands.js";
 import { byId, element, plural, swatch } from "./elements.js";
-import { PAINTED, SCORE_MEANS, scoreText } from "./score.js";
+import { SCORE_MEANS, scoreOf, scoreText } from "./score.js";
 
 const NEAR_END_PX = 600; // of the gallery, where more is asked for
 /** What is told of an order beside what a score is. */
 const WHY = {
-  score: "Painted masks have none and come first; then low scores, where the model is least sure.",
-  "-score": "Painted masks have none and come last.",
+  score: "Painted masks have none and come first; then low scores, where the model is least sure. What has no score otherwise is last.",
+  "-score": "What has none comes last.",
 };
 
 export class Review {
@@ -78,10 +78,9 @@ export class Review {
     const rows = labels.map((row) => {
       const name = element("button", { className: "row", "aria-pressed": String(this.label === row.label), title: row.label, onclick: () => this.choose(row.label) }, swatch(this.options.colorOf(row.label)), element("span", { className: "text" }, row.label));
       const has = row.num_objects > 0;
-      const isScored = row.num_objects > row.num_by_hand;
       return element(
         "tr", {}, element("th", { scope: "row" }, name), number(String(row.num_objects)), number(String(row.num_pictures)),
-        number(has ? Math.round(row.median_area_px).toLocaleString("en") : ""), number(isScored ? scoreText(row.mean_score) : ""), number(String(row.num_by_hand)),
+        number(has ? Math.round(row.median_area_px).toLocaleString("en") : ""), number(row.num_scored ? scoreText(row.mean_score) : ""), number(String(row.num_by_hand)),
       );
     });
     byId("review-labels").replaceChildren(...rows);
@@ -97,8 +96,8 @@ export class Review {
     const picture = element("img", { alt: "", loading: "lazy", decoding: "async", width: 190, height: 190 });
     picture.onerror = () => picture.replaceWith(element("span", { className: "none" }, "cannot be shown"));
     picture.src = one.image ? cutoutPath(one.image, one.id, one.version) : "";
-    const score = one.byHand ? PAINTED : scoreText(one.score);
-    const told = `${one.label}, ${one.byHand ? "" : "score "}${score}, ${one.area.toLocaleString("en")} pixels, in ${one.name}`;
+    const { text: score, spoken } = scoreOf(one.score, one.byHand);
+    const told = `${one.label}, ${spoken}, ${one.area.toLocaleString("en")} pixels, in ${one.name}`;
     const text = element("span", { className: "what" }, swatch(this.options.colorOf(one.label)), element("span", { className: "text" }, one.label), element("span", { className: "number" }, score));
     return element("button", { className: "cutout", title: told, "aria-label": told, disabled: !one.image, onclick: () => this.goTo(one) }, picture, text);
   }
