@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,9 +39,9 @@ class Accepted:
 
     @property
     def version(self) -> str:
-        """Changes with what is seen of it."""
+        """Changes with its label and its mask; the page says the same (`versionOf`), so that it fetches what is cut out once."""
         seen = f"{self.entry['label']} {self.entry['counts']}"
-        return hashlib.sha256(seen.encode(errors="replace")).hexdigest()[:12]
+        return f"{zlib.crc32(seen.encode(errors='replace')):08x}"
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,12 @@ def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server
         assert (
             page.js("Math.max(...[...document.querySelectorAll('.cutout img')].map((one) => one.naturalWidth))") <= 224
         )
+        fetched = page.js(
+            "performance.getEntriesByType('resource').map(({ name }) => name).filter((name) => name.includes('/cutout'))"
+        )
+        assert (
+            len(fetched) == len({name.split("?")[0] for name in fetched}) == 4
+        )  # those of the list are not fetched again
         page.window.select_option("#review-order", "-area")
         areas = [int(told.split(", ")[2].replace(",", "").split()[0]) for told in _shown(page)]
         assert areas == sorted(areas, reverse=True)

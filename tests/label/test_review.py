@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,8 @@ def test_painted_pixels_are_by_hand_and_a_version_changes_with_what_is_seen():
     assert not is_by_hand({"steps": [{"mask": "x", "painted": True}, CLICK]})  # the model's answer
     assert is_by_hand({"steps": [CLICK, {"mask": "x", "painted": True}]})
     one, other, *_ = accepted(WORK)
+    seen = f"{one.entry['label']} {one.entry['counts']}"
+    assert int(one.version, 16) == zlib.crc32(seen.encode())
     assert one.version != other.version
     renamed = {"a.png": PictureWork(HW, {"3": {**one.entry, "label": "bus"}})}
     assert accepted(renamed)[0].version != one.version

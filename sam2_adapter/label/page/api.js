@@ -59,5 +59,15 @@ export function listen(onNews, onState) {
 /** An address of a picture. */
 export const imagePath = (id, what = "") => `/api/images/${id}${what && `/${what}`}`;
 
-/** The address of an object cut out of its picture; it is kept by the browser, so `version` changes with what is seen. */
-export const cutoutPath = (image, id, version) => `${imagePath(image, `objects/${encodeURIComponent(id)}/cutout`)}?v=${version}`;
+/** The address of an object cut out of its picture; it is kept by the browser, so it changes with what is seen: the mask and its colour. */
+export const cutoutPath = (image, id, version, color) => `${imagePath(image, `objects/${encodeURIComponent(id)}/cutout`)}?v=${version}-${color.slice(1)}`;
+
+/** What the server calls the version of an object: the CRC-32 of its label and its mask. */
+export function versionOf({ label, counts }) {
+  let crc = -1;
+  for (const byte of new TextEncoder().encode(`${label} ${counts}`)) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ((crc ^ -1) >>> 0).toString(16).padStart(8, "0");
+}

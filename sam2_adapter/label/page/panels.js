@@ -1,7 +1,7 @@
 // What stands around the canvas: labels, objects, the strip below the picture, and what is saved. Texts of people are only ever set
 // as text, never as HTML.
 
-import { cutoutPath } from "./api.js";
+import { cutoutPath, versionOf } from "./api.js";
 import { NOT_ACCEPTED } from "./commands.js";
 import { byId, element, enable, swatch, withCode } from "./elements.js";
 import { isPainted, PAINTED, scoreOf } from "./score.js";
@@ -127,7 +127,7 @@ export class Panels {
   showCutouts({ image, outbox }) {
     const isKnown = (id) => !outbox.some((one) => one.relabel || (one.image === image.id && one.changes && id in one.changes));
     for (const [id, { object, color, cutout }] of this.objectNodes)
-      if (!cutout.src && isKnown(id)) cutout.src = cutoutPath(image.id, id, versionOf(`${object.label} ${color} ${object.counts}`));
+      if (!cutout.src && isKnown(id)) cutout.src = cutoutPath(image.id, id, versionOf(object), color);
   }
 
   reveal(id) {
@@ -223,10 +223,3 @@ export class Panels {
 
 /** The name of the model whose mask an object has; undefined where nobody knows, or where it was painted. */
 const authorOf = (object) => (isPainted(object) ? undefined : object.model?.name);
-
-/** A short text that is another one for another text. */
-function versionOf(text) {
-  let hash = 0;
-  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
-  return (hash >>> 0).toString(36);
-}

@@ -95,7 +95,7 @@ export class Review {
   tile(one) {
     const picture = element("img", { alt: "", loading: "lazy", decoding: "async", width: 190, height: 190 });
     picture.onerror = () => picture.replaceWith(element("span", { className: "none" }, "cannot be shown"));
-    picture.src = one.image ? cutoutPath(one.image, one.id, one.version) : "";
+    picture.src = one.image ? cutoutPath(one.image, one.id, one.version, this.options.colorOf(one.label)) : "";
     const { text: score, spoken } = scoreOf(one.score, one.byHand);
     const told = `${one.label}, ${spoken}, ${one.area.toLocaleString("en")} pixels, in ${one.name}`;
     const text = element("span", { className: "what" }, swatch(this.options.colorOf(one.label)), element("span", { className: "text" }, one.label), element("span", { className: "number" }, score));
