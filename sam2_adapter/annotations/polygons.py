@@ -227,7 +227,7 @@ def _simplified(polygon: Polygon, tolerance: float) -> Polygon:
     width, height = rings[0].max(axis=0).astype(int).tolist()
     exact = fill_rings(rings, (height, width))
     while tolerance >= _LEAST_TOLERANCE:
-        candidate = [_simplified_ring(ring, tolerance) for ring in rings]
+        candidate = [_beside_centres(_simplified_ring(ring, tolerance), exact) for ring in rings]
         if _iou_with(exact, candidate) >= _LEAST_IOU:
             return Polygon(candidate[0], tuple(candidate[1:])).moved(dx, dy)
         tolerance *= _EASING
@@ -241,6 +241,25 @@ def _simplified_ring(ring: Ring, tolerance: float) -> Ring:
     doubled = _doubled_edge_midpoints(ring)[:, None]
     simplified = cv2.approxPolyDP(doubled, 2 * tolerance, True)[:, 0].astype(np.float64) / 2
     return simplified if len(simplified) >= 3 and signed_area(simplified) / signed_area(ring) > 0.5 else ring
+
+
+def _beside_centres(ring: Ring, exact: BoolArray) -> Ring:
+    """The ring with edges along the centres of a row or column of pixels moved half a pixel, to where the mask ends.
+
+    On the centres the rounding of a file or the rule of whoever fills the ring would decide about all of these pixels.
+    """
+    moved = ring.copy()
+    following = np.roll(ring, -1, axis=0)
+    for axis, other in ((0, 1), (1, 0)):
+        pixels = exact.T if axis == 0 else exact
+        for index in np.flatnonzero((ring[:, axis] == following[:, axis]) & (ring[:, axis] % 1 == 0.5)).tolist():
+            ends = sorted((ring[index, other], following[index, other]))
+            along = pixels[int(ring[index, axis]), slice(*np.ceil(np.subtract(ends, 0.5)).astype(int).tolist())]
+            # The object lies right of an edge: edges that run down have it on their left side on the screen, those to the right below them.
+            outwards = np.sign(following[index, other] - ring[index, other]) * (1 if axis == 0 else -1)
+            keeps = len(along) > 0 and along.mean() >= 0.5
+            moved[[index, (index + 1) % len(ring)], axis] = ring[index, axis] + (0.5 if keeps else -0.5) * outwards
+    return moved
 
 
 def _doubled_edge_midpoints(ring: Ring) -> npt.NDArray[np.int32]:

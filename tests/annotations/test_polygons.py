@@ -93,6 +93,26 @@ def test_simplified_objects_keep_their_shape_parts_and_holes(mask):
     assert _num_vertices(simplified) < 0.8 * _num_vertices(exact)
 
 
+@FEW
+@given(object_masks())
+def test_rounding_of_vertices_changes_little(mask):
+    assume(mask.sum() > 400)
+    polygons = mask_to_polygons(mask)
+    for shift in (-1e-3, 1e-3):
+        assert iou(polygons_to_mask([polygon.moved(shift, shift) for polygon in polygons], mask.shape), mask) >= 0.97
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_an_object_that_the_border_cuts_reaches_the_border(turns):
+    mask = np.rot90(ellipse((80, 60), (40, -6), (24, 16)), turns)
+    (polygon,) = mask_to_polygons(mask)
+    side, place = [(0, 0), (1, 60), (0, 60), (1, 0)][turns]
+    assert np.count_nonzero(polygon.exterior[:, side] == place) >= 2
+    assert len(polygon.exterior) < 16
+    for shift in (-1e-3, 1e-3):
+        assert iou(polygons_to_mask([polygon.moved(shift, shift)], mask.shape), mask) >= 0.98
+
+
 @pytest.mark.parametrize("data_set", ["coco-cc", "nuclei-dsb2018"])
 def test_real_objects_keep_their_shape(data_set):
     masks = real_masks(data_set, count=60, least_area=400)

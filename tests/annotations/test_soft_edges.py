@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sam2_adapter.annotations.soft_edges import harden, has_soft_edges
@@ -15,8 +15,10 @@ from tests.shapes import FEW, ellipse, object_masks, real_masks
 @FEW
 @given(mask=object_masks(), sigma=st.floats(0.6, 3), top=st.sampled_from([1.0, 255.0, 1000.0]))
 def test_smoothed_masks_are_soft_and_cut_where_they_were(mask, sigma, top):
-    if mask.sum() < 400:
-        return
+    assume(mask.sum() >= 400)
+    # Pixels so near to the outline end up between body and background; where they are most of an object, it is no mask any more.
+    distances = [cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5) for side in (mask, ~mask)]
+    assume(np.count_nonzero(np.maximum(*distances) <= 0.6 * sigma + 0.5) <= 0.6 * mask.sum())
     values = cv2.GaussianBlur(mask.astype(np.float32) * top, (0, 0), sigma)
     values[values < top / 255] = 0
     assert has_soft_edges(values)
