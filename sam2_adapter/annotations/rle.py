@@ -133,16 +133,16 @@ def union_rle(rles: Sequence[Rle]) -> Rle:
     return Rle(merged["counts"].decode("ascii"), rles[0].original_hw)
 
 
+def rle_inside(rle: Rle, box_xyxy: tuple[int, int, int, int]) -> Rle:
+    """The pixels of a mask that lie in a box (x0, y0, x1, y1) of whole pixels, without decoding it."""
+    return _common(rle, bounds_to_rle(_without_empty_runs(_box_bounds(box_xyxy, rle.original_hw)), rle.original_hw))
+
+
 def rle_outside(rle: Rle, box_xyxy: tuple[int, int, int, int]) -> Rle:
-    """The pixels of a mask that lie outside a box (x0, y0, x1, y1) of whole pixels inside the image, without decoding it."""
+    """The pixels of a mask that lie outside a box (x0, y0, x1, y1) of whole pixels, without decoding it."""
     height, width = rle.original_hw
-    x0, y0, x1, y1 = box_xyxy
-    if x0 >= x1 or y0 >= y1:
-        return rle
-    inside = (np.arange(x0, x1)[:, None] * height + np.array([y0, y1])).ravel()
-    rest = bounds_to_rle(_without_empty_runs(np.concatenate([[0], inside, [height * width]])), rle.original_hw)
-    kept = coco_mask.merge([_encoded(rle), _encoded(rest)], intersect=True)
-    return Rle(kept["counts"].decode("ascii"), rle.original_hw)
+    around = np.concatenate([[0], _box_bounds(box_xyxy, rle.original_hw), [height * width]])
+    return _common(rle, bounds_to_rle(_without_empty_runs(around), rle.original_hw))
 
 
 def coco_rings_to_rle(rings: Sequence[Sequence[float]], original_hw: tuple[int, int]) -> Rle:
@@ -206,6 +206,23 @@ def rle_to_mask_in_box(rle: Rle) -> BoolArray:
     runs = np.diff(np.concatenate([[0], bounds, [(x1 - x0) * height]]))
     is_set = np.arange(len(runs)) % 2 == 1
     return np.ascontiguousarray(np.repeat(is_set, runs).reshape(x1 - x0, height).T[y0:y1])
+
+
+def _box_bounds(box_xyxy: tuple[int, int, int, int], original_hw: tuple[int, int]) -> IntArray:
+    """Where the runs of the part of a box that lies in the image begin and end, column by column; none where no part does."""
+    height, width = original_hw
+    x0, x1 = (min(max(x, 0), width) for x in box_xyxy[::2])
+    y0, y1 = (min(max(y, 0), height) for y in box_xyxy[1::2])
+    if x0 >= x1 or y0 >= y1:
+        return np.zeros(0, np.int64)
+    bounds: IntArray = (np.arange(x0, x1)[:, None] * height + np.array([y0, y1])).ravel()
+    return bounds
+
+
+def _common(first: Rle, second: Rle) -> Rle:
+    """The pixels that are set in both masks."""
+    kept = coco_mask.merge([_encoded(first), _encoded(second)], intersect=True)
+    return Rle(kept["counts"].decode("ascii"), first.original_hw)
 
 
 def _encoded(rle: Rle) -> dict[str, object]:

@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 
 from sam2_adapter.annotations.masks import MaskPrediction
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, BoolArray, FloatArray, Prompt
-from sam2_adapter.annotations.rle import Rle, mask_to_rle, placed_mask_to_rle, rle_outside, rle_to_mask, union_rle
+from sam2_adapter.annotations.regions import Region
+from sam2_adapter.annotations.rle import (
+    Rle,
+    mask_to_rle,
+    placed_mask_to_rle,
+    rle_inside,
+    rle_outside,
+    rle_to_mask,
+    union_rle,
+)
 from sam2_adapter.interactive.steps import Step
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.window import Window, moved_logits, predict_in_window, predict_window_parts
@@ -80,9 +89,37 @@ def pointed(last: Taken | None, step: Step, window: Window) -> Prompt:
 
 
 def answers_in(
-    predictor: Predictor, window: Window, prompt: Prompt, before: Taken | None, multimask_output: bool | None = None
+    predictor: Predictor,
+    window: Window,
+    prompt: Prompt,
+    before: Taken | None,
+    multimask_output: bool | None = None,
+    limit: tuple[int, int, int, int] | None = None,
 ) -> list[Answer]:
-    """The masks that the model gives for a prompt in a window; what lies outside the window stays as in the earlier answer."""
+    """The masks that the model gives for a prompt in a window; what lies outside the window stays as in the earlier answer.
+
+    Args:
+        predictor: the model.
+        window: where to look.
+        prompt: one object.
+        before: the step before.
+        multimask_output: as in `Predictor.predict`.
+        limit: the box that the masks end at; see `limit_of`.
+    """
+    found = _answers_in(predictor, window, prompt, before, multimask_output)
+    return found if limit is None else [_limited(answer, limit, window.region) for answer in found]
+
+
+def _limited(answer: Answer, limit: tuple[int, int, int, int], view: Region) -> Answer:
+    """An answer that ends at a box, and so reaches the edge of the view only where the box does."""
+    x0, y0, x1, y1 = limit
+    is_in_view = view.x0 < x0 and view.y0 < y0 and x1 < view.x1 and y1 < view.y1
+    return replace(answer, rle=rle_inside(answer.rle, limit), is_cut=answer.is_cut and not is_in_view)
+
+
+def _answers_in(
+    predictor: Predictor, window: Window, prompt: Prompt, before: Taken | None, multimask_output: bool | None
+) -> list[Answer]:
     if window.is_whole:
         return [Answer(*found) for found in predictor.predict_rles(window.embedding, prompt, multimask_output)]
     # A view leaves out what lies outside it; what lies outside the image is refused as ever.

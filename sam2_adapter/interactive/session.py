@@ -113,7 +113,7 @@ class Session:
         return self._ask(lambda steps: (*steps, Step(point_xy=(x, y), foreground=foreground, view_xyxy=view_xyxy)))
 
     def box(self, box_xyxy: Sequence[float], *, view_xyxy: tuple[int, int, int, int] | None = None) -> Answer | None:
-        """Draw a box around the object, in place of an earlier one.
+        """Draw a box around the object, in place of an earlier one. The mask ends at the box, until a click outside says that the object goes on there.
 
         Args:
             box_xyxy: (x0, y0, x1, y1) in pixels.

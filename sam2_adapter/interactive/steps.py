@@ -5,6 +5,7 @@ Steps are plain values that can be compared, kept and sent; `Session.go_to` turn
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -28,7 +29,8 @@ class Step:
     Attributes:
         point_xy: (x, y) in pixels of the image.
         foreground: whether the object is at that point.
-        box_xyxy: (x0, y0, x1, y1) in pixels, around the object.
+        box_xyxy: (x0, y0, x1, y1) in pixels, around the object; see `limit_of`.
+        is_loose: the box says about where the object is, which may go on beyond it.
         mask: in the size of the image; what is pointed at afterwards refines it.
         view_xyxy: (x0, y0, x1, y1) in whole pixels, the part of the image that was looked at in full resolution; `None` for all of it.
         choice: position of the candidate that was taken as the answer, best-scored first; `None` for the answer that
@@ -41,6 +43,7 @@ class Step:
     mask: Rle | None = None
     view_xyxy: tuple[int, int, int, int] | None = None
     choice: int | None = None
+    is_loose: bool = False
 
     def __post_init__(self) -> None:
         """Check every field, and that it is exactly one of the three."""
@@ -57,12 +60,30 @@ class Step:
         if self.choice is not None:
             whole_number(self.choice, "choice", 0, error=PromptError)
         truth_value(self.foreground, "foreground", PromptError)
+        truth_value(self.is_loose, "is_loose", PromptError)
         given = [value for value in (self.point_xy, self.box_xyxy, self.mask) if value is not None]
         if len(given) != 1:
             raise PromptError(f"A step is one point, one box or one mask, but got {len(given)} of them.")
 
 
 Steps = tuple[Step, ...]
+
+
+def limit_of(steps: Steps) -> tuple[int, int, int, int] | None:
+    """The box that a mask ends at, (x0, y0, x1, y1) of whole pixels; `None` where it may go on everywhere.
+
+    Whoever draws a box means what is in it, and a click in it corrects what is there. A click outside that says the object is there too
+    lets the mask go on beyond the box.
+    """
+    since = steps[max((number for number, step in enumerate(steps, start=1) if step.mask is not None), default=0) :]
+    drawn = [step for step in since if step.box_xyxy is not None]
+    if not drawn or drawn[-1].is_loose:
+        return None
+    x0, y0, x1, y1 = drawn[-1].box_xyxy or ()
+    points = [step.point_xy for step in since if step.point_xy is not None and step.foreground]
+    if not all(x0 <= x <= x1 and y0 <= y <= y1 for x, y in points):
+        return None
+    return math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)
 
 
 class KnownSteps(Generic[_T]):

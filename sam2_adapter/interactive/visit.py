@@ -12,7 +12,7 @@ from dataclasses import replace
 from sam2_adapter.errors import PromptError
 from sam2_adapter.interactive.encoded_views import EncodedViews
 from sam2_adapter.interactive.mask_answers import Answer, Taken, answers_in, pointed
-from sam2_adapter.interactive.steps import KnownSteps, Step, Steps
+from sam2_adapter.interactive.steps import KnownSteps, Step, Steps, limit_of
 from sam2_adapter.predict.predictor import Predictor
 
 
@@ -75,17 +75,19 @@ class Visit:
 
     def preview(self, step: Step) -> Answer:
         """The answer to a step alone, which is not taken."""
-        taken = self._answered(None, step)
+        taken = self._answered(None, (step,))
         self._previewed = step, taken
         return taken.answer
 
-    def _answered(self, before: Taken | None, step: Step) -> Taken:
+    def _answered(self, before: Taken | None, steps: Steps) -> Taken:
+        """The last of these steps with its answer, which the model is asked for."""
+        step = steps[-1]
         seen = self._previewed if before is None else None
         if seen is not None and seen[0] == step:
             return seen[1]
         window = self.views.window(step.view_xyxy)
         prompt = pointed(before, step, window)
-        return Taken(prompt, answers_in(self.predictor, window, prompt, before)[0], window)
+        return Taken(prompt, answers_in(self.predictor, window, prompt, before, limit=limit_of(steps))[0], window)
 
     def _taken(self, steps: Steps) -> Taken:
         """The last of these steps with its answer; the model is asked for those that are not known."""
@@ -94,7 +96,7 @@ class Visit:
         for number in range(start, len(steps)):
             choice = steps[number].choice
             if choice is None:
-                taken = self._answered(taken, steps[number])
+                taken = self._answered(taken, steps[: number + 1])
             else:
                 window = self.views.window(steps[number].view_xyxy)
                 chosen = _chosen(self._candidates_of(steps[: number + 1]), choice)
@@ -109,9 +111,8 @@ class Visit:
         if found is None:
             before = self._taken(plain[:-1]) if len(plain) > 1 else None
             window = self.views.window(plain[-1].view_xyxy)
-            answers = answers_in(
-                self.predictor, window, pointed(before, plain[-1], window), before, multimask_output=True
-            )
+            prompt = pointed(before, plain[-1], window)
+            answers = answers_in(self.predictor, window, prompt, before, multimask_output=True, limit=limit_of(plain))
             found = tuple(sorted(answers, key=lambda answer: -answer.iou_score))
             self._candidates.put(plain, found)
         return found

@@ -25,7 +25,8 @@ def step_of(value: Mapping[str, Any], original_hw: tuple[int, int]) -> Step:
         if value.get("mask") is not None:
             return Step(mask=Rle(value["mask"], original_hw), **where)
         if value.get("box") is not None:
-            return Step(box_xyxy=tuple(float(side) for side in value["box"]), **where)
+            box = tuple(float(side) for side in value["box"])
+            return Step(box_xyxy=box, is_loose=bool(value.get("loose", False)), **where)
         return Step(point_xy=point_of(value), foreground=bool(value.get("inside", True)), **where)
     except Sam2AdapterError:
         raise

@@ -14,6 +14,7 @@ from sam2_adapter.annotations.rle import (
     coco_rings_to_rle,
     mask_to_rle,
     placed_mask_to_rle,
+    rle_inside,
     rle_iou,
     rle_outside,
     rle_to_mask,
@@ -76,6 +77,19 @@ def test_outside_a_box_a_mask_stays(mask, data):
     expected = mask.copy()
     expected[y0:y1, x0:x1] = False
     assert rle_outside(mask_to_rle(mask), (x0, y0, x1, y1)) == mask_to_rle(expected)
+    assert rle_inside(mask_to_rle(mask), (x0, y0, x1, y1)) == mask_to_rle(mask & ~expected)
+
+
+@pytest.mark.parametrize(
+    "box", [(-5, -5, 40, 40), (2, -1, 3, 99), (4, 4, 4, 9), (9, 9, 3, 3), (50, 0, 60, 9), (-9, 0, -2, 9)]
+)
+def test_of_a_box_beyond_the_image_the_part_in_it_counts(box):
+    mask = np.arange(7 * 9).reshape(7, 9) % 4 < 2
+    x0, y0, x1, y1 = np.maximum(box, 0)
+    inside = np.zeros_like(mask)
+    inside[y0:y1, x0:x1] = True
+    assert rle_inside(mask_to_rle(mask), box) == mask_to_rle(mask & inside)
+    assert rle_outside(mask_to_rle(mask), box) == mask_to_rle(mask & ~inside)
 
 
 @QUICK

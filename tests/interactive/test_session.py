@@ -88,6 +88,52 @@ def test_a_box_and_clicks_are_one_object_and_a_box_replaces_the_one_before(predi
     assert np.array_equal(other.low_res_logits, expected.low_res_logits[0, 0])
 
 
+def _in_box(mask, box):
+    x0, y0, x1, y1 = box
+    kept = np.zeros_like(mask)
+    kept[y0:y1, x0:x1] = mask[y0:y1, x0:x1]
+    return kept
+
+
+def test_a_mask_ends_at_the_box_until_a_click_outside_says_that_the_object_goes_on(session):
+    box = (40, 20, 100, 70)
+    loose = Step(box_xyxy=box, is_loose=True)
+    clicks = [Step(point_xy=(80, 60)), Step(point_xy=(20, 100), foreground=False), Step(point_xy=(120, 90))]
+    free = [session.go_to([loose, *clicks[:number]]).mask for number in range(4)]
+    assert (free[0] & ~_in_box(free[0], box)).any()
+    kept = [session.go_to([Step(box_xyxy=box), *clicks[:number]]).mask for number in range(4)]
+    for number in range(3):
+        assert np.array_equal(kept[number], _in_box(free[number], box))
+    assert np.array_equal(kept[3], free[3])
+    session.undo()
+    assert np.array_equal(session.answer.mask, kept[2])
+    whole = session.go_to([loose]) and session.candidates()
+    cut = session.go_to([Step(box_xyxy=box)]) and session.candidates()
+    for one, other in zip(cut, whole, strict=True):
+        assert np.array_equal(one.mask, _in_box(other.mask, box))
+        assert np.array_equal(session.choose(one).mask, one.mask)
+
+
+def test_a_mask_that_ends_at_a_box_in_the_view_reaches_no_edge_of_it(session):
+    view = (10, 10, 110, 100)
+    assert session.go_to([Step(box_xyxy=(30, 30, 60, 60), is_loose=True, view_xyxy=view)]).is_cut
+    answer = session.go_to([Step(box_xyxy=(30, 30, 60, 60), view_xyxy=view)])
+    assert answer.mask.any()
+    assert not answer.is_cut
+    assert session.go_to([Step(box_xyxy=(2, 30, 60, 60), view_xyxy=view)]).is_cut
+
+
+@pytest.mark.slow
+def test_a_click_that_enlarges_the_mask_does_not_leave_the_box(finding):
+    finding.clear()
+    box = (40, 20, 90, 100)  # the left half of the disk, and a little more
+    masks = [finding.box(box).mask, finding.click(85, 60).mask]
+    for mask in masks:
+        assert np.array_equal(mask, _in_box(mask, box))
+    assert mask_iou(masks[1], _in_box(_disk(), box)) > 0.85
+    assert mask_iou(finding.click(110, 60).mask, _disk()) > 0.85
+
+
 def test_undo_goes_back_click_by_click(session):
     answers = [session.click(80, 60), session.click(95, 60), session.box(BOX)]
     assert session.undo() is answers[1]

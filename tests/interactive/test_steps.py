@@ -7,7 +7,7 @@ import pytest
 
 from sam2_adapter.annotations.rle import mask_to_rle
 from sam2_adapter.errors import PromptError
-from sam2_adapter.interactive.steps import KnownSteps, Step
+from sam2_adapter.interactive.steps import KnownSteps, Step, limit_of
 
 RLE = mask_to_rle(np.ones((2, 3), bool))
 
@@ -41,3 +41,39 @@ def test_what_was_used_longest_ago_makes_room():
     assert known.get(lists[0]) == 0
     known.put(lists[64], 64)
     assert [known.get(steps) for steps in (lists[0], lists[1], lists[64])] == [0, None, 64]
+
+
+BOX = Step(box_xyxy=(10.4, 20.6, 30.2, 40.0))
+INSIDE, OUTSIDE = Step(point_xy=(30.2, 25)), Step(point_xy=(30.3, 25))
+LIMIT = (10, 20, 31, 40)
+
+
+@pytest.mark.parametrize(
+    ("steps", "limit"),
+    [
+        ((), None),
+        ((INSIDE,), None),
+        ((BOX,), LIMIT),
+        ((BOX, INSIDE), LIMIT),
+        ((INSIDE, BOX), LIMIT),
+        ((BOX, OUTSIDE), None),
+        ((OUTSIDE, BOX), None),
+        ((BOX, OUTSIDE, INSIDE), None),
+        ((BOX, Step(point_xy=(50, 50), foreground=False)), LIMIT),
+        ((Step(box_xyxy=(0, 0, 100, 100)), INSIDE, BOX), LIMIT),
+        ((BOX, OUTSIDE, Step(box_xyxy=(0, 0, 100, 100))), (0, 0, 100, 100)),
+        ((BOX, Step(mask=RLE)), None),
+        ((BOX, Step(mask=RLE), INSIDE), None),
+        ((OUTSIDE, Step(mask=RLE), BOX), LIMIT),
+        ((Step(box_xyxy=BOX.box_xyxy, is_loose=True),), None),
+        ((BOX, Step(box_xyxy=BOX.box_xyxy, is_loose=True)), None),
+    ],
+)
+def test_a_mask_ends_at_its_box_unless_a_click_says_that_it_goes_on(steps, limit):
+    assert limit_of(steps) == limit
+
+
+def test_a_loose_box_is_another_step():
+    assert Step(box_xyxy=(1, 2, 3, 4), is_loose=True) != Step(box_xyxy=(1, 2, 3, 4))
+    with pytest.raises(PromptError, match="is_loose"):
+        Step(box_xyxy=(1, 2, 3, 4), is_loose="yes")

@@ -18,6 +18,7 @@ from sam2_adapter.label.questions import point_of, step_of, view_of
         ({"point": [4, 2], "inside": False, "view": [0, 0, 5, 5]}, Step(point_xy=(4.0, 2.0), foreground=False, view_xyxy=(0, 0, 5, 5))),
         ({"point": [4, 2], "inside": True, "choice": 2}, Step(point_xy=(4.0, 2.0), choice=2)),
         ({"box": [1, 2, 3, 4]}, Step(box_xyxy=(1.0, 2.0, 3.0, 4.0))),
+        ({"box": [1, 2, 3, 4], "loose": True}, Step(box_xyxy=(1.0, 2.0, 3.0, 4.0), is_loose=True)),
         ({"mask": mask_to_rle(np.eye(8) > 0).counts}, Step(mask=Rle(mask_to_rle(np.eye(8) > 0).counts, (8, 8)))),
     ],
 )  # fmt: skip

@@ -58,7 +58,7 @@ export class SameObjects {
     const found = [];
     for (const { label, counts } of Object.values(objects)) {
       if (this.store.state.image?.visit !== image.visit || this.store.state.desk.draft) break;
-      const steps = [{ box: boxIn(image, new Shape(counts, height).box, scale) }];
+      const steps = [{ box: boxIn(image, new Shape(counts, height).box, scale), loose: true }]; // it may have moved out of the box
       const answer = await ask(image, { kind: "click", steps });
       if (answer && this.stage.shape(answer.counts).area) found.push({ counts: answer.counts, score: answer.score, label, steps });
     }
