@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sam2_adapter.annotations.masks import mask_iou, mask_to_box_xyxy
-from sam2_adapter.annotations.rle import Rle, rle_to_mask
+from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask
 from sam2_adapter.predict.everything.certainty import certainty
 from tests.browser import faults_everywhere
 from tests.formats.folders import coco, coco_image, coco_object, write_json
@@ -144,6 +144,58 @@ def test_an_object_of_a_file_without_scores_shows_none(browser, tmp_path):
         page.saved()
         assert page.window.inner_text(f"{row} .number").endswith("%")
         assert 0 < saved_objects(folder)[0]["score"] <= 1
+
+
+def test_what_is_unlike_the_objects_of_the_picture_before_is_left_out_until_it_is_wanted(browser, tmp_path):
+    folder = tmp_path / "pair"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        shutil.copy(DEMO / "coins.png", folder / name)
+    with serving(folder, "--model", "sam2_nano") as server, opened_page(browser, server.url) as page:
+        page.ready()
+        for x, y in ((335, 43), (271, 118), (155, 51)):
+            page.point(x, y)
+            page.press("Enter")
+        page.saved()
+        coins = [rle_to_mask(Rle(entry["counts"], (303, 384))) for entry in page.objects]
+        x0, y0, x1, y1 = mask_to_box_xyxy(coins[1])
+        cross = np.zeros((303, 384), bool)
+        cross[(y0 + y1) // 2, x0:x1] = cross[y0:y1, (x0 + x1) // 2] = True
+        changes = dict(zip(page.js("Object.keys(label.store.state.objects)"), page.objects, strict=True))
+        second, third = list(changes)[1:]
+        changes = {
+            second: {**changes[second], "counts": mask_to_rle(cross).counts},
+            third: {**changes[third], "score": 1},
+        }
+        page.js("(changes) => label.store.dispatch({ type: 'change', changes })", changes)
+        page.saved()
+        page.press("d")
+        page.until("label.store.state.image?.id === label.store.state.images[1].id")
+        page.ready()
+        page.press("m")
+        page.until("label.stage.proposals.isOn")
+        found = page.js("[...label.stage.proposals.list.values()]")
+        is_unlike = [False, True, found[2]["score"] < 0.8]
+        assert [one["isUnlike"] for one in found] == is_unlike
+        assert page.js("label.stage.proposals.shown.length") == 3 - sum(is_unlike)
+        assert f"Left out: {sum(is_unlike)} unlike before, in size or score." in page.window.inner_text("#proposals")
+        page.window.click("#proposals button:has-text('Show them')")
+        assert page.js("label.stage.proposals.shown.length") == 3
+        assert "Left out" not in page.window.inner_text("#proposals")
+        page.press("Shift+G")
+        page.saved()
+        for entry, coin in zip(page.objects, coins, strict=True):
+            assert mask_iou(coin, rle_to_mask(Rle(entry["counts"], (303, 384)))) > 0.7
+        page.press("Control+z", "m")
+        page.until(f"label.stage.proposals.shown.length === {3 - sum(is_unlike)}")
+        told = page.js("""async () => {
+          const { SameObjects } = await import("/page/same_objects.js");
+          const same = new SameObjects(label.store, label.stage, label.commands, () => {});
+          const click = [{ point: [1, 2], inside: true }], stroke = [{ mask: "x", painted: true }];
+          return [[0.9, click, 0.71, 1], [0.9, click, 0.69, 1], [null, undefined, 0.1, 1], [1, stroke, 0.1, 1], [null, undefined, 0.9, 1.6], [0.5, click, 0.9, 0.6], [0.5, click, 0.9, 0.7]]
+            .map(([score, steps, found, times]) => same.isUnlike({ score, steps }, found, times));
+        }""")
+        assert told == [False, True, False, False, True, True, False]
 
 
 def test_objects_of_the_picture_before_are_proposals_and_pictures_are_ordered_by_certainty(browser, tmp_path):

@@ -1,5 +1,6 @@
 // Proposals: masks that somebody may accept, drawn with dashes. None is saved before it is accepted. Left out are those of which accepted objects have
-// more than half of the pixels, and what is found but is background: it lies on most of the edge of what was searched.
+// more than half of the pixels, and what is found but is background: it lies on most of the edge of what was searched; of the objects of another picture
+// what is unlike them, until somebody wants to see it.
 // "Find all" asks the model for all objects of the picture, or of its visible part, and the answers come while it still looks.
 
 import { ask, newId } from "./api.js";
@@ -34,9 +35,10 @@ export class Proposals {
 
   clear() {
     this.isOn = false;
-    this.list = new Map(); // id -> {counts, score, steps, label, model, isBackground}
+    this.list = new Map(); // id -> {counts, score, steps, label, model, isBackground, isUnlike}
     this.shown = []; // what can be accepted
-    this.leftOut = { taken: 0, background: 0 }; // how many with a score that would do
+    this.leftOut = { taken: 0, background: 0, unlike: 0 }; // how many with a score that would do
+    this.showsUnlike = false;
     this.known = { objects: null, taken: new Map() }; // whether accepted objects have most of a proposal, by its counts
     this.hovered = null;
     this.title = "";
@@ -60,7 +62,7 @@ export class Proposals {
     this.begin();
   }
 
-  /** Show masks that came from elsewhere: [{counts, score, steps, label, model}]; the label and the model in use where there are none. */
+  /** Show masks that came from elsewhere: [{counts, score, steps, label, model, isUnlike}]; the label and the model in use where there are none. */
   offer(list, title) {
     this.end();
     this.isOn = true;
@@ -144,16 +146,21 @@ export class Proposals {
     return done && seconds > 1 ? (seconds / done) * (total - done) : undefined;
   }
 
+  showUnlike() {
+    this.showsUnlike = true;
+    this.update();
+  }
+
   setLeast(score) {
     this.least = score;
     this.update();
   }
 
   update() {
-    this.leftOut = { taken: 0, background: 0 };
+    this.leftOut = { taken: 0, background: 0, unlike: 0 };
     this.shown = [...this.list.values()].filter((one) => {
       if (one.score < this.least) return false;
-      const reason = this.isTaken(one) ? "taken" : one.isBackground ? "background" : null;
+      const reason = this.isTaken(one) ? "taken" : one.isBackground ? "background" : one.isUnlike && !this.showsUnlike ? "unlike" : null;
       if (reason) this.leftOut[reason]++;
       return !reason;
     });

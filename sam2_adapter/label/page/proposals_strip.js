@@ -16,13 +16,14 @@ export class ProposalsStrip {
     this.stop = element("button", { onclick: () => proposals.stop() }, "Stop");
     this.all = element("button", { title: "Accept all that are shown (Shift + G)", onclick: () => proposals.acceptAll() });
     this.out = element("span", { className: "soft out" });
+    this.unlike = element("button", { onclick: () => proposals.showUnlike() }, "Show them, too");
     const end = element("button", { className: "icon", title: "End (Esc)", "aria-label": "End the proposals", onclick: () => proposals.end() }, "×");
     const score = element("label", { className: "score", title: SCORE_MEANS }, "Score at least", this.slider, this.least);
     this.node.replaceChildren(
       element("div", { className: "line" }, this.text, this.stop, this.again, end),
       this.track,
       element("div", { className: "line" }, score, this.all),
-      this.out,
+      element("div", { className: "line" }, this.out, this.unlike),
     );
     proposals.onChange = () => this.show();
     store.listen((state, before) => { if (state.desk !== before.desk || state.pictures !== before.pictures) this.show(); });
@@ -47,6 +48,7 @@ export class ProposalsStrip {
     this.all.disabled = !shown.length;
     this.all.replaceChildren(`Accept ${shown.length} `, element("kbd", {}, "⇧G"));
     this.out.textContent = this.toldOfOthers();
+    this.unlike.hidden = !proposals.leftOut.unlike;
     this.showView();
   }
 
@@ -57,14 +59,15 @@ export class ProposalsStrip {
   }
 
   whyNone() {
-    const { list, least, title } = this.proposals;
+    const { list, least, title, leftOut } = this.proposals;
+    if (leftOut.unlike) return `Nothing like the objects ${title} was found`;
     if (!list.size) return `Nothing was found ${title}`.trim();
     return [...list.values()].some(({ score }) => score < least) ? "No proposal has such a score" : "No proposals are left";
   }
 
   toldOfOthers() {
-    const { taken, background } = this.proposals.leftOut;
-    const parts = [taken && `${taken} in accepted objects`, background && `${background} as background`].filter(Boolean);
+    const { taken, background, unlike } = this.proposals.leftOut;
+    const parts = [taken && `${taken} in accepted objects`, background && `${background} as background`, unlike && `${unlike} unlike before, in size or score`].filter(Boolean);
     return parts.length ? `Left out: ${parts.join(", ")}.` : "Nothing is saved before you accept it.";
   }
 

@@ -4,11 +4,15 @@
 import { ask, get, imagePath } from "./api.js";
 import { NO_MODEL, NOT_ACCEPTED } from "./commands.js";
 import { plural } from "./elements.js";
+import { isPainted } from "./score.js";
 import { Shape } from "./shape.js";
 import { shownImages } from "./state.js";
 import { hundredth } from "./view.js";
 
 const ROOM = 0.04; // around the box of an object, as a share of its sides: things move
+// What is found is unlike the former object where it is so many times larger or smaller, or the model so much less sure of it.
+const MOST_TIMES = 1.5;
+const MOST_BELOW = 0.2;
 
 export class SameObjects {
   constructor(store, stage, commands, say) {
@@ -56,13 +60,23 @@ export class SameObjects {
     const scale = [image.width / width, image.height / height];
     this.say(`Looking for ${plural(Object.keys(objects).length, "object")} of ${source.name} …`, true);
     const found = [];
-    for (const { label, counts } of Object.values(objects)) {
+    for (const object of Object.values(objects)) {
       if (this.store.state.image?.visit !== image.visit || this.store.state.desk.draft) break;
-      const steps = [{ box: boxIn(image, new Shape(counts, height).box, scale), loose: true }]; // it may have moved out of the box
+      const shape = new Shape(object.counts, height);
+      const steps = [{ box: boxIn(image, shape.box, scale), loose: true }]; // it may have moved out of the box
       const answer = await ask(image, { kind: "click", steps });
-      if (answer && this.stage.shape(answer.counts).area) found.push({ counts: answer.counts, score: answer.score, label, steps });
+      const area = answer ? this.stage.shape(answer.counts).area : 0;
+      if (!area) continue;
+      const isUnlike = this.isUnlike(object, answer.score, area / (shape.area * scale[0] * scale[1]));
+      found.push({ counts: answer.counts, score: answer.score, label: object.label, steps, isUnlike });
     }
     return found;
+  }
+
+  /** Whether what is found, so many times as large, is hardly the same as an object: in another picture there may be background in its place. */
+  isUnlike(object, score, times) {
+    const isLessSure = object.score !== null && !isPainted(object) && score < object.score - MOST_BELOW;
+    return isLessSure || times > MOST_TIMES || times < 1 / MOST_TIMES;
   }
 }
 
