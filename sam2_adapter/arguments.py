@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection
+from numbers import Real
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,6 +54,22 @@ def one_of(value: object, name: str, choices: Collection[str]) -> str:
     """
     if not isinstance(value, str) or value not in choices:
         raise ConfigError(unknown_name(name, value, choices))
+    return value
+
+
+def is_number(value: object) -> bool:
+    """Whether something is a real number, of Python's own or another library's types; `True` and `False` are none."""
+    return isinstance(value, Real) and type(value).__name__ not in ("bool", "bool_")
+
+
+def named_text(value: object, name: str) -> str:
+    """An argument that is a text, and not an empty one.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{name} is a text that is not empty, but got {shown(value)}.")
     return value
 
 

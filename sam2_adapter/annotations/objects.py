@@ -6,14 +6,16 @@ Every output format is written from these two.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
 from sam2_adapter.annotations.polygons import Polygon, mask_to_polygons, polygons_to_mask
 from sam2_adapter.annotations.prompts import BoolArray
-from sam2_adapter.annotations.rle import Rle, mask_to_rle, rle_to_mask, rle_to_mask_in_box
+from sam2_adapter.annotations.rle import Rle, checked_hw, mask_to_rle, rle_to_mask, rle_to_mask_in_box
+from sam2_adapter.arguments import instance_of, is_number
 from sam2_adapter.errors import DataError
+from sam2_adapter.text import shown
 
 __all__ = [
     "AnnotatedImage",
@@ -69,6 +71,7 @@ class Annotation:
         """Check every field."""
         if not isinstance(self.label, str) or not self.label:
             raise DataError(f"An annotation needs a label, a text that is not empty, but got {self.label!r}.")
+        instance_of(self.rle, Rle, "rle", "the run lengths of a mask (Rle), which mask_to_rle makes", DataError)
         if not self.rle.area:
             raise DataError(
                 f"The mask of an annotation with label {self.label!r} is empty; an object without pixels is no annotation."
@@ -106,10 +109,9 @@ class Annotation:
     @classmethod
     def from_rle(cls, rle: Rle, label: str, iou_score: float = 1.0, **facts: Unpack[AnnotationFacts]) -> Annotation:
         """As `from_mask`, of a mask that is run-length encoded already."""
-        score = float(iou_score)
-        if not math.isfinite(score):
-            raise DataError(f"The IoU score of an annotation must be finite, but got {score}.")
-        return cls(label, rle, min(max(score, 0.0), 1.0), **facts)
+        if not is_number(iou_score) or not math.isfinite(iou_score):
+            raise DataError(f"The IoU score of an annotation must be finite, but got {iou_score!r}.")
+        return cls(label, rle, min(max(float(iou_score), 0.0), 1.0), **facts)
 
     def __repr__(self) -> str:
         """Label, score, area and box; the run lengths are long."""
@@ -181,11 +183,9 @@ class AnnotatedImage:
         """Check the name and that every mask has the image's size."""
         if not isinstance(self.file_name, str) or not self.file_name:
             raise DataError(f"An annotated image needs a file name, but got {self.file_name!r}.")
-        height, width = (int(value) for value in self.original_hw)
-        if height < 1 or width < 1:
-            raise DataError(f"{self.file_name}: height and width must be positive, but got {height} and {width}.")
+        height, width = checked_hw(self.original_hw, self.file_name)
         object.__setattr__(self, "original_hw", (height, width))
-        object.__setattr__(self, "annotations", tuple(self.annotations))
+        object.__setattr__(self, "annotations", _checked_annotations(self.annotations, self.file_name))
         for index, annotation in enumerate(self.annotations):
             if annotation.original_hw != (height, width):
                 mask_height, mask_width = annotation.original_hw
@@ -200,8 +200,15 @@ class AnnotatedImage:
             yield f"{self.file_name}: object {number} ({annotation.label!r})", annotation
 
 
+def _checked_annotations(given: Any, file_name: str) -> tuple[Annotation, ...]:
+    entries = tuple(given) if isinstance(given, Iterable) else None
+    if entries is None or not all(isinstance(entry, Annotation) for entry in entries):
+        raise DataError(f"{file_name}: the annotations are a list of Annotation, but got {shown(given)}.")
+    return entries
+
+
 def _checked_score(score: Any, name: str = "IoU score") -> float:
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+    if not is_number(score) or not 0 <= score <= 1:
         raise DataError(f"The {name} of an annotation is a number from 0 to 1, but got {score!r}.")
     return float(score)
 

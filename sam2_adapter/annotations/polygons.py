@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sam2_adapter.annotations.masks import mask_to_box_xyxy
 from sam2_adapter.annotations.outlines import trace_rings
 from sam2_adapter.annotations.prompts import BoolArray
+from sam2_adapter.arguments import is_number
 from sam2_adapter.errors import DataError
 
 Ring = npt.NDArray[np.float64]
@@ -81,7 +82,12 @@ def mask_to_polygons(mask: BoolArray, tolerance: float = 1.0) -> list[Polygon]:
 
     Returns:
         One polygon per 4-connected part, largest first; empty for an empty mask.
+
+    Raises:
+        DataError: the tolerance is something else.
     """
+    if not is_number(tolerance) or not 0 <= tolerance < np.inf:
+        raise DataError(f"The tolerance of an outline is a number of pixels of at least 0, but got {tolerance!r}.")
     box = mask_to_box_xyxy(mask)
     if box is None:
         return []

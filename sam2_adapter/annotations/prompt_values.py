@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sam2_adapter.arguments import is_number
 from sam2_adapter.errors import PromptError
 
 FloatArray = npt.NDArray[np.float32]
@@ -18,6 +19,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 FOREGROUND = 1
 BACKGROUND = 0
+
+# Logits beyond this come from no model, and lead the decoder to numbers that are none.
+_MOST_LOGIT = 1e6
 
 
 def parse_numbers(text: str) -> list[float] | None:
@@ -73,19 +77,29 @@ def checked_numbers(key: str, value: Any, count: int) -> tuple[float, ...]:
 def as_pairs(points: Any) -> Any:
     """Points as a list of pairs, where one point stands alone: [x, y] or "x, y"."""
     value = _numbers_of_text(points)
-    is_one_point = isinstance(value, Sequence) and len(value) == 2 and all(_is_number(part) for part in value)
+    if hasattr(value, "__array__"):
+        array = _as_array("points", value)
+        return array[None] if array.shape == (2,) else array
+    is_one_point = isinstance(value, Sequence) and len(value) == 2 and all(is_number(part) for part in value)
     return [value] if is_one_point else value
 
 
 def checked_mask_input(mask_input: Any) -> FloatArray | None:
-    """Finite float logits h x w."""
+    """Float logits h x w, finite and of a size that models give."""
     if mask_input is None:
         return None
-    logits = np.asarray(mask_input)
-    if logits.ndim != 2 or not np.issubdtype(logits.dtype, np.floating):
+    try:
+        logits = np.asarray(mask_input)
+    except (TypeError, ValueError, RuntimeError):  # rows of several lengths, tensors on a GPU or with gradients
+        raise PromptError(f"Earlier logits are a float array h x w, but got {short(mask_input)}.") from None
+    if logits.ndim != 2 or not logits.size or not np.issubdtype(logits.dtype, np.floating):
         raise PromptError(f"Earlier logits are a float array h x w, but got {logits.dtype} of shape {logits.shape}.")
     if not np.isfinite(logits).all():
         raise PromptError("Earlier logits must be finite, but some are NaN or infinite.")
+    if np.abs(logits).max() > _MOST_LOGIT:
+        raise PromptError(
+            f"Earlier logits are those of a prediction, which lie far within {_MOST_LOGIT:g}, but some are larger; give its low_res_logits."
+        )
     return logits.astype(np.float32)
 
 
@@ -103,7 +117,7 @@ def checked_mask(mask: Any) -> BoolArray | None:
 def _as_array(key: str, value: Any) -> npt.NDArray[np.float64]:
     try:
         array: npt.NDArray[np.float64] = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: tensors of torch with gradients
         raise PromptError(f"'{key}' holds numbers only, but got {short(value)}.") from None
     if not np.isfinite(array).all():
         raise PromptError(f"'{key}' must be finite numbers, but got {short(value)}.")
@@ -113,7 +127,7 @@ def _as_array(key: str, value: Any) -> npt.NDArray[np.float64]:
 def checked_number(key: str, value: Any) -> float:
     """A finite number."""
     try:
-        if not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value):
+        if is_number(value) and math.isfinite(value):
             return float(value)
     except OverflowError:
         pass
@@ -142,7 +156,7 @@ def checked_attributes(value: Any) -> Mapping[str, Any] | None:
 
 def default_labels(points: Any) -> Any:
     """Foreground for every point."""
-    return [FOREGROUND] * (len(points) if isinstance(points, Sequence | np.ndarray) else 0)
+    return [FOREGROUND] * (len(points) if isinstance(points, Sequence) or np.ndim(points) else 0)
 
 
 def shown_numbers(values: Sequence[float]) -> str:
@@ -163,7 +177,3 @@ def _numbers_of_text(value: Any) -> Any:
     """The numbers of a text; the value itself where it is no text or holds something else."""
     numbers = parse_numbers(value) if isinstance(value, str) else None
     return value if numbers is None else numbers
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -214,9 +214,9 @@ class Prompt:
         """
         if not isinstance(entry, Mapping):
             raise PromptError(f"A prompt is an object with keys such as 'box' or 'points', but got {short(entry)}.")
-        unknown = sorted(set(entry) - _ENTRY_KEYS)
+        unknown = sorted(set(entry) - ENTRY_KEYS)
         if unknown:
-            raise PromptError(unknown_name("key of a prompt", unknown[0], sorted(_ENTRY_KEYS)))
+            raise PromptError(unknown_name("key of a prompt", unknown[0], sorted(ENTRY_KEYS)))
         if "labels" in entry and "points" not in entry:
             raise PromptError("'labels' says which points are foreground, but this prompt has no 'points'.")
         points: Any = as_pairs(entry.get("points"))
@@ -238,7 +238,8 @@ class Prompt:
         )
 
 
-_ENTRY_KEYS = {"box", "angle", "points", "labels", "mask", "label", "attributes", "object_id", "parent_id"}
+# What an entry of a prompts file may say.
+ENTRY_KEYS = {"box", "angle", "points", "labels", "mask", "label", "attributes", "object_id", "parent_id"}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pycocotools import mask as coco_mask
 from sam2_adapter.annotations.masks import mask_to_box_xyxy
 from sam2_adapter.annotations.prompts import BoolArray
 from sam2_adapter.errors import DataError
+from sam2_adapter.text import shown
 
 IntArray = npt.NDArray[np.int64]
 
@@ -38,7 +39,7 @@ class Rle:
 
     def __post_init__(self) -> None:
         """Check that the runs cover the mask exactly."""
-        height, width = _checked_hw(self.original_hw)
+        height, width = checked_hw(self.original_hw)
         object.__setattr__(self, "original_hw", (height, width))
         covered = sum(_counts_to_runs(self.counts).tolist())
         if covered != height * width:
@@ -77,7 +78,7 @@ def runs_to_rle(runs: IntArray, original_hw: tuple[int, int]) -> Rle:
     Raises:
         DataError: the runs are negative or do not cover the mask.
     """
-    height, width = _checked_hw(original_hw)
+    height, width = checked_hw(original_hw)
     lengths = [int(length) for length in runs]
     if min(lengths, default=0) < 0 or sum(lengths) != height * width:
         raise DataError(
@@ -88,7 +89,13 @@ def runs_to_rle(runs: IntArray, original_hw: tuple[int, int]) -> Rle:
 
 
 def mask_to_rle(mask: BoolArray) -> Rle:
-    """Encode a bool H x W mask; exact."""
+    """Encode a bool H x W mask; exact.
+
+    Raises:
+        DataError: it is no array of two axes.
+    """
+    if getattr(mask, "ndim", None) != 2:
+        raise DataError(f"RLE: a mask is a bool array of height x width, but got {shown(mask)}.")
     return placed_mask_to_rle(mask, (0, 0), (mask.shape[0], mask.shape[1]))
 
 
@@ -276,13 +283,25 @@ def _checked_characters(counts: str) -> IntArray:
     return characters
 
 
-def _checked_hw(original_hw: tuple[int, int]) -> tuple[int, int]:
+def checked_hw(original_hw: object, name: str = "RLE") -> tuple[int, int]:
+    """(height, width) of a mask in whole pixels; `name` is what has it.
+
+    Raises:
+        DataError: they are something else, not positive, or of more pixels than run lengths count.
+    """
     try:
-        height, width = (int(value) for value in original_hw)
-    except (TypeError, ValueError):
-        raise DataError(f"RLE: the size is (height, width) in pixels, but got {original_hw!r}.") from None
+        height, width = (_whole(value) for value in ("" if isinstance(original_hw, str) else original_hw))  # type: ignore[attr-defined]
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{name}: the size is (height, width) in whole pixels, but got {original_hw!r}.") from None
     if height < 1 or width < 1 or height * width >= 2**32:
         raise DataError(
-            f"RLE: height and width must be positive and below 2**32 pixels together, but got {height} and {width}."
+            f"{name}: height and width must be positive and below 2**32 pixels together, but got {height} and {width}."
         )
     return height, width
+
+
+def _whole(value: object) -> int:
+    number = float(value)  # type: ignore[arg-type]
+    if number != int(number):
+        raise ValueError(value)
+    return int(number)

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sam2_adapter.arguments import path_of, truth_value, whole_number
+from sam2_adapter.arguments import named_text, path_of, truth_value, whole_number
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ConfigError, DataError
 from sam2_adapter.formats.dataset_reader import USUAL_SPLITS, WHOLE, ReadingOptions, Samples, child
@@ -20,7 +20,7 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.formats.splits import apply_split_file, check_disjoint, split_by_folders, split_off_validation
 from sam2_adapter.images.find import passed_over_below
 from sam2_adapter.ownership import results_in
-from sam2_adapter.text import plural, shown, unknown_name
+from sam2_adapter.text import plural, unknown_name
 
 __all__ = ["DataFormat", "Dataset", "LeftOut", "Reason", "Sample", "find_format", "load_dataset"]
 
@@ -119,8 +119,7 @@ def load_dataset(
     truth_value(include_model_annotations, "include_model_annotations")
     truth_value(include_crowds, "include_crowds")
     truth_value(split_parts, "split_parts")
-    if not isinstance(default_label, str) or not default_label:
-        raise ConfigError(f"default_label is a text that is not empty, but got {shown(default_label)}.")
+    named_text(default_label, "default_label")
     found_format = _checked_format(_existing(root), data_format) if data_format is not None else find_format(root)
     left_out = LeftOut()
     labels: list[str] = []

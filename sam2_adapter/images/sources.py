@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
@@ -20,12 +21,17 @@ Pixels = npt.NDArray[np.uint8]
 ImageSource = str | Path | bytes | Image.Image | Pixels
 """A path, the content of a file, a Pillow image, or `Pixels`."""
 
+# What a caller may loop over, and what is no sequence of images all the same.
+_NO_SEQUENCE = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, Mapping)
+
 
 def is_one_image(images: ImageSource | Sequence[ImageSource]) -> TypeGuard[ImageSource]:
     """Whether this is an image, or nothing that could be one, and not a sequence of them; an array of three axes is one image."""
-    if isinstance(images, np.ndarray):
-        return images.ndim <= 3
-    return isinstance(images, str | Path | bytes | Image.Image) or not isinstance(images, Iterable)
+    if isinstance(images, _NO_SEQUENCE) or hasattr(images, "read"):  # the lines of an open file are no images
+        return True
+    if hasattr(images, "ndim") and hasattr(images, "dtype"):  # an array of any library, or a column of paths
+        return bool(images.ndim <= 3) and not (images.ndim == 1 and getattr(images.dtype, "kind", "") in ("O", "U"))
+    return not isinstance(images, Iterable)
 
 
 def as_pixels(image: ImageSource, name: str = "The image", *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -39,10 +45,10 @@ def as_pixels(image: ImageSource, name: str = "The image", *, max_pixels: int = 
     Raises:
         ImageError: the file cannot be read, the Pillow image cannot be decoded, or the array is not uint8 H x W x 3.
     """
-    if isinstance(image, str | Path):
-        return read_image(image, max_pixels=max_pixels)
-    if isinstance(image, bytes):
-        return read_image(image, max_pixels=max_pixels, name=name)
+    if isinstance(image, str | os.PathLike):
+        return read_image(os.fsdecode(image), max_pixels=max_pixels)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return read_image(bytes(image), max_pixels=max_pixels, name=name)
     if isinstance(image, Image.Image):
         return _pixels_of_pillow(image, name)
     if (
@@ -54,12 +60,14 @@ def as_pixels(image: ImageSource, name: str = "The image", *, max_pixels: int = 
     ):
         found = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ImageError(
-            f"{name}: expected a path, a Pillow image or a uint8 RGB array of shape H x W x 3, but got {found}."
+            f"{name}: expected a path, the content of a file as bytes, a Pillow image or a uint8 RGB array of shape H x W x 3, but got {found}."
         )
     return image
 
 
 def _pixels_of_pillow(image: Image.Image, name: str) -> Pixels:
+    if not (image.width and image.height):
+        raise ImageError(f"{name}: the Pillow image has no pixels, it is {image.width}x{image.height}.")
     try:
         image.load()
         return np.array(upright(to_rgb(image), image))

@@ -10,7 +10,7 @@ from typing import Self
 
 from sam2_adapter.annotations.prompts import Units
 from sam2_adapter.annotations.regions import Region
-from sam2_adapter.arguments import path_of, truth_value, whole_number
+from sam2_adapter.arguments import one_of, path_of, truth_value, whole_number
 from sam2_adapter.config import Config, given_config
 from sam2_adapter.errors import ConfigError, ImageError, OutputExistsError
 from sam2_adapter.formats.registry import output_formats
@@ -26,7 +26,6 @@ from sam2_adapter.owned_folder import OwnedFolder
 from sam2_adapter.ownership import results_in
 from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.predict.predictor import Predictor
-from sam2_adapter.text import unknown_name
 
 COMMAND = "predict"
 DEFAULT_OUTPUT = "predictions"
@@ -231,11 +230,14 @@ def checked_formats(formats: Sequence[str]) -> list[str]:
     known = output_formats()
     if isinstance(formats, str) or not isinstance(formats, Iterable):
         raise ConfigError(f"formats is a list of names, such as ['coco', 'masks'], but got {formats!r}.")
-    chosen = [name for name in known if name in formats]
-    unknown = [name for name in formats if name not in known]
-    if unknown or not chosen:
-        raise ConfigError(unknown_name("format", (unknown or [""])[0], known))
-    return chosen
+    named = list(formats)
+    if not named:
+        raise ConfigError(
+            f"There is no format of results: the list of formats is empty. The choices are {', '.join(known)}."
+        )
+    for name in named:
+        one_of(name, "format", known)
+    return [name for name in known if name in named]
 
 
 def _refuse_own_results(tasks: Sequence[ImageTask], directory: Path) -> None:

@@ -173,11 +173,11 @@ def _prompts(
     box: Sequence[float] | None,
     points: Sequence[Sequence[float]] | None,
     labels: Sequence[int] | None,
-) -> Sequence[Prompt | Mapping[str, Any]]:
+) -> list[Prompt]:
     given = {name: value for name, value in (("box", box), ("points", points), ("labels", labels)) if value is not None}
     if prompts is not None and given:
         raise PromptError(f"Give prompts or {' and '.join(given)}, not both: a box and points are one more prompt.")
-    return [given] if given else as_prompts(prompts)
+    return as_prompts([given] if given else prompts)
 
 
 def _kept_predictor(model: str | Path, config: Config) -> Predictor:

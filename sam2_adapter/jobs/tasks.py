@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt, Units
+from sam2_adapter.annotations.prompts import ENTRY_KEYS, Prompt, RefusedPrompt, Units
 from sam2_adapter.annotations.usable_prompts import check_prompts
 from sam2_adapter.errors import PromptError
 from sam2_adapter.files import encodable
@@ -106,6 +106,10 @@ def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> PromptsOfRun:
     if isinstance(given, str | Path):
         return _listed_prompts(read_prompts(given, paths), paths, str(given), listed_labels(given))
     if isinstance(given, Mapping):
+        if _is_one_prompt(given):
+            raise PromptError(
+                f"prompts is a list of prompts, one per object, but got one prompt alone, {shown(given)}."
+            )
         for name, entries in given.items():
             if not isinstance(name, str):
                 raise PromptError(f"prompts has the names of images as keys, but got {shown(name)}.")
@@ -117,8 +121,16 @@ def prompts_for(paths: Sequence[Path], given: GivenPrompts) -> PromptsOfRun:
 
 
 def _require_list(given: object, name: str) -> None:
-    if not isinstance(given, Iterable) or isinstance(given, bytes | Prompt):
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes | Mapping | Prompt | np.ndarray):
         raise PromptError(f"{name} is a list of prompts, one per object, but got {shown(given)}.")
+
+
+def _is_one_prompt(given: Mapping[Any, Any]) -> bool:
+    """Whether this is one prompt as a dict, and no image names with their prompts."""
+    has_prompts = any(
+        isinstance(value, list | tuple) and value and isinstance(value[0], Mapping | Prompt) for value in given.values()
+    )
+    return bool(given) and set(given) <= ENTRY_KEYS and not has_prompts
 
 
 def prompts_sha256(prompts: Sequence[Prompt | RefusedPrompt], units: Units = "pixel") -> str:

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sam2_adapter.arguments import path_of
+from sam2_adapter.arguments import path_of, truth_value
 from sam2_adapter.errors import CheckpointError, ConfigError, WeightsNotFoundError
 from sam2_adapter.models.families.architectures import architecture_names, get_architecture
 from sam2_adapter.models.families.base import Architecture
@@ -105,12 +105,16 @@ def load_model(
         offline: never download; by default what `SAM2_ADAPTER_OFFLINE` and `HF_HUB_OFFLINE` say.
 
     Raises:
-        ConfigError: unknown configuration name.
+        ConfigError: unknown configuration name, or an argument of another kind.
         WeightsNotFoundError: no such file, or the weights could not be fetched.
         CheckpointError: the weights are damaged or do not fit.
     """
     if not isinstance(source, str) or not source:
         source = path_of(source, "model", "a weights file or directory, or the name of a model")
+    if offline is not None:
+        truth_value(offline, "offline")
+    if cache_dir is not None:
+        path_of(cache_dir, "cache_dir", "a folder for weights that are fetched")
     checkpoint = _load(source, architecture, cache_dir, offline)
     return LoadedModel(
         # Copied: the checkpoint's tensors may be a view of a file, which could change under the model.
@@ -131,6 +135,11 @@ def _load(
     if not _is_name(source):
         return load_checkpoint(source, architecture)
     named = get_architecture(str(source))
+    if architecture is not None and get_architecture(architecture) is not named:
+        raise ConfigError(
+            f"architecture = {shown(architecture)} says what a weights file fits, but {shown(str(source))} is the name of another model; "
+            "leave one of them out."
+        )
     if named.weights is None:
         return _load_bundled(named)
     return load_checkpoint(find_or_fetch_weights(named, cache_dir=cache_dir, offline=offline), named)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import Any
 
 from sam2_adapter.models.engines.base import Precision
 from sam2_adapter.models.engines.choose import make_runtime
@@ -22,7 +21,10 @@ def load_predictor(
     runtime: str = "auto",
     precision: Precision = "auto",
     expected_images: int = 1,
-    **load_options: Any,
+    *,
+    architecture: str | None = None,
+    cache_dir: str | Path | None = None,
+    offline: bool | None = None,
 ) -> Predictor:
     """Load a model for prediction.
 
@@ -32,14 +34,16 @@ def load_predictor(
         runtime: `auto`, `torch` or `openvino`; see `make_runtime`.
         precision: `auto`, `fp32`, `bf16`, `fp16` or, with OpenVINO, `int8`; prompts always stay in fp32.
         expected_images: how many images it will encode; for many, `runtime="auto"` takes the time to compile the model.
-        load_options: see `load_model`.
+        architecture: as in `load_model`.
+        cache_dir: as in `load_model`.
+        offline: as in `load_model`.
 
     Raises:
         ConfigError: an unknown name, device, runtime or precision, or a runtime that is not installed.
         CheckpointError: the weights do not fit, or are not there and cannot be fetched.
     """
     started = time.perf_counter()
-    loaded = load_model(model, **load_options)
+    loaded = load_model(model, architecture=architecture, cache_dir=cache_dir, offline=offline)
     logger.info("read %s from %s in %.1f s", loaded.name, loaded.path, time.perf_counter() - started)
     return make_predictor(loaded, device, runtime, precision, expected_images)
 

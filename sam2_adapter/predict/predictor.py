@@ -117,8 +117,7 @@ class Predictor:
 
     def __repr__(self) -> str:
         """Which model, and how it runs."""
-        info = self.info
-        return f"Predictor({info.name}, {info.runtime} {info.precision} on {info.device})"
+        return f"Predictor({self.info.name}, {self.info.runtime} {self.info.precision} on {self.info.device})"
 
     @property
     def low_res_hw(self) -> tuple[int, int]:
@@ -336,7 +335,7 @@ class Predictor:
         tensors = prompt_tensors(prompts, shape, geometry, self._runtime.low_res_hw)
         decoded = self._runtime.decode(embedding.encoded, tensors)
         if multimask_output is not None:
-            return select_masks(decoded, multimask_output)
+            return select_masks(decoded, truth_value(multimask_output, "multimask_output"))
         clicks = clicks_of(prompts, shape, geometry)
         return select_answer(decoded, shape.is_ambiguous, clicks, refines=shape.has_mask)
 

@@ -16,7 +16,7 @@ from sam2_adapter.annotations.masks import clipped_to_box
 from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.annotations.prompts import FOREGROUND, Prompt, RefusedPrompt, as_prompts
 from sam2_adapter.annotations.rle import Rle, placed_mask_to_rle
-from sam2_adapter.arguments import able_to, instance_of, truth_value
+from sam2_adapter.arguments import able_to, instance_of, named_text, truth_value
 from sam2_adapter.errors import PromptError
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.windows import PlacedAnswers, WindowedImage, WindowUse, predict_in_places
@@ -106,7 +106,7 @@ def segment(
     """
     able_to(predictor, ("embed", "predict"), "predictor", "a predictor, which load_predictor makes")
     truth_value(clip_to_box, "clip_to_box")
-    instance_of(default_label, str, "default_label", "a text")
+    named_text(default_label, "default_label")
     if windowed is not None:
         instance_of(windowed, WindowedImage, "windowed", "a WindowedImage or None")
     image = embedding if embedding is not None else windowed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sam2_adapter.annotations.objects import AnnotatedImage, Annotation
 from sam2_adapter.annotations.polygons import polygons_to_mask
-from sam2_adapter.annotations.rle import mask_to_rle
+from sam2_adapter.annotations.rle import Rle, mask_to_rle
 from sam2_adapter.errors import DataError
 from tests.shapes import QUICK, ellipse, pixel_masks
 
@@ -89,6 +89,7 @@ def test_scores_that_are_not_finite_are_refused(score):
         ({"attributes": ["a"]}, r"names and values, but got \['a'\]"),
         ({"object_id": 7}, "object_id of an annotation is a text, but got 7"),
         ({"parent_id": 7}, "parent_id of an annotation is a text, but got 7"),
+        ({"rle": MASK}, "rle is the run lengths of a mask"),
     ],
 )
 def test_malformed_fields_are_refused(fields, text):
@@ -127,6 +128,34 @@ def test_objects_are_called_by_their_number_from_1():
     assert [name for name, _ in named] == ["a/b.jpg: object 1 ('cat')", 'a/b.jpg: object 2 ("dog\'s")']
     assert tuple(annotation for _, annotation in named) == annotations
     assert list(AnnotatedImage("a/b.jpg", (2, 3)).named_annotations()) == []
+
+
+@pytest.mark.parametrize("size", ["46", (40.5, 60), (40,), None, (40, "x"), (float("inf"), 60)])
+def test_a_size_that_is_no_two_whole_numbers_is_refused(size):
+    for make in (lambda: AnnotatedImage("a.jpg", size), lambda: Rle(mask_to_rle(MASK).counts, size)):
+        with pytest.raises(DataError, match=r"(a\.jpg|RLE): the size is \(height, width\) in whole pixels, but got"):
+            make()
+
+
+@pytest.mark.parametrize("given", [Annotation.from_mask(MASK, "cat"), None, ["cat"]])
+def test_objects_that_are_no_list_of_annotations_are_refused(given):
+    with pytest.raises(DataError, match=r"a\.jpg: the annotations are a list of Annotation, but got"):
+        AnnotatedImage("a.jpg", (40, 60), given)
+
+
+def test_scores_of_any_real_number_are_kept_as_pythons_own():
+    entry = Annotation("cat", mask_to_rle(MASK), np.float32(0.5), stability_score=np.float32(0.25))
+    assert (entry.iou_score, entry.stability_score) == (0.5, 0.25)
+    assert type(entry.iou_score) is type(entry.stability_score) is float
+    for score in ("0.5", None, True):
+        with pytest.raises(DataError, match="must be finite, but got"):
+            Annotation.from_mask(MASK, "cat", score)
+
+
+@pytest.mark.parametrize("tolerance", [-1, float("nan"), float("inf"), "1"])
+def test_a_tolerance_that_is_none_is_refused(tolerance):
+    with pytest.raises(DataError, match="tolerance of an outline is a number of pixels of at least 0"):
+        Annotation.from_mask(MASK, "cat").to_polygons(tolerance)
 
 
 def test_facts_that_an_annotation_does_not_have_are_refused() -> None:

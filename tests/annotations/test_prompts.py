@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,10 @@ def test_a_float_mask_is_logits_and_a_bool_mask_is_a_mask():
         ({"mask": np.ones((5, 5), np.uint8)}, "'mask' is a bool array"),
         ({"mask": np.full((5, 5), np.nan)}, "Earlier logits must be finite"),
         ({"mask": np.zeros(5)}, "Earlier logits are a float array h x w"),
+        ({"mask": np.zeros((0, 4))}, "Earlier logits are a float array h x w"),
+        ({"mask": np.full((5, 5), 1e300)}, "which lie far within 1e+06, but some are larger"),
+        ({"points": torch.ones(1, 2, requires_grad=True)}, "'points' holds numbers only"),
+        ({"points": np.array(5.0)}, "'points' is a list of [x, y] pairs"),
         ([1, 2, 3, 4], "A prompt is an object with keys such as 'box' or 'points', but got [1, 2, 3, 4]"),
     ],
 )
@@ -95,6 +100,19 @@ def test_a_malformed_prompt_is_refused_in_words(entry, text):
         as_prompts([{"box": [0, 0, 1, 1]}, entry])
     assert str(error.value).startswith("Prompt 1: ")
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+def test_arrays_mean_what_lists_mean(make):
+    one, two = Prompt.from_dict({"points": make([3, 4])}), Prompt.from_dict({"points": make([[3, 4], [5, 6]])})
+    assert one.point_coords.tolist() == [[3, 4]]
+    assert one.point_labels.tolist() == [1]
+    assert two.point_coords.tolist() == [[3, 4], [5, 6]]
+    assert two.point_labels.tolist() == [1, 1]
+    for angle in (np.float32(30), np.int64(30)):
+        turned = Prompt.from_dict({"box": make([0, 0, 9, 5]), "angle": angle})
+        assert (turned.box_xyxy, turned.box_angle) == ((0, 0, 9, 5), 30.0)
+        assert type(turned.box_angle) is float
 
 
 def test_a_mask_and_logits_together_are_refused():

@@ -86,7 +86,9 @@ def test_a_run_that_is_left_early_is_complete_as_far_as_it_came(
     [
         ({"images": "nowhere"}, ImageError, "no such file or folder"),
         ({"formats": ["kml"]}, ConfigError, "Unknown format 'kml'. The choices are coco, cvat, dataloop, "),
-        ({"formats": []}, ConfigError, "Unknown format ''"),
+        ({"formats": []}, ConfigError, "the list of formats is empty. The choices are coco, cvat, "),
+        ({"formats": (name for name in ("masks", "kml"))}, ConfigError, "Unknown format 'kml'"),
+        ({"formats": [["coco"]]}, ConfigError, r"Unknown format \['coco'\]"),
         ({"resume": True, "overwrite": True}, ConfigError, "choose one"),
         ({"prompts": {"other.png": [BOX]}}, PromptError, "none of the images"),
         ({"output": "photos"}, OutputExistsError, "not empty"),

@@ -148,6 +148,12 @@ def test_one_click_may_be_written_without_its_list(predictor, street):
         sam2_adapter.segment_image(street, points=5, model=predictor)
 
 
+def test_prompts_are_checked_before_a_model_is_loaded(street, tmp_path):
+    for arguments in ({"labels": [1]}, {"box": [9, 9, 1, 1]}, {"points": [[1, 2]], "labels": [7]}):
+        with pytest.raises(PromptError):
+            sam2_adapter.segment_image(street, model=tmp_path / "no-model.pt", **arguments)
+
+
 def test_settings_of_another_kind_are_refused(predictor, street):
     for config in ({"clip_to_box": False}, "settings.yaml"):
         with pytest.raises(ConfigError, match="config is a Config, but got a"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
@@ -47,6 +49,29 @@ def test_prompts_for_all_images_by_name_or_from_a_file(tmp_path: Path, caplog: p
     assert "1 image that it lists is not among those given, such as 'c.png'" in caplog.text
     with pytest.raises(PromptError, match="none of the images that it lists"):
         prompts_for(paths, {"c.png": [entry]})
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"box": [40, 20, 120, 100]}, "prompts is a list of prompts, one per object, but got one prompt alone"),
+        ({"points": [[5, 5]], "labels": [1]}, "prompts is a list of prompts, one per object, but got one prompt alone"),
+        (
+            {"a.png": {"box": [40, 20, 120, 100]}},
+            r"prompts\['a.png'\] is a list of prompts, one per object, but got {'box'",
+        ),
+        ({"a.png": "box"}, r"prompts\['a.png'\] is a list of prompts"),
+        (np.zeros((1, 4)), "prompts is a list of prompts, one per object, but got array"),
+        (BOX, "prompts is a list of prompts, one per object, but got Prompt"),
+    ],
+)
+def test_prompts_that_are_no_list_are_refused(given: Any, text: str) -> None:
+    with pytest.raises(PromptError, match=text):
+        prompts_for([Path("photos/a.png")], given)
+
+
+def test_an_image_may_be_called_like_a_key_of_a_prompt() -> None:
+    assert prompts_for([Path("photos/box.png")], {"box": [BOX]}).of_path == {Path("photos/box.png"): [BOX]}
 
 
 def test_prompts_are_known_by_their_values_and_units() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from sam2_adapter.annotations.prompts import Prompt
-from sam2_adapter.errors import ImageError, PromptError, Sam2AdapterError
+from sam2_adapter.errors import ConfigError, ImageError, PromptError, Sam2AdapterError
 from sam2_adapter.models.engines.torch import TorchRuntime
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.predict.predictor import Predictor
@@ -241,7 +242,8 @@ def test_an_embedding_of_other_weights_is_refused(predictor, embedding):
 )
 def test_other_things_than_rgb_arrays_are_refused(predictor, image):
     with pytest.raises(
-        ImageError, match="Image 1: expected a path, a Pillow image or a uint8 RGB array of shape H x W x 3, but got"
+        ImageError,
+        match=r"Image 1: expected a path, .* a Pillow image or a uint8 RGB array of shape H x W x 3, but got",
     ):
         predictor.embed([random_image(0), image])
 
@@ -249,6 +251,25 @@ def test_other_things_than_rgb_arrays_are_refused(predictor, image):
 def test_a_prompt_outside_names_its_position(predictor, embedding):
     with pytest.raises(PromptError, match=r"Prompt 1: Point \(141, 3\) lies outside the image, which is 140x90 pixels"):
         predictor.predict(embedding, [{"box": [0, 0, 5, 5]}, {"points": [[141, 3]]}])
+
+
+def test_another_choice_of_masks_is_refused_by_every_call(predictor, embedding):
+    click = {"points": [[30, 40]]}
+    calls = (
+        lambda choice: predictor.predict(embedding, [click], choice),
+        lambda choice: list(predictor.predict_parts(embedding, [click], choice)),
+        lambda choice: predictor.predict_rles(embedding, click, choice),
+    )
+    for call in calls:
+        for choice in ("no", 1, []):
+            with pytest.raises(ConfigError, match="multimask_output is True or False, but got"):
+                call(choice)
+
+
+def test_an_embedding_and_a_prediction_are_values_that_can_be_pickled(predictor, embedding):
+    again = predictor.predict(pickle.loads(pickle.dumps(embedding)), [{"points": [[30, 40]]}])
+    expected = predictor.predict(embedding, [{"points": [[30, 40]]}])
+    assert np.array_equal(pickle.loads(pickle.dumps(again)).low_res_logits, expected.low_res_logits)
 
 
 def test_the_callers_arrays_are_not_changed(predictor, embedding):

@@ -12,6 +12,7 @@ import torch
 
 from sam2_adapter.annotations.masks import box_region
 from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.segment import Segmentation, segment
@@ -64,6 +65,12 @@ def test_box_masks_lie_inside_their_boxes(predictor, embedding):
     for annotation in found.annotations:
         region = box_region((HEIGHT, WIDTH), boxes[annotation.prompt_index])
         assert np.array_equal(annotation.mask, bare.masks[annotation.prompt_index, 0] & region)
+
+
+def test_a_default_label_that_is_none_is_refused_before_anything_is_predicted(predictor, embedding):
+    for label in ("", None, 5):
+        with pytest.raises(ConfigError, match="default_label is a text that is not empty, but got"):
+            segment(predictor, embedding, default_label=label)
 
 
 def test_clipping_can_be_turned_off(predictor, embedding):

@@ -124,9 +124,9 @@ def get_architecture(name: str) -> Architecture:
         ConfigError: there is no such configuration; the message lists the choices.
     """
     known = all_architectures()
-    plain = name.removesuffix(".yaml")
+    plain = name.removesuffix(".yaml") if isinstance(name, str) else ""
     if plain not in known:
-        raise ConfigError(unknown_name("model configuration", name, known, meant_name(name, known)))
+        raise ConfigError(unknown_name("model configuration", name, known, meant_name(str(name), known)))
     return known[plain]
 
 
