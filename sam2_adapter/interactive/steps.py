@@ -10,8 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sam2_adapter.annotations.prompt_values import checked_numbers
-from sam2_adapter.annotations.regions import checked_region
+from sam2_adapter.annotations.prompt_values import checked_numbers, shown_numbers
+from sam2_adapter.annotations.regions import Region, checked_region
 from sam2_adapter.annotations.rle import Rle
 from sam2_adapter.arguments import instance_of, truth_value, whole_number
 from sam2_adapter.errors import PromptError
@@ -57,6 +57,7 @@ class Step:
         if self.view_xyxy is not None:
             view = checked_region(self.view_xyxy)
             set_field(self, "view_xyxy", (view.x0, view.y0, view.x1, view.y1))
+            self._check_in_view(view)
         if self.choice is not None:
             whole_number(self.choice, "choice", 0, error=PromptError)
         truth_value(self.foreground, "foreground", PromptError)
@@ -64,6 +65,14 @@ class Step:
         given = [value for value in (self.point_xy, self.box_xyxy, self.mask) if value is not None]
         if len(given) != 1:
             raise PromptError(f"A step is one point, one box or one mask, but got {len(given)} of them.")
+
+    def _check_in_view(self, view: Region) -> None:
+        """What is pointed at lies in the view that it is looked at in: beside it, it would say nothing there."""
+        x0, y0, x1, y1 = self.box_xyxy or (*(self.point_xy or (view.x0, view.y0)),) * 2
+        if x0 > view.x1 or y0 > view.y1 or x1 < view.x0 or y1 < view.y0:
+            what = "Box" if self.box_xyxy is not None else "Point"
+            given = shown_numbers(self.box_xyxy or self.point_xy or ())
+            raise PromptError(f"{what} {given} lies outside the view {view}; give a view that shows it, or none.")
 
 
 Steps = tuple[Step, ...]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sam2_adapter.annotations.objects import Annotation
-from sam2_adapter.annotations.prompts import Prompt, RefusedPrompt
+from sam2_adapter.annotations.prompts import FOREGROUND, Prompt, RefusedPrompt
 from sam2_adapter.annotations.regions import Region
 from sam2_adapter.annotations.rle import placed_mask_to_rle
 from sam2_adapter.annotations.usable_prompts import UsablePrompts, fit_prompts
@@ -20,6 +20,7 @@ from sam2_adapter.jobs.predict_options import PredictOptions
 from sam2_adapter.predict.everything.segment_all import OnPoints
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from sam2_adapter.predict.segment import Segmentation, click_of
+from sam2_adapter.predict.window import Frame, moved_logits
 from sam2_adapter.predict.window_plan import WindowRule
 from sam2_adapter.predict.windows import WindowedImage, prompts_without_window
 
@@ -88,7 +89,7 @@ def _answered_in_region(
     refused, moved = dict(usable.refused), {}
     for position, prompt in zip(usable.positions, usable.prompts, strict=True):
         try:
-            moved[position] = region.prompt_in(prompt)
+            moved[position] = _in_region(predictor, prompt, region, opened.original_hw)
         except PromptError:
             refused[position] = f"It lies outside the region {region} that is looked at; give a larger region."
     if prompts and not moved:
@@ -104,6 +105,19 @@ def _answered_in_region(
     return require_usable(
         ImageAnswer(_at_place(inner, region, opened.original_hw, usable), refused, usable.warnings), prompts
     )
+
+
+def _in_region(predictor: Predictor, prompt: Prompt, region: Region, original_hw: tuple[int, int]) -> Prompt:
+    """A prompt in pixels of the region; earlier logits, which are those of the whole image, are cut out as a mask is."""
+    if prompt.mask_input is None:
+        return region.prompt_in(prompt)
+    frames = (Frame(place, predictor.geometry_of(place.size_hw)) for place in (Region.whole(original_hw), region))
+    logits = moved_logits(prompt.mask_input, *frames)
+    moved = region.prompt_in(replace(prompt, mask_input=logits))
+    is_placed = moved.box_xyxy is not None or (moved.point_labels == FOREGROUND).any() or (logits > 0).any()
+    if not is_placed:
+        raise PromptError(f"Nothing of the prompt lies in the region {region}: {prompt!r}.")
+    return moved
 
 
 def _at_place(found: Segmentation, region: Region, original_hw: tuple[int, int], usable: UsablePrompts) -> Segmentation:

@@ -203,6 +203,7 @@ def _wish(
     box = prompt_box(prompt, geometry)
     if box is None:
         return _click_wish(position, prompt, rule)
+    box = _with_clicks(box, prompt)
     sides = [box, *([prompt.box_xyxy] if prompt.box_xyxy is not None and prompt.box_angle else [])]
     is_any_small = any(is_small(entry, geometry, low_res_hw) for entry in sides)  # a thin turned box has a wide hull
     if not (always or rule.model is not None or is_any_small):
@@ -216,6 +217,14 @@ def _wish(
         if side > most:
             return None
     return _Wish(position, _grown(box, _MARGIN * size), side, most)
+
+
+def _with_clicks(box: Box, prompt: Prompt) -> Box:
+    """A box around another one and the clicks that say where the object goes on, of which none may be lost beside a window."""
+    points = prompt.point_coords[prompt.point_labels == FOREGROUND].astype(np.float64)
+    corners = np.concatenate([np.reshape(box, (2, 2)), points])
+    (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    return x0, y0, x1, y1
 
 
 def _click_wish(position: int, prompt: Prompt, rule: WindowRule) -> _Wish | None:

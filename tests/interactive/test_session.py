@@ -229,6 +229,8 @@ def test_a_view_that_is_looked_at_is_encoded_once(predictor, image):
     with pytest.raises(PromptError, match="lies outside the image"):
         session.look((200, 200, 300, 300))
     with pytest.raises(PromptError, match="lies outside the image"):
+        session.click(500, 5)
+    with pytest.raises(PromptError, match=r"Point \(500, 5\) lies outside the view"):
         session.click(500, 5, view_xyxy=VIEW)
     session.open(predictor.embed(image))
     with pytest.raises(PromptError, match="A view needs the pixels of the image"):

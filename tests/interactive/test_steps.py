@@ -77,3 +77,17 @@ def test_a_loose_box_is_another_step():
     assert Step(box_xyxy=(1, 2, 3, 4), is_loose=True) != Step(box_xyxy=(1, 2, 3, 4))
     with pytest.raises(PromptError, match="is_loose"):
         Step(box_xyxy=(1, 2, 3, 4), is_loose="yes")
+
+
+@pytest.mark.parametrize(
+    "pointed",
+    [{"point_xy": (70, 20)}, {"point_xy": (20, 51)}, {"box_xyxy": (60, 0, 80, 9)}, {"box_xyxy": (0, 51, 9, 60)}],
+)
+def test_what_is_pointed_at_beside_the_view_is_refused(pointed):
+    with pytest.raises(PromptError, match=r"(Point|Box) \(.*\) lies outside the view \(10, 0, 50, 50\); give a view"):
+        Step(**pointed, view_xyxy=(10, 0, 50, 50))
+
+
+def test_the_view_may_end_at_a_click_and_show_a_part_of_a_box():
+    for pointed in ({"point_xy": (50, 50)}, {"point_xy": (10, 0)}, {"box_xyxy": (-5, 5, 90, 9)}):
+        assert Step(**pointed, view_xyxy=(10, 0, 50, 50)).view_xyxy == (10, 0, 50, 50)

@@ -17,6 +17,7 @@ from sam2_adapter.jobs.answers import ImageAnswer, ImageResult
 from sam2_adapter.jobs.job_image import open_image
 from sam2_adapter.jobs.part_answers import answer_opened
 from sam2_adapter.jobs.predict_options import PredictOptions
+from sam2_adapter.predict.window import Frame, moved_logits
 from tests.conftest import disk_photo
 from tests.images.tiff.test_tiles import write_sparse
 from tests.jobs.writing import OPTIONS
@@ -138,3 +139,25 @@ def test_what_is_no_region_is_refused(region: object) -> None:
         PredictOptions.from_config(region=region)  # type: ignore[arg-type]
     with pytest.raises(PromptError, match="empty"):
         PredictOptions.from_config(region=(5, 5, 5, 9))
+
+
+def test_earlier_logits_of_the_image_are_moved_into_the_region(tmp_path: Path) -> None:
+    disk_photo().save(tmp_path / "a.png")
+    predictor = small_predictor()
+    image = np.asarray(disk_photo())
+    low_height, low_width = predictor.low_res_hw
+    logits = np.full((low_height, low_width), -6, np.float32)
+    logits[low_height // 4 : low_height // 2, low_width // 4 : low_width // 2] = 6
+    asked = Prompt(mask_input=logits, point_coords=[[50, 40]], point_labels=[1])
+    frames = [Frame(part, predictor.geometry_of(part.size_hw)) for part in (Region.whole(image.shape[:2]), REGION)]
+    by_hand = predictor.predict(
+        predictor.embed(REGION.cut(image)),
+        [Prompt(mask_input=moved_logits(logits, *frames), point_coords=[[20, 30]], point_labels=[1])],
+    )
+    (entry,) = _answer(tmp_path / "a.png", [asked], replace(OPTIONS, region=REGION)).segmentation.annotations
+    assert np.array_equal(REGION.cut(entry.mask), by_hand.masks[0, 0])
+
+    logits = np.full((low_height, low_width), -6, np.float32)
+    logits[-1, -1] = 6  # in the corner of the image, which the region does not show
+    with pytest.raises(PromptError, match="It lies outside the region"):
+        _answer(tmp_path / "a.png", [Prompt(mask_input=logits)], replace(OPTIONS, region=REGION))

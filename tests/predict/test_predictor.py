@@ -330,3 +330,16 @@ def test_clicks_that_refine_an_answer_are_obeyed(hw, resize):
         assert (obeying == labels).all()
         ignored += int((drawn != labels).sum())
     assert ignored > 0  # the model alone does not obey
+
+
+@pytest.mark.parametrize("hw", [(1, 1), (1, 500), (24, 36), (64, 64), (300, 200)])
+@pytest.mark.parametrize("resize", ["stretch", "pad"])
+def test_of_clicks_that_contradict_each_other_on_one_pixel_the_last_is_obeyed(hw, resize):
+    predictor = small_predictor(resize=resize)
+    embedding = predictor.embed([random_image(5, *hw)])[0]
+    x, y = int(0.3 * hw[1]), int(0.6 * hw[0])
+    first = predictor.predict(embedding, [{"points": [[x, y]]}]).low_res_logits[0, 0]
+    for count in (6, 7, 40, 41):
+        labels = [number % 2 for number in range(count)]
+        refined = Prompt(point_coords=[(x, y)] * count, point_labels=labels, mask_input=first)
+        assert predictor.predict(embedding, [refined]).masks[0, 0, y, x] == bool(labels[-1])

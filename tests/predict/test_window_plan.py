@@ -11,7 +11,11 @@ from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.annotations.regions import Region
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.network.preprocess import Geometry, ModelWindow
+from sam2_adapter.predict.segment import segment
 from sam2_adapter.predict.window_plan import WindowRule, is_small, plan_windows, prompt_box
+from sam2_adapter.predict.windows import WindowedImage
+from tests.predict.test_predictor import random_image
+from tests.small_model import small_predictor
 
 HW = (800, 1000)
 GEOMETRY = Geometry(HW, 1024)
@@ -197,3 +201,28 @@ def test_wrong_numbers_are_refused():
     for sizes, pixels in ((0.5, 64), (13, 64), (float("nan"), 64), (3, 8), (3, 10_000)):
         with pytest.raises(ConfigError, match="A model's windows have 1 to 12 object sizes and 16 to 8192 pixels"):
             ModelWindow(sizes, pixels)
+
+
+def test_a_click_that_extends_a_small_mask_is_never_beside_its_window():
+    mask = np.zeros(HW, bool)
+    mask[396:404, 496:504] = True
+    for points, has_window in (([[512, 400]], True), ([[900, 100]], False), ([[500, 400], [900, 100]], False)):
+        found = plan([Prompt(mask=mask, point_coords=points, point_labels=[1] * len(points))])
+        assert bool(found.windows) == has_window
+        for window in found.windows:
+            assert window.region.contains((496, 396, *points[-1]))
+    (window,) = plan([Prompt(mask=mask, point_coords=[[900, 100]], point_labels=[0])]).windows
+    assert window.region.width == 24  # nothing of the object is where it is not
+
+
+def test_a_click_that_extends_a_small_mask_is_in_it_whatever_the_windows_are():
+    predictor = small_predictor()
+    image = random_image(0, 300, 400)
+    mask = np.zeros((300, 400), bool)
+    mask[50:56, 60:66] = True
+    prompt = Prompt(mask=mask, point_coords=[[63, 53], [350, 250]], point_labels=[1, 1])
+    (found,) = segment(
+        predictor, predictor.embed(image), [prompt], windowed=WindowedImage(image, WindowRule("auto"))
+    ).annotations
+    assert found.mask[53, 63]
+    assert found.mask[250, 350]

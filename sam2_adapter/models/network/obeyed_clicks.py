@@ -6,6 +6,7 @@ cannot say it more plainly than by clicking there, so that its logits are then c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -29,10 +30,29 @@ class Clicks(NamedTuple):
     Attributes:
         positions: float32 P x N x 2 (x, y), where in the model's square they are, in -1..1, oldest first.
         labels: P x N, 1 inside the object, 0 outside it.
+        samples: float32 P x N x K x 2, in -1..1, the places whose values the clicked pixel of the mask is made of; `None` for the positions alone.
+        weights: float32 P x N x K, how much each of them counts.
     """
 
     positions: torch.Tensor
     labels: torch.Tensor
+    samples: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
+
+    def beside(self, values: torch.Tensor) -> Clicks:
+        """The same on the device of values, in their number format."""
+        return self._map(lambda part: part.to(values))
+
+    def only(self, number: int) -> Clicks:
+        """One click of each prompt."""
+        return self._map(lambda part: part[:, number : number + 1])
+
+    def repeated(self, times: int) -> Clicks:
+        """Those of each prompt so many times, one after the other."""
+        return self._map(lambda part: part.repeat_interleave(times, 0))
+
+    def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Clicks:
+        return Clicks(*(None if part is None else change(part) for part in self))  # type: ignore[arg-type]
 
 
 def obeying(logits: torch.Tensor, clicks: Clicks) -> torch.Tensor:
@@ -47,14 +67,22 @@ def obeying(logits: torch.Tensor, clicks: Clicks) -> torch.Tensor:
     Returns:
         float32 P x h x w.
     """
-    positions = clicks.positions.to(logits)
-    signs = torch.where(clicks.labels.to(logits.device) > 0, 1.0, -1.0)
+    clicks = clicks.beside(logits)
+    signs = torch.where(clicks.labels > 0, 1.0, -1.0)
     for _ in range(_PASSES):
-        if bool((values_at(logits, positions) * signs > _OBEYED_LOGIT).all()):
+        if bool((values_of(logits, clicks) * signs > _OBEYED_LOGIT).all()):
             break
-        for number in range(positions.shape[1]):
-            logits = _corrected(logits, positions, signs, number)
+        for number in range(signs.shape[1]):
+            logits = _corrected(logits, clicks, signs, number)
     return logits
+
+
+def values_of(values: torch.Tensor, clicks: Clicks) -> torch.Tensor:
+    """Values P x h x w at the pixels that were clicked, as their mask has them: P x N."""
+    if clicks.samples is None or clicks.weights is None:
+        return values_at(values, clicks.positions)
+    found = values_at(values, clicks.samples.flatten(1, 2)).view(clicks.weights.shape)
+    return (found * clicks.weights).sum(-1)
 
 
 def values_at(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -63,10 +91,10 @@ def values_at(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     return found[:, 0, 0]
 
 
-def _corrected(logits: torch.Tensor, positions: torch.Tensor, signs: torch.Tensor, number: int) -> torch.Tensor:
+def _corrected(logits: torch.Tensor, clicks: Clicks, signs: torch.Tensor, number: int) -> torch.Tensor:
     """Change the logits where they do not obey one click."""
-    click, sign = positions[:, number], signs[:, number]
-    value = values_at(logits, click[:, None])[:, 0]
+    one, click, sign = clicks.only(number), clicks.positions[:, number], signs[:, number]
+    value = values_of(logits, one)[:, 0]
     lacking = torch.where(value * sign > _OBEYED_LOGIT, 0.0, _CORRECTED_LOGIT * sign - value)
     if not bool(lacking.any()):
         return logits
@@ -75,11 +103,12 @@ def _corrected(logits: torch.Tensor, positions: torch.Tensor, signs: torch.Tenso
     away = torch.where(agrees, squares, torch.inf).flatten(1).amin(1).sqrt()
     side = max(logits.shape[-2:])
     width = torch.minimum(
-        _WIDTH * away.clamp(max=_WIDEST * side), _WIDTH_TO_OTHER * _cells_to_other(positions, signs, number, side)
+        _WIDTH * away.clamp(max=_WIDEST * side),
+        _WIDTH_TO_OTHER * _cells_to_other(clicks.positions, signs, number, side),
     ).clamp(min=_NARROWEST_CELLS)
     exponents = squares / (2 * width.square())[:, None, None]
     change = torch.where(exponents < _END, torch.exp(-exponents), 0.0)
-    peak = values_at(change, click[:, None])[:, 0].clamp(min=1e-3)
+    peak = values_of(change, one)[:, 0].clamp(min=1e-3)
     return logits + (lacking / peak)[:, None, None] * change
 
 

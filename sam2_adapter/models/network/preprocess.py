@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from sam2_adapter.config_views import LARGEST_WINDOW, SMALLEST_WINDOW
 from sam2_adapter.errors import ConfigError
-from sam2_adapter.models.network.upsampling import mask_bounds, upsampled, upsampled_masks
+from sam2_adapter.models.network.upsampling import mask_bounds, side_of, upsampled, upsampled_masks
 
 Resize = Literal["stretch", "pad"]
 
@@ -83,6 +83,25 @@ class Geometry:
         """Scale ... x 2 (x, y) pixels of the original image to pixels of the square, float32."""
         (height, width), (input_height, input_width) = self.original_hw, self.input_hw
         return (np.asarray(points, np.float64) * (input_width / width, input_height / height)).astype(np.float32)
+
+    def samples_of(self, pixels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """What pixels of a mask are made of where logits are upsampled twice, to the square and from there to the image, as with `pad`.
+
+        Args:
+            pixels: ... x 2 (x, y), columns and rows of the original image.
+
+        Returns:
+            Four places each, float32 ... x 4 x 2 pixels of the square, and how much the value there counts, float32 ... x 4.
+        """
+        (height, width), (input_height, input_width) = self.original_hw, self.input_hw
+        across, down = side_of(width, input_width), side_of(height, input_height)
+        x, y = pixels[..., 0], pixels[..., 1]
+        places, weights = [], []
+        for rows, down_weight in ((down.lower, 1 - down.weight), (down.upper, down.weight)):
+            for columns, across_weight in ((across.lower, 1 - across.weight), (across.upper, across.weight)):
+                places.append(np.stack([columns[x], rows[y]], axis=-1) + 0.5)
+                weights.append(across_weight[x] * down_weight[y])
+        return np.stack(places, axis=-2).astype(np.float32), np.stack(weights, axis=-1)
 
     def mask_to_logits(self, mask: npt.NDArray[np.bool_], low_res_hw: tuple[int, int]) -> torch.Tensor:
         """Bring a bool mask H x W of the original image to mask-input logits, float32 h x w."""

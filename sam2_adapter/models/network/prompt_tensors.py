@@ -110,7 +110,13 @@ def clicks_of(prompts: Sequence[Prompt], shape: PromptShape, geometry: Geometry)
     height, width = geometry.original_hw
     pixels = np.minimum(np.floor([prompt.point_coords for prompt in prompts]), (width - 1, height - 1))
     positions = square_positions(torch.from_numpy(geometry.points_to_input(pixels + 0.5)), geometry.image_size)
-    return Clicks(positions, torch.from_numpy(np.stack([prompt.point_labels for prompt in prompts])))
+    labels = torch.from_numpy(np.stack([prompt.point_labels for prompt in prompts]))
+    if geometry.resize == "stretch":
+        return Clicks(positions, labels)
+    samples, weights = geometry.samples_of(pixels.astype(np.int64))
+    return Clicks(
+        positions, labels, square_positions(torch.from_numpy(samples), geometry.image_size), torch.from_numpy(weights)
+    )
 
 
 def square_positions(points_px: torch.Tensor, image_size: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
-from sam2_adapter.models.network.obeyed_clicks import Clicks, obeying, values_at
+from sam2_adapter.models.network.obeyed_clicks import Clicks, obeying, values_of
 
 # The single mask is stable where as large a part of it as the second stays when the threshold moves by the first (`configs/` of the sam2 package).
 STABILITY_DELTA = 0.05
@@ -78,6 +78,6 @@ def _ranked(candidates: torch.Tensor, scores: torch.Tensor, clicks: Clicks | Non
     """Scores P x M; minus infinity for candidates that miss the click where another one contains it."""
     if clicks is None:
         return scores
-    positions = clicks.positions.to(candidates.device).repeat_interleave(candidates.shape[1], 0)
-    contains = values_at(candidates.flatten(0, 1), positions).view(scores.shape) > 0
+    repeated = clicks.beside(candidates).repeated(candidates.shape[1])
+    contains = values_of(candidates.flatten(0, 1), repeated).view(scores.shape) > 0
     return scores.masked_fill(~contains & contains.any(dim=1, keepdim=True), -torch.inf)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sam2_adapter.annotations.prompts import Prompt
+from sam2_adapter.models.network.obeyed_clicks import values_of
 from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors, clicks_of, prompt_tensors
 
@@ -77,3 +78,19 @@ def test_prompts_without_points_have_no_clicks(entry, labels):
     prompt = replace(Prompt.from_dict(entry), **refined)
     found = clicks_of([prompt], PromptShape.of(prompt, (20, 40)), Geometry((20, 40), 128))
     assert labels == (found if found is None else found.labels.tolist())
+
+
+@pytest.mark.parametrize("resize", ["stretch", "pad"])
+@pytest.mark.parametrize("hw", [(1, 1), (3, 90), (20, 30), (64, 64), (200, 130)])
+def test_the_value_at_a_click_is_that_of_the_pixel_of_the_mask(hw, resize):
+    rng = np.random.default_rng(0)
+    geometry = Geometry(hw, 64, resize)
+    logits = rng.normal(0, 5, (1, 16, 16)).astype(np.float32)
+    pixels = np.stack([rng.integers(0, hw[1], 50), rng.integers(0, hw[0], 50)], axis=1)
+    prompt = Prompt(point_coords=pixels + rng.uniform(0, 0.99, (50, 2)), point_labels=[1] * 50)
+    clicks = clicks_of([prompt], PromptShape.of(prompt, hw), geometry)
+    values = values_of(torch.from_numpy(logits), clicks)[0].numpy()
+    is_clear = np.abs(values) > 1e-3
+    assert is_clear.mean() > 0.9
+    is_set = geometry.logits_to_masks(logits)[0][pixels[:, 1], pixels[:, 0]]
+    assert np.array_equal((values > 0)[is_clear], is_set[is_clear])

@@ -77,7 +77,7 @@ def test_the_answer_does_not_depend_on_the_other_prompts_of_a_call(logits, score
     clicks = click_at(x, y)
     alone = select_answer(decoded(logits, scores), True, clicks)
     others = torch.cat([logits.flip(1), logits]), torch.cat([scores.flip(1), scores])
-    together = select_answer(decoded(*others), True, Clicks(*(part.repeat_interleave(2, 0) for part in clicks)))
+    together = select_answer(decoded(*others), True, clicks.repeated(2))
     assert torch.equal(together[0][1], alone[0][0])
     assert torch.equal(together[1][1], alone[1][0])
 
