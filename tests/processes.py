@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 from tests.command_line import Run
 
@@ -70,17 +71,30 @@ class Command:
                     time.sleep(0.005)
 
 
-def start(*arguments: object) -> Command:
-    """Start a command as `sam2-adapter ARGUMENTS` would."""
+def start(*arguments: object, short_click_curve: bool = False) -> Command:
+    """Start a command as `sam2-adapter ARGUMENTS` would.
+
+    Args:
+        arguments: its words.
+        short_click_curve: runs measure as with `tests.training.small_run.click_curve`.
+    """
     ready()
     folder = Path(tempfile.mkdtemp(prefix="command-", dir=os.environ["SAM2_ADAPTER_TEST_FILES"]))
     outputs = folder / "stdout", folder / "stderr"
     for path in outputs:
         path.touch()
     words = [str(argument) for argument in arguments]
-    process = CONTEXT.Process(target=_run, args=(words, str(Path.cwd()), dict(os.environ), *map(str, outputs)))
+    target = _run_with_short_click_curve if short_click_curve else _run
+    process = CONTEXT.Process(target=target, args=(words, str(Path.cwd()), dict(os.environ), *map(str, outputs)))
     process.start()
     return Command(process, *outputs)
+
+
+def _run_with_short_click_curve(*arguments: Any) -> None:
+    from tests.training.small_run import click_curve
+
+    with click_curve():
+        _run(*arguments)
 
 
 def _run(words: list[str], folder: str, environment: dict[str, str], stdout: str, stderr: str) -> None:

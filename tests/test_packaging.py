@@ -87,9 +87,9 @@ def test_predict(binaries: Path, tmp_path: Path) -> None:
 # Which files there are decides here, not how well the model does: it is measured on fewer photographs and with fewer clicks.
 SHORT_DEMO = """
 from sam2_adapter.cli import main
-from sam2_adapter.training import general, quality
+from sam2_adapter.training import everything_choice, general, quality
 
-general.MOST_IMAGES, quality.CURVE_CLICKS = 4, 5
+general.MOST_IMAGES, quality.CURVE_CLICKS, everything_choice.POINTS_PER_SIDE = 4, 5, 6
 main()
 """
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Points = Sequence[tuple[float, float]]
 
 # In points; about the width of half a page and of a phone, where the text is read as it is drawn.
 _SIZE = (340.0, 215.0)
 _FONT_SIZE = 11.0
+_MARGIN = 3.0
 
 # Lines of up to this many points show every point.
 _MOST_DOTS = 40
@@ -77,11 +79,13 @@ def line_chart(
 def _svg(title: str, drawn: Mapping[str, Points], x_label: str, marked_x: float | None, mark: str) -> str:
     # Slow to import, and only pages need it.
     from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     # Text stays text: it can be read aloud and searched. The salt makes names of the parts differ between charts.
     with rc_context({"font.size": _FONT_SIZE, "svg.fonttype": "none", "svg.hashsalt": title}):
-        figure = Figure(figsize=(_SIZE[0] / 72, _SIZE[1] / 72), layout="constrained")
+        figure = Figure(figsize=(_SIZE[0] / 72, _SIZE[1] / 72))
+        FigureCanvasSVG(figure)  # texts are measured as they are drawn
         axes = figure.add_subplot()
         for index, points in enumerate(drawn.values()):
             _draw_line(axes, index, points)
@@ -89,6 +93,7 @@ def _svg(title: str, drawn: Mapping[str, Points], x_label: str, marked_x: float 
         _draw_axes(axes, (min(xs), max(xs)), x_label)
         if marked_x is not None:
             _draw_mark(axes, marked_x, mark)
+        _fill(figure, axes)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _for_page(file.getvalue(), title)
@@ -125,6 +130,16 @@ def _draw_mark(axes: Axes, x: float, text: str) -> None:
     axes.annotate(
         text, (x, 1), (0, 4), xycoords=axes.get_xaxis_transform(), textcoords="offset points", ha=side, color=_MARK
     )
+
+
+def _fill(figure: Figure, axes: Axes) -> None:
+    """Give the axes the room that their texts leave; matplotlib's own layout measures and draws everything several times for that."""
+    inner, outer, whole = axes.get_window_extent(), axes.get_tightbbox(for_layout_only=True), figure.bbox
+    assert outer is not None  # they are visible
+    margin = _MARGIN * figure.dpi / 72
+    x0, y0 = inner.x0 - outer.x0 + margin, inner.y0 - outer.y0 + margin
+    x1, y1 = whole.x1 - (outer.x1 - inner.x1) - margin, whole.y1 - (outer.y1 - inner.y1) - margin
+    axes.set_position((x0 / whole.width, y0 / whole.height, (x1 - x0) / whole.width, (y1 - y0) / whole.height))
 
 
 def _power(values: Iterable[float]) -> int:

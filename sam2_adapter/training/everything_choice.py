@@ -17,7 +17,7 @@ from sam2_adapter.evaluation.proposals import Match, is_hit, matched_ious, preci
 from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.everything.candidates import Candidate, low_res_candidates
 from sam2_adapter.predict.everything.full_size import FullSize
-from sam2_adapter.predict.everything.overlaps import keep_best, mask_ious
+from sam2_adapter.predict.everything.overlaps import Measure, keep_best, mask_ious
 from sam2_adapter.predict.everything.thresholds import Thresholds
 from sam2_adapter.predict.everything.views import View
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
@@ -122,7 +122,8 @@ def measure_pairs(
     stabilities = sorted({*_STABILITIES, usual.stability})
     lowest = Thresholds(ious[0], stabilities[0], usual.offset, usual.box_nms, usual.mask_nms)
     candidates = list(_candidates(predictor, embedding, lowest))
-    kept = {least: _kept(candidates, least, usual.mask_nms) for least in stabilities}
+    ious_of = mask_ious([candidate.low_res_rle for candidate in candidates])
+    kept = {least: _kept(candidates, ious_of, least, usual.mask_nms) for least in stabilities}
     used = sorted({index for indices in kept.values() for index in indices})
     full_size = FullSize(embedding.geometry, predictor.low_res_hw)
     masks = [_counted(sample, candidates[index], full_size) for index in used]
@@ -144,11 +145,11 @@ def _candidates(predictor: Predictor, embedding: ImageEmbedding, lowest: Thresho
         yield from low_res_candidates(decoded, points[rows.start : rows.stop], embedding.geometry, lowest)
 
 
-def _kept(candidates: Sequence[Candidate], least_stability: float, mask_nms: float) -> list[int]:
+def _kept(candidates: Sequence[Candidate], ious_of: Measure, least_stability: float, mask_nms: float) -> list[int]:
     """Positions of the candidates that fast everything-mode keeps, best first."""
     stable = [index for index, entry in enumerate(candidates) if entry.stability_score >= least_stability]
-    measure = mask_ious([candidates[index].low_res_rle for index in stable])
-    best = keep_best([candidates[index].iou_score for index in stable], measure, mask_nms)
+    positions, scores = np.array(stable, np.int64), [candidates[index].iou_score for index in stable]
+    best = keep_best(scores, lambda index, others: ious_of(stable[index], positions[others]), mask_nms)
     return [stable[position] for position in best]
 
 

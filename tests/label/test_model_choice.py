@@ -14,6 +14,7 @@ from sam2_adapter.models.load import load_model
 from sam2_adapter.models.weights.checkpoint import save_checkpoint
 from sam2_adapter.training.blend import blend_checkpoints
 from sam2_adapter.training.forward import trained_names
+from tests.quick_python import quick_python
 
 OPTIONS = {"model": "sam2_nano", "device": "cpu", "runtime": "torch"}
 FACTS = {
@@ -22,6 +23,13 @@ FACTS = {
     "split": {"train": [], "validation": []},
     "shown": {},
 }
+
+
+@pytest.fixture
+def quick():
+    """Processes have everything imported when they start."""
+    with quick_python():
+        yield
 
 
 def _choice(folder):
@@ -65,6 +73,7 @@ def test_what_cannot_be_used_is_refused_and_changes_nothing(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 def test_a_share_of_a_taught_model_is_used_and_remembered_until_the_first_one_is_used_again(tmp_path):
     run = _taught(tmp_path / "teaching")
     choice, told = _choice(tmp_path / "teaching"), []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,8 +13,16 @@ from sam2_adapter.errors import PromptError
 from sam2_adapter.label import model_process
 from sam2_adapter.label.model_process import ModelError, ModelProcess
 from tests.conftest import disk_photo
+from tests.quick_python import quick_python
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[None]:
+    """Processes have everything imported when they start."""
+    with quick_python():
+        yield
 
 
 def test_a_model_that_is_not_there_is_said(monkeypatch):
@@ -32,6 +41,7 @@ def test_a_model_that_is_not_there_is_said(monkeypatch):
     assert "sam2_hiera_x" in shown["text"]
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_model_that_was_killed_comes_back_and_answers_the_same(tmp_path):
     disk_photo().save(tmp_path / "disk.png")
     image = {"id": "1", "name": "disk.png", "path": str(tmp_path / "disk.png")}
@@ -71,6 +81,7 @@ def test_a_process_that_ends_again_and_again_is_given_up(monkeypatch):
     asyncio.run(run())
 
 
+@pytest.mark.usefixtures("quick")
 def test_another_model_takes_the_place_of_the_first_and_back(tmp_path):
     disk_photo().save(tmp_path / "disk.png")
     image = {"id": "1", "name": "disk.png", "path": str(tmp_path / "disk.png")}

@@ -14,8 +14,16 @@ from sam2_adapter.label.model_choice import ModelChoice
 from sam2_adapter.label.teaching import Teaching
 from sam2_adapter.label.teaching_runs import Runs
 from tests.label.taught import HW, QUICK, accepted
+from tests.quick_python import quick_python
 
 OPTIONS = {"model": "sam2_nano", "device": "cpu"}
+
+
+@pytest.fixture
+def quick():
+    """Processes have everything imported when they start, and measure little."""
+    with quick_python(short_click_curve=True):
+        yield
 
 
 def _teaching(session, tell=lambda news: None, **settings):
@@ -50,6 +58,7 @@ def test_nothing_is_started_or_written_without_objects(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 def test_a_training_is_stopped_in_good_order_and_goes_on_and_a_killed_one_says_so(tmp_path):
     with accepted(tmp_path / "photos", 2) as session:
         news = []
