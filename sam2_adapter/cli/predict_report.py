@@ -19,6 +19,7 @@ from sam2_adapter.text import cut, plural, printable
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from sam2_adapter.annotations.objects import Annotation
     from sam2_adapter.images.find import PassedOver
     from sam2_adapter.jobs.answers import ImageResult
     from sam2_adapter.predict.windows import WindowUse
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 _MOST_WARNINGS = 5
 _MOST_REFUSED = 20
 
-# The line of an image names so many of its objects.
-_MOST_SHOWN = 50
+# The line of an image names so many objects one by one, or labels.
+_MOST_SHOWN = 10
 
 
 class PredictReport:
@@ -249,9 +250,7 @@ def _reason(error: BaseException) -> str:
 def _objects(result: ImageResult) -> str:
     segmentation = result.segmentation
     assert segmentation is not None  # only images that did not fail come here
-    shown = segmentation.annotations[:_MOST_SHOWN]
-    found = ", ".join(f"{entry.label} {entry.iou_score:.2f}" for entry in shown)
-    found += ", ..." if len(segmentation.annotations) > _MOST_SHOWN else ""
+    found = _found(segmentation.annotations)
     empty = segmentation.empty_prompts
     missing = f"; no mask for prompt {', '.join(str(position + 1) for position in empty)}" if empty else ""
     use = segmentation.windows
@@ -259,3 +258,14 @@ def _objects(result: ImageResult) -> str:
         f"; {plural(len(use.in_windows), 'prompt')} in {plural(use.num_windows, 'window')}" if use.in_windows else ""
     )
     return f"{plural(len(segmentation.annotations), 'object')}{f' ({found})' if found else ''}{windows}{missing}"
+
+
+def _found(annotations: Sequence[Annotation]) -> str:
+    """Each object with its score; where there are many, how many there are of each label, with their highest and lowest score."""
+    if len(annotations) <= _MOST_SHOWN:
+        return ", ".join(f"{entry.label} {entry.iou_score:.2f}" for entry in annotations)
+    scores: dict[str, list[float]] = {}
+    for entry in annotations:
+        scores.setdefault(entry.label, []).append(entry.iou_score)
+    shown = [f"{len(found)} {label} {max(found):.2f} to {min(found):.2f}" for label, found in scores.items()]
+    return ", ".join([*shown[:_MOST_SHOWN], *(["..."] if len(shown) > _MOST_SHOWN else [])])

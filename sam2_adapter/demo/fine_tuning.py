@@ -24,6 +24,7 @@ from sam2_adapter.formats.sample import Sample
 from sam2_adapter.predict.load import load_predictor
 from sam2_adapter.predict.predictor import Predictor
 from sam2_adapter.predict.segment import segment
+from sam2_adapter.text import plural
 from sam2_adapter.training.events import OnEvent
 from sam2_adapter.training.fine_tune import fine_tune
 from sam2_adapter.training.records import REPORT_NAME, TrainingResult
@@ -90,7 +91,20 @@ class FineTuning:
 
     @property
     def verdict(self) -> str:
-        """In one or two sentences whether fine-tuning has helped."""
+        """In a few sentences whether fine-tuning has helped."""
+        if self.is_untouched:
+            return "Interrupted before the first epoch was done: nothing was learned, and both columns are of the untouched model."
+        if self.result.stopped == "interrupted":
+            return f"Interrupted after {plural(self.result.epochs, 'epoch')}. {self._gains}"
+        return self._gains
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the run was interrupted before anything was learned."""
+        return self.result.epochs == 0
+
+    @property
+    def _gains(self) -> str:
         if self.result.best_epoch == 0:
             return "Nothing was gained: no epoch beat the untouched model on the crops for choosing, so the original was kept."
         better = [figure.prompt for figure in self.figures if figure.gain >= NOTABLE_DIFFERENCE]

@@ -9,6 +9,7 @@ from pathlib import Path
 from sam2_adapter.formats.label_maps.pairs import is_name_of_mask
 from sam2_adapter.images.kinds import is_image_name
 from sam2_adapter.input_files import NUM_BYTES, open_regular, packed
+from sam2_adapter.ownership import ownership_of
 
 _DAVIS = "It looks like DAVIS or YouTube-VOS: put JPEGImages into images/ and Annotations into masks/, and set ignore_label=255 where borders are void."
 _ADE = "It looks like ADE20K: call annotations/ masks/. Its numbers are classes: set split_parts=true to make every separate part an object."
@@ -53,7 +54,7 @@ def advice_on(root: Path, is_known: Callable[[Path], bool]) -> str:
         return _advice_on_packed(root)
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     for folder in (root, *folders):
-        if advice := _advice_on_names(folder):
+        if advice := _advice_on_labelled(folder) or _advice_on_names(folder):
             return advice
     if advice := _advice_on_json(root):
         return advice
@@ -64,6 +65,17 @@ def advice_on(root: Path, is_known: Callable[[Path], bool]) -> str:
     if known:
         return f"The folder {known[0]} is a data set: give its path."
     return _advice_on_pictures(root, folders)
+
+
+def _advice_on_labelled(folder: Path) -> str:
+    """What was labelled on the page, and exported, is never taken for data by itself; but here it is probably meant."""
+    owner = ownership_of(folder)
+    if owner is None or owner.command != "label":
+        return ""
+    path = folder / "annotations.json"
+    if path.is_file():
+        return f"{path} has what was labelled with sam2-adapter: give its path."
+    return f"{folder} is work of sam2-adapter label: export it with --export coco, and give the path of its annotations.json."
 
 
 def _advice_on_names(folder: Path) -> str:

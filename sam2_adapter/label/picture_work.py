@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sam2_adapter.label.objects import Object, with_whole_steps
+from sam2_adapter.text import plural
 
 DONE, SKIPPED, OPEN = "done", "skipped", "open"
 MARKS = (DONE, SKIPPED, OPEN)
@@ -55,6 +56,26 @@ class PictureWork:
             key.startswith(FROM_FILE) and value is not None and key not in self.objects
             for key, value in changes.items()
         )
+
+
+def told_left_out(pictures: Mapping[str, PictureWork], marks: Mapping[str, str]) -> list[str]:
+    """Sentences on what is in no result although somebody has worked on it.
+
+    Args:
+        pictures: by their names.
+        marks: those that are done or skipped, by name.
+    """
+    skipped = [known for name, known in pictures.items() if known.objects and marks.get(name) == SKIPPED]
+    empty = [known for name, known in pictures.items() if known.is_touched and not known.objects and name not in marks]
+    told = []
+    if skipped:
+        count = sum(len(known.objects) for known in skipped)
+        told.append(f"Left out: {plural(count, 'object')} in {plural(len(skipped), 'skipped picture')}.")
+    if empty:
+        told.append(
+            f"Left out: {plural(len(empty), 'picture')} in progress without an object. Say Done (F) where there is nothing to label."
+        )
+    return told
 
 
 def _is_object(value: Any) -> bool:

@@ -21,6 +21,7 @@ from typing import Any
 from sam2_adapter import __version__
 from sam2_adapter.annotations.colors import Color
 from sam2_adapter.errors import DataError
+from sam2_adapter.label import picture_work
 from sam2_adapter.label.change_journal import ChangeJournal, read_lines
 from sam2_adapter.label.label_list import LabelList
 from sam2_adapter.label.objects import Object, checked_label, checked_object, with_masks_once
@@ -267,22 +268,21 @@ class Work:
             return self._marks.get(name) or (IN_PROGRESS if known is not None and known.is_touched else NEW)
 
     def snapshot(self) -> dict[str, PictureWork]:
-        """What counts as result as it is now: pictures with objects, those that somebody worked on and those that are done; none that are skipped."""
+        """What counts as result as it is now: pictures with objects, and those that are done; none that are skipped.
+
+        A picture in progress without an object, such as one where all was undone, says nothing: it may be full of things.
+        """
         with self._lock:
             return {
                 name: known.copy()
                 for name, known in self.pictures.items()
-                if (known.objects or known.is_touched or name in self._marks) and self._marks.get(name) != SKIPPED
+                if (known.objects or self._marks.get(name) == DONE) and self._marks.get(name) != SKIPPED
             }
 
     def left_out(self) -> list[str]:
-        """Sentences on what `snapshot` leaves out although there are objects."""
+        """Sentences on what `snapshot` leaves out although somebody has worked on it."""
         with self._lock:
-            counts = [len(known.objects) for name, known in self.pictures.items() if self._marks.get(name) == SKIPPED]
-        pictures = sum(1 for count in counts if count)
-        if not pictures:
-            return []
-        return [f"Left out: {plural(sum(counts), 'object')} in {plural(pictures, 'skipped picture')}."]
+            return picture_work.told_left_out(self.pictures, self._marks)
 
     @property
     def renamings(self) -> dict[str, Renaming]:

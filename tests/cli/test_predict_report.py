@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
+from sam2_adapter.annotations.objects import Annotation
 from sam2_adapter.cli.predict_report import PredictReport, make_report
 from sam2_adapter.errors import ConfigError, ExportError
 from sam2_adapter.jobs.answers import ImageResult
@@ -42,6 +45,22 @@ def test_people_count_prompts_from_1(
         "warning: photos/a.png: prompt 5: far outside.",
         "0 objects in 1 image, 1 prompt could not be used; results in out",
     ]
+
+
+def test_of_many_objects_each_label_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    def line(*found: tuple[str, float]) -> str:
+        pixel = np.ones((1, 1), np.bool_)
+        annotations = tuple(Annotation.from_mask(pixel, label, score, prompt_index=0) for label, score in found)
+        with _report(False) as report:
+            report.add(replace(_result(), segmentation=Segmentation(annotations, (), ())))
+        return capsys.readouterr().out
+
+    assert line(("car", 0.9), ("dog", 0.25)) == "a.png: 2 objects (car 0.90, dog 0.25)\n"
+    assert line(*[("car", 0.9 - 0.01 * n) for n in range(60)]) == "a.png: 60 objects (60 car 0.90 to 0.31)\n"
+    found = [("car", 0.5)] * 12 + [("dog", 0.25), ("dog", 0.75)]
+    assert line(*found) == "a.png: 14 objects (12 car 0.50 to 0.50, 2 dog 0.75 to 0.25)\n"
+    named = ", ".join(f"1 {n} 0.50 to 0.50" for n in range(10))
+    assert line(*[(str(n), 0.5) for n in range(13)]) == f"a.png: 13 objects ({named}, ...)\n"
 
 
 def test_where_no_folder_was_made_nothing_was_written(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,17 @@ def test_the_verdict_is_honest(click: float, box: float, best_epoch: int, verdic
     tuning = _tuning(0.5, click, box_after=box, best_epoch=best_epoch)
     assert tuning.verdict.startswith(verdict)
     assert verdict in page_html([], tuning, MADE_BY, 1.0)
+
+
+def test_a_page_of_an_interrupted_demo_claims_no_teaching() -> None:
+    tuning = _tuning(0.5, 0.5, best_epoch=0)
+    assert "Taught nuclei" in page_html([], tuning, MADE_BY, 1.0)
+    interrupted = replace(tuning, result=replace(tuning.result, epochs=0, stopped="interrupted"))
+    html = page_html([], interrupted, MADE_BY, 1.0)
+    assert "Fine-tuning was interrupted" in html
+    assert "The model was to be fine-tuned on 20 nuclei under the microscope" in html
+    assert "Taught nuclei" not in html
+    assert "was just fine-tuned" not in html
 
 
 def _tuning(

@@ -44,6 +44,33 @@ def test_other_files_and_a_data_set_further_down(tmp_path):
     assert advice == f"The folder {tmp_path / 'cells'} is a data set: give its path."
 
 
+def test_what_was_labelled_on_the_page_is_named(tmp_path):
+    """Whoever gives the folder of the pictures, or that of the work, hears of the file that is meant."""
+    labels = tmp_path / "labels"
+    write_image(tmp_path / "a.png")
+    for folder in ("images", "labels"):  # an export without its pictures, which is no help
+        (labels / "yolo" / folder).mkdir(parents=True)
+    write_json(
+        labels / ".sam2-adapter.jsonl",
+        {"sam2-adapter": "0.1", "command": "label", "entries": ["annotations.json", "yolo"]},
+    )
+    for folder in (tmp_path, labels):
+        with pytest.raises(
+            DataError, match=r"labels is work of sam2-adapter label: export it with --export coco, and give"
+        ):
+            load_dataset(folder)
+    write_json(labels / "annotations.json", {})
+    for folder in (tmp_path, labels):
+        with pytest.raises(
+            DataError, match=rf"{labels / 'annotations.json'} has what was labelled with sam2-adapter: give its path"
+        ):
+            load_dataset(folder)
+    write_json(
+        labels / ".sam2-adapter.jsonl", {"sam2-adapter": "0.1", "command": "predict", "entries": ["annotations.json"]}
+    )
+    assert "labelled" not in advice_on(tmp_path, lambda _: False)
+
+
 def test_boxes_of_pascal_voc_are_no_masks(tmp_path):
     (tmp_path / "JPEGImages").mkdir()
     (tmp_path / "Annotations").mkdir()

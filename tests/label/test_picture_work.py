@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sam2_adapter.label.picture_work import MARKS, STATES, PictureWork
+from sam2_adapter.label.picture_work import MARKS, STATES, PictureWork, told_left_out
 
 OBJECT = {"label": "car", "counts": "0", "score": 0.5}
 
@@ -49,3 +49,19 @@ def test_a_copy_stays_as_it_is():
 
 def test_the_words_are_those_of_the_page():
     assert (MARKS, STATES) == (("done", "skipped", "open"), ("new", "progress", "done", "skipped"))
+
+
+def test_pictures_without_an_object_that_nobody_finished_are_told():
+    def work(*changes):
+        made = PictureWork((3, 4))
+        for change in changes:
+            made.change(change)
+        return made
+
+    undone, full, from_file = work({"a": OBJECT}, {"a": None}), work({"a": OBJECT}), work({"file-0": OBJECT})
+    assert told_left_out({"a": full, "b": from_file, "c": work()}, {}) == []
+    assert told_left_out({"a": undone, "b": undone}, {"a": "done", "b": "skipped"}) == []
+    assert told_left_out({"a": undone, "b": full, "c": undone, "d": full}, {"d": "skipped"}) == [
+        "Left out: 1 object in 1 skipped picture.",
+        "Left out: 2 pictures in progress without an object. Say Done (F) where there is nothing to label.",
+    ]

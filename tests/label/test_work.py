@@ -153,6 +153,12 @@ def test_states_follow_from_marks_and_changes_and_are_there_after_a_restart(path
         }
         assert work.left_out() == ["Left out: 1 object in 1 skipped picture."]
         work = _again(work, path)
+    work.change("undone.jpg", HW, {"4": _object()})
+    work.change("undone.jpg", HW, {"4": None})  # nobody has said that it shows nothing
+    assert (work.state_of("undone.jpg"), "undone.jpg" in work.snapshot()) == ("progress", False)
+    assert work.left_out()[1].startswith("Left out: 1 picture in progress without an object.")
+    work.mark("undone.jpg", HW, "done")
+    assert (work.snapshot()["undone.jpg"].objects, len(work.left_out())) == ({}, 1)
     work.change("skipped.jpg", HW, {"3": _object()})  # whoever labels it does not skip it
     assert (work.state_of("skipped.jpg"), work.left_out()) == ("progress", [])
     work.close()
