@@ -7,7 +7,7 @@ class numbers and draw polygons as outlines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -126,13 +126,18 @@ def _read_item(
     if not entries:
         left_out.add_image(Reason.NO_ANNOTATION, name)
         return
-    usable = [entry for entry in entries if _is_usable(entry, name, options, left_out)]
-    for entry in usable:
+    usable = {n: entry for n, entry in enumerate(entries, start=1) if _is_usable(entry, name, options, left_out)}
+    for entry in usable.values():
         if not entry.get("label"):
             text = f"without a label, labelled {options.default_label!r}"
             left_out.remark("annotation", text, f"{name}: {entry['type']}")
-    labelled = [with_text_label(entry, options.default_label) for entry in usable]
-    objects = (found for group in by_object(labelled) for found in _read_group(group, name, original_hw, left_out))
+    labelled = {number: with_text_label(entry, options.default_label) for number, entry in usable.items()}
+    number_of = {id(entry): number for number, entry in labelled.items()}
+    objects = (
+        found
+        for group in by_object(list(labelled.values()))
+        for found in _read_group(group, [number_of[id(entry)] for entry in group], name, original_hw, left_out)
+    )
     add_sample(samples, name, path, original_hw, objects, options, left_out)
 
 
@@ -170,11 +175,11 @@ def by_object(entries: list[Document]) -> list[list[Document]]:
 
 
 def _read_group(
-    entries: list[Document], name: str, original_hw: tuple[int, int], left_out: LeftOut
+    entries: list[Document], numbers: Sequence[int], name: str, original_hw: tuple[int, int], left_out: LeftOut
 ) -> tuple[Annotation, ...]:
     document = {"name": name, "annotations": entries}
     try:
-        found = dataloop_item_to_image(document, original_hw, source=name).images[0].annotations
+        found = dataloop_item_to_image(document, original_hw, source=name, numbers=numbers).images[0].annotations
     except DataError as error:
         for _ in entries:
             left_out.add_object(Reason.MALFORMED, str(error))

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -102,7 +102,11 @@ def read_dataloop_item(path: str | Path, original_hw: tuple[int, int] | None = N
 
 
 def dataloop_item_to_image(
-    document: Any, original_hw: tuple[int, int] | None = None, *, source: str = "Dataloop item"
+    document: Any,
+    original_hw: tuple[int, int] | None = None,
+    *,
+    source: str = "Dataloop item",
+    numbers: Sequence[int] | None = None,
 ) -> Import:
     """The objects of an item JSON.
 
@@ -113,6 +117,7 @@ def dataloop_item_to_image(
         document: the parsed item JSON.
         original_hw: (height, width) of the upright image; taken from the document when left out.
         source: where the document came from, for messages.
+        numbers: what messages call the annotations; from 1 where the document has all of them.
 
     Raises:
         DataError: an annotation is malformed; the text names it.
@@ -120,7 +125,8 @@ def dataloop_item_to_image(
     original_hw = original_hw or _stored_hw(document, source)
     found: list[_Found] = []
     notes = []
-    for number, entry in enumerate(field(document, "annotations", list, source), start=1):
+    entries = field(document, "annotations", list, source)
+    for number, entry in zip(numbers or range(1, len(entries) + 1), entries, strict=True):
         where = f"{source}: annotation {number}"
         kind = field(entry, "type", str, where)
         if kind not in ("binary", "segment"):

@@ -170,6 +170,8 @@ def test_other_types_and_malformed_annotations_cost_only_themselves(tmp_path):
     counts = {row["reason"]: row["count"] for row in left_out}
     assert counts[Reason.UNSUPPORTED_TYPE] == 2
     assert counts[Reason.MALFORMED] == 4
+    examples = next(row["examples"] for row in left_out if row["reason"] == Reason.MALFORMED)
+    assert [text.split(": ")[1] for text in examples] == ["nonsense", "annotation 4", "annotation 5", "annotation 7"]
     assert counts[Reason.OUTSIDE] == 1
     assert counts[Reason.EMPTY] == 1
 
