@@ -87,7 +87,7 @@ def _is_picture_of_one_object(name: str, path: Path, masks: Mapping[str, Path]) 
     """Whether `p/p_001.png` is one of the pictures that `predict` writes beside the label map `p.png` and its legend `p.json`."""
     folder = PurePosixPath(name).parent
     stem, _, digits = PurePosixPath(name).stem.rpartition("_")
-    is_numbered = stem == PurePosixPath(folder.name).stem and digits.isdigit() and len(digits) >= 3
+    is_numbered = stem in (folder.name, PurePosixPath(folder.name).stem) and digits.isdigit() and len(digits) >= 3
     return is_numbered and f"{folder}.png" in masks and path.parent.with_name(f"{path.parent.name}.json").is_file()
 
 

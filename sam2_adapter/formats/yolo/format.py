@@ -6,7 +6,7 @@ labels/NAME.txt         one line per object
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -16,6 +16,7 @@ from sam2_adapter.files import write_file
 from sam2_adapter.formats.base import Format, Writer, WritingTarget, Written
 from sam2_adapter.formats.result_names import base_of, has_longer_name
 from sam2_adapter.formats.yolo.dataset import is_yolo_data, listed_labels, read_yolo_data
+from sam2_adapter.formats.yolo.label_files import places_of_labels
 from sam2_adapter.formats.yolo.lines import annotation_to_line
 from sam2_adapter.formats.yolo.prompts import read_yolo_prompts
 
@@ -65,6 +66,12 @@ class YoloWriter(Writer):
             notes.append(
                 f"{image.file_name}: YOLO finds labels by the name of the picture without suffix, which another picture has too; its labels are "
                 f"in labels/{stem}.txt: call the picture {base_of(stem)} and its suffix."
+            )
+        looked_for, *others = places_of_labels(f"images/{image.file_name}")
+        if others:
+            notes.append(
+                f"{image.file_name}: its folder is called images, too, so that programs of YOLO look for its labels in "
+                f"{PurePosixPath(looked_for).parent}, not in {PurePosixPath(self._name(stem)).parent}: call that folder otherwise."
             )
         return "".join(lines).encode(), tuple(notes)
 

@@ -1,7 +1,7 @@
 """The text files of a YOLO data set, and which of them belongs to which picture.
 
 The text file of a picture has its path, with `labels` in the place of the last folder `images`, and the suffix `.txt`; behind the name of the
-picture, with or without its suffix. The case of letters and the form of accents count only where names differ in nothing else.
+picture, with or without its suffix. Where it has none there, an earlier folder `images` counts, as in what `predict` writes. The case of letters and the form of accents count only where names differ in nothing else.
 """
 
 from __future__ import annotations
@@ -35,14 +35,18 @@ class LabelFiles:
         A file that would be that of several pictures is that of those which it names with their suffix, else of none.
         """
         images = list(images)
-        fitting = self._by_name.fitting
-        with_suffix = {image: fitting(f"{_beside(image)}{_SUFFIX}") for image in images}
+        with_suffix = {image: self._first(places_of_labels(image)) for image in images}
         taken = {name for names in with_suffix.values() for name in names}
         return {
             image: with_suffix[image]
-            or [name for name in fitting(f"{_without_suffix(_beside(image))}{_SUFFIX}") if name not in taken]
+            or [name for name in self._first(map(_without_suffix, places_of_labels(image))) if name not in taken]
             for image in images
         }
+
+    def _first(self, names: Iterable[str]) -> list[str]:
+        """The files that are called so, of the first of these names that fits some."""
+        found = (self._by_name.fitting(f"{name}{_SUFFIX}") for name in names)
+        return next(filter(None, found), [])
 
     def left_over(self, used: Iterable[str]) -> list[str]:
         """The files of pictures that are not there, in the folders whose other files were used."""
@@ -73,13 +77,12 @@ def lines_of(path: Path) -> list[tuple[int, str]]:
     return [(number, line) for number, line in lines if line.strip()]
 
 
-def _beside(image: str) -> str:
-    """The path of a picture with the folder of labels in the place of that of pictures."""
-    parts = list(PurePosixPath(image).parts)
+def places_of_labels(image: str) -> list[str]:
+    """The path of a picture with the folder of labels in the place of that of pictures, the last one first; the path itself where there is none."""
+    parts = PurePosixPath(image).parts
     places = [index for index, part in enumerate(parts[:-1]) if part.lower() == _IMAGES]
-    if places:
-        parts[places[-1]] = FOLDER
-    return "/".join(parts)
+    found = ["/".join((*parts[:index], FOLDER, *parts[index + 1 :])) for index in reversed(places)]
+    return found or ["/".join(parts)]
 
 
 def _without_suffix(name: str) -> str:

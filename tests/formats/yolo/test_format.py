@@ -86,3 +86,21 @@ def test_a_picture_whose_labels_others_would_not_find_is_said(tmp_path):
     assert note.startswith(
         "street/a.png: YOLO finds labels by the name of the picture without suffix, which another picture has too"
     )
+
+
+def test_pictures_in_folders_called_images_are_a_data_set_and_said(tmp_path):
+    box = np.pad(np.ones((8, 9), np.bool_), 5)
+    names = ["train/images/a.png", "val/images/a.png"]
+    writer = writer_to(tmp_path)
+    notes = []
+    for name, mask in zip(names, (box, box[:, ::-1].T.copy()), strict=True):
+        image = AnnotatedImage(name, mask.shape, (Annotation.from_mask(mask, "cat"),))
+        notes += writer.add(image, name.removesuffix(".png")).notes
+        write_image(tmp_path / "images" / name, mask.shape)
+    writer.close()
+    assert notes[0] == (
+        "train/images/a.png: its folder is called images, too, so that programs of YOLO look for its labels in images/train/labels, not in "
+        "labels/train/images: call that folder otherwise."
+    )
+    samples = load_dataset(tmp_path, min_area_px=1, validation_share=0).samples("all")
+    assert [sample.objects[0].original_hw for sample in samples] == [(18, 19), (19, 18)]

@@ -25,3 +25,11 @@ def test_names_that_differ_in_case_alone_are_told_apart(tmp_path):
 def test_left_over_are_files_beside_those_that_were_used(tmp_path):
     found = files(tmp_path, "labels/a.txt", "labels/b.txt", "labels/other/c.txt", "a.txt", "classes.txt")
     assert found.left_over(["labels/a.txt", "a.txt"]) == ["labels/b.txt"]
+
+
+def test_an_earlier_folder_of_pictures_counts_where_the_last_one_has_no_file(tmp_path):
+    found = files(tmp_path, "labels/train/images/a.txt", "images/train/labels/b.txt", "labels/train/images/b.txt")
+    assert found.of(["images/train/images/a.png", "images/train/images/b.png"]) == {
+        "images/train/images/a.png": ["labels/train/images/a.txt"],
+        "images/train/images/b.png": ["images/train/labels/b.txt"],
+    }

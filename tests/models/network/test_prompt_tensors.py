@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sam2_adapter.annotations.prompts import Prompt
-from sam2_adapter.models.network.obeyed_clicks import values_of
+from sam2_adapter.models.network.obeyed_clicks import obeying, values_of
 from sam2_adapter.models.network.preprocess import Geometry
 from sam2_adapter.models.network.prompt_tensors import PromptShape, PromptTensors, clicks_of, prompt_tensors
 
@@ -94,3 +94,14 @@ def test_the_value_at_a_click_is_that_of_the_pixel_of_the_mask(hw, resize):
     assert is_clear.mean() > 0.9
     is_set = geometry.logits_to_masks(logits)[0][pixels[:, 1], pixels[:, 0]]
     assert np.array_equal((values > 0)[is_clear], is_set[is_clear])
+
+
+def test_with_pad_the_last_of_clicks_on_one_pixel_of_a_small_image_is_obeyed():
+    geometry = Geometry((64, 64), 256, "pad")
+    logits = torch.full((1, 64, 64), -8.0)
+    for count in (40, 41):
+        labels = [number % 2 for number in range(count)]
+        prompt = Prompt(point_coords=[[19, 19]] * count, point_labels=labels)
+        clicks = clicks_of([prompt], PromptShape.of(prompt, (64, 64)), geometry)
+        changed = obeying(logits, clicks).numpy()
+        assert geometry.logits_to_masks(changed)[0, 19, 19] == bool(labels[-1])
