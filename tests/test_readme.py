@@ -64,6 +64,7 @@ def test_the_check_of_a_model() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_click_curve")
 def test_the_commands_of_fine_tuning(here: Path) -> None:
     make_disc_data(here / "my_data")
     train, evaluate, predict = TRAINING

@@ -51,7 +51,7 @@ class _Harness:
 
     def reply(self, number):
         while True:
-            message = self.reports.get(timeout=30)
+            message = self.reports.get(timeout=60)
             if message.get("id") == number:
                 return message
             self.news.append(message)
@@ -114,13 +114,13 @@ def test_everything_is_found_while_clicks_are_answered(harness, images):
 
 def test_pictures_are_encoded_when_they_are_opened_the_next_ones_after_them(harness, images):
     harness.send(images["square"], kind="open", next=[images["disk"], images["broken"]])
-    news = [harness.reports.get(timeout=30) for _ in range(6)]
+    news = [harness.reports.get(timeout=60) for _ in range(6)]
     assert [(one["news"], one["image"]) for one in news] == [
         ("encoding", "square"), ("encoded", "square"), ("encoding", "disk"), ("encoded", "disk"), ("encoding", "broken"), ("broken", "broken"),
     ]  # fmt: skip
     assert "broken.png" in news[-1]["text"]
     harness.send(images["disk"], kind="open", visit=2)
-    assert harness.reports.get(timeout=30) == {"news": "encoded", "image": "disk", "seconds": 0.0}
+    assert harness.reports.get(timeout=60) == {"news": "encoded", "image": "disk", "seconds": 0.0}
 
 
 def test_an_answer_for_a_picture_that_was_left_is_dropped(harness, images):

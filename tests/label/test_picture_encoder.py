@@ -36,7 +36,7 @@ def test_a_picture_is_encoded_once_and_a_broken_one_is_told(tmp_path):
         encoder.want([disk], "tab")
         assert sources.num_encoded == 2
         assert encoder.is_resting()
-        news = [reports.get(timeout=10) for _ in range(7)]
+        news = [reports.get(timeout=60) for _ in range(7)]
         assert [(one["news"], one["image"]) for one in news] == [
             ("encoding", "disk"), ("encoded", "disk"), ("encoding", "broken"), ("broken", "broken"),
             ("encoding", "square"), ("encoded", "square"), ("encoded", "disk"),

@@ -53,6 +53,24 @@ def test_numbers_along_the_axis_are_short(values, title):
     assert all(len(text) <= 6 for text in texts(chart.svg))
 
 
+@pytest.mark.parametrize("values", [[0.5, 0.6], [0.0, 1000.0], [0.81234, 0.8123]])
+def test_texts_have_the_room_that_they_need_and_no_more(values):
+    svg = line_chart("t", {"a": list(enumerate(values))}, "epoch", marked_x=1, mark="saved").svg
+    found = re.findall(r'<text[^>]*anchor: (\w+)[^>]* x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)', svg)
+    texts_at = {text: (anchor, float(x), float(y)) for anchor, x, y, text in found}
+    width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
+    # Of the font that the charts are measured with, a digit is 7 points wide and a full stop half as much.
+    numbers = [
+        (x, text) for text, (anchor, x, _) in texts_at.items() if anchor == "end" and text.replace(".", "").isdigit()
+    ]
+    assert min(x - sum(3.5 if character == "." else 7 for character in text) for x, text in numbers) == pytest.approx(
+        3, abs=0.5
+    )
+    assert texts_at["epoch"][2] == pytest.approx(height - 5.6, abs=0.5)  # below the line is the foot of the p
+    assert texts_at["saved"][2] == pytest.approx(11.4, abs=0.5)
+    assert texts_at["1"][1] == pytest.approx(width - 11.4, abs=0.5)
+
+
 @pytest.mark.parametrize("last", [0, 1, 8, 120])
 def test_epochs_are_whole_numbers(last):
     chart = line_chart("t", {"a": [(epoch, 0.5) for epoch in range(last + 1)]}, "epoch")

@@ -121,7 +121,7 @@ class Command:
         while self.command.is_running():
             self.look()
             self.command.process.join(0.5)
-        _, alive = psutil.wait_procs(list(self.children.values()), timeout=30)
+        _, alive = psutil.wait_procs(list(self.children.values()), timeout=120)
         assert not alive
         return self.command.end()
 
@@ -142,7 +142,7 @@ def _rows(output: Path) -> list[dict]:
 
 @dataclass(frozen=True)
 class Story:
-    """One run in three acts: interrupted, gone on with while a worker was killed, and nothing left to do but what failed."""
+    """One run in two acts: interrupted with one worker, and gone on with by two, of which one was killed."""
 
     output: Path
     interrupted: Run
@@ -154,7 +154,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     output = tmp_path_factory.mktemp("cluster") / "out"
-    first = _start(folder, output)
+    first = _start(folder, output, "--workers", "1")
     first.wait_for(lambda: _num_parts(output))
     first.command.signal(signal.SIGTERM)
     interrupted = first.end()

@@ -19,7 +19,8 @@ from sam2_adapter.models.engines.choose import RuntimeChoice, choose_runtime, ma
 from sam2_adapter.models.load import load_model
 from sam2_adapter.predict.load import load_predictor, make_predictor
 from sam2_adapter.training.trainer import train
-from tests.command_line import run, run_process
+from tests.command_line import run
+from tests.processes import start
 from tests.small_model import loaded, small_model
 from tests.training.small_run import make_samples, small_config_of_run, small_loaded_model
 
@@ -137,7 +138,7 @@ def test_doctor_prepares_a_model_for_all_later_commands(cache_dir, tmp_path):
     model = ("--model", "sam2_nano", "--precision", "fp32")
     before = examine("sam2_nano", "fp32").runtime
     assert (before.model, before.runtime) == ("sam2_nano", "torch")
-    done = run_process("doctor", "--prepare", *model, "--json")
+    done = start("doctor", "--prepare", *model, "--json").end()
     assert done.status == 0, done.stderr
     assert json.loads(done.stdout)["runtime"] == {
         "model": "sam2_nano",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
+from multiprocessing.connection import Connection
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from openvino import opset15
 from sam2_adapter.models.engines.openvino.compiled_graph import CompiledGraph
 from sam2_adapter.models.engines.openvino.encoder import encoder_graph
 from sam2_adapter.models.engines.openvino.ops import model_of
+from tests import processes
 from tests.models.engines.openvino.inputs import pixel_values
 from tests.small_model import small_model
 
@@ -46,19 +45,22 @@ def test_bytes_of_something_else_are_refused():
         CompiledGraph.from_bytes(b"no graph", "fp32")
 
 
-def interrupt_after_use() -> None:
-    """Compile, execute and drop two graphs, then take a signal; what the process of the next test runs."""
+def _interrupt_after_use(sender: Connection) -> None:
+    """Compile, execute and drop two graphs, then take a signal."""
     graphs = [CompiledGraph.of(encoder_graph(small_model(seed)), "fp32") for seed in (0, 1)]
     while graphs:
         graphs.pop(0)(pixel_values(1))
         gc.collect()
-    signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"handled"))
+    signal.signal(signal.SIGTERM, lambda *_: sender.send("handled"))
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_signals_are_handled_after_graphs_are_dropped():
-    program = "from tests.models.engines.openvino.test_compiled_graph import interrupt_after_use as run; run()"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=Path(__file__).parents[4], capture_output=True, timeout=120, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, b"handled"), done.stderr.decode()
+    processes.ready()
+    receiver, sender = processes.CONTEXT.Pipe(duplex=False)
+    process = processes.CONTEXT.Process(target=_interrupt_after_use, args=(sender,))
+    process.start()
+    sender.close()
+    process.join(120)
+    assert process.exitcode == 0
+    assert receiver.recv() == "handled"
