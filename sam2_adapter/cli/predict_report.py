@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _MOST_WARNINGS = 5
 _MOST_REFUSED = 20
 
+# Below this score, what was found without a prompt is hardly what somebody meant.
+_DOUBTFUL = 0.5
+
 # The line of an image names so many objects one by one, or labels.
 _MOST_SHOWN = 10
 
@@ -42,6 +45,7 @@ class PredictReport:
         self.num_failed = 0
         self.num_refused_prompts = 0
         self.num_warnings = 0
+        self.num_doubtful = 0
         self.directory: Path | str = Path()
         self.passed_over: tuple[PassedOver, ...] = ()
 
@@ -53,7 +57,9 @@ class PredictReport:
         """Count and print what became of one image."""
         self.num_images += 1
         self.num_failed += result.segmentation is None
-        self.num_objects += len(result.segmentation.annotations) if result.segmentation else 0
+        found = result.segmentation.annotations if result.segmentation else ()
+        self.num_objects += len(found)
+        self.num_doubtful += sum(entry.prompt_index is None and entry.iou_score < _DOUBTFUL for entry in found)
         if result.error is not None:
             print_error(result.error)
         self.num_refused_prompts += len(result.refused_prompts)
@@ -147,6 +153,11 @@ class TextReport(PredictReport):
         self._tell_more_warnings()
         if error is None:
             tell(self._summary())
+            if self.num_doubtful:
+                tell(
+                    f"{self.num_doubtful} of {plural(self.num_objects, 'object')} {'has' if self.num_doubtful == 1 else 'have'} a score below {_DOUBTFUL}, "
+                    "found without being pointed at. Say what is meant with --point or --box, or find all objects with --everything."
+                )
 
     def _summary(self) -> str:
         done = self.num_images - self.num_failed

@@ -66,7 +66,7 @@ def _suggested(curve: Sequence[BlendPoint]) -> tuple[float, str]:
 
 def _judged(point: BlendPoint, before: BlendPoint, result: TrainingResult) -> Json:
     if point.share == 0:
-        nothing = f"Not better: in {plural(result.epochs, 'epoch')} no model was better than the one before. More objects, or objects in more pictures, may help."
+        nothing = f"Not better: in {plural(result.epochs, 'pass', 'passes')} no model was better than the one before. More objects, or objects in more pictures, may help."
         return {"verdict": NOT_BETTER, "text": nothing if result.best_epoch == 0 else "The model as it was before."}
     went = _told(before.score, point.score)
     if point.score <= before.score or went == _told(before.score, before.score):

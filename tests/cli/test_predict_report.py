@@ -63,6 +63,20 @@ def test_of_many_objects_each_label_is_counted(capsys: pytest.CaptureFixture[str
     assert line(*[(str(n), 0.5) for n in range(13)]) == f"a.png: 13 objects ({named}, ...)\n"
 
 
+def test_doubtful_objects_that_nobody_pointed_at_come_with_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    def advice(*found: tuple[float, int | None]) -> list[str]:
+        pixel = np.ones((1, 1), np.bool_)
+        annotations = tuple(Annotation.from_mask(pixel, "object", score, prompt_index=at) for score, at in found)
+        with _report(False) as report:
+            report.add(replace(_result(), segmentation=Segmentation(annotations, (), ())))
+        return capsys.readouterr().err.splitlines()[1:]
+
+    assert advice((0.5, None), (0.25, 0)) == []
+    (told,) = advice((0.25, None), (0.75, None))
+    assert told.startswith("1 of 2 objects has a score below 0.5, found without being pointed at.")
+    assert "--point or --box, or find all objects with --everything." in told
+
+
 def test_where_no_folder_was_made_nothing_was_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

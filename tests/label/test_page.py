@@ -295,7 +295,9 @@ def test_two_tabs_see_each_others_changes(page, browser, server):
 
 
 def test_the_keyboard_alone_is_enough(page):
-    page.press("k")
+    page.press("k", "Enter")
+    assert page.window.inner_text("#notice") == "X says that an object is here. Enter accepts its mask."
+    assert page.draft is None
     for _ in range(5):
         page.press("ArrowLeft")
     page.press("Shift+ArrowUp", "x")

@@ -109,7 +109,9 @@ def test_proposals_come_and_are_accepted_by_click_box_and_score(browser, server,
         page.press("Shift+G")
         page.saved()
         assert {entry["counts"] for entry in saved_objects(folder)[1:]} == {entry["counts"] for entry in chosen}
+        assert page.window.inner_text("#notice") == f"{len(chosen)} objects accepted. Ctrl+Z takes that back."
         page.press("Control+z")
+        assert not page.window.is_visible("#notice")  # it is taken back
         page.saved()
         assert len(saved_objects(folder)) == 1
         page.press("Control+Shift+z")

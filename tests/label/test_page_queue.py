@@ -87,6 +87,39 @@ def _is_open(page, name):
     )
 
 
+def test_what_is_said_covers_no_fault_and_ends_with_its_picture_and_names_keep_their_ends(browser, folder):
+    name = "holiday-by-the-sea-in-the-morning-0001.png"
+    shutil.move(folder / "a.png", folder / name)
+    (folder / "broken.jpg").unlink()
+    with (
+        serving(folder, "--model", folder / "none.torch") as server,
+        opened_page(browser, server.url) as page,
+    ):
+        page.until("window.label && label.store.state.image?.width && label.store.state.model.state === 'failed'")
+        page.js(
+            "label.store.dispatch({ type: 'model', model: { state: 'failed', text: 'Fetch by hand\\n  this\\n  to there' } })"
+        )
+        page.window.wait_for_selector("#progress")
+        assert page.window.inner_text("#progress-text").splitlines() == [
+            "There is no model: Fetch by hand",
+            "this",
+            "to there",
+        ]
+        page.point(100, 100)
+        assert page.window.inner_text("#notice") == _NO_MODEL
+        notice, fault = (page.window.locator(one).bounding_box() for one in ("#notice", "#progress"))
+        assert notice["y"] >= fault["y"] + fault["height"]
+        page.press("d" if page.js("label.store.state.images[0].id === label.store.state.image.id") else "a")
+        assert not page.window.is_visible("#notice")
+        assert page.window.locator(".picture[title='b.png'] .file span").all_text_contents() == ["b.png"]
+        start, end = (page.window.locator(f".picture[title='{name}'] .file span").nth(number) for number in (0, 1))
+        assert start.evaluate("(one) => one.scrollWidth > one.clientWidth")
+        assert (end.text_content(), start.text_content() + end.text_content()) == ("-0001.png", name)
+        assert end.evaluate(
+            "(one) => one.getBoundingClientRect().right <= one.closest('.picture').getBoundingClientRect().right"
+        )
+
+
 def test_pictures_are_worked_off(page, browser, server, folder):
     assert (_listed(page), _states(page)) == (NAMES, ["new"] * 4)
     assert page.window.inner_text("#queue-text") == "0 of 4 done"

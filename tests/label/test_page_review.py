@@ -37,6 +37,10 @@ def _shown(page):
     return page.js("[...document.querySelectorAll('.cutout')].map((one) => one.getAttribute('aria-label'))")
 
 
+def _pressed(page):
+    return [page.window.get_attribute(name, "aria-pressed") for name in ("#everything", "#same")]
+
+
 def test_objects_are_looked_at_and_found_again_in_their_pictures(browser, server, folder):
     with opened_page(browser, server.url) as page:
         page.ready()
@@ -221,6 +225,7 @@ def test_objects_of_the_picture_before_are_proposals_and_pictures_are_ordered_by
         page.ready()
         page.press("m")
         page.until("label.stage.proposals.shown.length === 2")
+        assert _pressed(page) == ["false", "true"]
         assert page.objects == []  # nothing is saved that nobody has accepted
         page.press("Shift+G")
         page.saved()
@@ -250,7 +255,16 @@ def test_objects_of_the_picture_before_are_proposals_and_pictures_are_ordered_by
                 page.press("m")
                 page.until("label.stage.proposals.shown.length === 2")
                 assert "from b.png" in page.window.inner_text("#proposals")
-                page.press("Escape")
+                page.window.click("#same")  # the button that is pressed ends them
+                assert not page.window.is_visible("#proposals")
+                page.press("m")
+                page.until("label.stage.proposals.shown.length === 2")
+                page.window.click("#everything")  # the other one looks for all
+                page.until("label.stage.proposals.isOn && !label.stage.proposals.search")
+                assert page.window.inner_text("#proposals .text").count("from b.png") == 0
+                assert _pressed(page) == ["true", "false"]
+                page.window.click("#everything")
+                assert _pressed(page) == ["false", "false"]
         page.window.select_option("#order", "score")
         page.until("label.store.state.queue.order === 'score'")
         page.until("label.store.state.queue.scored === 3 && !document.getElementById('update').hidden")

@@ -140,6 +140,7 @@ export class Commands {
   /** Enter: accept the object under way, or edit what is selected. */
   enter() {
     const { draft, selected } = this.desk;
+    if (!draft && !selected && this.stage.cursor) return this.say("X says that an object is here. Enter accepts its mask.", true);
     if (!draft) return selected ? this.edit(selected) : undefined;
     if (!isBeginning(this.desk)) this.mark({ accept: this.state.label });
   }

@@ -68,10 +68,14 @@ function say(text, isShown = false, isSpoken = true) {
   notice.className = "calm";
   notice.hidden = false;
   clearTimeout(noticeTimer);
-  noticeTimer = setTimeout(() => {
-    notice.className = "";
-    panels.showSaved(store.state);
-  }, NOTICE_MS);
+  noticeTimer = setTimeout(endNotice, NOTICE_MS);
+}
+
+/** What was said is over: its time, or what it was about. */
+function endNotice() {
+  clearTimeout(noticeTimer);
+  byId("notice").className = "";
+  panels.showSaved(store.state);
 }
 
 const actions = {
@@ -165,6 +169,8 @@ saveChanges(store, {
 });
 
 store.listen((state, before) => {
+  const isOther = before.image && state.image?.id !== before.image.id;
+  if (isOther || state.desk.future.length > before.desk.future.length) endNotice(); // it told of another picture, or of what is undone
   if (state.desk.draft !== before.desk.draft) {
     stage.preview = null;
     if (state.desk.draft) stage.hovered = null;
@@ -180,6 +186,9 @@ stage.onView = () => {
   look.changed();
 };
 
+/** A button that has been pressed for the proposals that are shown ends them; tells whether it was that one. */
+const endProposals = (isOffered) => stage.proposals.isOffered === isOffered && stage.proposals.end();
+
 const on = (id, run) => byId(id).addEventListener("click", run);
 on("previous", () => commands.previous());
 on("next", () => commands.next());
@@ -189,7 +198,7 @@ on("fit", () => actions.fit());
 on("outlines", () => actions.toggle("outlines"));
 on("hidden", () => actions.toggle("hidden"));
 on("inView", () => actions.toggle("inView"));
-on("everything", () => stage.proposals.end() || actions.everything());
+on("everything", () => endProposals(false) || actions.everything());
 on("brush", () => stage.brush.toggle("brush"));
 on("eraser", () => stage.brush.toggle("eraser"));
 on("help", () => actions.help());
@@ -223,7 +232,7 @@ byId("help-keys").append(
 );
 
 on("review", () => review.open());
-on("same", () => actions.sameObjects());
+on("same", () => endProposals(true) || actions.sameObjects());
 on("export", () => exporting.open());
 
 async function start() {

@@ -35,6 +35,7 @@ export class Proposals {
 
   clear() {
     this.isOn = false;
+    this.isOffered = false; // they came from elsewhere: nobody looked for everything
     this.list = new Map(); // id -> {counts, score, steps, label, model, isBackground, isUnlike}
     this.shown = []; // what can be accepted
     this.leftOut = { taken: 0, background: 0, unlike: 0 }; // how many with a score that would do
@@ -65,7 +66,7 @@ export class Proposals {
   /** Show masks that came from elsewhere: [{counts, score, steps, label, model, isUnlike}]; the label and the model in use where there are none. */
   offer(list, title) {
     this.end();
-    this.isOn = true;
+    this.isOn = this.isOffered = true;
     this.title = title;
     list.forEach((one, id) => this.list.set(id, { steps: [], ...one }));
     this.lowest = this.least = 0;

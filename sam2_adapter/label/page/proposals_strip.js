@@ -35,7 +35,8 @@ export class ProposalsStrip {
     const { desk } = this.store.state;
     const isOn = proposals.isOn && !desk.draft && !desk.selected;
     byId("stage").classList.toggle("proposing", isOn);
-    byId("everything").setAttribute("aria-pressed", String(proposals.isOn));
+    byId("everything").setAttribute("aria-pressed", String(proposals.isOn && !proposals.isOffered));
+    byId("same").setAttribute("aria-pressed", String(proposals.isOffered));
     node.hidden = !isOn;
     if (!isOn) return;
     const { search, shown, lowest, least } = proposals;
@@ -68,7 +69,7 @@ export class ProposalsStrip {
   toldOfOthers() {
     const { taken, background, unlike } = this.proposals.leftOut;
     const parts = [taken && `${taken} in accepted objects`, background && `${background} as background`, unlike && `${unlike} unlike before, in size or score`].filter(Boolean);
-    return parts.length ? `Left out: ${parts.join(", ")}.` : "Nothing is saved before you accept it.";
+    return parts.length ? `Left out: ${parts.join(", ")}.` : "Nothing is saved before you accept it. Click what is missing.";
   }
 
   told() {

@@ -8,6 +8,8 @@ import { shownImages, stateOf } from "./state.js";
 const STATE_NAMES = { new: "New", progress: "In progress", done: "Done", skipped: "Skipped" };
 const AGAIN_MS = 2000;
 
+const END = 9; // signs of a name that are always shown
+
 export class Queue {
   constructor(store, commands, say) {
     Object.assign(this, { store, commands, say });
@@ -111,7 +113,7 @@ export class Queue {
     picture.onerror = () => picture.replaceWith(element("span", { className: "thumb broken" }, "cannot be shown"));
     const number = element("span", { className: "number" });
     const badge = element("i", { className: "badge" });
-    const text = element("span", { className: "text" }, element("span", { className: "file" }, one.name.split("/").pop()), number);
+    const text = element("span", { className: "text" }, element("span", { className: "file" }, ...inTwo(one.name.split("/").pop())), number);
     const open = () => this.commands.open(this.state.images.findIndex(({ id }) => id === one.id));
     const node = element("button", { className: "picture", title: one.name, onclick: open }, picture, badge, text);
     const made = { node, number, badge, shown: null };
@@ -180,4 +182,11 @@ export class Queue {
     const here = new Set(queue.ids);
     return fits.length !== here.size || fits.some((id) => !here.has(id));
   }
+}
+
+/** A name in two parts, of which the first one gives way where there is no room: names of one folder often differ only at their ends. */
+function inTwo(name) {
+  const signs = [...name];
+  if (signs.length <= 2 * END) return [element("span", {}, name)];
+  return [signs.slice(0, -END), signs.slice(-END)].map((part) => element("span", {}, part.join("")));
 }
