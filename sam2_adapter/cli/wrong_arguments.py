@@ -58,6 +58,8 @@ def _value_of_a_flag(argument: str, flags: set[str], with_value: set[str]) -> st
 
 def sentence(error: Any) -> str:
     """An error of the parser as a sentence."""
+    if setting := _meant_setting(error):
+        return f"No such option {error.option_name!r}. It is a setting: --set {setting}=VALUE."
     if getattr(error, "possibilities", None):
         return f"No such option {error.option_name!r}.{meant_hint(error.option_name, error.possibilities)}"
     text: str = error.format_message()
@@ -66,3 +68,21 @@ def sentence(error: Any) -> str:
 
         return text.removesuffix(error.message) + wrong_option(error.__cause__)
     return text.replace("extra argument(s) (", "extra arguments (")
+
+
+def _meant_setting(error: Any) -> str | None:
+    """The setting that an unknown option is called like, such as `num_epochs` for `--epochs`, where the command takes settings."""
+    name = str(getattr(error, "option_name", "")).removeprefix("--").replace("-", "_")
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    takes_settings = any("--set" in parameter.opts for parameter in getattr(command, "params", ()))
+    if not name or not takes_settings:
+        return None
+    from sam2_adapter.config import Config
+
+    return name if name in Config.model_fields else _with_words(name, Config.model_fields)
+
+
+def _with_words(name: str, known: Iterable[str]) -> str | None:
+    """The only name that ends with these words."""
+    found = [one for one in known if one.endswith(f"_{name}")]
+    return found[0] if len(found) == 1 else None

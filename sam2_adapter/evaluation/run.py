@@ -11,7 +11,7 @@ from sam2_adapter.config import Config
 from sam2_adapter.evaluation.compare import Comparison, compare
 from sam2_adapter.evaluation.evaluate import Progress, evaluate_prompts
 from sam2_adapter.evaluation.scores import Evaluation, EvaluationSettings, PromptMode
-from sam2_adapter.formats.load import DataFormat, load_configured_dataset
+from sam2_adapter.formats.load import ALL_SPLITS, DataFormat, load_configured_dataset
 from sam2_adapter.models.load import load_model
 from sam2_adapter.predict.load import make_predictor
 from sam2_adapter.text import plural
@@ -85,7 +85,9 @@ def run_evaluation(
     settings = settings or EvaluationSettings(
         clip_to_box=config.clip_to_box, everything=everything, window=config.window, max_windows=config.max_windows
     )
-    dataset = load_configured_dataset(data, config, data_format)
+    # Of all images none need be chosen for validation; a single image would be split into two.
+    read_with = config.model_copy(update={"validation_share": 0.0}) if split == ALL_SPLITS else config
+    dataset = load_configured_dataset(data, read_with, data_format)
     samples = dataset.samples(split)
     names = [model or config.model_cfg, *([compare_with] if compare_with is not None else [])]
     measured = []

@@ -27,6 +27,11 @@ from tests.command_line import run
         (("train", "data", "--output", "--json"), "The option --output needs a value, but --json follows it."),
         (("predict", "a.png", "--point", "--model", "sam2_nano"), "The option --point needs a value, but --model follows it."),
         (("predict", "a.png", "--limit"), "The option --limit needs a value, but nothing follows it."),
+        (("train", "data", "--output", "run", "--epochs", "3"), "No such option '--epochs'. It is a setting: --set num_epochs=VALUE."),
+        (("train", "data", "--output", "run", "--batch-size=4"), "No such option '--batch-size'. It is a setting: --set batch_size=VALUE."),
+        (("train", "data", "--output", "run", "--modle", "x"), "No such option '--modle'. Did you mean '--model'?"),
+        (("train", "data", "--output", "run", "--thresh", "3"), "No such option '--thresh'. Did you mean '--resume'?"),
+        (("doctor", "--epochs", "3"), "No such option: --epochs"),
         (("convert", "a.pt", "b.pt", "c.pt"), "Got unexpected extra arguments (c.pt)"),
     ],
 )  # fmt: skip

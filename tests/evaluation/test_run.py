@@ -50,3 +50,14 @@ def test_the_report_says_what_was_measured_with(told):
     text = report.to_text()
     assert text.startswith(f"2 images, 4 objects of {data} (validation)\n\nbox: sam2_nano ")
     assert "box: difference, with 95 % interval over images" in text
+
+
+def test_all_images_are_measured_as_they_are_without_a_choice_for_validation(tmp_path):
+    data = make_disc_data(tmp_path / "data", with_splits=False)
+    for name in "bcdefg":  # a single image, whose objects a training would share out
+        for folder in ("images", "masks"):
+            (data / folder / f"{name}.png").unlink()
+    config = Config(device="cpu", precision="fp32", runtime="torch", model_cfg="sam2_nano")
+    report = run_evaluation(data, None, config, split="all", prompts=("box",))
+    assert (report.data["num_images"], report.data["num_objects"]) == (1, 2)
+    assert not [note for note in report.data["notes"] if "validation" in note]

@@ -109,6 +109,11 @@ def test_what_is_said_covers_no_fault_and_ends_with_its_picture_and_names_keep_t
         assert page.window.inner_text("#notice") == _NO_MODEL
         notice, fault = (page.window.locator(one).bounding_box() for one in ("#notice", "#progress"))
         assert notice["y"] >= fault["y"] + fault["height"]
+        page.js(
+            "label.store.dispatch({ type: 'model', model: { state: 'failed', text: 'Fetch by hand\\n'.repeat(99) } })"
+        )
+        notice, fault = (page.window.locator(one).bounding_box() for one in ("#notice", "#progress"))
+        assert notice["y"] >= fault["y"] + fault["height"]  # however long it is
         page.press("d" if page.js("label.store.state.images[0].id === label.store.state.image.id") else "a")
         assert not page.window.is_visible("#notice")
         assert page.window.locator(".picture[title='b.png'] .file span").all_text_contents() == ["b.png"]

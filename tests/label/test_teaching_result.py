@@ -116,7 +116,7 @@ def test_the_smallest_share_is_suggested_that_is_as_good_as_the_best_up_to_chanc
 def test_nothing_gained_is_said():
     told = result_of(_result(best_epoch=0))
     assert [(point["verdict"], point["score"]) for point in told["curve"]] == [(NOT_BETTER, pytest.approx(0.7))]
-    assert told["curve"][0]["text"].startswith("Not better: in 1 epoch")
+    assert told["curve"][0]["text"].startswith("Not better: in 1 pass no model was better")
     assert told["share"] == 0.0
 
 
