@@ -10,6 +10,7 @@ A predictor keeps no current image and may be used from many threads at once.
 from __future__ import annotations
 
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from sam2_adapter.annotations.prompts import Prompt, as_prompts
 from sam2_adapter.arguments import truth_value
 from sam2_adapter.errors import PromptError, Sam2AdapterError
 from sam2_adapter.images.sources import ImageSource, Pixels, as_pixels, is_one_image
-from sam2_adapter.models.engines.base import Runtime, in_parts_that_fit
+from sam2_adapter.models.engines.base import Runtime, in_parts_that_fit, refuse_after_fork
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.models.network.preprocess import Geometry, ModelWindow, Resize, images_to_pixel_values
@@ -109,7 +110,7 @@ class Predictor:
         everything: Mapping[str, float] | None = None,
     ) -> None:
         """Use `runtime` with the weights that the others describe, see `ModelInfo`; `architecture` is `name` where not given."""
-        self._runtime = runtime
+        self._runtime, self._process = runtime, os.getpid()
         engine = runtime.name, runtime.precision, runtime.device
         self.info = ModelInfo(
             name, weights_sha256, *engine, resize, architecture or name, base, window, everything or {}
@@ -161,6 +162,7 @@ class Predictor:
         if not images:
             return ()
         runtime = self._runtime
+        refuse_after_fork(self._process, runtime)
         geometries = [self.geometry_of((image.shape[0], image.shape[1])) for image in images]
         encoded = runtime.encode(images_to_pixel_values(images, runtime.image_size, self.info.resize, runtime.device))
         return tuple(
@@ -266,6 +268,7 @@ class Predictor:
         yield from in_parts_that_fit(len(coords), self.clicks_per_call, decode)
 
     def _check_embedding(self, embedding: ImageEmbedding) -> None:
+        refuse_after_fork(self._process, self._runtime)
         if not isinstance(embedding, ImageEmbedding):
             raise PromptError(
                 f"The embedding is what `embed` returned for one image, but got a {type(embedding).__name__}. "

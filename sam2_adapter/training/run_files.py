@@ -13,6 +13,7 @@ import torch
 from sam2_adapter.config import Config
 from sam2_adapter.errors import ExportError, ResumeError, TrainingError
 from sam2_adapter.files import write_file
+from sam2_adapter.models.weights.tensor_files import told_write_error
 from sam2_adapter.ownership import Ownership
 from sam2_adapter.training.examples import make_examples
 from sam2_adapter.training.quality import ObjectQuality
@@ -133,7 +134,12 @@ class RunFiles:
             return save_state(self.checkpoints, state, self._parts.identity)
         except (OSError, RuntimeError, ExportError) as error:
             logger.warning(
-                "No checkpoint of epoch %d (%s): training goes on, and resumes from the one before.", state.epoch, error
+                "No checkpoint of epoch %d (%s): training goes on, %s.",
+                state.epoch,
+                error if isinstance(error, ExportError) else told_write_error(error),
+                "and resumes from the one before"
+                if (self.checkpoints / STATE_NAME).is_file()
+                else "and there is none yet to resume from",
             )
             return None
 

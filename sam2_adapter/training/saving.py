@@ -18,7 +18,8 @@ from sam2_adapter.models.network.mask_decoder import DecodedMasks, decode_masks
 from sam2_adapter.models.network.prompt_encoder import encode_prompts
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from sam2_adapter.models.weights.checkpoint import require_video_tensors, save_checkpoint
-from sam2_adapter.training.run_state import BestModel, prune
+from sam2_adapter.models.weights.tensor_files import told_write_error
+from sam2_adapter.training.run_state import STATE_NAME, BestModel, prune
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class ModelSaver:
             logger.warning(
                 "%s could not be written (%s). The best model is kept in memory and written at the end: free some space meanwhile.",
                 self.path,
-                _reason(error),
+                told_write_error(error),
             )
 
     def supersede(self, metadata: Mapping[str, Any]) -> None:
@@ -105,11 +106,16 @@ class ModelSaver:
         if self._is_pending:
             raise TrainingError(
                 f"The best model (epoch {best.epoch}) could not be written to {self.path}: the disk is full or cannot be written to. "
-                "What was there before is still there. Free some space and resume: the run goes on from the state that it has saved."
+                f"What was there before is still there. Free some space and resume: the run {self._told_resuming()}."
             )
         reloaded = load_model(self.path)
         check_proof(reloaded)
         return reloaded.weights_sha256
+
+    def _told_resuming(self) -> str:
+        if (self.checkpoints / STATE_NAME).is_file():
+            return "goes on from the state that it has saved"
+        return "begins again, since no state of it could be saved either"
 
     def _write(self, trained: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
         state = {**self.loaded.state, **trained}
@@ -128,11 +134,6 @@ def _is_full(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) or (
         isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     )
-
-
-def _reason(error: BaseException) -> str:
-    strerror = getattr(error, "strerror", None)
-    return str(strerror or str(error).partition("\n")[0])
 
 
 # Key of the stored prediction among a model's metadata.

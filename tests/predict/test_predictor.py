@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -343,3 +345,36 @@ def test_of_clicks_that_contradict_each_other_on_one_pixel_the_last_is_obeyed(hw
         labels = [number % 2 for number in range(count)]
         refined = Prompt(point_coords=[(x, y)] * count, point_labels=labels, mask_input=first)
         assert predictor.predict(embedding, [refined]).masks[0, 0, y, x] == bool(labels[-1])
+
+
+def _in_a_fork(work):
+    """What a fork of this process says; a fork that hangs is ended."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.alarm(15)
+        try:
+            said = str(work())
+        except Sam2AdapterError as error:
+            said = str(error)
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as pipe:
+        return pipe.read()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_fork_is_told_to_load_the_model_instead_of_waiting_for_ever(predictor, embedding):
+    image = random_image(0)
+    calls = (lambda: predictor.embed(image), lambda: predictor.predict(embedding, [{"points": [[30, 40]]}]))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        for call in calls:
+            assert "start processes with multiprocessing.get_context" in _in_a_fork(call)
+        torch.set_num_threads(1)  # as the workers of torch's DataLoader have
+        assert _in_a_fork(lambda: calls[1]().masks.sum()) == str(calls[1]().masks.sum())
+    finally:
+        torch.set_num_threads(before)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sam2_adapter.errors import CheckpointError
+from sam2_adapter.errors import CheckpointError, TrainingError
 from sam2_adapter.models.load import load_model
 from sam2_adapter.training import saving
 from sam2_adapter.training.run_state import BestModel
-from sam2_adapter.training.saving import PROOF_KEY, ModelSaver, Prover, _is_full, _reason, check_proof
+from sam2_adapter.training.saving import PROOF_KEY, ModelSaver, Prover, _is_full, check_proof
 from tests.training.small_run import small_loaded_model
 
 
@@ -47,18 +47,34 @@ def replace_metadata(loaded, metadata):
 
 
 @pytest.mark.parametrize(
-    ("error", "is_full", "reason"),
+    ("error", "is_full"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), True, "No space left on device"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), True, "Disk quota exceeded"),
-        (OSError(errno.EACCES, "Permission denied"), False, "Permission denied"),
-        (RuntimeError("[enforce fail at inline_container.cc]\nmore"), True, "[enforce fail at inline_container.cc]"),
-        (ValueError("something else"), False, "something else"),
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (OSError(errno.EACCES, "Permission denied"), False),
+        (RuntimeError("[enforce fail at inline_container.cc]\nmore"), True),
+        (ValueError("something else"), False),
     ],
 )
-def test_a_full_disk_is_told_from_other_errors(error, is_full, reason):
+def test_a_full_disk_is_told_from_other_errors(error, is_full):
     assert _is_full(error) is is_full
-    assert _reason(error) == reason
+
+
+def test_what_a_library_says_of_a_full_disk_is_told_in_plain_words(tmp_path, monkeypatch, caplog):
+    def full(*_, **__):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 3091648 vs 3091536")
+
+    model, checkpoints = small_loaded_model(), tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    saver = ModelSaver(tmp_path / "best.torch", model, Prover(model), {"name": "mine"}, checkpoints)
+    monkeypatch.setattr(saving, "save_checkpoint", full)
+    with pytest.raises(TrainingError, match="resume: the run begins again, since no state of it could be saved either"):
+        saver.finish(BestModel(1, 0.5, {}))
+    assert "best.torch could not be written (the disk is full, or it fails)" in caplog.text
+    assert "enforce fail" not in caplog.text
+    (checkpoints / "resume.torch").touch()
+    with pytest.raises(TrainingError, match="resume: the run goes on from the state that it has saved"):
+        saver.finish(BestModel(1, 0.5, {}))
 
 
 def test_what_is_added_is_saved_or_costs_nothing(tmp_path, monkeypatch):

@@ -348,7 +348,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(done, data, tmp_path, mon
     result = run(data, tmp_path, save_interval=1)
     assert result.weights_sha256 == expected.weights_sha256
     assert "No space left on device" in caplog.text
-    assert "No checkpoint of epoch 1" in caplog.text
+    assert "No checkpoint of epoch 1 (No space left on device): training goes on, and there is none yet" in caplog.text
 
 
 def test_a_disk_that_stays_full_is_an_error_and_the_model_before_stays(data, tmp_path, monkeypatch):

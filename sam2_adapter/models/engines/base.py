@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol, TypeVar, get_args
 
 import torch
 
 from sam2_adapter.arguments import one_of
-from sam2_adapter.errors import ConfigError
+from sam2_adapter.errors import ConfigError, Sam2AdapterError
 from sam2_adapter.models.network.image_encoder import EncodedImages
 from sam2_adapter.models.network.mask_decoder import DecodedMasks
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
@@ -52,6 +53,24 @@ class Runtime(Protocol):
 
     def decode(self, images: EncodedImages, prompts: PromptTensors) -> DecodedMasks:
         """Decode P prompts of one shape, in pixels of the model's square; the outputs are fp32 on the CPU or the device."""
+
+
+def refuse_after_fork(process: int, runtime: Runtime) -> None:
+    """Refuse to work in a copy of the process that made an engine: the engine's threads are not in it, and waiting for them never ends.
+
+    Args:
+        process: id of the process that made it.
+        runtime: the engine.
+
+    Raises:
+        Sam2AdapterError: this is another process, and the engine needs what is not in it.
+    """
+    if os.getpid() == process or (runtime.name == "torch" and runtime.device == "cpu" and torch.get_num_threads() == 1):
+        return
+    raise Sam2AdapterError(
+        "This process is a copy (fork) of the one that loaded the model, without its threads. Load the model in each process, and start "
+        'processes with multiprocessing.get_context("spawn"), or share one predictor among threads.'
+    )
 
 
 def resolve_device(device: str) -> str:
