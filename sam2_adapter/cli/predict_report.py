@@ -59,7 +59,7 @@ class PredictReport:
         self.num_failed += result.segmentation is None
         found = result.segmentation.annotations if result.segmentation else ()
         self.num_objects += len(found)
-        self.num_doubtful += sum(entry.prompt_index is None and entry.iou_score < _DOUBTFUL for entry in found)
+        self.num_doubtful += sum(not result.task.prompts and entry.iou_score < _DOUBTFUL for entry in found)
         if result.error is not None:
             print_error(result.error)
         self.num_refused_prompts += len(result.refused_prompts)
@@ -278,5 +278,6 @@ def _found(annotations: Sequence[Annotation]) -> str:
     scores: dict[str, list[float]] = {}
     for entry in annotations:
         scores.setdefault(entry.label, []).append(entry.iou_score)
-    shown = [f"{len(found)} {label} {max(found):.2f} to {min(found):.2f}" for label, found in scores.items()]
+    counts = {label: f"{len(found)} " if len(scores) > 1 else "" for label, found in scores.items()}
+    shown = [f"{counts[label]}{label} {max(found):.2f} to {min(found):.2f}" for label, found in scores.items()]
     return ", ".join([*shown[:_MOST_SHOWN], *(["..."] if len(shown) > _MOST_SHOWN else [])])

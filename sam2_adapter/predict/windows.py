@@ -75,7 +75,7 @@ class WindowUse:
             )
         if self.small_clicks:
             told.append(
-                f"{plural(len(self.small_clicks), 'click')} gave small masks, which are not sharp; with window = {self.hinted_pixels} clicks are "
+                f"{plural(len(self.small_clicks), 'click')} gave small masks, which are not sharp; with window={self.hinted_pixels}, clicks are "
                 "answered in windows at full resolution."
             )
         return tuple(told)

@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from sam2_adapter.annotations.objects import Annotation
+from sam2_adapter.annotations.prompts import Prompt
 from sam2_adapter.cli.predict_report import PredictReport, make_report
 from sam2_adapter.errors import ConfigError, ExportError
 from sam2_adapter.jobs.answers import ImageResult
@@ -56,7 +57,7 @@ def test_of_many_objects_each_label_is_counted(capsys: pytest.CaptureFixture[str
         return capsys.readouterr().out
 
     assert line(("car", 0.9), ("dog", 0.25)) == "a.png: 2 objects (car 0.90, dog 0.25)\n"
-    assert line(*[("car", 0.9 - 0.01 * n) for n in range(60)]) == "a.png: 60 objects (60 car 0.90 to 0.31)\n"
+    assert line(*[("car", 0.9 - 0.01 * n) for n in range(60)]) == "a.png: 60 objects (car 0.90 to 0.31)\n"
     found = [("car", 0.5)] * 12 + [("dog", 0.25), ("dog", 0.75)]
     assert line(*found) == "a.png: 14 objects (12 car 0.50 to 0.50, 2 dog 0.75 to 0.25)\n"
     named = ", ".join(f"1 {n} 0.50 to 0.50" for n in range(10))
@@ -64,15 +65,16 @@ def test_of_many_objects_each_label_is_counted(capsys: pytest.CaptureFixture[str
 
 
 def test_doubtful_objects_that_nobody_pointed_at_come_with_advice(capsys: pytest.CaptureFixture[str]) -> None:
-    def advice(*found: tuple[float, int | None]) -> list[str]:
+    def advice(*scores: float, task: ImageTask = TASK) -> list[str]:
         pixel = np.ones((1, 1), np.bool_)
-        annotations = tuple(Annotation.from_mask(pixel, "object", score, prompt_index=at) for score, at in found)
+        annotations = tuple(Annotation.from_mask(pixel, "object", score, prompt_index=0) for score in scores)
         with _report(False) as report:
-            report.add(replace(_result(), segmentation=Segmentation(annotations, (), ())))
+            report.add(replace(_result(), task=task, segmentation=Segmentation(annotations, (), ())))
         return capsys.readouterr().err.splitlines()[1:]
 
-    assert advice((0.5, None), (0.25, 0)) == []
-    (told,) = advice((0.25, None), (0.75, None))
+    assert advice(0.5, 0.75) == []
+    assert advice(0.25, task=replace(TASK, prompts=(Prompt(box_xyxy=(0, 0, 4, 4)),))) == []
+    (told,) = advice(0.25, 0.75)
     assert told.startswith("1 of 2 objects has a score below 0.5, found without being pointed at.")
     assert "--point or --box, or find all objects with --everything." in told
 

@@ -195,6 +195,6 @@ def test_notes_say_what_to_do():
     assert use.notes() == (
         "2 small prompts were answered on the whole image, since 3 windows were allowed; raise max_windows.",
         "1 mask reached the side of its window and may be cut there; choose a larger window.",
-        "1 click gave small masks, which are not sharp; with window = 64 clicks are answered in windows at full resolution.",
+        "1 click gave small masks, which are not sharp; with window=64, clicks are answered in windows at full resolution.",
     )
     assert WindowUse(3, (0, 2)).notes() == ()
