@@ -25,7 +25,8 @@ from sam2_adapter.annotations.prompt_values import short
 from sam2_adapter.annotations.prompts import FloatArray, Prompt, RefusedPrompt
 from sam2_adapter.errors import ImageError, PromptError
 from sam2_adapter.files import read_json, reason_of
-from sam2_adapter.formats.image_names import best_names, find_listed, is_foreign
+from sam2_adapter.formats.image_names import at_that_path, best_names, find_listed, is_foreign
+from sam2_adapter.formats.result_names import names_below_shared
 from sam2_adapter.images.mask_files import read_mask
 from sam2_adapter.images.read import image_size, image_size_with_notes
 from sam2_adapter.input_files import open_regular
@@ -70,7 +71,7 @@ def match_prompts(
     """Find the prompts of every image by its name.
 
     A name in a prompts file fits an image whose path ends with it, folder by folder: `a.jpg` fits `photos/a.jpg`,
-    `photos/a.jpg` fits only that. Of several names that fit an image the longest counts; forms of one name count together. The case of letters and the form of
+    `photos/a.jpg` fits only that. Of several images that a name fits, the one that the results call so is meant. Of several names that fit an image the longest counts; forms of one name count together. The case of letters and the form of
     accents count only where names differ in nothing else, and a path of another machine fits the image of its file name where
     that is unique.
 
@@ -99,8 +100,14 @@ def _chosen_names(names: Iterable[str], image_paths: Sequence[Path]) -> dict[Pat
     """Of the names that fit an image those that fit it best: several where they are one name in other forms."""
     listed = list(names)
     images = {path.as_posix(): path for path in image_paths}
+    called = dict(zip(images, names_below_shared(images), strict=True))
+
+    def narrow(name: str, candidates: list[str]) -> list[str]:
+        own = at_that_path(name, [called[image] for image in candidates])
+        return [image for image in candidates if called[image] in own]
+
     fitting: dict[str, list[str]] = {}
-    for name, candidates in zip(listed, find_listed(listed, images, may_shorten=is_foreign), strict=True):
+    for name, candidates in zip(listed, find_listed(listed, images, narrow, is_foreign), strict=True):
         for image in candidates:
             fitting.setdefault(image, []).append(name)
     return {path: best_names(fitting[image], image) for image, path in images.items() if image in fitting}

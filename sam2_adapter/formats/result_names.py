@@ -7,10 +7,12 @@ file systems do that ignore case and the normal form of accents, and a file of o
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 # File systems allow 255 bytes; what is added is at most a number of an object and a suffix.
 _MOST_BYTES = 230
@@ -21,6 +23,13 @@ _PLAIN, _WITH_SUFFIX, _WITH_HASH = range(3)
 # Of the files of an image, see `OutputFolder`; those with a folder of pictures of single objects beside them.
 _SUFFIXES = (".jpg", ".json", ".png", ".txt", ".xml")
 _MASK_SUFFIXES = (".json", ".png")
+
+
+def names_below_shared(paths: Iterable[str | Path]) -> list[str]:
+    """What the images of a run are called: their paths below the folder that all of them share, with forward slashes."""
+    files = [os.path.abspath(path) for path in paths]
+    shared = os.path.commonpath([os.path.dirname(file) for file in files]) if files else os.curdir
+    return [Path(file).relative_to(shared).as_posix() for file in files]
 
 
 def unique_stems(file_names: Sequence[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from sam2_adapter.errors import PromptError
 from sam2_adapter.files import encodable
 from sam2_adapter.formats.prompt_sources import listed_labels, read_prompts
 from sam2_adapter.formats.prompts_file import match_prompts, unmatched_names
+from sam2_adapter.formats.result_names import names_below_shared
 from sam2_adapter.text import plural, shown
 
 logger = logging.getLogger(__name__)
@@ -85,8 +86,7 @@ def plan_tasks(
     files: dict[str, Path] = {}
     for path in paths:
         files.setdefault(os.path.abspath(path), path)
-    shared = os.path.commonpath([os.path.dirname(name) for name in files]) if files else os.curdir
-    names = _unique(encodable(Path(name).relative_to(shared).as_posix()) for name in files)
+    names = _unique(map(encodable, names_below_shared(files)))
     prompts_of = prompts_of or {}
     return [ImageTask(path, name, prompts_of.get(path, ())) for name, path in zip(names, files.values(), strict=True)]
 

@@ -284,6 +284,16 @@ def test_names_that_fit_two_images_are_refused():
         match_prompts({"a.jpg": [PROMPT]}, [Path("x/a.jpg"), Path("y/a.jpg")])
 
 
+def test_of_several_images_the_one_that_the_results_call_so_is_meant():
+    top, inner = Path("photos/a.jpg"), Path("photos/more/a.jpg")
+    assert match_prompts({"a.jpg": [PROMPT]}, [top, inner]) == {top: [PROMPT]}
+    assert match_prompts({"a": [PROMPT]}, [top, inner]) == {top: [PROMPT]}
+    assert match_prompts({"a.jpg": [PROMPT], "more/a.jpg": [OTHER]}, [inner, top]) == {inner: [OTHER], top: [PROMPT]}
+    assert unmatched_names({"a.jpg": [PROMPT]}, [top, inner]) == []
+    with pytest.raises(PromptError, match="fits two images"):
+        match_prompts({"a": [PROMPT]}, [top, top.with_suffix(".png"), inner])
+
+
 def test_names_without_an_image_are_listed():
     names = {"a.jpg": [PROMPT], "photos/b.jpg": [PROMPT], "bb.jpg": [PROMPT], "other/a.jpg": []}
     assert unmatched_names(names, [Path("photos/a.jpg"), Path("photos/b.jpg")]) == ["bb.jpg", "other/a.jpg"]
