@@ -19,6 +19,8 @@ from sam2_adapter.label.objects import annotations_of
 from sam2_adapter.label.picture_work import PictureWork
 from sam2_adapter.label.report import REPORT, REPORT_NAME
 from sam2_adapter.owned_folder import OwnedFolder
+from sam2_adapter.ownership import listed_files
+from sam2_adapter.replacing import remove_files
 from sam2_adapter.text import unknown_name
 
 DEFAULT_FORMATS = ("coco",)
@@ -81,6 +83,7 @@ class Exporter:
         self._stems = unique_stems(names)
         self._report = report
         self._claimed: set[Path] = set()
+        self._written: set[Path] = set()
 
     @property
     def directory(self) -> Path:
@@ -110,7 +113,7 @@ class Exporter:
         output_type: OutputType = "mask",
         labels: Mapping[str, Color | None] | None = None,
     ) -> Exported:
-        """Write everything that was labelled, in place of an earlier export.
+        """Write everything that was labelled, in place of an earlier export, whose files of pictures that are not in this one are removed.
 
         Args:
             work: name of the picture to what was labelled in it.
@@ -135,7 +138,9 @@ class Exporter:
                 made_by = {"tool": f"sam2-adapter {__version__}", **model}
                 model_name = str(model.get("name") or "none")
                 target = WritingTarget(paths[name], self._claim, model_name, made_by, output_type, labels=labels or {})
+                self._written.clear()
                 notes += self._write_format(name, target, images)
+                self._remove_others(paths[name])
         return Exported(paths, len(images), sum(len(image.annotations) for image in images), tuple(notes))
 
     def _write_format(self, name: str, target: WritingTarget, images: Sequence[AnnotatedImage]) -> list[str]:
@@ -160,8 +165,23 @@ class Exporter:
             name, done.original_hw, tuple(annotations_of(list(done.objects.values()), done.original_hw))
         )
 
+    def _remove_others(self, results: Path) -> None:
+        """Remove the files of earlier exports at or below a path that this one has not written."""
+        written = {str(path).casefold(): path for path in self._written}
+        others = []
+        for name in set(listed_files(self.directory)):
+            path = self.directory / name
+            same = written.get(
+                str(path).casefold()
+            )  # where letters' cases make no difference, one file has several names
+            is_written = path in self._written or (same is not None and path.exists() and path.samefile(same))
+            if results in path.parents and not is_written:
+                others.append(name)
+        remove_files(self.directory, ((name, ()) for name in others))
+
     def _claim(self, path: Path) -> None:
         """Note a file as ours once; what was written in this session may be written again."""
+        self._written.add(path)
         if path not in self._claimed:
             self._folder.claim(path)
             self._claimed.add(path)

@@ -76,6 +76,31 @@ def test_an_export_replaces_the_one_before_also_in_a_later_session(folder, tmp_p
         assert _files(later.directory) == first
 
 
+def test_pictures_that_are_no_longer_in_it_leave_no_files_of_an_earlier_export(folder):
+    """Else a skipped picture, or one where all was taken back, would be learned from as it was."""
+    names, formats = ["a/b.jpg", "b.jpg", "c.jpg"], list(output_formats())
+    both = {**_work(), "c.jpg": _work()["a/b.jpg"]}
+    exporter = Exporter(folder, names)
+    exporter.write(_work(), formats, MODEL)
+    without = _files(folder.directory)
+    exporter.write(both, formats, MODEL)
+    assert {"yolo/labels/c.txt", "labelme/c.json", "json/c.json"} <= _files(folder.directory).keys() - without.keys()
+    mine = folder.directory / "yolo" / "images" / "c.jpg"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    exporter.write(_work(), ["coco"], MODEL)  # other formats stay as they are
+    assert "yolo/labels/c.txt" in _files(folder.directory)
+    exporter.write(_work(), formats, MODEL)
+    assert _files(folder.directory) == {**without, "yolo/images/c.jpg": b"mine"}
+    exporter.write(both, formats, MODEL)  # and back
+    folder.close()
+    with OwnedFolder(folder.directory, "label", resume=True) as later:
+        later.begin(entries())
+        assert "yolo/labels/c.txt" in _files(later.directory)
+        Exporter(later, names).write(_work(), formats, MODEL)
+        assert _files(later.directory) == {**without, "yolo/images/c.jpg": b"mine"}
+
+
 def test_files_of_others_are_not_replaced(folder):
     (folder.directory / "annotations.json").write_text("mine")
     with pytest.raises(OutputExistsError, match=r"annotations\.json: this file is in the way"):
