@@ -22,6 +22,8 @@ import pytest
 from hypothesis import is_hypothesis_test, settings
 from PIL import Image
 
+# Before test modules import OpenVINO: it reports nothing.
+import sam2_adapter.models.engines.openvino  # noqa: F401
 from tests.browser import browser as browser
 from tests.shapes import repeatable
 
@@ -31,6 +33,9 @@ settings.load_profile("repeatable")
 # A suite started in the background of a shell ignores Ctrl-C, and so would every process that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Files with few tests that take long together: a process of its own should begin with each of them.
+LONG_FILES = ("jobs/ray/test_run.py", "test_packaging.py", "demo/test_run.py")
 
 # Fixtures that start a server.
 SLOW_FIXTURES = {"gateway", "server"}
@@ -59,7 +64,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # With several processes nobody waits at the end for one that has just begun a long file.
     num_slow = Counter(item.path for item in items if item.nodeid in _slow_tests)
     num_all = Counter(item.path for item in items)
-    items.sort(key=lambda item: (-num_slow[item.path], -num_all[item.path]))
+    items.sort(
+        key=lambda item: (not item.path.as_posix().endswith(LONG_FILES), -num_slow[item.path], -num_all[item.path])
+    )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,6 +8,7 @@ script ends the fork with SIGKILL, and the script ends as the fork does. How Pyt
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import runpy
 import shutil
@@ -19,7 +20,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,13 @@ def _serve(address: str, sender: Connection, short_click_curve: bool) -> None:
     if short_click_curve:
         click_curve().__enter__()  # for good
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    parent = multiprocessing.parent_process()
+    assert parent is not None
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
         sender.send("listening")
-        while True:
+        while listener in wait([listener, parent.sentinel]):  # the tests may have been killed
             script, _ = listener.accept()
             with script:
                 if not os.fork():

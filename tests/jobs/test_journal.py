@@ -128,7 +128,7 @@ def test_ctrl_c_ends_a_search_for_everything(tmp_path: Path) -> None:
     prompts.write_text(json.dumps({"images": {"00.png": [{"box": [20, 20, 110, 110]}]}}))
     arguments = (
         "predict", photos, "--model", "sam2_nano", "--precision", "fp32", "--runtime", "torch", "--prompts", prompts,
-        "--everything", "--format", "masks", "--set", "everything_mode=exact", "--set", "points_per_side=48", "--output", output, "--json",
+        "--everything", "--format", "masks", "--set", "everything_mode=exact", "--set", "points_per_side=36", "--output", output, "--json",
     )  # fmt: skip
     command = start(*arguments)
     _wait_for(output, 1, command)

@@ -18,6 +18,7 @@ from sam2_adapter.jobs.segment_image import segment_everything
 from sam2_adapter.models.load import load_model
 from sam2_adapter.predict.everything.thresholds import Thresholds
 from sam2_adapter.predict.load import make_predictor
+from sam2_adapter.training import everything_choice
 from sam2_adapter.training.everything_choice import EverythingChoice, ImageMatches, choose, measure_pairs
 from sam2_adapter.training.trainer import train
 from tests.training.small_run import click_curve, small_config_of_run
@@ -113,6 +114,21 @@ def test_a_tuned_model_finds_at_least_the_objects_that_the_untouched_one_finds(t
     assert "thresholds of everything-mode" in (result.model_path.parent / "report.html").read_text()
     before, after = num_found(load_model("sam2_nano"), test), num_found(model, test)
     assert after >= before > 0
+
+
+@pytest.mark.slow
+def test_a_strict_stability_keeps_what_it_keeps_without_the_loose_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = crowd(tmp_path / "crowd.png", 3, 6, (80, 96))
+    predictor = make_predictor(load_model("sam2_nano"), device="cpu", runtime="torch")
+    embedding = predictor.embed(sample.read_image())
+    usual = Thresholds(0.65, 0.9, 1.0, 1.0, 0.7)
+    among_all = measure_pairs(predictor, sample, 0, embedding, usual).by_pair
+    monkeypatch.setattr(everything_choice, "_STABILITIES", ())
+    alone = measure_pairs(predictor, sample, 0, embedding, usual).by_pair
+    assert 1 < alone[0.3, 0.9][0].num_found < among_all[0.3, 0.3][0].num_found
+    assert alone == {pair: found for pair, found in among_all.items() if pair[1] == 0.9}
 
 
 @pytest.mark.slow
