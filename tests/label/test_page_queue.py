@@ -88,8 +88,9 @@ def _is_open(page, name):
 
 
 def test_what_is_said_covers_no_fault_and_ends_with_its_picture_and_names_keep_their_ends(browser, folder):
-    name = "holiday-by-the-sea-in-the-morning-0001.png"
+    name, number = "holiday-by-the-sea-in-the-morning-0001.png", "000000000790.png"
     shutil.move(folder / "a.png", folder / name)
+    shutil.move(folder / "c.png", folder / number)
     (folder / "broken.jpg").unlink()
     with (
         serving(folder, "--model", folder / "none.torch") as server,
@@ -117,6 +118,8 @@ def test_what_is_said_covers_no_fault_and_ends_with_its_picture_and_names_keep_t
         page.press("d" if page.js("label.store.state.images[0].id === label.store.state.image.id") else "a")
         assert not page.window.is_visible("#notice")
         assert page.window.locator(".picture[title='b.png'] .file span").all_text_contents() == ["b.png"]
+        parts = page.window.locator(f".picture[title='{number}'] .file span").all_text_contents()
+        assert parts == ["0000000", "00790.png"]
         start, end = (page.window.locator(f".picture[title='{name}'] .file span").nth(number) for number in (0, 1))
         assert start.evaluate("(one) => one.scrollWidth > one.clientWidth")
         assert (end.text_content(), start.text_content() + end.text_content()) == ("-0001.png", name)

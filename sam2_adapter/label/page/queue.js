@@ -187,6 +187,6 @@ export class Queue {
 /** A name in two parts, of which the first one gives way where there is no room: names of one folder often differ only at their ends. */
 function inTwo(name) {
   const signs = [...name];
-  if (signs.length <= 2 * END) return [element("span", {}, name)];
+  if (signs.length <= END + 3) return [element("span", {}, name)];
   return [signs.slice(0, -END), signs.slice(-END)].map((part) => element("span", {}, part.join("")));
 }
