@@ -62,6 +62,28 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and type(value).__name__ not in ("bool", "bool_")
 
 
+def real_number(value: object, name: str, least: float, most: float = math.inf) -> float:
+    """An argument that is a finite number in a range, both ends among it.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not is_number(value) or not math.isfinite(value) or not least <= value <= most:  # type: ignore[arg-type,operator]
+        limits = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise ConfigError(f"{name} is a number {limits}, but got {shown(value)}.")
+    return float(value)  # type: ignore[arg-type]
+
+
+def call_or_none(value: object, name: str) -> None:
+    """An argument that is something to call, or nothing.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if value is not None and not callable(value):
+        raise ConfigError(f"{name} is a function or None, but got {shown(value)}.")
+
+
 def named_text(value: object, name: str) -> str:
     """An argument that is a text, and not an empty one.
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import sam2_adapter
-from sam2_adapter.arguments import one_of, path_of, whole_number
+from sam2_adapter.arguments import is_number, one_of, path_of, real_number, whole_number
 from sam2_adapter.errors import ConfigError, DataError, ExportError, ImageError, PromptError, Sam2AdapterError
+from sam2_adapter.evaluation.compare import compare
+from sam2_adapter.evaluation.evaluate import evaluate_prompts
 from sam2_adapter.interactive import Session, Step
 from sam2_adapter.predict.predictor import ImageEmbedding, Predictor
 from tests.conftest import save_photos
@@ -31,6 +33,19 @@ def test_checked_values() -> None:
     for value in (True, 0, 7, 2.0, "2", None):
         with pytest.raises(ConfigError, match=r"^limit is a whole number from 1 to 6, but got "):
             whole_number(value, "limit", 1, 6)
+
+
+def test_numbers_of_any_library_are_numbers_and_truth_values_are_none() -> None:
+    for value in (1, 0.5, np.float32(0.5), np.int64(1), np.float64(0.5)):
+        assert is_number(value)
+        assert type(real_number(value, "share", 0, 1)) is float
+    for value in (True, np.True_, "1", None, 1j, np.zeros(1)):
+        assert not is_number(value)
+    for value in (True, "1", float("nan"), float("inf"), -0.1, 1.1):
+        with pytest.raises(ConfigError, match=r"^share is a number from 0 to 1, but got "):
+            real_number(value, "share", 0, 1)
+    with pytest.raises(ConfigError, match=r"^side is a number of at least 2, but got 1\.$"):
+        real_number(1, "side", 2)
 
 
 Call = Callable[[Predictor, Path], object]
@@ -54,6 +69,23 @@ def _session(predictor: Predictor) -> Session:
     [
         (ConfigError, "model is the path of", lambda p, f: sam2_adapter.load_predictor(3)),
         (ConfigError, "model is the path of", lambda p, f: sam2_adapter.load_predictor(None)),
+        (
+            ConfigError,
+            "resume goes on with the earlier run and overwrite replaces it; choose one",
+            lambda p, f: sam2_adapter.fine_tune(f, f / "run", resume=True, overwrite=True),
+        ),
+        (
+            ConfigError,
+            "on_event is a function or None",
+            lambda p, f: sam2_adapter.fine_tune(f, f / "run", on_event="x"),
+        ),
+        (ConfigError, "name is a text that is not empty", lambda p, f: sam2_adapter.fine_tune(f, f / "run", name="")),
+        (ConfigError, "name is a text that is not empty", lambda p, f: sam2_adapter.fine_tune(f, f / "run", name=5)),
+        (ConfigError, "prompts is a list of kinds of prompt", lambda p, f: evaluate_prompts(p, [], "box")),
+        (ConfigError, "prompts is a list of kinds of prompt", lambda p, f: evaluate_prompts(p, [], None)),
+        (ConfigError, "progress is a function", lambda p, f: sam2_adapter.evaluate(p, [], "box", progress="x")),
+        (ConfigError, "embed is a function", lambda p, f: sam2_adapter.evaluate(p, [], "box", embed=3)),
+        (DataError, "first is an evaluation", lambda p, f: compare(None, None)),
         (ConfigError, "model is the path of", lambda p, f: sam2_adapter.load_predictor("")),
         (
             ConfigError,

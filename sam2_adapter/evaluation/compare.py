@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sam2_adapter.arguments import instance_of
 from sam2_adapter.errors import DataError
 from sam2_adapter.evaluation.metrics import clicks_to_reach
 from sam2_adapter.evaluation.proposals import COUNTS
@@ -129,6 +130,8 @@ def compare(first: Evaluation, second: Evaluation, *, num_resamples: int = 10_00
     Raises:
         DataError: the two are not about the same objects, prompts and settings.
     """
+    for name, given in (("first", first), ("second", second)):
+        instance_of(given, Evaluation, name, "an evaluation, which evaluate returns", DataError)
     if (first.prompt, first.settings) != (second.prompt, second.settings):
         raise DataError(
             "Only evaluations with the same kind of prompt and the same settings can be compared; evaluate both models again."

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from sam2_adapter.arguments import able_to, instance_of
+from sam2_adapter.arguments import able_to, call_or_none, instance_of
 from sam2_adapter.errors import ConfigError, DataError, ImageError
 from sam2_adapter.evaluation.compare import Comparison, compare
 from sam2_adapter.evaluation.measure import measure_image
@@ -63,7 +63,7 @@ def evaluate_prompts(
         progress: called with the number of images done and their total.
 
     Raises:
-        ConfigError: an unknown kind of prompt.
+        ConfigError: an unknown kind of prompt, or another argument of another kind.
         DataError: no object could be measured; images that cannot be read are otherwise left out and counted.
     """
     able_to(predictor, ("embed", "predict"), "predictor", "a predictor, which load_predictor makes")
@@ -73,7 +73,9 @@ def evaluate_prompts(
         raise DataError(
             f"The samples to measure with are those of a data set, such as load_dataset(path).samples('test'), but got {shown(samples)}."
         )
-    modes = [_checked_mode(prompt) for prompt in prompts]
+    modes = _checked_modes(prompts)
+    call_or_none(embed, "embed")
+    call_or_none(progress, "progress")
     rows: dict[PromptMode, list[ObjectScore]] = {mode: [] for mode in modes}
     left_out = LeftOut()
     rule = WindowRule.of(settings, predictor.info.window)
@@ -95,6 +97,12 @@ def evaluate_prompts(
     info = predictor.info
     model = {"name": info.name, "base": info.base, "weights_sha256": info.weights_sha256}
     return {mode: Evaluation(mode, model, settings, tuple(found), tuple(left_out)) for mode, found in rows.items()}
+
+
+def _checked_modes(prompts: Sequence[str]) -> list[PromptMode]:
+    if isinstance(prompts, str) or not isinstance(prompts, Iterable):
+        raise ConfigError(f"prompts is a list of kinds of prompt, such as ['box', 'point'], but got {shown(prompts)}.")
+    return [_checked_mode(prompt) for prompt in prompts]
 
 
 def _checked_mode(prompt: str) -> PromptMode:

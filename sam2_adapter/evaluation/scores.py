@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from sam2_adapter.errors import DataError
+from sam2_adapter.arguments import able_to, real_number, truth_value, whole_number
+from sam2_adapter.errors import ConfigError, DataError
 from sam2_adapter.evaluation.metrics import clicks_to_reach, expected_calibration_error, mean, share_above, spearman
 from sam2_adapter.evaluation.proposals import Match, precision_figures, recall_figures
+from sam2_adapter.predict.window_plan import WindowRule
 
 PromptMode = Literal["box", "point", "clicks", "zero_shot", "everything"]
 PROMPT_MODES: tuple[PromptMode, ...] = get_args(PromptMode)
@@ -71,7 +73,7 @@ class ObjectScore:
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How prompts are made and answers are taken; the same settings give the same prompts.
+    """How prompts are made and answers are taken; the same settings give the same prompts. Checked when built.
 
     Attributes:
         clip_to_box: cut masks at the boxes of their prompts, as predictions are.
@@ -94,6 +96,23 @@ class EvaluationSettings:
     everything: Mapping[str, Any] | None = None
     window: str = "off"
     max_windows: int = 64
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ConfigError: one is of another kind or outside its range.
+        """
+        truth_value(self.clip_to_box, "clip_to_box")
+        real_number(self.box_jitter, "box_jitter", 0, 1)
+        whole_number(self.seed, "seed", 0)
+        whole_number(self.max_clicks, "max_clicks", 1)
+        real_number(self.stop_iou, "stop_iou", 0)
+        real_number(self.min_side_px, "min_side_px", 0)
+        if self.everything is not None:
+            able_to(self.everything, ("keys",), "everything", "a dict of settings of everything-mode, or None")
+        object.__setattr__(self, "window", str(self.window))
+        WindowRule.of(self)
 
 
 @dataclass(frozen=True)
@@ -152,7 +171,7 @@ class Evaluation:
             rows = [_row(entry) for entry in document["objects"]]
             settings = EvaluationSettings(**document["settings"])
             return cls(document["prompt"], document["model"], settings, tuple(rows), tuple(document["left_out"]))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ConfigError) as error:
             raise DataError(f"Not an evaluation: {error}. Give the JSON that an evaluation wrote.") from error
 
     def to_table(self, max_labels: int = 20) -> str:

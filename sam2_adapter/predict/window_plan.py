@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sam2_adapter.annotations.masks import mask_to_box_xyxy
 from sam2_adapter.annotations.prompts import FOREGROUND, Prompt
 from sam2_adapter.annotations.regions import Box, Region
+from sam2_adapter.arguments import whole_number
 from sam2_adapter.config_views import LARGEST_WINDOW, SMALLEST_WINDOW
 from sam2_adapter.errors import ConfigError
 from sam2_adapter.models.network.preprocess import MOST_SIZES, Geometry, ModelWindow
@@ -69,13 +70,12 @@ class WindowRule:
             raise ConfigError(
                 f"window is 'off', 'auto' or a number of pixels from {SMALLEST_WINDOW} to {LARGEST_WINDOW}, but got {self.choice!r}."
             )
-        if self.max_windows < 1:
-            raise ConfigError(f"max_windows is at least 1, but got {self.max_windows}.")
+        whole_number(self.max_windows, "max_windows", 1)
 
     @classmethod
     def of(cls, settings: WindowSettings, model: ModelWindow | None = None) -> WindowRule:
         """The rule of settings, for a model that was tuned on windows or not."""
-        choice = settings.window
+        choice = str(settings.window)
         return cls(int(choice) if choice.isdigit() else choice, settings.max_windows, model)  # type: ignore[arg-type]
 
     @property

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from sam2_adapter.arguments import path_of, truth_value
+from sam2_adapter.arguments import call_or_none, named_text, path_of, truth_value
 from sam2_adapter.config import Config, given_config
-from sam2_adapter.errors import DataError
+from sam2_adapter.errors import ConfigError, DataError
 from sam2_adapter.formats.load import DataFormat, load_configured_dataset
 from sam2_adapter.models.load import load_model
 from sam2_adapter.owned_folder import OwnedFolder
@@ -52,6 +52,7 @@ def fine_tune(
         on_event: told what goes on, in the first process; see `events`.
 
     Raises:
+        ConfigError: an argument is of another kind, or both `resume` and `overwrite` are set.
         DataError: the data set cannot be read, or lacks one of the two splits.
         CheckpointError: the model cannot be read.
         OutputExistsError: `output_dir` holds something else, or a run that is neither resumed nor replaced.
@@ -66,8 +67,10 @@ def fine_tune(
     ):
         if value is not None:
             path_of(value, argument, what)
-    for switch, is_on in (("resume", resume), ("overwrite", overwrite)):
-        truth_value(is_on, switch)
+    _check_switches(resume, overwrite)
+    if name is not None:
+        named_text(name, "name")
+    call_or_none(on_event, "on_event")
     with _opened(output_dir, (data, model, embeddings_dir), resume, overwrite) as folder:
         dataset = load_configured_dataset(data, config, data_format)
         if on_event is not None and is_first_process():
@@ -94,6 +97,13 @@ def fine_tune(
             claim=folder.claim if folder is not None else claim_nothing,
             on_event=on_event,
         )
+
+
+def _check_switches(resume: bool, overwrite: bool) -> None:
+    for switch, is_on in (("resume", resume), ("overwrite", overwrite)):
+        truth_value(is_on, switch)
+    if resume and overwrite:
+        raise ConfigError("resume goes on with the earlier run and overwrite replaces it; choose one.")
 
 
 def _opened(

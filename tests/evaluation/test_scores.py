@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from sam2_adapter.errors import DataError
+from sam2_adapter.errors import ConfigError, DataError
 from sam2_adapter.evaluation.scores import Evaluation, EvaluationSettings, ObjectScore, noc_name
 
 ROW = ObjectScore("a.png", 0, "cat", 100, 0.8, 0.9, 0.7, 0.75, 0.5, 0.6)
@@ -84,3 +84,31 @@ def test_a_table_has_a_line_for_all_and_one_for_each_label():
     assert "NoC85" not in header
     assert "NoC85" in CLICKED.to_table()
     assert BOXES.to_table(max_labels=1).endswith("... and 1 more labels")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"window": "x"}, "window is 'off', 'auto' or a number of pixels"),
+        ({"window": 0}, "window is 'off', 'auto' or a number of pixels"),
+        ({"max_windows": "5"}, "max_windows is a whole number of at least 1"),
+        ({"max_clicks": 0}, "max_clicks is a whole number of at least 1"),
+        ({"min_side_px": float("nan")}, "min_side_px is a number of at least 0"),
+        ({"box_jitter": 2}, "box_jitter is a number from 0 to 1"),
+        ({"stop_iou": "0.9"}, "stop_iou is a number of at least 0"),
+        ({"seed": -1}, "seed is a whole number of at least 0"),
+        ({"clip_to_box": "no"}, "clip_to_box is True or False"),
+        ({"everything": "fast"}, "everything is a dict of settings of everything-mode"),
+    ],
+)
+def test_settings_are_checked_when_they_are_made(given, text):
+    with pytest.raises(ConfigError, match=text):
+        EvaluationSettings(**given)
+
+
+def test_a_window_may_be_a_number_and_wrong_settings_are_no_evaluation():
+    assert EvaluationSettings(window=64) == EvaluationSettings(window="64")
+    document = BOXES.to_dict()
+    document["settings"]["max_clicks"] = -1
+    with pytest.raises(DataError, match="Not an evaluation: max_clicks is a whole number"):
+        Evaluation.from_dict(document)

@@ -196,7 +196,7 @@ def test_wrong_choices_are_refused(choice):
 
 
 def test_wrong_numbers_are_refused():
-    with pytest.raises(ConfigError, match="max_windows is at least 1, but got 0"):
+    with pytest.raises(ConfigError, match="max_windows is a whole number of at least 1, but got 0"):
         WindowRule("auto", 0)
     for sizes, pixels in ((0.5, 64), (13, 64), (float("nan"), 64), (3, 8), (3, 10_000)):
         with pytest.raises(ConfigError, match="A model's windows have 1 to 12 object sizes and 16 to 8192 pixels"):
