@@ -50,7 +50,10 @@ def test_there_are_commands() -> None:
     assert len(COMMANDS) == 6
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(line, marks=pytest.mark.slow) if "--everything" in line else line for line in COMMANDS],
+)
 def test_commands(command: str, here: Path) -> None:
     done = run(*shlex.split(command)[1:], "--model", "sam2_nano")
     assert done.status == 0, done.stderr
