@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sam2_adapter.text import cut, printable
+from sam2_adapter.text import cut, plural, printable
 
 # Names kept for each reason; enough to find the cause, few enough to print.
 _MOST_EXAMPLES = 5
@@ -125,6 +125,18 @@ class LeftOut:
     def account(self) -> str:
         """The table below a heading of its own, or the one sentence; for the end of a message."""
         return f"Left out:\n{self}" if self else str(self)
+
+    def sentences(self, passing_over: Collection[Reason] = ()) -> tuple[str, ...]:
+        """One sentence per reason, with its number and a few names, where a table has no place.
+
+        Args:
+            passing_over: reasons that are not told.
+        """
+        told = (row for row in self if row["reason"] not in passing_over)
+        return tuple(
+            f"Left out: {plural(int(str(row['count'])), str(row['kind']))}: {row['reason']} ({_listed(row)})."
+            for row in told
+        )
 
     def notes_on(self, name: str) -> tuple[str, ...]:
         """One sentence per reason for which something of a file or image of this name was left out, and the remarks."""

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from sam2_adapter.errors import DataError
 from sam2_adapter.files import encodable
+from sam2_adapter.formats.left_out import Reason
 from sam2_adapter.formats.load import ALL_SPLITS, find_format, load_dataset
 from sam2_adapter.label.objects import object_of
 from sam2_adapter.label.pictures import Picture
 from sam2_adapter.label.work import Work
 from sam2_adapter.text import plural
+
+# Pictures that nobody has labelled yet are what the page is for.
+_EXPECTED = (Reason.NO_ANNOTATION,)
 
 
 def take_over(work: Work, pictures: Sequence[Picture], inputs: Sequence[str | Path]) -> list[str]:
@@ -63,4 +67,4 @@ def _take_over_folder(work: Work, by_path: dict[str, Picture], folder: Path, dat
             num_images += 1
             num_objects += len(sample.objects)
     taken = f"{plural(num_objects, 'object')} in {plural(num_images, 'picture')} loaded ({data_format})."
-    return [taken, *([f"{dataset.left_out.account}"] if dataset.left_out else [])]
+    return [taken, *dataset.left_out.sentences(_EXPECTED)]

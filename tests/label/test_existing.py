@@ -108,6 +108,22 @@ def test_annotations_that_cannot_be_read_are_said_and_nothing_else_fails(photos)
         assert session.notes[0].startswith("Annotations were found and not loaded: ")
 
 
+def test_what_was_left_out_is_told_in_sentences_and_pictures_to_label_are_no_news(tmp_path):
+    for name in ("a.png", "new.png", "new2.png"):
+        write_image(tmp_path / "set" / name)
+    objects = [coco_object(number, [[2, 3, 10, 3, 10, 12, 2, 12]], 1) for number in (1, 2)]
+    objects[1]["segmentation"] = "no outline"
+    document = coco(
+        [coco_image(1, "a.png"), coco_image(2, "gone.png")], [*objects, coco_object(3, [[2, 3, 10, 3, 10, 12]], 2)]
+    )
+    write_json(tmp_path / "set" / "annotations.json", document)
+    with LabelSession([tmp_path / "set"], tmp_path / "work") as session:
+        assert session.notes[0] == "1 object in 1 picture loaded (coco)."
+        assert "Left out: 1 image: annotated image is not here (gone.png)." in session.notes
+        assert any(note.startswith("Left out: 1 object: ") for note in session.notes)
+        assert not any("\n" in note or "new.png" in note for note in session.notes)
+
+
 def _yolo_set(folder, names):
     (folder / "labels").mkdir(parents=True)
     (folder / "images").mkdir()
