@@ -278,7 +278,9 @@ def refuse_to_replace(path: str | Path) -> None:
         OutputExistsError: it is.
     """
     if os.path.lexists(path):
-        raise OutputExistsError(f"{path} exists already. Name another file, or replace this one with --overwrite.")
+        raise OutputExistsError(
+            f"{path} exists already. Name another file, or replace this one (--overwrite, in Python overwrite=True)."
+        )
 
 
 def encodable(text: str) -> str:

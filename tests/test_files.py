@@ -64,7 +64,7 @@ def test_only_our_own_partial_files_are_removed(tmp_path: Path) -> None:
 def test_a_target_that_exists_is_refused(tmp_path: Path) -> None:
     refuse_to_replace(tmp_path / "mine.pt")
     (tmp_path / "mine.pt").symlink_to("nowhere")
-    with pytest.raises(OutputExistsError, match=r"mine\.pt exists already.*--overwrite"):
+    with pytest.raises(OutputExistsError, match=r"mine\.pt exists already.*--overwrite, in Python overwrite=True"):
         refuse_to_replace(tmp_path / "mine.pt")
 
 

@@ -123,7 +123,8 @@ _INVERTED = (
 
 
 def _warning(given: Prompt, in_pixels: Prompt, original_hw: tuple[int, int], units: Units) -> str:
-    if units == "pixel" and look_like_fractions(given):
+    # In an image of one pixel all coordinates lie between 0 and 1.
+    if units == "pixel" and max(original_hw) > 1 and look_like_fractions(given):
         return _FRACTION_HINT
     if given.mask is not None and looks_inverted(given.mask):
         return _INVERTED

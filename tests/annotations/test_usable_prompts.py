@@ -79,6 +79,12 @@ def test_other_coordinates_do_not(entry):
     assert not fit(entry).warnings
 
 
+def test_in_an_image_of_one_pixel_no_coordinates_look_like_fractions():
+    asked = [Prompt.from_dict({"points": [[0.5, 0.5]]}), Prompt.from_dict({"box": [0, 0, 1, 1]})]
+    assert not fit_prompts(asked, (1, 1)).warnings
+    assert set(fit_prompts(asked, (1, 2)).warnings) == {0, 1}
+
+
 def test_fractions_become_pixels_of_the_image():
     found = fit(
         {"box": [0.25, 0.5, 0.75, 1], "points": [[0.5, 0.75]], "label": "roof"},
