@@ -128,6 +128,19 @@ def test_what_is_said_covers_no_fault_and_ends_with_its_picture_and_names_keep_t
         )
 
 
+def test_in_little_room_the_list_begins_at_its_head_and_the_sign_stands_beside_its_text(still):
+    page, _ = still
+    page.window.set_viewport_size({"width": 320, "height": 780})
+    page.window.reload()
+    page.until("window.label && label.store.state.image?.width && label.store.state.model.state === 'failed'")
+    page.until("document.querySelector('#strip .state')")
+    head, done = (page.window.locator(one).bounding_box() for one in ("#queue", "#done"))
+    assert done["y"] >= head["y"]
+    sign, strip = (page.window.locator(one).bounding_box() for one in ("#strip .state", "#strip"))
+    assert sign["x"] < strip["x"] + 30
+    assert abs(sign["y"] + sign["height"] / 2 - strip["y"] - strip["height"] / 2) < 2
+
+
 def test_pictures_are_worked_off(page, browser, server, folder):
     assert (_listed(page), _states(page)) == (NAMES, ["new"] * 4)
     assert page.window.inner_text("#queue-text") == "0 of 4 done"

@@ -138,8 +138,14 @@ export class Queue {
     if (found.isOpen !== isOpen) {
       found.isOpen = isOpen;
       found.node.setAttribute("aria-current", String(isOpen));
-      if (isOpen) found.node.scrollIntoView({ block: "nearest" });
+      if (isOpen) this.reveal(found.node);
     }
+  }
+
+  /** Scroll to a picture; to what stands above the list for the first one. */
+  reveal(node) {
+    if (node !== byId("pictures").firstElementChild) return node.scrollIntoView({ block: "nearest" });
+    for (const id of ["pictures", "queue"]) byId(id).scrollTop = 0;
   }
 
   showHead(state) {
