@@ -111,7 +111,8 @@ def _keep(script: socket.socket) -> None:
 
 def _end_with(script: socket.socket, fork: int) -> None:
     script.recv(1)
-    os.kill(fork, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it has ended, and so the script
+        os.kill(fork, signal.SIGKILL)
 
 
 def _run(request: dict[str, Any], streams: list[int]) -> int:
