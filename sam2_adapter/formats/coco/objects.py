@@ -83,7 +83,7 @@ def images_to_coco(
     """
     images = list(images)
     document = _without_images({image.file_name for image in images}, {} if existing is None else existing, source)
-    document["info"] = {**document["info"], "description": "Masks predicted by sam2-adapter", "model": model_name}
+    document["info"] = {**document["info"], "description": "Masks made with sam2-adapter", "model": model_name}
     used = (annotation.label for image in images for annotation in image.annotations)
     category_ids = add_categories(document["categories"], labels, source)
     category_ids |= add_categories(document["categories"], used, source)

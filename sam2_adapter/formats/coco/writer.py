@@ -39,7 +39,7 @@ class CocoStream:
             ExportError: the folder cannot be written to.
         """
         self._path = Path(path)
-        self._info = {"description": "Masks predicted by sam2-adapter", "model": model_name, "made_by": dict(made_by)}
+        self._info = {"description": "Masks made with sam2-adapter", "model": model_name, "made_by": dict(made_by)}
         self._model_name = model_name
         self._segmentation: Segmentation = segmentation
         self._categories: list[dict[str, Any]] = []

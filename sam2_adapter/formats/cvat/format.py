@@ -66,7 +66,7 @@ class CvatWriter(Writer):
     def _compose(self, file: IO[bytes]) -> None:
         labels = "".join(_label(label, color) for label, color in self._labels.items())
         task = (
-            text_element("name", "Masks predicted by sam2-adapter")
+            text_element("name", "Masks made with sam2-adapter")
             + text_element("size", str(self._num_images))
             + text_element("mode", "annotation")
             + f"<labels>{labels}</labels>"

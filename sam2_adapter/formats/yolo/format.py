@@ -22,9 +22,7 @@ from sam2_adapter.formats.yolo.prompts import read_yolo_prompts
 
 _DESCRIPTION_NAME = "data.yaml"
 
-_HEAD = (
-    "# Masks predicted by sam2-adapter. Put the pictures, or a link to their folder, into images/ beside this file.\n"
-)
+_HEAD = "# Masks made with sam2-adapter. Put the pictures, or a link to their folder, into images/ beside this file.\n"
 
 
 class YoloWriter(Writer):

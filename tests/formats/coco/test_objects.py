@@ -34,7 +34,7 @@ def _polygon_round_trip(mask):
 def test_the_document_has_cocos_layout():
     image = annotated_image()
     document = images_to_coco([image], "sam2_hiera_s").document
-    assert document["info"] == {"description": "Masks predicted by sam2-adapter", "model": "sam2_hiera_s"}
+    assert document["info"] == {"description": "Masks made with sam2-adapter", "model": "sam2_hiera_s"}
     assert document["images"] == [{"id": 1, "file_name": "street/a.jpg", "width": 120, "height": 90}]
     assert [(c["id"], c["name"]) for c in document["categories"]] == [(1, "cat"), (2, "dog"), (3, "猫")]
     first = document["annotations"][0]

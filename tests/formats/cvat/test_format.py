@@ -25,7 +25,7 @@ def test_all_images_stand_in_one_file(tmp_path):
     (path,) = writer.close()
     root = ElementTree.parse(path).getroot()
     assert [child.tag for child in root] == ["version", "meta", "image", "image"]
-    assert [name.text for name in root.iter("name")] == ["Masks predicted by sam2-adapter", "cat", "dog", "猫"]
+    assert [name.text for name in root.iter("name")] == ["Masks made with sam2-adapter", "cat", "dog", "猫"]
     assert root.findtext("meta/task/size") == "2"
     assert root.findtext("meta/made_by") == "tool a&b"
     assert read_cvat(path).images == (given, AnnotatedImage("b.jpg", (5, 6)))

@@ -46,7 +46,7 @@ def test_the_description(tmp_path):
     writer = writer_to(tmp_path)
     writer.add(annotated_image(), "a")
     text = writer.close()[0].read_text(encoding="utf-8")
-    assert text.startswith("# Masks predicted by sam2-adapter. Put the pictures")
+    assert text.startswith("# Masks made with sam2-adapter. Put the pictures")
     assert yaml.safe_load(text) == {
         "train": "images",
         "val": "images",
