@@ -35,7 +35,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Files with few tests that take long together: a process of its own should begin with each of them.
-LONG_FILES = ("jobs/ray/test_run.py", "test_packaging.py", "demo/test_run.py")
+LONG_FILES = (
+    "jobs/ray/test_run.py",
+    "test_packaging.py",
+    "demo/test_run.py",
+    "label/test_page_teach.py",
+    "label/test_screens.py",
+    "label/test_kills.py",
+)
 
 # Fixtures that start a server.
 SLOW_FIXTURES = {"gateway", "server"}

@@ -37,7 +37,7 @@ def arguments(folder, tmp_path):
     with accepted(tmp_path / "general", 2) as session:
         found = Accepted(session.work.snapshot(), session.pictures, 16)
         found.write(tmp_path / "other", found.split(0.2, 0))
-    settings = {"num_epochs": 5, "variants": "original", "learning_rate": 1e-3, "general_set": tmp_path / "other"}
+    settings = {"num_epochs": 4, "variants": "original", "learning_rate": 1e-3, "general_set": tmp_path / "other"}
     sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     return [folder, "--model", "sam2_nano", "--device", "cpu", *sets]
 
