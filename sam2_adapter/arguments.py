@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection
 from numbers import Real
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from sam2_adapter.errors import ConfigError, Sam2AdapterError
 from sam2_adapter.text import shown, unknown_name
@@ -57,7 +57,7 @@ def one_of(value: object, name: str, choices: Collection[str]) -> str:
     return value
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether something is a real number, of Python's own or another library's types; `True` and `False` are none."""
     return isinstance(value, Real) and type(value).__name__ not in ("bool", "bool_")
 
@@ -68,10 +68,10 @@ def real_number(value: object, name: str, least: float, most: float = math.inf) 
     Raises:
         ConfigError: it is something else.
     """
-    if not is_number(value) or not math.isfinite(value) or not least <= value <= most:  # type: ignore[arg-type,operator]
+    if not is_number(value) or not math.isfinite(value) or not least <= value <= most:
         limits = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
         raise ConfigError(f"{name} is a number {limits}, but got {shown(value)}.")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def call_or_none(value: object, name: str) -> None:

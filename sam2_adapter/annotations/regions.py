@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from sam2_adapter.annotations.prompt_values import short
 from sam2_adapter.annotations.prompts import FOREGROUND, BoolArray, Prompt
+from sam2_adapter.arguments import is_number
 from sam2_adapter.errors import PromptError
 
 Number = TypeVar("Number", bound=np.generic)
@@ -222,5 +223,4 @@ def checked_region(given: object) -> Region:
 
 
 def _is_whole(number: object) -> bool:
-    is_number = isinstance(number, int | float | np.integer | np.floating) and not isinstance(number, bool)
-    return is_number and math.isfinite(number) and number == int(number)  # type: ignore[arg-type, call-overload]
+    return is_number(number) and math.isfinite(number) and number == int(number)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sam2_adapter.annotations.prompt_values import checked_number, checked_text, short
 from sam2_adapter.annotations.prompts import BACKGROUND, FOREGROUND, Prompt, RefusedPrompt
+from sam2_adapter.arguments import is_number
 from sam2_adapter.dataloop.items import nested
 from sam2_adapter.dataloop.platform_requests import Document
 from sam2_adapter.errors import PromptError
@@ -112,8 +113,7 @@ def _box_fields(document: Document | None) -> dict[str, Any]:
     first, second, *rest = document["coordinates"]
     (first_x, first_y), (second_x, second_y) = _place(first), _place(second)
     box_xyxy = min(first_x, second_x), min(first_y, second_y), max(first_x, second_x), max(first_y, second_y)
-    is_number = bool(rest) and isinstance(rest[0], int | float) and not isinstance(rest[0], bool)
-    return {"box_xyxy": box_xyxy, "box_angle": rest[0] if is_number else 0.0}
+    return {"box_xyxy": box_xyxy, "box_angle": rest[0] if rest and is_number(rest[0]) else 0.0}
 
 
 def _place(coordinates: Any) -> tuple[float, float]:

@@ -68,11 +68,15 @@ class Step:
 
     def _check_in_view(self, view: Region) -> None:
         """What is pointed at lies in the view that it is looked at in: beside it, it would say nothing there."""
-        x0, y0, x1, y1 = self.box_xyxy or (*(self.point_xy or (view.x0, view.y0)),) * 2
+        given = self.box_xyxy or self.point_xy
+        if given is None:
+            return
+        (x0, y0), (x1, y1) = given[:2], given[-2:]  # a point is both corners
         if x0 > view.x1 or y0 > view.y1 or x1 < view.x0 or y1 < view.y0:
             what = "Box" if self.box_xyxy is not None else "Point"
-            given = shown_numbers(self.box_xyxy or self.point_xy or ())
-            raise PromptError(f"{what} {given} lies outside the view {view}; give a view that shows it, or none.")
+            raise PromptError(
+                f"{what} {shown_numbers(given)} lies outside the view {view}; give a view that shows it, or none."
+            )
 
 
 Steps = tuple[Step, ...]
@@ -85,10 +89,12 @@ def limit_of(steps: Steps) -> tuple[int, int, int, int] | None:
     lets the mask go on beyond the box.
     """
     since = steps[max((number for number, step in enumerate(steps, start=1) if step.mask is not None), default=0) :]
-    drawn = [step for step in since if step.box_xyxy is not None]
-    if not drawn or drawn[-1].is_loose:
+    drawn = [(step.box_xyxy, step.is_loose) for step in since if step.box_xyxy is not None]
+    if not drawn:
         return None
-    x0, y0, x1, y1 = drawn[-1].box_xyxy or ()
+    (x0, y0, x1, y1), is_loose = drawn[-1]
+    if is_loose:
+        return None
     points = [step.point_xy for step in since if step.point_xy is not None and step.foreground]
     if not all(x0 <= x <= x1 and y0 <= y <= y1 for x, y in points):
         return None

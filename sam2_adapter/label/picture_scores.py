@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sam2_adapter.arguments import is_number
 from sam2_adapter.errors import Sam2AdapterError
 from sam2_adapter.label.change_journal import ChangeJournal, read_lines
 from sam2_adapter.label.pictures import Picture
@@ -61,8 +62,8 @@ class PictureScores:
 
     def _take(self, line: Mapping[str, Any]) -> None:
         name, weights, stamp, score = (line.get(key) for key in ("image", "weights", "stamp", "score"))
-        is_number = isinstance(score, int | float) and not isinstance(score, bool) and math.isfinite(score)
-        if isinstance(name, str) and isinstance(weights, str) and isinstance(stamp, list) and is_number:
+        is_known = is_number(score) and math.isfinite(score)
+        if isinstance(name, str) and isinstance(weights, str) and isinstance(stamp, list) and is_known:
             self._scores[weights, name] = stamp, float(score)  # type: ignore[arg-type] # a number, see above
 
 

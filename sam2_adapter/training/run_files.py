@@ -32,6 +32,7 @@ from sam2_adapter.training.run_state import (
     TrainingState,
     checkpoint_path,
     checkpoint_paths,
+    has_state,
     load_state,
     save_state,
 )
@@ -97,7 +98,7 @@ class RunFiles:
         Raises:
             TrainingError: it holds one.
         """
-        if (self.checkpoints / STATE_NAME).is_file():
+        if has_state(self.checkpoints):
             raise TrainingError(
                 f"{self._directory} holds a run already ({CHECKPOINT_FOLDER}/{STATE_NAME}). Resume it (--resume), or name another "
                 "output folder."
@@ -138,7 +139,7 @@ class RunFiles:
                 state.epoch,
                 error if isinstance(error, ExportError) else told_write_error(error),
                 "and resumes from the one before"
-                if (self.checkpoints / STATE_NAME).is_file()
+                if has_state(self.checkpoints)
                 else "and there is none yet to resume from",
             )
             return None

@@ -177,15 +177,20 @@ def save_state(directory: Path, state: TrainingState, identity: RunIdentity) -> 
     return directory / STATE_NAME
 
 
+def has_state(directory: Path) -> bool:
+    """Whether there is a state in a folder of checkpoints."""
+    return (directory / STATE_NAME).is_file()
+
+
 def load_state(directory: Path, identity: RunIdentity) -> TrainingState | None:
     """Read the state of a run; `None` where there is none.
 
     Raises:
         ResumeError: it is not readable, or of a run with other settings, data or weights; the text names what differs.
     """
-    path = directory / STATE_NAME
-    if not path.is_file():
+    if not has_state(directory):
         return None
+    path = directory / STATE_NAME
     content = _read(path)
     _require_same(path, RunIdentity(**content["identity"]), identity)
     state = content["state"]

@@ -19,7 +19,7 @@ from sam2_adapter.models.network.prompt_encoder import encode_prompts
 from sam2_adapter.models.network.prompt_tensors import PromptTensors
 from sam2_adapter.models.weights.checkpoint import require_video_tensors, save_checkpoint
 from sam2_adapter.models.weights.tensor_files import told_write_error
-from sam2_adapter.training.run_state import STATE_NAME, BestModel, prune
+from sam2_adapter.training.run_state import BestModel, has_state, prune
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class ModelSaver:
         return reloaded.weights_sha256
 
     def _told_resuming(self) -> str:
-        if (self.checkpoints / STATE_NAME).is_file():
+        if has_state(self.checkpoints):
             return "goes on from the state that it has saved"
         return "begins again, since no state of it could be saved either"
 
